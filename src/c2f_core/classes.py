@@ -1,0 +1,407 @@
+"""Class tables: which classes there are, and how maps are encoded.
+
+A map in a file or a layer holds *indices* of a class table. Networks and
+metrics work on *positions* in the table, 0 to C - 1, and 255 where unlabelled.
+"""
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy.spatial import cKDTree
+
+from c2f_core.errors import ClassTableError
+
+UNLABELLED_POSITION = 255
+DEFAULT_TOLERANCE = 64.0
+"""Largest Euclidean RGB distance at which a colour still counts as a class."""
+
+Channel = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Channel, Channel, Channel]
+
+
+class ClassEntry(BaseModel):
+    """One class: its name, its index in maps and its colour (RGB, 0 to 255)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    index: int = Field(ge=0, le=65535)
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """What became of the colours that are not in the class table.
+
+    Attributes
+    ----------
+    off_palette : int
+        Pixels whose colour is not exactly a class colour.
+    outside : int
+        Those among them farther than the tolerance: decoded as unlabelled.
+    places : tuple of (row, column)
+        Where the first ten pixels outside the tolerance are.
+    """
+
+    off_palette: int
+    outside: int
+    places: tuple[tuple[int, int], ...]
+
+    def message(self) -> str:
+        """One sentence for the user, empty when nothing was outside."""
+        if not self.outside:
+            return ""
+        row, column = self.places[0]
+        return (
+            f"{self.outside} pixels have a colour that is no class colour (first at row {row}, "
+            f"column {column}) and were read as unlabelled; choose the class table that the map "
+            "was drawn with, or correct these pixels."
+        )
+
+
+class ClassTable(BaseModel):
+    """Ordered classes and the entry for unlabelled pixels.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A name, index or colour occurs twice, or a value is out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    classes: tuple[ClassEntry, ...] = Field(min_length=1, max_length=254)
+    unlabelled: ClassEntry
+
+    @model_validator(mode="after")
+    def _entries_are_distinct(self) -> "ClassTable":
+        for field in ("name", "index", "colour"):
+            counts = Counter(getattr(entry, field) for entry in self.entries)
+            twice = [value for value, count in counts.items() if count > 1]
+            if twice:
+                raise ValueError(f"the {field} {twice[0]} occurs twice; give each class its own")
+        return self
+
+    @property
+    def entries(self) -> tuple[ClassEntry, ...]:
+        """All classes, then the unlabelled entry."""
+        return (*self.classes, self.unlabelled)
+
+    @property
+    def number_of_classes(self) -> int:
+        """Number of classes, unlabelled not counted."""
+        return len(self.classes)
+
+    @property
+    def names(self) -> list[str]:
+        """Class names in order."""
+        return [entry.name for entry in self.classes]
+
+    @property
+    def colours(self) -> NDArray[np.uint8]:
+        """Class colours in order, (C, 3) uint8."""
+        return np.array([entry.colour for entry in self.classes], dtype=np.uint8)
+
+    @cached_property
+    def _positions_of_indices(self) -> NDArray[np.int16]:
+        lookup = np.full(65536, -1, dtype=np.int16)
+        for position, entry in enumerate(self.classes):
+            lookup[entry.index] = position
+        lookup[self.unlabelled.index] = UNLABELLED_POSITION
+        return lookup
+
+    @cached_property
+    def _indices_of_positions(self) -> NDArray[Any]:
+        largest = max(entry.index for entry in self.entries)
+        lookup = np.full(256, self.unlabelled.index, dtype=np.min_scalar_type(largest))
+        lookup[: self.number_of_classes] = [entry.index for entry in self.classes]
+        return lookup
+
+    def to_positions(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
+        """Turn class indices into positions in this table.
+
+        Parameters
+        ----------
+        index_map : (Y, X) integer or boolean array
+            Class indices.
+
+        Returns
+        -------
+        (Y, X) uint8 array
+            Positions 0 to C - 1, 255 where unlabelled.
+
+        Raises
+        ------
+        ClassTableError
+            The map is not of integers, or holds an index that is not in the table.
+        """
+        index_map = np.asarray(index_map)
+        if index_map.dtype.kind not in "bui":
+            raise ClassTableError(
+                f"The map holds {index_map.dtype} values; convert it to integer class indices."
+            )
+        valid = (index_map >= 0) & (index_map <= 65535)
+        positions = self._positions_of_indices[np.where(valid, index_map, 0).astype(np.uint16)]
+        unknown = ~valid | (positions < 0)
+        if unknown.any():
+            self._refuse_unknown(index_map, unknown)
+        return positions.astype(np.uint8)
+
+    def _refuse_unknown(self, index_map: NDArray[Any], unknown: NDArray[np.bool_]) -> None:
+        values, counts = np.unique(index_map[unknown], return_counts=True)
+        shown = ", ".join(
+            f"{value} ({count} px)" for value, count in zip(values[:5], counts[:5], strict=True)
+        )
+        place = tuple(int(axis[0]) for axis in np.nonzero(unknown))
+        raise ClassTableError(
+            f"The map holds values that are not in the class table '{self.name}': {shown}, first "
+            f"at {place}; choose the table that the map was drawn with or relabel these pixels."
+        )
+
+    def to_indices(self, positions: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+        """Turn positions in this table into class indices.
+
+        Parameters
+        ----------
+        positions : (Y, X) uint8 array
+            Positions 0 to C - 1; all else counts as unlabelled.
+
+        Returns
+        -------
+        (Y, X) array of the smallest unsigned dtype that holds all indices
+        """
+        indices: NDArray[np.unsignedinteger[Any]] = self._indices_of_positions[positions]
+        return indices
+
+    def encode_colours(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
+        """Paint a map of class indices (Y, X) as a colour image (Y, X, 3) uint8.
+
+        Raises
+        ------
+        ClassTableError
+            The map holds an index that is not in the table.
+        """
+        palette = np.empty((256, 3), dtype=np.uint8)
+        palette[:] = self.unlabelled.colour
+        palette[: self.number_of_classes] = self.colours
+        return palette[self.to_positions(index_map)]
+
+    def decode_colours(
+        self, rgb: NDArray[np.uint8], tolerance: float = DEFAULT_TOLERANCE
+    ) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:
+        """Read a colour image as a map: each pixel takes the nearest class colour.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+        tolerance : float
+            Largest Euclidean distance in RGB; pixels beyond it become unlabelled.
+
+        Returns
+        -------
+        index_map : (Y, X) unsigned integer array
+        report : DecodeReport
+            How many colours were off the palette, and where.
+        """
+        codes = rgb.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+        distinct, inverse = np.unique(codes, return_inverse=True)
+        channels = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], axis=1)
+        palette = np.array([entry.colour for entry in self.entries], dtype=float)
+        distance, nearest = cKDTree(palette).query(channels.astype(float))
+        nearest[(distance > tolerance) | (nearest == self.number_of_classes)] = UNLABELLED_POSITION
+        inverse = inverse.reshape(codes.shape)
+        outside = (distance > tolerance)[inverse]
+        places = zip(*(axis[:10].tolist() for axis in np.nonzero(outside)), strict=True)
+        report = DecodeReport(
+            off_palette=int((distance > 0)[inverse].sum()),
+            outside=int(outside.sum()),
+            places=tuple((row, column) for row, column in places),
+        )
+        return self.to_indices(nearest.astype(np.uint8)[inverse]), report
+
+    def one_hot(self, positions: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One channel per class; an unlabelled pixel is the all-zero vector.
+
+        Parameters
+        ----------
+        positions : (Y, X) uint8 array
+
+        Returns
+        -------
+        (C, Y, X) float32 array of 0 and 1
+        """
+        channels = np.arange(self.number_of_classes, dtype=np.uint8)[:, None, None]
+        return (positions[None] == channels).astype(np.float32)
+
+    @classmethod
+    def preset(cls, name: str) -> "ClassTable":
+        """Return a built-in class table: fasseg, cityscapes or camvid.
+
+        Raises
+        ------
+        ClassTableError
+            There is no preset of this name.
+        """
+        if name not in PRESETS:
+            raise ClassTableError(
+                f"There is no class table '{name}'; choose one of {', '.join(PRESETS)} or give "
+                "a TOML or JSON file."
+            )
+        return PRESETS[name]
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "ClassTable":
+        """Read a class table from a TOML or JSON file.
+
+        Raises
+        ------
+        ClassTableError
+            The file cannot be read or is no valid class table.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            message = f"{place}: {first['msg']}" if place else first["msg"]
+            raise ClassTableError(
+                f"{path.name} is no valid class table ({message}); correct this entry."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise ClassTableError(
+                f"The class table {path} cannot be read ({error}); give a TOML or JSON file with "
+                "name, classes and unlabelled."
+            ) from error
+
+
+def table_from_colours(
+    name: str,
+    entries: Mapping[int, tuple[str, tuple[int, int, int]]],
+    unlabelled_index: int = 0,
+) -> ClassTable:
+    """Make a class table from `{index: (name, colour)}`, as a Labels layer has it.
+
+    Parameters
+    ----------
+    name : str
+    entries : mapping
+        Class name and RGB colour (0 to 255) by class index.
+    unlabelled_index : int
+        Index that means "nobody said"; it need not be among the entries.
+
+    Raises
+    ------
+    ClassTableError
+        There is no class, or names, indices or colours occur twice.
+    """
+    taken = {tuple(colour) for index, (_, colour) in entries.items() if index != unlabelled_index}
+    free = next((g, g, g) for g in range(256) if (g, g, g) not in taken)
+    label, colour = entries.get(unlabelled_index, ("unlabelled", free))
+    if tuple(colour) in taken:
+        colour = free
+    try:
+        return ClassTable(
+            name=name,
+            classes=tuple(
+                ClassEntry(name=entry_name, index=index, colour=entry_colour)
+                for index, (entry_name, entry_colour) in sorted(entries.items())
+                if index != unlabelled_index
+            ),
+            unlabelled=ClassEntry(name=label, index=unlabelled_index, colour=colour),
+        )
+    except ValidationError as error:
+        raise ClassTableError(
+            f"The class table '{name}' is not valid ({error.errors()[0]['msg']}); give each class "
+            "a name, index and colour of its own."
+        ) from error
+
+
+def _preset(
+    name: str, classes: list[tuple[str, Colour]], unlabelled_index: int, unlabelled_colour: Colour
+) -> ClassTable:
+    return ClassTable(
+        name=name,
+        classes=tuple(
+            ClassEntry(name=label, index=index, colour=colour)
+            for index, (label, colour) in enumerate(classes)
+        ),
+        unlabelled=ClassEntry(
+            name="unlabelled", index=unlabelled_index, colour=unlabelled_colour
+        ),
+    )
+
+
+PRESETS: dict[str, ClassTable] = {
+    "fasseg": _preset(
+        "fasseg",
+        [
+            ("background", (255, 0, 0)),
+            ("hair", (127, 0, 0)),
+            ("skin", (255, 255, 0)),
+            ("eyes", (0, 0, 255)),
+            ("nose", (0, 255, 255)),
+            ("mouth", (0, 255, 0)),
+        ],
+        255,
+        (255, 255, 255),
+    ),
+    # Train ids and colours of cityscapesscripts/helpers/labels.py.
+    "cityscapes": _preset(
+        "cityscapes",
+        [
+            ("road", (128, 64, 128)),
+            ("sidewalk", (244, 35, 232)),
+            ("building", (70, 70, 70)),
+            ("wall", (102, 102, 156)),
+            ("fence", (190, 153, 153)),
+            ("pole", (153, 153, 153)),
+            ("traffic light", (250, 170, 30)),
+            ("traffic sign", (220, 220, 0)),
+            ("vegetation", (107, 142, 35)),
+            ("terrain", (152, 251, 152)),
+            ("sky", (70, 130, 180)),
+            ("person", (220, 20, 60)),
+            ("rider", (255, 0, 0)),
+            ("car", (0, 0, 142)),
+            ("truck", (0, 0, 70)),
+            ("bus", (0, 60, 100)),
+            ("train", (0, 80, 100)),
+            ("motorcycle", (0, 0, 230)),
+            ("bicycle", (119, 11, 32)),
+        ],
+        255,
+        (0, 0, 0),
+    ),
+    # Indices and colours of the SegNet tutorial's eleven classes.
+    "camvid": _preset(
+        "camvid",
+        [
+            ("sky", (128, 128, 128)),
+            ("building", (128, 0, 0)),
+            ("pole", (192, 192, 128)),
+            ("road", (128, 64, 128)),
+            ("pavement", (60, 40, 222)),
+            ("tree", (128, 128, 0)),
+            ("sign", (192, 128, 128)),
+            ("fence", (64, 64, 128)),
+            ("car", (64, 0, 128)),
+            ("pedestrian", (64, 64, 0)),
+            ("bicyclist", (0, 128, 192)),
+        ],
+        11,
+        (0, 0, 0),
+    ),
+}

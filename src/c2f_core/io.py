@@ -1,0 +1,255 @@
+"""Read and write images and maps; every file is written atomically."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
+from c2f_core.errors import DataError, ImageError
+
+MapStyle = Literal["palette", "colour", "index"]
+IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes its place.
+
+    The file at `path` is whole at any time: the old one until the last moment,
+    then the new one. After an error the temporary file is gone.
+
+    Raises
+    ------
+    DataError
+        The folder does not exist, is not writable, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path} cannot be written ({error.strerror or error}); free space or choose another "
+        "folder. An older file of this name is untouched."
+    )
+
+
+def _umask() -> int:
+    # The mask can only be read by setting it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """Read an image as it is stored.
+
+    Returns
+    -------
+    (Y, X) or (Y, X, 3 or 4) array
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated or no image.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            image: NDArray[Any] = tifffile.imread(path)
+        else:
+            image = iio.imread(path)
+    except Exception as error:  # Each codec raises errors of its own.
+        raise DataError(
+            f"{path} cannot be read as an image ({error}); check that the file is whole."
+        ) from error
+    return image
+
+
+def as_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bring any image to 8-bit RGB.
+
+    uint8 is kept; uint16 is divided by 257 when it uses more than 12 bits and by
+    16 otherwise; other integers are stretched from their minimum to their
+    maximum; floats within [0, 1] are multiplied by 255 and others stretched.
+    Alpha is dropped.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, 1, 3 or 4) array
+        bool, integer or float.
+
+    Returns
+    -------
+    (Y, X, 3) uint8 array
+
+    Raises
+    ------
+    ImageError
+        The shape or dtype is none of these, the image is empty or not finite.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise ImageError(
+            f"The image has shape {image.shape}; choose one plane of a grey (Y, X), RGB or RGBA "
+            "(Y, X, 3 or 4) image."
+        )
+    if image.size == 0:
+        raise ImageError("The image is empty; choose an image of at least one pixel.")
+    rgb = _as_uint8(image[..., :3])
+    return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
+
+
+def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.bool_:
+        return image.astype(np.uint8) * np.uint8(255)
+    if image.dtype == np.uint16:
+        divisor = 257.0 if image.max() > 4095 else 16.0
+        return np.clip(np.rint(image / divisor), 0, 255).astype(np.uint8)
+    if image.dtype.kind not in "iuf":
+        raise ImageError(f"The image holds {image.dtype} values; convert it to uint8 or float.")
+    values = image.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ImageError("The image holds NaN or infinite values; replace them first.")
+    low, high = float(values.min()), float(values.max())
+    if image.dtype.kind != "f" or low < 0 or high > 1:
+        values = (values - low) / max(high - low, np.finfo(float).tiny)
+    return np.rint(values * 255).astype(np.uint8)
+
+
+def read_map(
+    path: str | Path, class_table: ClassTable, tolerance: float = DEFAULT_TOLERANCE
+) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:
+    """Read a map: a colour image, a palette image or a grey image of class indices.
+
+    Parameters
+    ----------
+    path : str or Path
+    class_table : ClassTable
+    tolerance : float
+        See `ClassTable.decode_colours`.
+
+    Returns
+    -------
+    index_map : (Y, X) unsigned integer array
+    report : DecodeReport
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated or no image.
+    ClassTableError
+        An index image holds a value that is not in the table.
+    """
+    pixels = _read_map_pixels(Path(path))
+    if pixels.ndim == 3:
+        return class_table.decode_colours(as_rgb8(pixels), tolerance)
+    positions = class_table.to_positions(pixels)
+    return class_table.to_indices(positions), DecodeReport(0, 0, ())
+
+
+def _read_map_pixels(path: Path) -> NDArray[Any]:
+    """Palette images as RGB, all others as stored; (Y, X) or (Y, X, 3 or 4)."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        pixels = read_image(path)
+    else:
+        try:
+            with Image.open(path) as opened:
+                pixels = np.array(opened.convert("RGB") if opened.mode == "P" else opened)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(
+                f"{path} cannot be read as a map ({error}); check that the file is whole."
+            ) from error
+    if pixels.ndim not in (2, 3):
+        raise DataError(f"{path} has shape {pixels.shape}; a map is one plane (Y, X).")
+    return pixels
+
+
+def write_map(
+    path: str | Path,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    style: MapStyle = "palette",
+) -> None:
+    """Write a map atomically as PNG or TIFF.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in .png, .tif or .tiff.
+    index_map : (Y, X) integer array
+        Class indices.
+    class_table : ClassTable
+    style : {"palette", "colour", "index"}
+        Palette PNG (indices up to 255 with the class colours), RGB image, or
+        plain grey image of the indices.
+
+    Raises
+    ------
+    ClassTableError
+        The map holds an index that is not in the table.
+    DataError
+        The ending or style does not fit, or the file cannot be written.
+    """
+    path = Path(path)
+    indices = class_table.to_indices(class_table.to_positions(index_map))
+    if path.suffix.lower() in (".tif", ".tiff"):
+        pixels = class_table.encode_colours(indices) if style == "colour" else indices
+        with atomic_path(path) as temporary:
+            tifffile.imwrite(temporary, pixels, compression="zlib")
+        return
+    if path.suffix.lower() != ".png":
+        raise DataError(f"Maps are written as .png or .tif; rename {path.name}.")
+    if style == "colour":
+        picture = Image.fromarray(class_table.encode_colours(indices))
+    else:
+        picture = Image.fromarray(indices)
+        if style == "palette":
+            picture = _palette_picture(indices, class_table)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def _palette_picture(
+    indices: NDArray[np.unsignedinteger[Any]], class_table: ClassTable
+) -> Image.Image:
+    if indices.dtype != np.uint8:
+        raise DataError(
+            "A palette PNG holds indices up to 255 only; write this class table as colour or "
+            "index image."
+        )
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for entry in class_table.entries:
+        palette[entry.index] = entry.colour
+    picture = Image.fromarray(indices)
+    picture.putpalette(palette.tobytes())
+    return picture

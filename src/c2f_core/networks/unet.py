@@ -1,0 +1,179 @@
+"""The U-Net of Ronneberger et al. (MICCAI 2015), conditional or plain.
+
+Convolutions are padded, so that input and output sizes match. A space-to-depth
+stem and a sub-pixel head (Shi et al., CVPR 2016) let most of the work happen at
+a half or a quarter of the resolution while the output keeps all of it.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from c2f_core.config import GeneratorConfig
+
+IMAGE_CHANNELS = 3
+
+
+def _normalisation(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        groups = next(groups for groups in (8, 4, 2, 1) if channels % groups == 0)
+        return nn.GroupNorm(groups, channels)
+    return nn.Identity()
+
+
+class ConvolutionBlock(nn.Sequential):
+    """Two 3 x 3 convolutions, each normalised and rectified."""
+
+    def __init__(self, inputs: int, outputs: int, normalisation: str) -> None:
+        layers: list[nn.Module] = []
+        for channels in (inputs, outputs):
+            layers += [
+                nn.Conv2d(channels, outputs, 3, padding=1, bias=normalisation == "none"),
+                _normalisation(normalisation, outputs),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class UpBlock(nn.Module):
+    """Double the resolution, join the skip connection, convolve."""
+
+    def __init__(self, inputs: int, skip: int, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.mode = config.upsampling
+        self.up: nn.Module = (
+            nn.ConvTranspose2d(inputs, skip, 2, stride=2)
+            if config.upsampling == "transposed"
+            else nn.Conv2d(inputs, skip, 1)
+        )
+        self.block = ConvolutionBlock(2 * skip, skip, config.normalisation)
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        """Map (N, inputs, Y/2, X/2) and (N, skip, Y, X) to (N, skip, Y, X)."""
+        raised = self.up(deep)
+        if self.mode != "transposed":
+            raised = functional.interpolate(raised, scale_factor=2, mode=self.mode)
+        return cast(Tensor, self.block(torch.cat([skip, raised], dim=1)))
+
+
+class UNet(nn.Module):
+    """U-Net from image and coarse map to class logits.
+
+    Parameters
+    ----------
+    config : GeneratorConfig
+    number_of_classes : int
+    """
+
+    def __init__(self, config: GeneratorConfig, number_of_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.number_of_classes = number_of_classes
+        self.conditional = config.conditional
+        widths = config.widths
+        inputs = self.input_channels * config.stem**2
+        self.down = nn.ModuleList(
+            ConvolutionBlock(before, after, config.normalisation)
+            for before, after in zip((inputs, *widths[:-1]), widths, strict=True)
+        )
+        self.up = nn.ModuleList(
+            UpBlock(deep, skip, config)
+            for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(widths[0], number_of_classes * config.stem**2, 1)
+        self.apply(_he_initialisation)
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the input: 3 + C when conditional, else 3."""
+        return IMAGE_CHANNELS + (self.number_of_classes if self.conditional else 0)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the input in one pixel of the coarsest level, per axis."""
+        return int(self.config.stem * 2 ** (len(self.config.widths) - 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits.
+
+        Parameters
+        ----------
+        inputs : (N, 3 + C or 3, Y, X) float tensor
+            See `generator_input`; any Y, X >= 1.
+
+        Returns
+        -------
+        (N, C, Y, X) float tensor
+
+        Raises
+        ------
+        ValueError
+            The number of channels does not fit.
+        """
+        if inputs.ndim != 4 or inputs.shape[1] != self.input_channels:
+            raise ValueError(
+                f"the U-Net takes (N, {self.input_channels}, Y, X), not {tuple(inputs.shape)}"
+            )
+        height, width = inputs.shape[-2:]
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        features = functional.pad(inputs, padding, mode="replicate")
+        if self.config.stem > 1:
+            features = functional.pixel_unshuffle(features, self.config.stem)
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(functional.max_pool2d(features, 2) if level else features)
+            skips.append(features)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            features = block(features, skip)
+        logits = self.head(features)
+        if self.config.stem > 1:
+            logits = functional.pixel_shuffle(logits, self.config.stem)
+        return cast(Tensor, logits[..., :height, :width])
+
+
+def _he_initialisation(module: nn.Module) -> None:
+    """Initialise convolutions as in He et al. (ICCV 2015), biases with zero."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def build_generator(config: GeneratorConfig, number_of_classes: int) -> UNet:
+    """Make a generator with He initialisation from torch's current seed.
+
+    Parameters
+    ----------
+    config : GeneratorConfig
+    number_of_classes : int
+        At least 1.
+
+    Returns
+    -------
+    UNet
+    """
+    return UNet(config, number_of_classes)
+
+
+def generator_input(images: Tensor, coarse: Tensor, conditional: bool) -> Tensor:
+    """Join images and coarse maps as the generator takes them.
+
+    Parameters
+    ----------
+    images : (N, 3, Y, X) float tensor in [-1, 1]
+    coarse : (N, C, Y, X) float tensor
+        One-hot coarse maps, all zero where unlabelled.
+    conditional : bool
+        False leaves the coarse maps out.
+
+    Returns
+    -------
+    (N, 3 + C or 3, Y, X) float tensor
+    """
+    if not conditional:
+        return images
+    return torch.cat([images, coarse.to(images.dtype)], dim=1)

@@ -1,0 +1,1 @@
+"""Refiners: learned and classical, behind one interface."""

@@ -1,0 +1,112 @@
+"""What every refiner is: image and coarse map in, fine map and confidence out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable
+from c2f_core.errors import Cancelled, ImageError
+from c2f_core.io import as_rgb8
+
+Progress = Callable[[float], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class RefineResult:
+    """A fine map and how sure the refiner is of each pixel.
+
+    Attributes
+    ----------
+    labels : (Y, X) unsigned integer array
+        Class indices of the refiner's class table.
+    confidence : (Y, X) float32 array
+        Estimated probability in [0, 1] that the label is right.
+    """
+
+    labels: NDArray[np.unsignedinteger[Any]]
+    confidence: NDArray[np.float32]
+
+
+class RefinerInterface(Protocol):
+    """One refiner, learned or classical."""
+
+    @property
+    def name(self) -> str:
+        """Name shown to the user."""
+
+    @property
+    def class_table(self) -> ClassTable:
+        """Class table whose indices the coarse and the fine map hold."""
+
+    def refine(
+        self,
+        image: NDArray[Any],
+        coarse: NDArray[Any],
+        *,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> RefineResult:
+        """Refine one coarse map.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, 3 or 4) array
+            uint8, uint16, bool or float image, grey, RGB or RGBA.
+        coarse : (Y, X) integer array
+            Class indices; the table's unlabelled index means "nobody said".
+        progress : callable, optional
+            Called with the finished share in [0, 1].
+        should_stop : callable, optional
+            Asked between steps; work ends when it returns True.
+
+        Raises
+        ------
+        ImageError
+            Shapes or dtypes do not fit.
+        ClassTableError
+            The coarse map holds an index that is not in the class table.
+        Cancelled
+            `should_stop` returned True.
+        """
+
+
+def check_inputs(
+    image: NDArray[Any], coarse: NDArray[Any], class_table: ClassTable
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bring the inputs of a refiner into the form that it works on.
+
+    Returns
+    -------
+    image : (Y, X, 3) uint8 array
+    positions : (Y, X) uint8 array
+        Positions in the class table, 255 where unlabelled.
+
+    Raises
+    ------
+    ImageError
+        Shapes or dtypes do not fit.
+    ClassTableError
+        The coarse map holds an index that is not in the class table.
+    """
+    coarse = np.asarray(coarse)
+    if coarse.ndim != 2:
+        raise ImageError(
+            f"The coarse map has {coarse.ndim} dimensions; choose one plane of shape (Y, X)."
+        )
+    rgb = as_rgb8(np.asarray(image))
+    if rgb.shape[:2] != coarse.shape:
+        raise ImageError(
+            f"The image is {rgb.shape[0]} x {rgb.shape[1]} pixels and the coarse map "
+            f"{coarse.shape[0]} x {coarse.shape[1]}; choose a coarse map drawn on this image."
+        )
+    return rgb, class_table.to_positions(coarse)
+
+
+def raise_if_stopped(should_stop: ShouldStop | None) -> None:
+    """Raise `Cancelled` when `should_stop` returns True."""
+    if should_stop is not None and should_stop():
+        raise Cancelled("Refining was cancelled; no layer or file was changed.")
