@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Everything that has to pass: style, types, manifest, documentation, tests.
+# Arguments go to pytest, as in: bash scripts/test.sh tests/core -k classes
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+
+say "Style"
+ruff check .
+ruff format --check .
+
+say "Types"
+mypy
+
+say "Plugin manifest"
+npe2 validate napari.yaml
+npe2 validate --imports napari-c2f
+
+say "Documentation"
+mkdocs build --strict --quiet
+
+say "Tests"
+pytest "$@"
