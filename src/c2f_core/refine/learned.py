@@ -1,0 +1,314 @@
+"""The public door: a trained network that turns coarse maps into fine ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from c2f_core.classes import ClassTable
+from c2f_core.errors import CheckpointError, ConfigError, ImageError
+from c2f_core.networks.unet import UNet, generator_input
+from c2f_core.refine.interface import (
+    Progress,
+    RefineResult,
+    ShouldStop,
+    check_inputs,
+    raise_if_stopped,
+)
+from c2f_core.refine.tiling import blend, spans
+from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
+
+BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models"
+OVERLAP = 128
+"""Pixels that neighbouring tiles share; the pixels in the outer quarter are thrown away."""
+SMALLEST_TILE = 2 * OVERLAP
+LARGEST_TILE = {"cuda": 2048}
+"""Side of the largest tile by kind of device."""
+LARGEST_TILE_ELSEWHERE = 768
+"""On a CPU a tile of this side takes less than a second, and so does cancelling."""
+MEMORY_SHARE = 0.5
+"""Share of the free memory that one tile may take."""
+
+
+class Refiner:
+    """A trained generator, ready to refine images of any size.
+
+    Make one with `Refiner.bundled` or `Refiner.load`.
+
+    Parameters
+    ----------
+    generator : UNet
+        Becomes part of the refiner: moved to the device and set to evaluation.
+    metadata : CheckpointMetadata
+        Class table, normalisation and temperature of the generator.
+    name : str
+        Shown to the user.
+    device : str
+        "auto", "cpu", "cuda" (also "cuda:1") or "mps".
+    average_flips : bool
+        Average the logits over the image and its mirror image; takes twice
+        the time.
+
+    Raises
+    ------
+    ConfigError
+        The device does not exist.
+    """
+
+    def __init__(
+        self,
+        generator: UNet,
+        metadata: CheckpointMetadata,
+        *,
+        name: str,
+        device: str = "auto",
+        average_flips: bool = False,
+    ) -> None:
+        self.name = name
+        self.metadata = metadata
+        self.device = choose_device(device)
+        self.average_flips = average_flips
+        self._generator = generator.eval().requires_grad_(False)
+        # Channels last nearly halves the time of a forward pass on a CPU.
+        self._generator.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def bundled(
+        cls, name: str = "fasseg", device: str = "auto", *, average_flips: bool = False
+    ) -> "Refiner":
+        """Load a model that comes with the package.
+
+        Raises
+        ------
+        CheckpointError
+            There is no bundled model of this name.
+        ConfigError
+            The device does not exist.
+        """
+        if name not in bundled_models():
+            raise CheckpointError(
+                f"There is no bundled model '{name}'; choose one of "
+                f"{', '.join(bundled_models()) or 'none'}, or give a .safetensors file."
+            )
+        path = BUNDLED_FOLDER / f"{name}.safetensors"
+        return cls.load(path, device, average_flips=average_flips)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, device: str = "auto", *, average_flips: bool = False
+    ) -> "Refiner":
+        """Load a checkpoint file; nothing in it is executed.
+
+        Raises
+        ------
+        CheckpointError
+            The file is missing, damaged or no checkpoint of this program.
+        ConfigError
+            The device does not exist.
+        """
+        generator, metadata = load_checkpoint(path)
+        return cls(
+            generator, metadata, name=Path(path).stem, device=device, average_flips=average_flips
+        )
+
+    @property
+    def class_table(self) -> ClassTable:
+        """Class table whose indices the coarse and the fine map hold."""
+        return self.metadata.class_table
+
+    def refine(
+        self,
+        image: NDArray[Any],
+        coarse: NDArray[Any],
+        *,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> RefineResult:
+        """Refine one coarse map.
+
+        A small image is refined as a whole, a large one in overlapping tiles
+        whose logits are blended. Every pixel gets a class, unlabelled ones too.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, 1, 3 or 4) array
+            bool, integer or float image, grey, RGB or RGBA.
+        coarse : (Y, X) integer array
+            Class indices; the table's unlabelled index means "nobody said".
+        progress : callable, optional
+            Called with the finished share in [0, 1].
+        should_stop : callable, optional
+            Asked between tiles; work ends when it returns True.
+
+        Returns
+        -------
+        RefineResult
+            Its confidence is the largest class probability, calibrated by the
+            temperature of the checkpoint.
+
+        Raises
+        ------
+        ImageError
+            Shapes or dtypes do not fit, or memory does not suffice.
+        ClassTableError
+            The coarse map holds an index that is not in the class table.
+        CheckpointError
+            The network's output is not finite.
+        Cancelled
+            `should_stop` returned True.
+        """
+        rgb, positions = check_inputs(image, coarse, self.class_table)
+        tile = self._tile_side()
+        while True:
+            try:
+                return self._refine_in_tiles(rgb, positions, tile, progress, should_stop)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                tile = min(tile, max(positions.shape)) // 2
+                if tile < SMALLEST_TILE:
+                    raise ImageError(
+                        "There is not enough memory to refine this image; close other programs, "
+                        "choose the CPU or refine a part of the image."
+                    ) from error
+            # Only here, outside the handler, does the traceback hold no tensors any more.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _refine_in_tiles(
+        self,
+        rgb: NDArray[np.uint8],
+        positions: NDArray[np.uint8],
+        tile: int,
+        progress: Progress | None,
+        should_stop: ShouldStop | None,
+    ) -> RefineResult:
+        height, width = positions.shape
+        rows = spans(height, tile, OVERLAP, self._generator.stride)
+        columns = spans(width, tile, OVERLAP, self._generator.stride)
+        report = _counter(progress, len(rows) * len(columns))
+
+        def logits_of(row: slice, column: slice) -> Tensor:
+            raise_if_stopped(should_stop)
+            logits = self._logits(rgb[row, column], positions[row, column])
+            report()
+            return logits
+
+        fine = np.empty((height, width), dtype=np.uint8)
+        confidence = np.empty((height, width), dtype=np.float32)
+        with torch.inference_mode():
+            for band, logits in blend(rows, columns, logits_of):
+                fine[band], confidence[band] = self._decide(logits)
+        raise_if_stopped(should_stop)
+        return RefineResult(self.class_table.to_indices(fine), confidence)
+
+    def _logits(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
+        """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""
+        normalisation = self.metadata.normalisation
+        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+        image = (pixels.permute(2, 0, 1)[None].float() - normalisation.mean) / normalisation.scale
+        coarse = torch.from_numpy(self.class_table.one_hot(positions))[None].to(self.device)
+        inputs = generator_input(image, coarse, self._generator.conditional)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self._generator(inputs)
+        if self.average_flips:
+            logits = (logits + self._generator(inputs.flip(-1)).flip(-1)) / 2
+        return logits[0]
+
+    def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
+        if not torch.isfinite(logits).all():
+            raise CheckpointError(
+                f"The model '{self.name}' computes values that are not finite; its weights are "
+                "damaged, so take another checkpoint."
+            )
+        largest, classes = logits.max(dim=0)
+        odds = ((logits - largest) / self.metadata.temperature).exp().sum(dim=0)
+        return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal().cpu().numpy()
+
+    def _tile_side(self) -> int:
+        """Largest side of a tile that is quick enough and fits into the free memory."""
+        side = LARGEST_TILE.get(self.device.type, LARGEST_TILE_ELSEWHERE)
+        budget = MEMORY_SHARE * free_memory(self.device)
+        while side // 2 >= SMALLEST_TILE and side**2 * bytes_per_pixel(self._generator) > budget:
+            side //= 2
+        return side
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.stem for path in BUNDLED_FOLDER.glob("*.safetensors"))
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn "auto" into the best device there is, any other name into that device.
+
+    Raises
+    ------
+    ConfigError
+        There is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        # Builds of torch without CUDA answer with an AssertionError.
+        raise ConfigError(
+            f"The device '{name}' cannot be used here; choose auto or cpu."
+        ) from error
+    return device
+
+
+def bytes_per_pixel(generator: UNet) -> int:
+    """Estimate from above what a forward pass takes per pixel of the image.
+
+    At its peak it holds all skip connections and, at the finest level, the
+    upsampled features, their concatenation with the skip connection and two
+    more maps of that size.
+    """
+    config = generator.config
+    features = sum(
+        8 * width / (config.stem * 2**level) ** 2 for level, width in enumerate(config.widths)
+    )
+    borders = 3 * generator.input_channels + 4 * generator.number_of_classes
+    return int(4 * (features + borders))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; 4 GiB where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    report = Path("/proc/meminfo")
+    if not report.exists():
+        return 4 << 30
+    sizes = dict(line.split(":", 1) for line in report.read_text(encoding="ascii").splitlines())
+    return int(sizes["MemAvailable"].split()[0]) << 10
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell an exhausted memory from other errors; on a CPU only its text does."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        text in str(error) for text in texts
+    )
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
+    """Return a function that reports one more of `total` tiles done."""
+    done = 0
+
+    def report() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done / total)
+
+    return report

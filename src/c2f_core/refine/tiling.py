@@ -1,0 +1,157 @@
+"""Large images in overlapping tiles, blended so that no seam shows.
+
+An axis is cut into `Span` objects whose weights sum to one at every pixel; the
+weight of a tile is the product of its row weights and its column weights. In
+the outer quarter of each overlap one tile alone counts, so the pixels that
+lack context most are thrown away; between these quarters a raised cosine leads
+from one tile to the next.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TileFunction = Callable[[slice, slice], Tensor]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis.
+
+    Attributes
+    ----------
+    start, stop : int
+        First pixel, and the one after the last.
+    weights : (stop - start,) float32 array
+        Share of this tile in each of its pixels, in [0, 1].
+    """
+
+    start: int
+    stop: int
+    weights: NDArray[np.float32]
+
+    @property
+    def pixels(self) -> slice:
+        """Pixels of the axis that the tile covers."""
+        return slice(self.start, self.stop)
+
+
+def spans(length: int, tile: int, overlap: int, alignment: int = 1) -> list[Span]:
+    """Cut an axis into tiles of nearly equal size.
+
+    Every tile starts at a multiple of `alignment`, so a network that samples
+    down by `alignment` sees the same grid in a tile as in the whole image.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the axis, at least 1.
+    tile : int
+        Largest tile; rounded down to a multiple of `alignment`.
+    overlap : int
+        Pixels that neighbours share; rounded up to a multiple of `alignment`.
+    alignment : int
+        Downsampling factor of the network.
+
+    Returns
+    -------
+    list of Span
+        In order; the weights of all spans sum to 1 at every pixel.
+
+    Raises
+    ------
+    ValueError
+        The length is not positive, or two overlaps do not fit into a tile.
+    """
+    if length < 1:
+        raise ValueError(f"An axis of {length} pixels cannot be tiled; give at least 1.")
+    if length <= tile:
+        return [Span(0, length, np.ones(length, dtype=np.float32))]
+    tile = tile // alignment * alignment
+    overlap = -(-overlap // alignment) * alignment
+    if overlap < 0 or tile < 1 or 2 * overlap > tile:
+        raise ValueError(
+            f"Tiles of {tile} with an overlap of {overlap} pixels do not work; give tiles at "
+            "least twice as large as the overlap."
+        )
+    step = _step(length, tile, overlap, alignment)
+    return [
+        _span(start, min(start + step + overlap, length), overlap, length)
+        for start in range(0, length - overlap, step)
+    ]
+
+
+def _step(length: int, tile: int, overlap: int, alignment: int) -> int:
+    """Return the distance of the fewest tiles, these as small as they can be."""
+    count = -(-(length - overlap) // (tile - overlap))
+    step = -(-(length - overlap) // (count * alignment)) * alignment
+    return max(step, overlap)
+
+
+def _span(start: int, stop: int, overlap: int, length: int) -> Span:
+    weights = np.ones(stop - start, dtype=np.float32)
+    rising = _ramp(overlap)
+    if start > 0:
+        weights[:overlap] = rising
+    if stop < length:
+        weights[stop - start - overlap :] = 1 - rising
+    return Span(start, stop, weights)
+
+
+def _ramp(overlap: int) -> NDArray[np.float32]:
+    """Rise from 0 to 1: flat in the outer quarters, a raised cosine between."""
+    place = (np.arange(overlap) + 0.5) / max(overlap, 1)
+    inner = np.clip(2 * place - 0.5, 0, 1)
+    return ((1 - np.cos(np.pi * inner)) / 2).astype(np.float32)
+
+
+def blend(
+    rows: list[Span], columns: list[Span], function: TileFunction
+) -> Iterator[tuple[slice, Tensor]]:
+    """Run a function on every tile and blend the results, band by band.
+
+    Only the band that still changes is kept, so the memory needed grows with
+    the width of the image and not with its area.
+
+    Parameters
+    ----------
+    rows, columns : list of Span
+        The tiles of both axes, from `spans`.
+    function : callable
+        Takes the row slice and the column slice of a tile and returns its
+        (C, y, x) float values, on any device.
+
+    Yields
+    ------
+    rows : slice
+        Finished rows, from the top; together they cover the image.
+    values : (C, y, X) float tensor
+        Blended values of these rows, on the device of the tiles.
+    """
+    starts = [row.start for row in rows[1:]] + [rows[-1].stop]
+    carried: Tensor | None = None
+    for row, done in zip(rows, starts, strict=True):
+        band = _blend_row(row, columns, function)
+        if carried is not None:
+            band[:, : carried.shape[1]] += carried
+        yield slice(row.start, done), band[:, : done - row.start]
+        carried = band[:, done - row.start :]
+
+
+def _blend_row(row: Span, columns: list[Span], function: TileFunction) -> Tensor:
+    first, *others = columns
+    values = function(row.pixels, first.pixels)
+    band = values.new_zeros((values.shape[0], values.shape[1], columns[-1].stop))
+    _add_weighted(band, values, row, first)
+    for column in others:
+        _add_weighted(band, function(row.pixels, column.pixels), row, column)
+    return band
+
+
+def _add_weighted(band: Tensor, values: Tensor, row: Span, column: Span) -> None:
+    weights = torch.from_numpy(np.outer(row.weights, column.weights)).to(values)
+    band[:, :, column.pixels] += values * weights
