@@ -51,16 +51,9 @@ sys.exit(sys.version_info < tuple(map(int, '$minimum_python'.split('.'))))" 2>/d
     return 1
 }
 
-# Prints what pip is told about option $1, by the environment or by its configuration files.
+# Prints what pip is told about option $1 by the environment, then by its configuration files.
 pip_setting() {
-    local variable
-    variable="PIP_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"
-    if [ -n "${!variable:-}" ]; then
-        printf '%s\n' "${!variable}"
-    else
-        "$venv/bin/python" -m pip config get "install.$1" 2>/dev/null ||
-            "$venv/bin/python" -m pip config get "global.$1" 2>/dev/null || true
-    fi
+    "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\\.$1='\\(.*\\)'\$/\\1/p" | sed 's/\\n/ /g'
 }
 
 # Fills the array uv_options: uv does not read pip's configuration, so it is handed over. Where
@@ -69,9 +62,9 @@ pip_setting() {
 choose_sources() {
     local value
     uv_options=(-c constraints.txt --index-strategy unsafe-best-match)
-    value="$(pip_setting cert)"
+    value="$(pip_setting cert | head -n 1)"
     [ -n "$value" ] && export SSL_CERT_FILE="$value"
-    value="$(pip_setting index-url)"
+    value="$(pip_setting index-url | head -n 1)"
     [ -n "$value" ] && uv_options+=(--index-url "$value")
     local sources=0
     for value in $(pip_setting find-links); do
