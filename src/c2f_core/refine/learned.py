@@ -23,13 +23,14 @@ from c2f_core.refine.tiling import blend, spans
 from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models"
-OVERLAP = 128
-"""Pixels that neighbouring tiles share; the pixels in the outer quarter are thrown away."""
-SMALLEST_TILE = 2 * OVERLAP
+SMALLEST_OVERLAP = 128
+OVERLAP_STRIDES = 8
+"""Overlap of tiles in strides of the network; three eighths of it are thrown away, and what
+lies farther than three strides from a pixel hardly changes it."""
 LARGEST_TILE = {"cuda": 2048}
 """Side of the largest tile by kind of device."""
-LARGEST_TILE_ELSEWHERE = 768
-"""On a CPU a tile of this side takes less than a second, and so does cancelling."""
+LARGEST_TILE_ELSEWHERE = 1024
+"""On a CPU a tile of this side takes about a second, and so does cancelling."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile may take."""
 
@@ -170,7 +171,7 @@ class Refiner:
                 if not _is_out_of_memory(error):
                     raise
                 tile = min(tile, max(positions.shape)) // 2
-                if tile < SMALLEST_TILE:
+                if tile < 2 * self._overlap:
                     raise ImageError(
                         "There is not enough memory to refine this image; close other programs, "
                         "choose the CPU or refine a part of the image."
@@ -188,8 +189,8 @@ class Refiner:
         should_stop: ShouldStop | None,
     ) -> RefineResult:
         height, width = positions.shape
-        rows = spans(height, tile, OVERLAP, self._generator.stride)
-        columns = spans(width, tile, OVERLAP, self._generator.stride)
+        rows = spans(height, tile, self._overlap, self._generator.stride)
+        columns = spans(width, tile, self._overlap, self._generator.stride)
         report = _counter(progress, len(rows) * len(columns))
 
         def logits_of(row: slice, column: slice) -> Tensor:
@@ -209,7 +210,7 @@ class Refiner:
     def _logits(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
         """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""
         normalisation = self.metadata.normalisation
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
+        pixels = torch.from_numpy(np.array(rgb)).to(self.device)
         image = (pixels.permute(2, 0, 1)[None].float() - normalisation.mean) / normalisation.scale
         coarse = torch.from_numpy(self.class_table.one_hot(positions))[None].to(self.device)
         inputs = generator_input(image, coarse, self._generator.conditional)
@@ -230,11 +231,17 @@ class Refiner:
         odds = ((logits - largest) / self.metadata.temperature).exp().sum(dim=0)
         return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal().cpu().numpy()
 
+    @property
+    def _overlap(self) -> int:
+        return max(SMALLEST_OVERLAP, OVERLAP_STRIDES * self._generator.stride)
+
     def _tile_side(self) -> int:
         """Largest side of a tile that is quick enough and fits into the free memory."""
         side = LARGEST_TILE.get(self.device.type, LARGEST_TILE_ELSEWHERE)
         budget = MEMORY_SHARE * free_memory(self.device)
-        while side // 2 >= SMALLEST_TILE and side**2 * bytes_per_pixel(self._generator) > budget:
+        while (
+            side // 2 >= 2 * self._overlap and side**2 * bytes_per_pixel(self._generator) > budget
+        ):
             side //= 2
         return side
 

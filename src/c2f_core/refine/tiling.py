@@ -2,9 +2,9 @@
 
 An axis is cut into `Span` objects whose weights sum to one at every pixel; the
 weight of a tile is the product of its row weights and its column weights. In
-the outer quarter of each overlap one tile alone counts, so the pixels that
-lack context most are thrown away; between these quarters a raised cosine leads
-from one tile to the next.
+the outer three eighths of each overlap one tile alone counts, so the pixels
+that lack context are thrown away; between them a raised cosine leads from one
+tile to the next.
 """
 
 from collections.abc import Callable, Iterator
@@ -103,9 +103,9 @@ def _span(start: int, stop: int, overlap: int, length: int) -> Span:
 
 
 def _ramp(overlap: int) -> NDArray[np.float32]:
-    """Rise from 0 to 1: flat in the outer quarters, a raised cosine between."""
+    """Rise from 0 to 1: flat in the outer three eighths, a raised cosine between."""
     place = (np.arange(overlap) + 0.5) / max(overlap, 1)
-    inner = np.clip(2 * place - 0.5, 0, 1)
+    inner = np.clip(4 * place - 1.5, 0, 1)
     return ((1 - np.cos(np.pi * inner)) / 2).astype(np.float32)
 
 
