@@ -1,7 +1,7 @@
 """The one validated tree of settings, for command line, widgets and checkpoints."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,11 +12,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class GeneratorConfig(Settings):
+class NetworkConfig(Settings):
     """Shape of the U-Net."""
 
-    conditional: bool = True
-    """Give the one-hot coarse map to the network; False is the plain U-Net on RGB only."""
     widths: tuple[int, ...] = Field(default=(32, 48, 96, 160, 192), min_length=1)
     """Channels of each level, from the finest to the coarsest."""
     stem: Literal[1, 2, 4] = 2
@@ -27,10 +25,17 @@ class GeneratorConfig(Settings):
     """How the decoder doubles the resolution."""
 
     @model_validator(mode="after")
-    def _widths_are_positive(self) -> "GeneratorConfig":
+    def _widths_are_positive(self) -> Self:
         if min(self.widths) < 1:
             raise ValueError("every width must be at least 1 channel")
         return self
+
+
+class GeneratorConfig(NetworkConfig):
+    """The U-Net with its input: conditional, or plain."""
+
+    conditional: bool = True
+    """Give the one-hot coarse map to the network; False is the plain U-Net on RGB only."""
 
 
 class AugmentationConfig(Settings):
@@ -51,7 +56,10 @@ class AugmentationConfig(Settings):
     blur_and_noise: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs that are blurred or made noisy."""
     background_class: str | None = None
-    """Class whose pixels may be painted with random textures; None paints none."""
+    """Class whose pixels may be painted with random textures; None paints none.
+
+    Pairs magnified within `wide_scale` are always painted: the texture goes on around them.
+    """
     background_share: float = Field(default=0.3, ge=0, le=1)
     """Share of pairs whose background is replaced."""
     coarse_shift: float = Field(default=4.0, ge=0)
@@ -105,7 +113,7 @@ class TrainConfig(Settings):
     """Folder of checkpoints, logs and the resolved config."""
     method: Literal["model1", "plain"] = "model1"
     """Model 1 (image and coarse map) or the plain U-Net (image only)."""
-    generator: GeneratorConfig = GeneratorConfig()
+    network: NetworkConfig = NetworkConfig()
     """Network."""
     preprocessing: Literal["default", "report"] = "default"
     """Random augmented crops, or the report's four corner crops of 256 x 256."""
@@ -132,13 +140,12 @@ class TrainConfig(Settings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves the choice to torch."""
 
-    @model_validator(mode="after")
-    def _method_decides_the_input(self) -> "TrainConfig":
-        if self.generator.conditional != (self.method == "model1"):
-            raise ValueError(
-                "model1 needs generator.conditional = true, plain needs it to be false"
-            )
-        return self
+    @property
+    def architecture(self) -> GeneratorConfig:
+        """The network with the input that the method gives it."""
+        return GeneratorConfig(
+            **self.network.model_dump(), conditional=self.method != "plain"
+        )
 
 
 def report_settings() -> dict[str, object]:
@@ -149,7 +156,7 @@ def report_settings() -> dict[str, object]:
     """
     return {
         "preprocessing": "report",
-        "generator": {"widths": (16, 32, 64, 128, 256), "stem": 1, "upsampling": "transposed"},
+        "network": {"widths": (16, 32, 64, 128, 256), "stem": 1, "upsampling": "transposed"},
         "optimiser": {
             "name": "adam",
             "learning_rate": 2e-4,

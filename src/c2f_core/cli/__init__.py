@@ -1,0 +1,1 @@
+"""Console commands: thin skins over `c2f_core` functions."""

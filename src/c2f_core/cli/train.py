@@ -1,0 +1,155 @@
+"""`c2f-train`: train a refiner from the command line."""
+
+import argparse
+import json
+import signal
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import tyro
+from pydantic import ValidationError
+
+from c2f_core.cli.errors import run_command
+from c2f_core.config import TrainConfig, report_settings
+from c2f_core.errors import ConfigError
+from c2f_core.events import Finished, RunStarted
+
+from c2f_core.training.listeners import CsvLog, ProgressBar, TensorBoardLog
+
+DESCRIPTION = """Train Model 1 or the plain U-Net.
+
+--config FILE     start from the settings of a TOML or JSON file
+--preset NAME     start from a preset: default, or report (the report's Model 1)
+--resume FOLDER   go on with the run in FOLDER; Ctrl-C saves and stops a run
+Flags given beside them take precedence."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(lambda: _train(arguments)))
+
+
+def _train(arguments: Sequence[str]) -> None:
+    config, resume = parse(arguments)
+    # Torch takes seconds to import; --help and errors in flags do not wait for it.
+    from c2f_core.training.trainer import train
+
+    stop = _StopOnInterrupt()
+    with (
+        ProgressBar(config.steps) as bar,
+        CsvLog(config.run_folder / "log.csv") as csv_log,
+        TensorBoardLog(config.run_folder / "tensorboard") as board,
+        stop,
+    ):
+        for event in train(config, resume=resume, should_stop=stop):
+            if isinstance(event, RunStarted):
+                csv_log.rewind(event.first_step)
+            for listener in (bar, csv_log, board):
+                listener(event)
+    assert isinstance(event, Finished)
+    if event.stopped:
+        print(f"Stopped after step {event.step}. Go on with: c2f-train --resume {config.run_folder}")
+    else:
+        print(f"Done. The best model is {event.best_checkpoint}")
+
+
+class _StopOnInterrupt:
+    """Let Ctrl-C end the run after the step at hand; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> "_StopOnInterrupt":
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
+
+
+def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
+    """Turn flags, config file, preset or run folder into one validated config.
+
+    Returns
+    -------
+    config : TrainConfig
+    resume : bool
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or settings are invalid or contradict each other.
+    """
+    bases = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    group = bases.add_mutually_exclusive_group()
+    group.add_argument("--config", type=Path)
+    group.add_argument("--preset", choices=["default", "report"])
+    group.add_argument("--resume", type=Path)
+    base, flags = bases.parse_known_args(arguments)
+    settings: dict[str, Any] = {}
+    if base.config is not None:
+        settings = _read_settings(base.config)
+    elif base.preset == "report":
+        settings = report_settings()
+    elif base.resume is not None:
+        settings = _read_settings(base.resume / "config.json")
+    try:
+        config = tyro.cli(
+            TrainConfig,
+            args=flags,
+            default=_with_missing(settings),
+            prog="c2f-train",
+            description=DESCRIPTION,
+        )
+        # tyro does not validate what it does not parse.
+        return TrainConfig.model_validate(config.model_dump()), base.resume is not None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The setting {place or 'combination'} is invalid: {first['msg']}.") from (
+            error
+        )
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The config {path} cannot be read ({error}); give a TOML or JSON file."
+        ) from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"The config {path} holds no settings; give a table of them.")
+    return settings
+
+
+def _with_missing(settings: dict[str, Any]) -> TrainConfig:
+    """Fill the required settings that lack with tyro's mark, so that it asks for them."""
+    missing: Any = tyro.MISSING
+    placeholders = {"data": {"root": "missing"}, "run_folder": "missing"}
+    data = {**placeholders["data"], **settings.get("data", {})}  # type: ignore[dict-item]
+    config = TrainConfig.model_validate({**placeholders, **settings, "data": data})
+    if "root" not in settings.get("data", {}):
+        config = config.model_copy(update={"data": config.data.model_copy(update={"root": missing})})
+    if "run_folder" not in settings:
+        config = config.model_copy(update={"run_folder": missing})
+    return config
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pair datasets, splits and transforms."""

@@ -1,0 +1,117 @@
+"""Pairs in folders: `images/`, `coarse/` and, where there are some, `fine/`."""
+
+from pathlib import Path
+
+from c2f_core.classes import ClassTable
+from c2f_core.data.pairs import FilePairs, PairFiles
+from c2f_core.errors import DataError
+from c2f_core.io import IMAGE_SUFFIXES
+
+FASSEG_TOLERANCE = 442.0
+"""Any RGB distance: FASSEG's boundaries are blends of the class colours."""
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name without ending, sorted as people count.
+
+    Raises
+    ------
+    DataError
+        Two files differ only in their ending.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: (len(path.stem), path.name)):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise DataError(
+                f"{folder} holds both {found[path.stem].name} and {path.name}; keep one of them."
+            )
+        found[path.stem] = path
+    return found
+
+
+def folder_pairs(root: str | Path, class_table: ClassTable) -> FilePairs:
+    """Open `images/ coarse/ fine/`, matched by name without ending.
+
+    `fine/` may lack, or hold maps for some of the images only.
+
+    Raises
+    ------
+    DataError
+        A folder lacks, an image lacks its coarse map, or a map lacks its image.
+    """
+    root = Path(root)
+    for name in ("images", "coarse"):
+        if not (root / name).is_dir():
+            raise DataError(f"{root} has no folder '{name}'; put the {name} files there.")
+    images = images_by_stem(root / "images")
+    coarse = images_by_stem(root / "coarse")
+    fine = images_by_stem(root / "fine") if (root / "fine").is_dir() else {}
+    if not images:
+        raise DataError(f"{root / 'images'} holds no images; put .png, .jpg, .bmp or .tif there.")
+    _refuse_lonely(set(images) - set(coarse), "image", "coarse map", root / "coarse")
+    _refuse_lonely(set(coarse) - set(images), "coarse map", "image", root / "images")
+    _refuse_lonely(set(fine) - set(images), "fine map", "image", root / "images")
+    files = [PairFiles(stem, images[stem], coarse[stem], fine.get(stem)) for stem in images]
+    return FilePairs(files, class_table)
+
+
+def _refuse_lonely(stems: set[str], kind: str, partner: str, folder: Path) -> None:
+    if stems:
+        raise DataError(
+            f"{len(stems)} of the {kind}s have no {partner}, first '{min(stems)}'; add it to "
+            f"{folder} under the same name or take the {kind} away."
+        )
+
+
+def fasseg_pairs(root: str | Path) -> FilePairs:
+    """Open FASSEG frontal01 (coarse, V1) and frontal02 (fine, V2), .bmp or .png.
+
+    Pairs are named "Train/1", "Test/7". Colours are decoded to the nearest class
+    colour however far it is, as the label files are blended at all boundaries.
+
+    Raises
+    ------
+    DataError
+        The layout is another, or a file lacks.
+    """
+    root = Path(root)
+    files = []
+    for part in ("Train", "Test"):
+        folders = [root / "V1" / f"{part}_RGB", root / "V1" / f"{part}_Labels"]
+        folders.append(root / "V2" / f"{part}_Labels")
+        for folder in folders:
+            if not folder.is_dir():
+                raise DataError(f"{root} is no FASSEG folder: {folder} lacks; unpack it whole.")
+        images, coarse, fine = (images_by_stem(folder) for folder in folders)
+        _refuse_lonely(set(images) - set(coarse), "image", "coarse map", folders[1])
+        _refuse_lonely(set(images) - set(fine), "image", "fine map", folders[2])
+        files += [
+            PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem]) for stem in images
+        ]
+    return FilePairs(files, ClassTable.preset("fasseg"), FASSEG_TOLERANCE)
+
+
+def open_pairs(root: str | Path, class_table: ClassTable | None = None) -> FilePairs:
+    """Open a dataset in FASSEG's layout or as `images/ coarse/ fine/`.
+
+    Parameters
+    ----------
+    root : str or Path
+    class_table : ClassTable, optional
+        Needed for the folder layout; FASSEG brings its own.
+
+    Raises
+    ------
+    DataError
+        The folder does not exist, or its layout is neither.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"The data folder {root} does not exist; check the path.")
+    if (root / "V1").is_dir() and (root / "V2").is_dir():
+        return fasseg_pairs(root)
+    if class_table is None:
+        raise DataError(f"{root} needs a class table; name a preset or a TOML or JSON file.")
+    return folder_pairs(root, class_table)

@@ -1,0 +1,177 @@
+"""Pairs of image and coarse map, with or without a fine map."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
+from c2f_core.errors import C2FError, DataError
+from c2f_core.io import as_rgb8, read_image, read_map
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image with its maps.
+
+    Attributes
+    ----------
+    name : str
+    image : (Y, X, 3) uint8 array
+    coarse : (Y, X) uint8 array
+        Positions in the class table, 255 where unlabelled.
+    fine : (Y, X) uint8 array or None
+        As `coarse`; None where there is no fine map.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    coarse: NDArray[np.uint8]
+    fine: NDArray[np.uint8] | None
+
+    def __post_init__(self) -> None:
+        for kind, positions in (("coarse", self.coarse), ("fine", self.fine)):
+            if positions is not None and positions.shape != self.image.shape[:2]:
+                raise DataError(
+                    f"{self.name}: the image is {self.image.shape[:2]} and its {kind} map "
+                    f"{positions.shape} pixels (rows, columns); export both at one size."
+                )
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Files of one pair; `fine` is None where there is no fine map."""
+
+    name: str
+    image: Path
+    coarse: Path
+    fine: Path | None
+
+
+class PairSource(Protocol):
+    """Named pairs of one class table, in order."""
+
+    @property
+    def class_table(self) -> ClassTable:
+        """Class table of all maps."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the pairs."""
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+
+    def __getitem__(self, index: int) -> Pair:
+        """Read one pair."""
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Read all pairs in order."""
+
+    def subset(self, names: Sequence[str]) -> "PairSource":
+        """Return the pairs of these names, in this order."""
+
+
+class FilePairs:
+    """Pairs read from files when they are asked for.
+
+    Parameters
+    ----------
+    files : sequence of PairFiles
+    class_table : ClassTable
+    tolerance : float
+        See `ClassTable.decode_colours`.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[PairFiles],
+        class_table: ClassTable,
+        tolerance: float = DEFAULT_TOLERANCE,
+    ) -> None:
+        self._files = list(files)
+        self._class_table = class_table
+        self._tolerance = tolerance
+        self.reports: dict[Path, DecodeReport] = {}
+        """What decoding met in the maps read so far, by file, where not all was clean."""
+
+    @property
+    def class_table(self) -> ClassTable:
+        """Class table of all maps."""
+        return self._class_table
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the pairs."""
+        return [files.name for files in self._files]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Read one pair.
+
+        Raises
+        ------
+        DataError
+            A file cannot be read, holds unknown classes or sizes differ.
+        """
+        files = self._files[index]
+        fine = None if files.fine is None else self._read_positions(files.fine)
+        return Pair(
+            name=files.name,
+            image=as_rgb8(read_image(files.image)),
+            coarse=self._read_positions(files.coarse),
+            fine=fine,
+        )
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self[index] for index in range(len(self)))
+
+    def subset(self, names: Sequence[str]) -> "FilePairs":
+        """Return the pairs of these names, in this order.
+
+        Raises
+        ------
+        DataError
+            A name is not in the dataset.
+        """
+        by_name = {files.name: files for files in self._files}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            raise DataError(
+                f"{len(missing)} pairs of the split are not in the data, first '{missing[0]}'; "
+                "check that split and data folder belong together."
+            )
+        return FilePairs([by_name[name] for name in names], self._class_table, self._tolerance)
+
+    def _read_positions(self, path: Path) -> NDArray[np.uint8]:
+        try:
+            index_map, report = read_map(path, self._class_table, self._tolerance)
+        except C2FError as error:
+            raise DataError(f"{path}: {error}") from error
+        if report.outside:
+            self.reports[path] = report
+        return self._class_table.to_positions(index_map)
+
+
+def fingerprint(pairs: Sequence[Pair]) -> str:
+    """Hash names and pixels of pairs, so that a checkpoint names its data.
+
+    Returns
+    -------
+    str
+        Hexadecimal SHA-256.
+    """
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(pair.name.encode())
+        for array in (pair.image, pair.coarse, pair.fine):
+            if array is not None:
+                digest.update(repr(array.shape).encode())
+                digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

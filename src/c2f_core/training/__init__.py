@@ -1,0 +1,1 @@
+"""Training: steps, trainer, checkpoints, run folder."""
