@@ -1,0 +1,231 @@
+"""`c2f-refine`: turn coarse maps into fine ones from the command line."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tifffile
+import tyro
+from numpy.typing import NDArray
+from tqdm import tqdm
+from tyro.conf import Positional
+
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.cli.errors import run_command
+from c2f_core.data.folder import images_by_stem
+from c2f_core.errors import ClassTableError, DataError, ImageError
+from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
+from c2f_core.refine.interface import RefineResult, check_inputs
+
+if TYPE_CHECKING:
+    from c2f_core.refine.learned import Refiner
+
+MAP_SUFFIXES = (".png", ".tif", ".tiff")
+CONFIDENCE_SUFFIXES = (".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Refine a coarse map, or a folder of them, with a trained model.
+
+    For folders, images and coarse maps are matched by name without ending; all
+    of them are checked before the first is refined.
+    """
+
+    image: Positional[Path]
+    """Image, or folder of images."""
+    coarse: Positional[Path]
+    """Coarse map drawn on the image, or folder of coarse maps: colour, palette or index images."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Fine map to write (.png or .tif), or folder for the fine maps."""
+    model: str = "fasseg"
+    """Name of a bundled model, or a .safetensors file that c2f-train wrote."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or mps."""
+    style: MapStyle = "palette"
+    """Fine maps as palette images with class colours, RGB images or grey images of the indices."""
+    confidence: Path | None = None
+    """Also write the confidence (0 to 1): a .tif file, or a folder for them."""
+    tolerance: float = DEFAULT_TOLERANCE
+    """Largest RGB distance from a class colour; coarse pixels beyond it count as unlabelled."""
+    average_flips: bool = False
+    """Average over the image and its mirror image; takes twice the time."""
+    overwrite: bool = False
+    """Replace fine maps and confidences that exist."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Files of one pair; `confidence` is None where none is wanted."""
+
+    image: Path
+    coarse: Path
+    output: Path
+    confidence: Path | None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    options = tyro.cli(Options, prog="c2f-refine", args=arguments)
+    sys.exit(run_command(lambda: refine_files(options)))
+
+
+def refine_files(options: Options) -> None:
+    """Refine one pair or a folder of pairs.
+
+    Raises
+    ------
+    C2FError
+        A file lacks, does not fit or would be overwritten; then nothing has
+        been written. Or the model or device cannot be used.
+    """
+    jobs = find_jobs(options)
+    refuse_overwriting(jobs, options.overwrite)
+    # Torch takes seconds to import; errors in paths do not wait for it.
+    refiner = _open_refiner(options)
+    for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
+        _check(job, refiner.class_table, options.tolerance)
+    with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
+        for finished, job in enumerate(jobs):
+            result = _refine(job, refiner, options.tolerance, bar, finished)
+            _write(job, result, refiner.class_table, options.style)
+    kind = "fine map" if len(jobs) == 1 else "fine maps"
+    print(f"Wrote {len(jobs)} {kind} to {options.output}")
+
+
+def find_jobs(options: Options) -> list[Job]:
+    """Match images, coarse maps and outputs.
+
+    Raises
+    ------
+    DataError
+        A file or partner lacks, or an output has an ending that cannot be written.
+    """
+    image, coarse = options.image, options.coarse
+    for path in (image, coarse):
+        if not path.exists():
+            raise DataError(f"{path} does not exist; check the path.")
+    if image.is_dir() != coarse.is_dir():
+        raise DataError("Give either one image and one coarse map, or a folder of each.")
+    if image.is_dir():
+        return _folder_jobs(options)
+    _require_suffix(options.output, MAP_SUFFIXES)
+    if options.confidence is not None:
+        _require_suffix(options.confidence, CONFIDENCE_SUFFIXES)
+    return [Job(image, coarse, options.output, options.confidence)]
+
+
+def _folder_jobs(options: Options) -> list[Job]:
+    for folder in (options.output, options.confidence):
+        if folder is not None and folder.is_file():
+            raise DataError(f"{folder} is a file; give a folder, as for the images.")
+    images, maps = images_by_stem(options.image), images_by_stem(options.coarse)
+    if not images:
+        raise DataError(f"{options.image} holds no images; put .png, .jpg, .bmp or .tif there.")
+    for lonely, folder in ((images.keys() - maps.keys(), options.coarse),
+                           (maps.keys() - images.keys(), options.image)):  # fmt: skip
+        if lonely:
+            raise DataError(
+                f"{folder} lacks '{min(lonely)}' ({len(lonely)} missing in all); add what is "
+                "missing or take away its partner."
+            )
+    return [
+        Job(
+            images[stem],
+            maps[stem],
+            options.output / f"{stem}.png",
+            options.confidence / f"{stem}.tif" if options.confidence else None,
+        )
+        for stem in images
+    ]
+
+
+def _require_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in suffixes or path.is_dir():
+        raise DataError(f"{path} cannot be written; give a file that ends in {suffixes[0]}.")
+
+
+def refuse_overwriting(jobs: Sequence[Job], overwrite: bool) -> None:
+    """Check that no file is lost.
+
+    Raises
+    ------
+    DataError
+        An output is an input or another output, or exists without `overwrite`.
+    """
+    inputs = {path.resolve() for job in jobs for path in (job.image, job.coarse)}
+    taken: set[Path] = set()
+    for job in jobs:
+        for path in _outputs(job):
+            if path.resolve() in inputs:
+                raise DataError(f"{path} is an image or coarse map; choose another output.")
+            if path.resolve() in taken:
+                raise DataError(f"{path} would be written twice; choose another output.")
+            if path.exists() and not overwrite:
+                raise DataError(f"{path} exists; add --overwrite or choose another output.")
+            taken.add(path.resolve())
+
+
+def _outputs(job: Job) -> list[Path]:
+    return [job.output] if job.confidence is None else [job.output, job.confidence]
+
+
+def _open_refiner(options: Options) -> "Refiner":
+    from c2f_core.refine.learned import Refiner
+
+    flips = options.average_flips
+    if Path(options.model).suffix == ".safetensors":
+        return Refiner.load(options.model, options.device, average_flips=flips)
+    return Refiner.bundled(options.model, options.device, average_flips=flips)
+
+
+def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
+    image, coarse, doubts = _read(job, class_table, tolerance)
+    try:
+        check_inputs(image, coarse, class_table)
+    except (ImageError, ClassTableError) as error:
+        raise DataError(f"{job.image} with {job.coarse}: {error}") from error
+    if doubts:
+        tqdm.write(f"warning: {job.coarse}: {doubts}", file=sys.stderr)
+
+
+def _read(
+    job: Job, class_table: ClassTable, tolerance: float
+) -> tuple[NDArray[Any], NDArray[Any], str]:
+    """Read image and coarse map, and what was doubtful about the map."""
+    coarse, report = read_map(job.coarse, class_table, tolerance)
+    return read_image(job.image), coarse, report.message()
+
+
+def _refine(
+    job: Job, refiner: "Refiner", tolerance: float, bar: "tqdm[Any]", finished: int
+) -> RefineResult:
+    def show(share: float) -> None:
+        bar.update(finished + share - bar.n)
+
+    image, coarse, _ = _read(job, refiner.class_table, tolerance)
+    return refiner.refine(image, coarse, progress=show)
+
+
+def _write(job: Job, result: RefineResult, class_table: ClassTable, style: MapStyle) -> None:
+    for path in _outputs(job):
+        _make_folder(path.parent)
+    write_map(job.output, result.labels, class_table, style)
+    if job.confidence is not None:
+        with atomic_path(job.confidence) as temporary:
+            tifffile.imwrite(temporary, result.confidence, compression="zlib")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be made ({error.strerror}); choose another output."
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

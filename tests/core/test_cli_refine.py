@@ -1,0 +1,203 @@
+"""`c2f-refine` on files and folders, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from c2f_core.classes import ClassTable
+from c2f_core.cli.refine import main
+from c2f_core.config import GeneratorConfig
+from c2f_core.io import read_map, write_map
+from c2f_core.networks.unet import build_generator
+from c2f_core.refine.learned import Refiner
+from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+
+TABLE = ClassTable.preset("fasseg")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    config = GeneratorConfig(widths=(8, 12))
+    torch.manual_seed(0)
+    generator = build_generator(config, TABLE.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=TABLE))
+    return path
+
+
+def write_pair(folder: Path, stem: str, size: tuple[int, int] = (24, 32)) -> tuple[Path, Path]:
+    random = np.random.default_rng(len(stem))
+    image, coarse = folder / "images" / f"{stem}.png", folder / "coarse" / f"{stem}.png"
+    for path in (image, coarse):
+        path.parent.mkdir(exist_ok=True)
+    Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(image)
+    write_map(coarse, random.integers(0, 6, size, dtype=np.uint8), TABLE)
+    return image, coarse
+
+
+@pytest.fixture
+def run(model: Path, capsys: pytest.CaptureFixture[str]):
+    """Run the command; return its exit status, standard output and standard error."""
+
+    def run(*arguments: str | Path, device: str = "cpu") -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--model", str(model), "--device", device])
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (0 if code is None else int(code)), captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("style", ["palette", "colour", "index"])
+def test_one_pair_in_each_style(run, model: Path, tmp_path: Path, style: str) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, out, err = run(image, coarse, "-o", fine, "--style", style, "--confidence", confidence)
+    assert (code, err) == (0, "")
+    assert str(fine) in out
+    expected = Refiner.load(model, "cpu").refine(
+        np.array(Image.open(image)), read_map(coarse, TABLE)[0]
+    )
+    np.testing.assert_array_equal(read_map(fine, TABLE)[0], expected.labels)
+    written = tifffile.imread(confidence)
+    assert written.dtype == np.float32
+    np.testing.assert_array_equal(written, expected.confidence)
+    with Image.open(fine) as opened:
+        assert opened.mode == {"palette": "P", "colour": "RGB", "index": "L"}[style]
+
+
+def test_folders_are_matched_by_name(run, tmp_path: Path) -> None:
+    sizes = {"a": (24, 32), "bb": (7, 9), "ccc": (40, 8)}
+    for stem, size in sizes.items():
+        write_pair(tmp_path, stem, size)
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    code, _, err = run(
+        tmp_path / "images", tmp_path / "coarse",
+        "--output", tmp_path / "new" / "fine", "--confidence", tmp_path / "sure",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    for stem, size in sizes.items():
+        assert read_map(tmp_path / "new" / "fine" / f"{stem}.png", TABLE)[0].shape == size
+        assert tifffile.imread(tmp_path / "sure" / f"{stem}.tif").shape == size
+
+
+def refused(result: tuple[int, str, str], *parts: str | Path) -> None:
+    """Check that a run ended with one sentence that names these parts."""
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert str(part) in err
+
+
+def test_nothing_is_overwritten_unasked(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    fine.write_bytes(b"hand work")
+    refused(run(image, coarse, "-o", fine), fine, "--overwrite")
+    assert fine.read_bytes() == b"hand work"
+    confidence.write_bytes(b"older")
+    other = tmp_path / "other.png"
+    refused(run(image, coarse, "-o", other, "--confidence", confidence), confidence)
+    assert not other.exists()
+    assert run(image, coarse, "-o", fine, "--overwrite")[0] == 0
+    assert read_map(fine, TABLE)[0].shape == (24, 32)
+
+
+def test_inputs_are_never_overwritten(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    content = coarse.read_bytes()
+    refused(run(image, coarse, "-o", coarse, "--overwrite"), coarse, "another output")
+    folders = tmp_path / "images", tmp_path / "coarse"
+    refused(run(*folders, "-o", tmp_path / "coarse", "--overwrite"), "another output")
+    assert coarse.read_bytes() == content
+
+
+def test_two_outputs_need_two_names(run, tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, "a")
+    both = tmp_path / "both.tif"
+    refused(run(*pair, "-o", both, "--confidence", both), both, "twice")
+
+
+def test_missing_partners_are_named(run, tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "b")
+    folders, fine = (tmp_path / "images", tmp_path / "coarse"), tmp_path / "fine"
+    (tmp_path / "coarse" / "b.png").unlink()
+    refused(run(*folders, "-o", fine), tmp_path / "coarse", "'b'")
+    (tmp_path / "images" / "b.png").rename(tmp_path / "coarse" / "b.png")
+    refused(run(*folders, "-o", fine), tmp_path / "images", "'b'")
+    assert not fine.exists()
+
+
+def test_all_pairs_are_checked_before_the_first_is_refined(run, tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    _, coarse = write_pair(tmp_path, "b")
+    write_map(coarse, np.zeros((5, 5), dtype=np.uint8), TABLE)
+    folders, fine = (tmp_path / "images", tmp_path / "coarse"), tmp_path / "fine"
+    refused(run(*folders, "-o", fine), coarse, "24 x 32", "5 x 5")
+    assert not fine.exists()
+    coarse.write_bytes(coarse.read_bytes()[:50])
+    refused(run(*folders, "-o", fine), coarse)
+    Image.fromarray(np.full((24, 32), 77, dtype=np.uint8)).save(coarse)
+    refused(run(*folders, "-o", fine), "77")
+    assert not fine.exists()
+
+
+def test_colours_that_are_no_class_are_reported(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    colours = TABLE.encode_colours(np.zeros((24, 32), dtype=np.uint8))
+    colours[3, 4] = (128, 128, 128)
+    Image.fromarray(colours).save(coarse)
+    fine = tmp_path / "fine.png"
+    code, _, err = run(image, coarse, "-o", fine)
+    assert code == 0
+    assert "row 3, column 4" in err
+    assert "warning" in err
+    code, _, err = run(image, coarse, "-o", fine, "--overwrite", "--tolerance", "442")
+    assert (code, err) == (0, "")
+
+
+def test_paths_that_cannot_work_are_named(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    gone, fine = tmp_path / "gone.png", tmp_path / "fine.png"
+    refused(run(gone, coarse, "-o", fine), gone)
+    refused(run(image, tmp_path / "coarse", "-o", fine), "a folder of each")
+    refused(run(image, coarse, "-o", tmp_path / "fine.jpg"), "fine.jpg", ".png")
+    refused(run(image, coarse, "-o", fine, "--confidence", tmp_path / "sure.png"), ".tif")
+    refused(run(image, coarse, "-o", tmp_path), tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(run(empty, empty, "-o", fine), empty, "no images")
+    folders = tmp_path / "images", tmp_path / "coarse"
+    refused(run(*folders, "-o", image), "is a file")
+    refused(run(*folders, "-o", image / "fine"), "cannot be made")
+
+
+def test_unusable_model_and_device_are_named(run, tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, "a")
+    refused(run(*pair, "-o", tmp_path / "fine.png", device="abacus"), "abacus")
+    for name in ("nothing", str(tmp_path / "gone.safetensors")):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, pair), "-o", str(tmp_path / "fine.png"), "--model", name])
+        assert ended.value.code == 2
+
+
+def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Refiner, "refine", interrupted)
+    fine = tmp_path / "fine.png"
+    code, _, err = run(*write_pair(tmp_path, "a"), "-o", fine)
+    assert code == 130
+    assert "Traceback" not in err
+    assert not fine.exists()
