@@ -34,11 +34,11 @@ class Options:
     of them are checked before the first is refined.
     """
 
-    image: Positional[Path]
+    image: Annotated[Positional[Path], tyro.conf.arg(metavar="IMAGE")]
     """Image, or folder of images."""
-    coarse: Positional[Path]
+    coarse: Annotated[Positional[Path], tyro.conf.arg(metavar="COARSE")]
     """Coarse map drawn on the image, or folder of coarse maps: colour, palette or index images."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
     """Fine map to write (.png or .tif), or folder for the fine maps."""
     model: str = "fasseg"
     """Name of a bundled model, or a .safetensors file that c2f-train wrote."""
