@@ -241,7 +241,8 @@ class ClassTable(BaseModel):
         (C, Y, X) float32 array of 0 and 1
         """
         channels = np.arange(self.number_of_classes, dtype=np.uint8)[:, None, None]
-        return (positions[None] == channels).astype(np.float32)
+        encoded: NDArray[np.float32] = (positions[None] == channels).astype(np.float32)
+        return encoded
 
     @classmethod
     def preset(cls, name: str) -> "ClassTable":
@@ -338,9 +339,7 @@ def _preset(
             ClassEntry(name=label, index=index, colour=colour)
             for index, (label, colour) in enumerate(classes)
         ),
-        unlabelled=ClassEntry(
-            name="unlabelled", index=unlabelled_index, colour=unlabelled_colour
-        ),
+        unlabelled=ClassEntry(name="unlabelled", index=unlabelled_index, colour=unlabelled_colour),
     )
 
 

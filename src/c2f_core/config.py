@@ -143,9 +143,7 @@ class TrainConfig(Settings):
     @property
     def architecture(self) -> GeneratorConfig:
         """The network with the input that the method gives it."""
-        return GeneratorConfig(
-            **self.network.model_dump(), conditional=self.method != "plain"
-        )
+        return GeneratorConfig(**self.network.model_dump(), conditional=self.method != "plain")
 
 
 def report_settings() -> dict[str, object]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -67,9 +66,5 @@ def inverse_class_proportions(
     weights = np.zeros(number_of_classes)
     weights[occurs] = 1 / proportions[occurs]
     weights[occurs] = np.minimum(weights[occurs] / weights[occurs].min(), cap)
-    return (weights / max((weights * proportions).sum(), 1e-12)).astype(np.float32)
-
-
-def class_weights_tensor(weights: NDArray[np.float32], device: torch.device) -> Tensor:
-    """Move class weights (C,) to a device."""
-    return torch.from_numpy(weights).to(device)
+    scaled: NDArray[np.float32] = weights / max(float((weights * proportions).sum()), 1e-12)
+    return scaled.astype(np.float32)

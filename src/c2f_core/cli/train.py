@@ -17,7 +17,6 @@ from c2f_core.cli.errors import run_command
 from c2f_core.config import TrainConfig, report_settings
 from c2f_core.errors import ConfigError
 from c2f_core.events import Finished, RunStarted
-
 from c2f_core.training.listeners import CsvLog, ProgressBar, TensorBoardLog
 
 DESCRIPTION = """Train Model 1 or the plain U-Net.
@@ -53,7 +52,9 @@ def _train(arguments: Sequence[str]) -> None:
                 listener(event)
     assert isinstance(event, Finished)
     if event.stopped:
-        print(f"Stopped after step {event.step}. Go on with: c2f-train --resume {config.run_folder}")
+        print(
+            f"Stopped after step {event.step}. Go on with: c2f-train --resume {config.run_folder}"
+        )
     else:
         print(f"Done. The best model is {event.best_checkpoint}")
 
@@ -120,9 +121,9 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"The setting {place or 'combination'} is invalid: {first['msg']}.") from (
-            error
-        )
+        raise ConfigError(
+            f"The setting {place or 'combination'} is invalid: {first['msg']}; correct it."
+        ) from error
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -141,11 +142,15 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _with_missing(settings: dict[str, Any]) -> TrainConfig:
     """Fill the required settings that lack with tyro's mark, so that it asks for them."""
     missing: Any = tyro.MISSING
-    placeholders = {"data": {"root": "missing"}, "run_folder": "missing"}
-    data = {**placeholders["data"], **settings.get("data", {})}  # type: ignore[dict-item]
-    config = TrainConfig.model_validate({**placeholders, **settings, "data": data})
-    if "root" not in settings.get("data", {}):
-        config = config.model_copy(update={"data": config.data.model_copy(update={"root": missing})})
+    data = settings.get("data", {})
+    if not isinstance(data, dict):
+        raise ConfigError("The setting data is no table; give data.root and the rest in one.")
+    config = TrainConfig.model_validate(
+        {"run_folder": "missing", **settings, "data": {"root": "missing", **data}}
+    )
+    if "root" not in data:
+        rootless = config.data.model_copy(update={"root": missing})
+        config = config.model_copy(update={"data": rootless})
     if "run_folder" not in settings:
         config = config.model_copy(update={"run_folder": missing})
     return config

@@ -173,5 +173,5 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
         for array in (pair.image, pair.coarse, pair.fine):
             if array is not None:
                 digest.update(repr(array.shape).encode())
-                digest.update(np.ascontiguousarray(array))
+                digest.update(array.tobytes())
     return digest.hexdigest()

@@ -1,5 +1,7 @@
 """Synthetic pairs: coloured shapes on a textured ground, with blobby coarse maps."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -51,9 +53,8 @@ def synthetic_pair(size: int = 256, seed: int = 0) -> Pair:
     )
 
 
-def _shape(
-    position: int, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _shape(position: int, size: int, rng: np.random.Generator) -> Any:
+    """Rows and columns inside a random shape of the class at `position`."""
     row, column = rng.uniform(0.15, 0.85, 2) * size
     radius = rng.uniform(0.08, 0.18) * size
     if position == 1:
@@ -66,11 +67,10 @@ def _shape(
     return polygon(*corners, shape=(size, size))
 
 
-def _blobby(
-    fine: NDArray[np.uint8], reach: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _blobby(fine: NDArray[np.uint8], reach: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Displace the boundaries by smooth noise of about `reach` pixels."""
-    noise = ndimage.gaussian_filter(rng.standard_normal((2, *fine.shape)), (0, 3 * reach, 3 * reach))
+    sigma = (0, 3 * reach, 3 * reach)
+    noise = ndimage.gaussian_filter(rng.standard_normal((2, *fine.shape)), sigma)
     noise *= 2 * reach / max(float(noise.std()), 1e-9)
     places = np.indices(fine.shape) + noise
     moved: NDArray[np.uint8] = ndimage.map_coordinates(fine, places, order=0, mode="nearest")

@@ -137,7 +137,7 @@ class ReportBatches:
     def _crop(self, position: int) -> Pair:
         epoch, place = divmod(position, len(self._crops))
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._crops))
-        return self._crops[order[place]]
+        return self._crops[int(order[place])]
 
 
 def _fine_of(pair: Pair) -> NDArray[np.uint8]:
@@ -211,7 +211,8 @@ class AugmentedBatches:
         coarse = self._warp(maps[:, :1], shifted, "nearest")[:, 0]
         fine = self._warp(maps[:, 1:], matrix, "nearest")[:, 0]
         if self._background is not None and (wide or rng.random() < config.background_share):
-            outside = warp_affine(torch.ones_like(maps[:, :1]), matrix, crop.shape[-2:], "nearest")
+            size = (self._crop, self._crop)
+            outside = warp_affine(torch.ones_like(maps[:, :1]), matrix, size, "nearest")
             coarse[outside[:, 0] == 0] = self._background
             fine[outside[:, 0] == 0] = self._background
             crop = self._replace_background(crop, fine, rng)
@@ -233,9 +234,7 @@ class AugmentedBatches:
         mirror = -1.0 if config.flip and rng.random() < 0.5 else 1.0
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         linear = np.array([[mirror * cosine, -sine], [mirror * sine, cosine]])
-        centre = [
-            _random_centre(length, self._crop / scale, rng) for length in (width, height)
-        ]
+        centre = [_random_centre(length, self._crop / scale, rng) for length in (width, height)]
         offset = self._crop / 2 - linear @ centre
         return torch.tensor(np.column_stack([linear, offset])[None], dtype=torch.float32)
 
@@ -254,9 +253,7 @@ class AugmentedBatches:
         coarse[:, top : top + height, left : left + width] = UNLABELLED_POSITION
         return coarse
 
-    def _replace_background(
-        self, image: Tensor, fine: Tensor, rng: np.random.Generator
-    ) -> Tensor:
+    def _replace_background(self, image: Tensor, fine: Tensor, rng: np.random.Generator) -> Tensor:
         mask = (fine == self._background).to(image.dtype)[:, None]
         # Blending over a pixel keeps the seam from giving the boundary away.
         mask = gaussian_blur2d(mask, (3, 3), (0.7, 0.7))
@@ -322,7 +319,9 @@ def random_texture(side: int, rng: np.random.Generator) -> Tensor:
         angle, offset = rng.uniform(0, math.tau), rng.uniform(0, side)
         across = (columns - offset) * math.cos(angle) + (rows - side / 2) * math.sin(angle)
         along = (rows - side / 2) * math.cos(angle) - (columns - offset) * math.sin(angle)
-        inside = (across.abs() < rng.uniform(4, side / 2)) & (along.abs() < rng.uniform(4, side))
+        inside = torch.logical_and(
+            across.abs() < rng.uniform(4, side / 2), along.abs() < rng.uniform(4, side)
+        )
         texture[0][:, inside] = colour
     roughness = rng.uniform(0, 0.6)
     for octave in range(1, 7):

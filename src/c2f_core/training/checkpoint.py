@@ -41,11 +41,11 @@ class CheckpointMetadata(Settings):
     architecture: GeneratorConfig
     class_table: ClassTable
     normalisation: Normalisation = Normalisation()
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
     data_fingerprint: str = ""
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0)
-    library_versions: dict[str, str] = {}
+    library_versions: dict[str, str] = Field(default_factory=dict)
 
 
 def save_checkpoint(

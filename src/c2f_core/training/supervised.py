@@ -24,9 +24,7 @@ class StepResult:
 def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Optimizer:
     """Make the optimiser of the generator's parameters."""
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(
-        generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    return kind(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:

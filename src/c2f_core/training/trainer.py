@@ -61,12 +61,8 @@ def load_training_data(config: TrainConfig) -> TrainingData:
         names, groups = pairs.names, []
     else:
         names, groups = read_split(data.splits, data.train), read_groups(data.splits)
-    held_out = (
-        read_split(data.splits, data.validation) if data.splits and data.validation else []
-    )
-    loaded = {
-        pair.name: pair for pair in pairs.subset([*dict.fromkeys([*names, *held_out])])
-    }
+    held_out = read_split(data.splits, data.validation) if data.splits and data.validation else []
+    loaded = {pair.name: pair for pair in pairs.subset([*dict.fromkeys([*names, *held_out])])}
     with_fine = [name for name in names if loaded[name].fine is not None]
     if held_out:
         train = [name for name in with_fine if name not in held_out]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def validate(
     return ValidationResult(scores, temperature)
 
 
-def _calibration_error(logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:
+def _calibration_error(logits: NDArray[np.floating[Any]], truth: NDArray[np.uint8]) -> float:
     labelled = truth != UNLABELLED_POSITION
     probabilities = torch.from_numpy(logits[labelled]).softmax(dim=1).numpy()
     correct = probabilities.argmax(axis=1) == truth[labelled]
@@ -90,14 +91,27 @@ def scores_of(
 ) -> dict[str, float]:
     """tmp"""
     from scipy import ndimage
-    C=class_table.number_of_classes
-    conf=np.zeros((C,256),int); acc=[]; tri=[]
-    for p,q in zip(predictions,pairs):
-        f=q.fine; ok=f!=255
-        conf+=np.bincount(f[ok].astype(int)*256+p[ok],minlength=C*256).reshape(C,256)
-        acc.append((p==f)[ok].mean())
-        b=np.zeros(f.shape,bool); b[1:]|=f[1:]!=f[:-1]; b[:-1]|=f[1:]!=f[:-1]; b[:,1:]|=f[:,1:]!=f[:,:-1]; b[:,:-1]|=f[:,1:]!=f[:,:-1]
-        band=ndimage.distance_transform_edt(~b)<5
-        tri.append((p==f)[band].mean())
-    c=conf[:,:C]; iou=np.diag(c)/np.maximum(1,conf.sum(1)+c.sum(0)-np.diag(c))
-    return {"pixel accuracy":float(np.mean(acc)),"mIoU":float(iou.mean()),"trimap 5":float(np.mean(tri))}
+
+    C = class_table.number_of_classes
+    conf = np.zeros((C, 256), int)
+    acc = []
+    tri = []
+    for p, q in zip(predictions, pairs):
+        f = q.fine
+        ok = f != 255
+        conf += np.bincount(f[ok].astype(int) * 256 + p[ok], minlength=C * 256).reshape(C, 256)
+        acc.append((p == f)[ok].mean())
+        b = np.zeros(f.shape, bool)
+        b[1:] |= f[1:] != f[:-1]
+        b[:-1] |= f[1:] != f[:-1]
+        b[:, 1:] |= f[:, 1:] != f[:, :-1]
+        b[:, :-1] |= f[:, 1:] != f[:, :-1]
+        band = ndimage.distance_transform_edt(~b) < 5
+        tri.append((p == f)[band].mean())
+    c = conf[:, :C]
+    iou = np.diag(c) / np.maximum(1, conf.sum(1) + c.sum(0) - np.diag(c))
+    return {
+        "pixel accuracy": float(np.mean(acc)),
+        "mIoU": float(iou.mean()),
+        "trimap 5": float(np.mean(tri)),
+    }

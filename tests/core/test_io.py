@@ -1,0 +1,135 @@
+"""Images and maps in files."""
+
+import errno
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from c2f_core.classes import ClassTable
+from c2f_core.errors import ClassTableError, DataError, ImageError
+from c2f_core.io import as_rgb8, atomic_path, read_image, read_map, write_map
+
+TABLE = ClassTable.preset("fasseg")
+MAPS = hnp.arrays(
+    np.uint8,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+    elements=st.sampled_from([0, 1, 2, 3, 4, 5, 255]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    index_map=MAPS,
+    name=st.sampled_from(["map.png", "map.tif"]),
+    style=st.sampled_from(["palette", "colour", "index"]),
+)
+def test_maps_round_trip(tmp_path, index_map, name, style):
+    path = tmp_path / name
+    write_map(path, index_map, TABLE, style)
+    read, report = read_map(path, TABLE)
+    np.testing.assert_array_equal(read, index_map)
+    assert report.outside == 0
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_palette_png_shows_the_class_colours(tmp_path):
+    path = tmp_path / "map.png"
+    index_map = np.array([[0, 1], [5, 255]], dtype=np.uint8)
+    write_map(path, index_map, TABLE)
+    with Image.open(path) as opened:
+        assert opened.mode == "P"
+        np.testing.assert_array_equal(np.array(opened), index_map)
+        np.testing.assert_array_equal(
+            np.array(opened.convert("RGB")), TABLE.encode_colours(index_map)
+        )
+
+
+def test_bmp_colour_maps_are_read(tmp_path):
+    index_map = np.array([[0, 1, 2], [3, 4, 5]], dtype=np.uint8)
+    Image.fromarray(TABLE.encode_colours(index_map)).save(tmp_path / "map.bmp")
+    np.testing.assert_array_equal(read_map(tmp_path / "map.bmp", TABLE)[0], index_map)
+
+
+def test_unknown_index_in_a_file_is_refused(tmp_path):
+    Image.fromarray(np.full((2, 2), 9, dtype=np.uint8)).save(tmp_path / "map.png")
+    with pytest.raises(ClassTableError, match=r"9 \(4 px\)"):
+        read_map(tmp_path / "map.png", TABLE)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_truncated_files_give_one_sentence(tmp_path, suffix):
+    path = tmp_path / f"map{suffix}"
+    write_map(path, np.zeros((64, 64), dtype=np.uint8), TABLE, "colour")
+    path.write_bytes(path.read_bytes()[:60])
+    for read in (read_image, lambda file: read_map(file, TABLE)):
+        with pytest.raises(DataError, match="check that the file is whole"):
+            read(path)
+
+
+def test_missing_file_and_unknown_ending(tmp_path):
+    with pytest.raises(DataError):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(DataError, match=r"\.png or \.tif"):
+        write_map(tmp_path / "map.gif", np.zeros((2, 2), dtype=np.uint8), TABLE)
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "map.png"
+    path.write_bytes(b"old")
+
+    def write_on_a_full_disk():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DataError, match="No space left on device"):
+        write_on_a_full_disk()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_into_a_missing_folder_gives_one_sentence(tmp_path):
+    with pytest.raises(DataError, match="choose another folder"):
+        write_map(tmp_path / "none" / "map.png", np.zeros((2, 2), dtype=np.uint8), TABLE)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((4, 5), 128, dtype=np.uint8),
+        np.full((4, 5, 3), 128, dtype=np.uint8),
+        np.full((4, 5, 4), 128, dtype=np.uint8),
+        np.full((4, 5), 128 * 257, dtype=np.uint16),
+        np.full((4, 5, 3), 128 * 16, dtype=np.uint16),
+        np.full((4, 5, 1), 128 / 255, dtype=np.float32),
+    ],
+)
+def test_images_of_many_kinds_become_rgb8(image):
+    rgb = as_rgb8(image)
+    assert (rgb.shape, rgb.dtype) == ((4, 5, 3), np.uint8)
+    assert (rgb == 128).all()
+
+
+def test_wide_floats_are_stretched_and_booleans_are_black_and_white():
+    assert as_rgb8(np.array([[-5.0, 15.0]]))[..., 0].tolist() == [[0, 255]]
+    assert as_rgb8(np.array([[True, False]]))[..., 0].tolist() == [[255, 0]]
+    assert as_rgb8(np.array([[7, 7]]))[..., 0].tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((2, 2, 2), dtype=np.uint8),
+        np.zeros((2, 2, 2, 3), dtype=np.uint8),
+        np.zeros((0, 2), dtype=np.uint8),
+        np.array([[np.nan]]),
+        np.array([[1j]]),
+    ],
+)
+def test_unusable_images_are_refused(image):
+    with pytest.raises(ImageError):
+        as_rgb8(image)
