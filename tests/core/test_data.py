@@ -1,0 +1,222 @@
+"""Pair datasets, splits and transforms."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from c2f_core.classes import ClassTable
+from c2f_core.config import AugmentationConfig
+from c2f_core.data.folder import fasseg_pairs, folder_pairs, open_pairs
+from c2f_core.data.pairs import Pair, fingerprint
+from c2f_core.data.splits import draw_validation, read_groups, read_split
+from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
+from c2f_core.data.transforms import AugmentedBatches, ReportBatches, corner_crops
+from c2f_core.errors import ConfigError, DataError
+from c2f_core.io import write_map
+
+FASSEG = ClassTable.preset("fasseg")
+
+
+def save_image(path, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), 90, dtype=np.uint8)).save(path)
+
+
+def save_map(path, value=0, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_map(path, np.full(size, value, dtype=np.uint8), FASSEG)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a", "b"):
+        save_image(tmp_path / "images" / f"{name}.png")
+        save_map(tmp_path / "coarse" / f"{name}.png", 1)
+    save_map(tmp_path / "fine" / "a.png", 2)
+    return tmp_path
+
+
+def test_folders_are_matched_by_name(folder):
+    pairs = folder_pairs(folder, FASSEG)
+    assert pairs.names == ["a", "b"]
+    first, second = pairs
+    assert (first.coarse == 1).all()
+    assert (first.fine == 2).all()
+    assert second.fine is None
+    assert pairs.subset(["b"]).names == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["images", "coarse", "fine"])
+def test_missing_partners_are_named(folder, kind):
+    (save_image if kind == "images" else save_map)(folder / kind / "lonely.png")
+    with pytest.raises(DataError, match="'lonely'"):
+        folder_pairs(folder, FASSEG)
+
+
+def test_size_mismatch_is_named(folder):
+    save_map(folder / "coarse" / "a.png", size=(20, 31))
+    with pytest.raises(DataError, match=r"a: .*\(20, 30\) and its coarse map \(20, 31\)"):
+        folder_pairs(folder, FASSEG)[0]
+
+
+def test_unknown_classes_are_named_with_the_file(folder):
+    Image.fromarray(np.full((20, 30), 77, dtype=np.uint8)).save(folder / "coarse" / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: .*77 \(600 px\)"):
+        folder_pairs(folder, FASSEG)[0]
+
+
+def test_unknown_colours_are_reported_with_the_file(folder):
+    Image.fromarray(np.full((20, 30, 3), 130, dtype=np.uint8)).save(folder / "coarse" / "a.png")
+    pairs = folder_pairs(folder, FASSEG)
+    assert (pairs[0].coarse == 255).all()
+    assert [report.outside for report in pairs.reports.values()] == [600]
+
+
+def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path):
+    save_image(folder / "images" / "a.bmp")
+    with pytest.raises(DataError, match="keep one"):
+        folder_pairs(folder, FASSEG)
+    with pytest.raises(DataError, match="does not exist"):
+        open_pairs(tmp_path / "none")
+    with pytest.raises(DataError, match="needs a class table"):
+        open_pairs(folder)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])
+def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
+    colours = FASSEG.encode_colours(np.array([[0, 0, 1, 1]], dtype=np.uint8))
+    colours[0, 1] = (200, 0, 0)
+    for part, count in (("Train", 2), ("Test", 1)):
+        for number in range(1, count + 1):
+            save_image(tmp_path / "V1" / f"{part}_RGB" / f"{number}.{suffix}", (1, 4))
+            for version in ("V1", "V2"):
+                path = tmp_path / version / f"{part}_Labels" / f"{number}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(colours).save(path)
+    pairs = open_pairs(tmp_path)
+    assert pairs.names == ["Train/1", "Train/2", "Test/1"]
+    assert pairs[0].coarse.tolist() == [[0, 0, 1, 1]]
+    (tmp_path / "V2" / "Train_Labels" / f"2.{suffix}").unlink()
+    with pytest.raises(DataError, match="fine map"):
+        fasseg_pairs(tmp_path)
+
+
+def test_splits_are_read_by_path_and_joined(tmp_path):
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"report": {"a": ["x"], "b": ["y"]}, "folds": [["z"]]}))
+    assert read_split(path, "report:a+folds:0") == ["x", "z"]
+    assert read_groups(path) == []
+    for wrong in ("report:c", "folds:1", "report"):
+        with pytest.raises(DataError):
+            read_split(path, wrong)
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=3), min_size=2, max_size=20, unique=True),
+    share=st.floats(0.01, 0.99),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_validation_is_drawn_reproducibly_and_never_parts_a_group(names, share, seed, data):
+    groups = [names[: data.draw(st.integers(0, len(names) - 1))]]
+    groups = [group for group in groups if group]
+    train, validation = draw_validation(names, share, seed, groups)
+    assert train
+    assert validation
+    assert sorted(train + validation) == sorted(names)
+    assert all(set(group) <= set(train) or set(group) <= set(validation) for group in groups)
+    assert draw_validation(names, share, seed, groups) == (train, validation)
+
+
+def test_report_preprocessing_cuts_four_corners():
+    pair = synthetic_pair(300, seed=1)
+    crops = corner_crops(pair)
+    assert [crop.image.shape for crop in crops] == [(256, 256, 3)] * 4
+    np.testing.assert_array_equal(crops[3].image, pair.image[-256:, -256:])
+    np.testing.assert_array_equal(crops[1].coarse, pair.coarse[:256, -256:])
+    assert corner_crops(synthetic_pair(100, seed=1))[0].fine.shape == (256, 256)
+
+
+def test_report_batches_see_every_crop_once_in_an_epoch():
+    pairs = [synthetic_pair(64, seed) for seed in range(2)]
+    batches = ReportBatches(pairs, 4, batch_size=4, seed=0)
+    first, second = batches(0), batches(1)
+    assert first.images.shape == (4, 3, 256, 256)
+    assert first.coarse.shape == (4, 4, 256, 256)
+    sums = torch.cat([first.images, second.images]).sum(dim=(1, 2, 3)).tolist()
+    # Each pair is smaller than a crop, so that its four corners are one and the same.
+    assert len({round(value, 1) for value in sums}) == 2
+    torch.testing.assert_close(batches(0).images, first.images, rtol=0, atol=0)
+
+
+def position_coloured_pairs():
+    """Pairs whose image shows the class and whose coarse map equals the fine one."""
+    table = ClassTable.preset("camvid")
+    pairs = []
+    for seed in range(2):
+        fine = synthetic_pair(90, seed).fine
+        pairs.append(Pair(str(seed), np.repeat(fine[..., None] * 60, 3, axis=2), fine, fine))
+    return table, pairs
+
+
+def test_augmentation_changes_image_and_maps_alike():
+    table, pairs = position_coloured_pairs()
+    config = AugmentationConfig(colour=0, blur_and_noise=0, coarse_shift=0, coarse_erase_share=0)
+    batch = AugmentedBatches(pairs, table, config, crop=64, batch_size=8, seed=0)(0)
+    seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
+    # Bilinear boundaries differ from nearest-neighbour ones by a pixel.
+    assert (seen == batch.fine).float().mean() > 0.9
+    assert (batch.coarse.argmax(dim=1) == batch.fine).all()
+    assert set(batch.fine.unique().tolist()) <= {0, 1, 2, 3}
+
+
+def test_augmentation_depends_on_seed_and_step_only():
+    table, pairs = position_coloured_pairs()
+
+    def draw(step, seed=0):
+        batches = AugmentedBatches(pairs, table, AugmentationConfig(), 32, 2, seed)
+        return batches(step).images
+
+    torch.testing.assert_close(draw(3), draw(3), rtol=0, atol=0)
+    assert not torch.equal(draw(3), draw(4))
+    assert not torch.equal(draw(3), draw(3, seed=1))
+
+
+def test_erased_coarse_pixels_are_the_zero_vector():
+    table, pairs = position_coloured_pairs()
+    config = AugmentationConfig(coarse_erase_share=1)
+    coarse = AugmentedBatches(pairs, table, config, 64, 8, 0)(0).coarse
+    assert set(coarse.sum(dim=1).unique().tolist()) == {0.0, 1.0}
+
+
+def test_replaced_background_leaves_the_other_classes_alone():
+    table, pairs = position_coloured_pairs()
+    base = {"colour": 0, "blur_and_noise": 0, "wide_scale_share": 0, "coarse_erase_share": 0}
+    config = AugmentationConfig(**base, background_class="sky", background_share=1, scale=(1, 1))
+    batch = AugmentedBatches(pairs, table, config, 80, 4, 0)(0)
+    seen = (batch.images[:, 0] + 1) * 127.5 / 60
+    inner = torch.nn.functional.max_pool2d((batch.fine == 0).float(), 5, 1, 2) == 0
+    assert inner.any()
+    assert (seen.round()[inner] == batch.fine[inner]).float().mean() > 0.85
+    background = batch.images[:, 0][batch.fine == 0]
+    assert background.std() > 0.05
+
+
+def test_unknown_background_class_is_refused():
+    table, pairs = position_coloured_pairs()
+    with pytest.raises(ConfigError, match="'grass'"):
+        AugmentedBatches(pairs, table, AugmentationConfig(background_class="grass"), 32, 2, 0)
+
+
+def test_synthetic_pairs_are_reproducible_and_coarse():
+    pairs = SyntheticPairs(2, 96, seed=5)
+    assert (pairs.names, len(pairs), pairs.class_table) == (["shapes-5", "shapes-6"], 2, SHAPES)
+    assert fingerprint([pairs[0]]) == fingerprint([synthetic_pair(96, 5)])
+    assert fingerprint([pairs[0]]) != fingerprint([pairs[1]])
+    agreement = (pairs[0].coarse == pairs[0].fine).mean()
+    assert 0.7 < agreement < 0.995

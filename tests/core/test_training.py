@@ -1,0 +1,297 @@
+"""Training: learning, resuming, stopping, checkpoints."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from c2f_core.cli.train import main, parse
+from c2f_core.config import GeneratorConfig, OptimiserConfig, TrainConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.transforms import AugmentedBatches
+from c2f_core.errors import CheckpointError, ConfigError
+from c2f_core.events import Finished, RunStarted, StepDone, Validated
+from c2f_core.io import write_map
+from c2f_core.networks.unet import build_generator
+from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from c2f_core.training.supervised import learning_rate, supervised_step
+from c2f_core.training.trainer import make_fabric, train
+
+
+@pytest.fixture(scope="session")
+def shapes_folder(tmp_path_factory):
+    """Six synthetic pairs in the folder layout, with their class table."""
+    root = tmp_path_factory.mktemp("shapes")
+    for kind in ("images", "coarse", "fine"):
+        (root / kind).mkdir()
+    for seed in range(6):
+        pair = synthetic_pair(64, seed)
+        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
+        for kind in ("coarse", "fine"):
+            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+    (root / "table.json").write_text(SHAPES.model_dump_json())
+    return root
+
+
+def make_config(shapes_folder, run_folder, **changes):
+    settings = {
+        "data": {"root": shapes_folder, "class_table": str(shapes_folder / "table.json")},
+        "run_folder": run_folder,
+        "network": {"widths": (8, 16)},
+        "crop": 32,
+        "batch_size": 4,
+        "steps": 6,
+        "validate_every": 3,
+        "device": "cpu",
+        "threads": 1,
+    }
+    return TrainConfig.model_validate({**settings, **changes})
+
+
+# Colours are random in each image, so that the plain U-Net has shapes alone to go by.
+@pytest.mark.parametrize(("method", "share_left"), [("model1", 0.5), ("plain", 0.8)])
+def test_a_network_learns_on_tiny_data(shapes_folder, tmp_path, method, share_left):
+    config = make_config(
+        shapes_folder,
+        tmp_path / "run",
+        method=method,
+        steps=120,
+        validate_every=60,
+        augmentation={"scale": (1, 1), "rotation": 0, "colour": 0, "blur_and_noise": 0},
+        optimiser={"learning_rate": 1e-2, "average_decay": 0.9},
+    )
+    events = list(train(config))
+    losses = [event.loss for event in events if isinstance(event, StepDone)]
+    assert np.mean(losses[-10:]) < share_left * np.mean(losses[:10])
+    scores = [event.scores for event in events if isinstance(event, Validated)][-1]
+    assert scores["pixel accuracy"] > 0.65
+    _, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    assert metadata.class_table == SHAPES
+    assert metadata.architecture.conditional == (method == "model1")
+    assert metadata.config["method"] == method
+
+
+@pytest.mark.parametrize("stop_after", [2, 3, 4])
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(shapes_folder, tmp_path, stop_after):
+    whole = make_config(shapes_folder, tmp_path / "whole")
+    list(train(whole))
+    parts = make_config(shapes_folder, tmp_path / "parts")
+    done = []
+    events = train(parts, should_stop=lambda: len(done) >= stop_after)
+    finished = [done.append(event) or event for event in events if isinstance(event, StepDone)]
+    assert len(finished) in (stop_after, stop_after + 1)
+    resumed = list(train(parts, resume=True))
+    assert isinstance(resumed[0], RunStarted)
+    assert resumed[0].first_step == len(finished)
+    for name in ("last.safetensors", "best.safetensors"):
+        first, _ = load_checkpoint(tmp_path / "whole" / name)
+        second, _ = load_checkpoint(tmp_path / "parts" / name)
+        for key, tensor in first.state_dict().items():
+            assert torch.equal(tensor, second.state_dict()[key]), (name, key)
+
+
+def test_events_and_files_of_a_run(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run")
+    events = list(train(config))
+    assert isinstance(events[0], RunStarted)
+    assert set(events[0].class_weights) == set(SHAPES.names)
+    assert events[0].reference["pixel accuracy"] > 0.7
+    assert [event.step for event in events if isinstance(event, StepDone)] == list(range(1, 7))
+    assert [event.step for event in events if isinstance(event, Validated)] == [3, 6]
+    assert events[-1] == Finished(6, False, tmp_path / "run" / "best.safetensors")
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert TrainConfig.model_validate(stored) == config
+
+
+def test_a_run_is_never_overwritten(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run", steps=1)
+    list(train(config))
+    with pytest.raises(ConfigError, match="already holds a run"):
+        next(train(config))
+
+
+def test_resuming_refuses_other_settings_and_empty_folders(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run", steps=2)
+    with pytest.raises(ConfigError, match="holds no run"):
+        next(train(config, resume=True))
+    list(train(config))
+    with pytest.raises(ConfigError, match="another seed"):
+        next(train(config.model_copy(update={"seed": 7}), resume=True))
+    (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        next(train(config, resume=True))
+
+
+def test_clipping_bounds_the_step(shapes_folder, tmp_path):
+    """Adam ignores the gradient's scale, so the clipped gradient itself is looked at."""
+    torch.manual_seed(0)
+    config = make_config(shapes_folder, tmp_path / "run")
+    generator = build_generator(config.architecture, SHAPES.number_of_classes)
+    optimiser = torch.optim.SGD(generator.parameters(), lr=0.0)
+    pairs = [synthetic_pair(64, seed) for seed in range(2)]
+    batch = AugmentedBatches(pairs, SHAPES, config.augmentation, 32, 4, 0)(0)
+    fabric = make_fabric(config)
+    generator, optimiser = fabric.setup(generator, optimiser)
+    weights = torch.full((SHAPES.number_of_classes,), 1000.0)
+    result = supervised_step(fabric, generator, optimiser, batch, weights, 0.5)
+    gradients = [parameter.grad.flatten() for parameter in generator.parameters()]
+    assert result.gradient_norm > 0.5
+    assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_schedule_warms_up_and_decays_to_zero():
+    config = OptimiserConfig(learning_rate=1.0, warmup_steps=4)
+    rates = [learning_rate(step, 104, config) for step in range(104)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[54] == pytest.approx(0.5)
+    assert rates[-1] < 0.001
+    constant = OptimiserConfig(learning_rate=2e-4, warmup_steps=0, schedule="constant")
+    assert {learning_rate(step, 10, constant) for step in range(10)} == {2e-4}
+
+
+def test_a_missing_device_gives_one_sentence(shapes_folder, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    config = make_config(shapes_folder, tmp_path / "run", device="cuda")
+    with pytest.raises(ConfigError, match="choose device auto or cpu"):
+        next(train(config))
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = GeneratorConfig(widths=(4, 8))
+    path = tmp_path / "model.safetensors"
+    torch.manual_seed(1)
+    generator = build_generator(config, SHAPES.number_of_classes).eval()
+    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=SHAPES))
+    return path, generator
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_checkpoints_round_trip(checkpoint, tmp_path, half):
+    path, generator = checkpoint
+    _, metadata = load_checkpoint(path)
+    save_checkpoint(tmp_path / "second.safetensors", generator, metadata, half=half)
+    loaded, again = load_checkpoint(tmp_path / "second.safetensors")
+    assert again == metadata
+    inputs = torch.randn(1, 7, 16, 16)
+    tolerance = 0.02 if half else 0.0
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            loaded(inputs), generator(inputs), rtol=tolerance, atol=tolerance
+        )
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
+    path, generator = checkpoint
+    tensors = generator.state_dict()
+    bad = tmp_path / "bad.safetensors"
+    metadata = CheckpointMetadata(architecture=generator.config, class_table=SHAPES)
+    text = metadata.model_dump_json()
+
+    def refuse(match):
+        with pytest.raises(CheckpointError, match=match):
+            load_checkpoint(bad)
+
+    refuse("no readable checkpoint")
+    bad.write_bytes(path.read_bytes()[:-100])
+    refuse("no readable checkpoint")
+    bad.write_bytes(b"\x80\x04cos\nsystem\n")
+    refuse("no readable checkpoint")
+    save_file(tensors, bad)
+    refuse("another program")
+    save_file(tensors, bad, metadata={"c2f": "{"})
+    refuse("damaged metadata")
+    save_file(
+        tensors, bad, metadata={"c2f": text.replace('"format_version":1', '"format_version":9')}
+    )
+    refuse("format 9")
+    save_file(tensors, bad, metadata={"c2f": text.replace('"stem":2', '"stem":3')})
+    refuse("architecture.stem")
+    save_file(tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[4,9]')})
+    refuse("do not fit")
+    save_file(
+        tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[99999,99999]')}
+    )
+    refuse("absurdly large")
+    broken = {name: tensor.clone() for name, tensor in tensors.items()}
+    broken["head.bias"][0] = float("nan")
+    save_file(broken, bad, metadata={"c2f": text})
+    refuse("not finite")
+
+
+# Command line
+
+
+def test_flags_file_and_preset_make_one_config(tmp_path):
+    config, resume = parse(["--data.root", "d", "--run-folder", "r", "--preset", "report"])
+    assert (config.preprocessing, config.optimiser.learning_rate, resume) == ("report", 2e-4, False)
+    file = tmp_path / "config.toml"
+    file.write_text('steps = 7\nrun_folder = "r"\n[data]\nroot = "d"\n[network]\nwidths = [4, 8]\n')
+    config, _ = parse(["--config", str(file), "--seed", "3"])
+    assert (config.steps, config.seed, config.network.widths) == (7, 3, (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("{", "cannot be read"),
+        ('{"stepz": 1}', "stepz"),
+        ('{"data": 3}', "data"),
+        ("[]", "holds no"),
+    ],
+)
+def test_bad_config_files_give_one_sentence(tmp_path, content, match):
+    file = tmp_path / "config.json"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=match):
+        parse(["--config", str(file)])
+
+
+def test_errors_end_with_status_two_and_one_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--data.root", str(tmp_path / "none"), "--run-folder", str(tmp_path / "run")])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: The data folder")
+
+
+def test_ctrl_c_saves_and_says_how_to_resume(shapes_folder, tmp_path):
+    run = tmp_path / "run"
+    config = make_config(shapes_folder, run, steps=5000, validate_every=1000)
+    file = tmp_path / "config.json"
+    file.write_text(config.model_dump_json())
+    command = [sys.executable, "-m", "c2f_core.cli.train"]
+    process = subprocess.Popen(
+        [*command, "--config", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    log = run / "log.csv"
+    deadline = time.monotonic() + 90
+    while not (log.exists() and log.stat().st_size > 200):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"c2f-train --resume {run}" in output
+    with log.open(newline="") as opened:
+        steps = [int(row["step"]) for row in csv.DictReader(opened)]
+    state = torch.load(run / "state.pt", weights_only=True)
+    assert state["step"] == max(steps)
+    assert list((run / "tensorboard").iterdir())
