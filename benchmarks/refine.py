@@ -1,0 +1,146 @@
+"""Time of refining one face, beside the bare network and the classical methods.
+
+    python benchmarks/refine.py [--size 512] [--repeats 15] [--device cpu] [--threads 1]
+
+All methods take turns in one run; the table shows medians and their ratio to
+the bare forward pass on the ready-made tensor. GrabCut runs once per class and
+needs OpenCV, which the package itself does not.
+"""
+
+import argparse
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from c2f_core.config import GeneratorConfig
+from c2f_core.data.pairs import Pair
+from c2f_core.data.sample import astronaut_class_table, astronaut_pair
+from c2f_core.networks.unet import UNet, build_generator, generator_input
+from c2f_core.refine.classical import CLASSICAL_REFINERS
+from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner, bundled_models, choose_device
+from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
+
+Method = Callable[[], Any]
+BARE = "bare forward pass"
+EROSION = 10
+GRABCUT_ITERATIONS = 3
+
+
+def main() -> None:
+    """Time all methods and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=512, help="side of the face in pixels")
+    parser.add_argument("--repeats", type=int, default=15, help="turns of the quick methods")
+    parser.add_argument("--slow-repeats", type=int, default=3, help="turns of the slow methods")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, help="CPU threads; torch decides without it")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    pair = astronaut_pair(options.size)
+    seconds = time_in_turns(learned_methods(pair, options.device), options.repeats)
+    seconds |= time_in_turns(classical_methods(pair), options.slow_repeats)
+    print(
+        f"{options.size} x {options.size} pixels, {choose_device(options.device)}, "
+        f"{torch.get_num_threads()} CPU threads\n"
+    )
+    print_table(seconds)
+
+
+def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
+    """Return the bare forward pass and the refiner around the same network."""
+    generator, metadata = load_or_build()
+    refiner = Refiner(generator, metadata, name="network", device=device)
+    twice = Refiner(generator, metadata, name="network", device=device, average_flips=True)
+    image = torch.from_numpy(pair.image).permute(2, 0, 1)[None] / 127.5 - 1
+    coarse = torch.from_numpy(metadata.class_table.one_hot(pair.coarse))[None]
+    inputs = generator_input(image, coarse, generator.conditional).to(
+        refiner.device, memory_format=torch.channels_last
+    )
+
+    def forward() -> None:
+        with torch.inference_mode():
+            generator(inputs)
+        if refiner.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    indices = metadata.class_table.to_indices(pair.coarse)
+    return {
+        BARE: forward,
+        "refiner": lambda: refiner.refine(pair.image, indices),
+        "refiner, average of flips": lambda: twice.refine(pair.image, indices),
+    }
+
+
+def load_or_build() -> tuple[UNet, CheckpointMetadata]:
+    """Return the bundled network, or an untrained one of the same shape."""
+    if "fasseg" in bundled_models():
+        return load_checkpoint(BUNDLED_FOLDER / "fasseg.safetensors")
+    print("There is no bundled model; an untrained network of the usual shape is timed.")
+    table = astronaut_class_table()
+    metadata = CheckpointMetadata(architecture=GeneratorConfig(), class_table=table)
+    return build_generator(metadata.architecture, table.number_of_classes), metadata
+
+
+def classical_methods(pair: Pair) -> dict[str, Method]:
+    """Return the classical refiners, and GrabCut where OpenCV is installed."""
+    table = astronaut_class_table()
+    indices = table.to_indices(pair.coarse)
+    methods: dict[str, Method] = {
+        name: partial(make(table).refine, pair.image, indices)
+        for name, make in CLASSICAL_REFINERS.items()
+    }
+    if importlib.util.find_spec("cv2"):
+        methods["GrabCut per class"] = lambda: grabcut(pair, table.number_of_classes)
+    else:
+        print("OpenCV is not installed; GrabCut is left out.")
+    return methods
+
+
+def grabcut(pair: Pair, number_of_classes: int) -> NDArray[np.bool_]:
+    """Cut out each class against the rest; (C, Y, X), True inside."""
+    import cv2
+
+    inside = []
+    for position in range(number_of_classes):
+        own = pair.coarse == position
+        mask = np.where(own, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+        mask[ndimage.binary_erosion(own, iterations=EROSION)] = cv2.GC_FGD
+        mask[ndimage.binary_erosion(~own, iterations=EROSION)] = cv2.GC_BGD
+        models = np.zeros((2, 1, 65))
+        cv2.grabCut(pair.image, mask, None, *models, GRABCUT_ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        inside.append((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD))
+    return np.stack(inside)
+
+
+def time_in_turns(methods: dict[str, Method], repeats: int) -> dict[str, list[float]]:
+    """Run all methods once to warm up, then in turns; return their seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for turn in range(repeats + 1):
+        for name, method in methods.items():
+            start = time.perf_counter()
+            method()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def print_table(seconds: dict[str, list[float]]) -> None:
+    """Print medians and their ratio to the bare forward pass."""
+    bare = statistics.median(seconds[BARE])
+    print("| method | median | ratio |\n|---|---:|---:|")
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        print(f"| {name} | {1000 * median:.0f} ms | {median / bare:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
