@@ -1,0 +1,172 @@
+"""Classical refiners: watershed and random walker from the eroded coarse map.
+
+They need no training and know nothing of classes: honest baselines, and a help
+where no model fits.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.color import rgb2gray
+from skimage.filters import sobel
+from skimage.segmentation import random_walker, watershed
+
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.errors import ImageError
+from c2f_core.refine.interface import (
+    Progress,
+    RefineResult,
+    ShouldStop,
+    check_inputs,
+    raise_if_stopped,
+)
+
+SMALL_REGION_SHARE = 0.5
+"""A region too small for the erosion keeps the pixels deeper than this share of its depth."""
+
+
+def markers(positions: NDArray[np.uint8], erosion: float) -> NDArray[np.int32]:
+    """Keep what is sure of a coarse map: its regions, eroded.
+
+    Parameters
+    ----------
+    positions : (Y, X) uint8 array
+        Positions, 255 where unlabelled.
+    erosion : float
+        Depth in pixels. The border of the image is no boundary.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Position + 1, and 0 where nothing is sure.
+    """
+    sure = np.zeros(positions.shape, dtype=np.int32)
+    for position in np.unique(positions):
+        if position == UNLABELLED_POSITION:
+            continue
+        mask = positions == position
+        depth = _depth(mask)
+        regions, count = ndimage.label(mask)
+        deepest = ndimage.maximum(depth, regions, np.arange(count + 1))
+        threshold = np.minimum(erosion, SMALL_REGION_SHARE * np.asarray(deepest))[regions]
+        sure[mask & (depth > threshold)] = int(position) + 1
+    return sure
+
+
+def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(mask)
+    return depth
+
+
+class _MarkerRefiner:
+    """Common part: markers, then a method that floods the rest.
+
+    Parameters
+    ----------
+    class_table : ClassTable
+    erosion : float
+        Depth in pixels by which the coarse regions are eroded.
+    """
+
+    name: str
+
+    def __init__(self, class_table: ClassTable, erosion: float = 10.0) -> None:
+        self._class_table = class_table
+        self._erosion = erosion
+
+    @property
+    def class_table(self) -> ClassTable:
+        """Class table whose indices the coarse and the fine map hold."""
+        return self._class_table
+
+    def refine(
+        self,
+        image: NDArray[Any],
+        coarse: NDArray[Any],
+        *,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> RefineResult:
+        """Refine one coarse map; see `RefinerInterface.refine`.
+
+        Raises
+        ------
+        ImageError
+            Shapes or dtypes do not fit, or nothing is labelled.
+        ClassTableError
+            The coarse map holds an index that is not in the class table.
+        Cancelled
+            `should_stop` returned True; it is asked between the steps.
+        """
+        rgb, positions = check_inputs(image, coarse, self._class_table)
+        raise_if_stopped(should_stop)
+        sure = markers(positions, self._erosion)
+        if not sure.any():
+            raise ImageError("Nothing is labelled in the coarse map; draw at least one class.")
+        if progress is not None:
+            progress(0.2)
+        raise_if_stopped(should_stop)
+        flooded, confidence = self._flood(rgb, sure)
+        raise_if_stopped(should_stop)
+        if progress is not None:
+            progress(1.0)
+        labels = self._class_table.to_indices((flooded - 1).astype(np.uint8))
+        return RefineResult(labels, confidence.astype(np.float32))
+
+    def _flood(
+        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        raise NotImplementedError
+
+
+class WatershedRefiner(_MarkerRefiner):
+    """Marker-controlled watershed of the Sobel gradient (Meyer and Beucher 1990).
+
+    The confidence is a rule of thumb, not calibrated: 0.5 at a boundary of the
+    result, rising to 1 within the depth of the erosion.
+    """
+
+    name = "watershed"
+
+    def _flood(
+        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        flooded: NDArray[np.int32] = watershed(sobel(rgb2gray(rgb)), sure)
+        distance = np.min(
+            [_depth(flooded == value) for value in np.unique(flooded)],
+            axis=0,
+            initial=np.inf,
+            where=np.array([flooded == value for value in np.unique(flooded)]),
+        )
+        return flooded, np.clip(0.5 + 0.5 * (distance - 1) / self._erosion, 0.5, 1.0)
+
+
+class RandomWalkerRefiner(_MarkerRefiner):
+    """Random walker (Grady, PAMI 2006); the confidence is its largest probability."""
+
+    name = "random walker"
+
+    def _flood(
+        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        present = np.unique(sure[sure > 0])
+        if len(present) == 1 or (sure > 0).all():
+            flooded = np.where(sure > 0, sure, present[0]).astype(np.int32)
+            return flooded, np.ones(sure.shape)
+        seeds = np.searchsorted(present, sure) + 1
+        seeds[sure == 0] = 0
+        probabilities = random_walker(
+            rgb / 255.0, seeds, mode="cg_j", tol=1e-3, channel_axis=-1, return_full_prob=True
+        )
+        flooded = present[probabilities.argmax(axis=0)].astype(np.int32)
+        return flooded, np.clip(probabilities.max(axis=0), 0, 1)
+
+
+CLASSICAL_REFINERS: dict[str, type[WatershedRefiner] | type[RandomWalkerRefiner]] = {
+    WatershedRefiner.name: WatershedRefiner,
+    RandomWalkerRefiner.name: RandomWalkerRefiner,
+}
