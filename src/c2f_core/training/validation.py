@@ -12,11 +12,14 @@ from torch import Tensor
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.data.transforms import image_to_tensor, one_hot
+from c2f_core.metrics import confusion_matrix, mean_iou, pixel_accuracy, trimap_accuracy
 from c2f_core.networks.unet import UNet, generator_input
 from c2f_core.refine.calibration import expected_calibration_error, fit_temperature
 
 CALIBRATION_STRIDE = 7
 """Every seventh pixel takes part in calibration: neighbours say nothing new."""
+BOUNDARY_WIDTH = 5
+"""Width in pixels of the band whose accuracy is shown during training."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +92,33 @@ def reference_scores(pairs: Sequence[Pair], class_table: ClassTable) -> dict[str
 def scores_of(
     predictions: Sequence[NDArray[np.uint8]], pairs: Sequence[Pair], class_table: ClassTable
 ) -> dict[str, float]:
-    """tmp"""
-    from scipy import ndimage
+    """Score predictions quickly enough for a look during training.
 
-    C = class_table.number_of_classes
-    conf = np.zeros((C, 256), int)
-    acc = []
-    tri = []
-    for p, q in zip(predictions, pairs):
-        f = q.fine
-        ok = f != 255
-        conf += np.bincount(f[ok].astype(int) * 256 + p[ok], minlength=C * 256).reshape(C, 256)
-        acc.append((p == f)[ok].mean())
-        b = np.zeros(f.shape, bool)
-        b[1:] |= f[1:] != f[:-1]
-        b[:-1] |= f[1:] != f[:-1]
-        b[:, 1:] |= f[:, 1:] != f[:, :-1]
-        b[:, :-1] |= f[:, 1:] != f[:, :-1]
-        band = ndimage.distance_transform_edt(~b) < 5
-        tri.append((p == f)[band].mean())
-    c = conf[:, :C]
-    iou = np.diag(c) / np.maximum(1, conf.sum(1) + c.sum(0) - np.diag(c))
+    Parameters
+    ----------
+    predictions : sequence of (Y, X) uint8 array
+        Positions in the class table.
+    pairs : sequence of Pair
+        With fine maps.
+    class_table : ClassTable
+
+    Returns
+    -------
+    dict
+        "pixel accuracy" and "trimap 5" (boundary accuracy) as means over the
+        images, "mIoU" of the pooled confusion matrix.
+    """
+    fine_maps = [_fine(pair) for pair in pairs]
+    confusions = [
+        confusion_matrix(predicted, fine, class_table.number_of_classes)
+        for predicted, fine in zip(predictions, fine_maps, strict=True)
+    ]
+    bands = [
+        trimap_accuracy(predicted, fine, (BOUNDARY_WIDTH,))[BOUNDARY_WIDTH]
+        for predicted, fine in zip(predictions, fine_maps, strict=True)
+    ]
     return {
-        "pixel accuracy": float(np.mean(acc)),
-        "mIoU": float(iou.mean()),
-        "trimap 5": float(np.mean(tri)),
+        "pixel accuracy": float(np.mean([pixel_accuracy(each) for each in confusions])),
+        "mIoU": mean_iou(np.sum(confusions, axis=0)),
+        f"trimap {BOUNDARY_WIDTH}": float(np.mean(bands)),
     }
