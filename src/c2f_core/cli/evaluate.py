@@ -1,0 +1,157 @@
+"""`c2f-evaluate`: score models and classical refiners on pairs with fine maps."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+from tyro.conf import Positional
+
+from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.cli.errors import run_command
+from c2f_core.data.folder import open_pairs
+from c2f_core.data.pairs import FilePairs
+from c2f_core.data.splits import read_split
+from c2f_core.errors import DataError
+from c2f_core.evaluation import (
+    Row,
+    all_rows,
+    class_rows,
+    evaluate,
+    formatted,
+    image_rows,
+    summary_rows,
+    write_csv,
+    write_markdown,
+)
+from c2f_core.refine.interface import RefinerInterface
+
+PIPED_WIDTH = 240
+"""Columns of the tables where the output is no terminal, so that none is folded."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Score models on pairs with fine maps, beside the coarse maps themselves.
+
+    Scores are means over images, mIoU and the per-class scores are pooled over
+    all pixels; all in percent.
+    """
+
+    models_and_data: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL... DATA")]
+    """Bundled models by name or .safetensors files, any number; last the data folder."""
+    split: str | None = None
+    """Score only these pairs: FILE.json:LIST, such as splits.json:report:test."""
+    class_table: str | None = None
+    """Preset or TOML or JSON file; by default the first model's. FASSEG brings its own."""
+    classical: bool = False
+    """Also score the watershed and the random walker."""
+    per_image: bool = False
+    """Also show and write the scores of each image."""
+    csv: Path | None = None
+    """Write all scores here as shares in [0, 1]."""
+    markdown: Path | None = None
+    """Write the tables here as Markdown."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or mps."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
+    sys.exit(run_command(lambda: evaluate_models(options)))
+
+
+def evaluate_models(options: Options) -> None:
+    """Score, print and write.
+
+    Raises
+    ------
+    C2FError
+        A model, the data or the split cannot be read or do not fit together, or
+        a file cannot be written.
+    """
+    if not options.models_and_data:
+        raise DataError("There is no data folder; give models, if any, and the folder last.")
+    *models, root = options.models_and_data
+    for path in (options.csv, options.markdown):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise DataError(f"{path} cannot be written; give a file in an existing folder.")
+    refiners = [_open_model(model, options.device) for model in models]
+    pairs = _open_pairs(root, options, refiners)
+    if options.classical:
+        refiners = [*_classical(pairs.class_table), *refiners]
+    with tqdm(total=len(pairs), desc="Evaluating", unit="pair", disable=None) as bar:
+        evaluations = evaluate(
+            refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
+        )
+    names = pairs.class_table.names
+    tables = {"Scores (%)": summary_rows(evaluations, names)}
+    tables["Classes (%)"] = class_rows(evaluations, names)
+    if options.per_image:
+        tables["Images (%)"] = image_rows(evaluations, names)
+    for title, rows in tables.items():
+        _show(title, rows)
+    if options.csv is not None:
+        per_image = image_rows(evaluations, names) if options.per_image else []
+        write_csv(options.csv, [*_all_images(all_rows(evaluations, names)), *per_image])
+    if options.markdown is not None:
+        write_markdown(options.markdown, tables)
+
+
+def _all_images(rows: Sequence[Row]) -> list[Row]:
+    return [{"image": "all", **row} for row in rows]
+
+
+def _open_model(model: str, device: str) -> RefinerInterface:
+    # Torch takes seconds to import; --help and classical refiners do not wait for it.
+    from c2f_core.refine.learned import Refiner
+
+    if Path(model).suffix == ".safetensors":
+        return Refiner.load(model, device)
+    return Refiner.bundled(model, device)
+
+
+def _classical(class_table: ClassTable) -> list[RefinerInterface]:
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    return [refiner(class_table) for refiner in CLASSICAL_REFINERS.values()]
+
+
+def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface]) -> FilePairs:
+    table = refiners[0].class_table if refiners else None
+    if options.class_table is not None:
+        preset = options.class_table in PRESETS
+        read = ClassTable.preset if preset else ClassTable.from_file
+        table = read(options.class_table)
+    pairs = open_pairs(root, table)
+    if options.split is None:
+        return pairs
+    file, found, names = options.split.partition(".json:")
+    if not found:
+        raise DataError(
+            f"The split '{options.split}' names no list; give FILE.json:LIST, such as "
+            "splits.json:report:test."
+        )
+    return pairs.subset(read_split(f"{file}.json", names))
+
+
+def _show(title: str, rows: Sequence[Row]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column in ("image", "method") else "right")
+    for row in formatted(rows):
+        table.add_row(*row.values())
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
