@@ -25,6 +25,8 @@ from c2f_core.refine.interface import (
 
 SMALL_REGION_SHARE = 0.5
 """A region too small for the erosion keeps the pixels deeper than this share of its depth."""
+BETA = 130.0
+"""How strongly differences of colour hinder random walkers; scikit-image's default."""
 
 
 def markers(positions: NDArray[np.uint8], erosion: float) -> NDArray[np.int32]:
@@ -142,7 +144,7 @@ class WatershedRefiner(_MarkerRefiner):
             initial=np.inf,
             where=np.array([flooded == value for value in np.unique(flooded)]),
         )
-        return flooded, np.clip(0.5 + 0.5 * (distance - 1) / self._erosion, 0.5, 1.0)
+        return flooded, np.clip(0.5 + 0.5 * (distance - 1) / max(self._erosion, 1), 0.5, 1.0)
 
 
 class RandomWalkerRefiner(_MarkerRefiner):
@@ -159,8 +161,19 @@ class RandomWalkerRefiner(_MarkerRefiner):
             return flooded, np.ones(sure.shape)
         seeds = np.searchsorted(present, sure) + 1
         seeds[sure == 0] = 0
+        data, beta = rgb / 255.0, BETA
+        if not data.std():
+            # scikit-image divides by the deviation; without contrast all steps are alike.
+            data, beta = np.indices((*sure.shape, 3)).sum(axis=0).astype(float), 0.0
         probabilities = random_walker(
-            rgb / 255.0, seeds, mode="cg_j", tol=1e-3, channel_axis=-1, return_full_prob=True
+            data,
+            seeds,
+            beta=beta,
+            mode="cg_j",
+            tol=1e-3,
+            channel_axis=-1,
+            return_full_prob=True,
+            prob_tol=np.inf,  # the solver's small excess is clipped below
         )
         flooded = present[probabilities.argmax(axis=0)].astype(np.int32)
         return flooded, np.clip(probabilities.max(axis=0), 0, 1)

@@ -1,0 +1,115 @@
+"""`c2f-evaluate` and the comparison behind it."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c2f_core.classes import ClassTable
+from c2f_core.cli.evaluate import main
+from c2f_core.config import GeneratorConfig
+from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
+from c2f_core.errors import ClassTableError, DataError
+from c2f_core.evaluation import REFERENCE, evaluate, markdown_table, summary_rows, write_csv
+from c2f_core.io import write_map
+from c2f_core.networks.unet import build_generator
+from c2f_core.refine.classical import WatershedRefiner
+from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    for kind in ("images", "coarse", "fine"):
+        (root / kind).mkdir(parents=True)
+    for seed in range(2):
+        pair = synthetic_pair(64, seed)
+        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
+        write_map(root / "coarse" / f"{seed}.png", SHAPES.to_indices(pair.coarse), SHAPES)
+        write_map(root / "fine" / f"{seed}.png", SHAPES.to_indices(pair.fine), SHAPES)
+    (tmp_path / "shapes.json").write_text(SHAPES.model_dump_json())
+    (tmp_path / "splits.json").write_text('{"some": {"test": ["1"]}}')
+    return root
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    config = GeneratorConfig(widths=(8, 12))
+    generator = build_generator(config, SHAPES.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=SHAPES))
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, tmp_path) -> None:
+    table, text = tmp_path / "out.csv", tmp_path / "out.md"
+    code = run(model, model, data, "--classical", "--per-image", "--device", "cpu",
+               "--csv", table, "--markdown", text)  # fmt: skip
+    assert code == 0
+    assert "Scores (%)" in capsys.readouterr().out
+    rows = read_csv(table)
+    methods = [REFERENCE, "watershed", "random walker", "tiny", "tiny"]
+    assert [row["method"] for row in rows if row["image"] == "all"] == methods
+    assert [row["method"] for row in rows if row["image"] == "1"] == methods
+    assert rows[0]["calibration error"] == ""
+    assert 0 <= float(rows[3]["calibration error"]) <= 1
+    assert text.read_text(encoding="utf-8").count("## ") == 3
+
+
+def test_a_split_chooses_pairs(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "out.csv"
+    code = run(data, "--class-table", tmp_path / "shapes.json", "--csv", table,
+               "--split", f"{tmp_path / 'splits.json'}:some:test")  # fmt: skip
+    assert code == 0
+    (row,) = read_csv(table)
+    assert row["images"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("missing",), "does not exist"),
+        (("unknown-model", "missing"), "no bundled model"),
+        (("missing", "--csv", "no/such/folder.csv"), "existing folder"),
+    ],
+)
+def test_one_sentence_for_what_is_wrong(arguments, sentence: str, capsys) -> None:
+    assert run(*arguments) == 2
+    captured = capsys.readouterr().err
+    assert sentence in captured
+    assert "Traceback" not in captured
+
+
+def test_reference_scores_the_coarse_map() -> None:
+    pairs = SyntheticPairs(2, size=48)
+    reference, watershed = evaluate([WatershedRefiner(SHAPES)], pairs)
+    expected = np.mean([(pair.coarse == pair.fine).mean() for pair in pairs])
+    row = summary_rows([reference], SHAPES.names)[0]
+    assert row["pixel accuracy"] == pytest.approx(expected)
+    assert row["damage"] == row["gain"] == row["images made worse"] == 0
+    assert 0 <= watershed.calibration_error <= 1
+
+
+def test_other_classes_are_refused() -> None:
+    with pytest.raises(ClassTableError, match="knows the classes"):
+        evaluate([WatershedRefiner(ClassTable.preset("fasseg"))], SyntheticPairs(1, size=32))
+
+
+def test_tables_read_well_and_nothing_is_lost(tmp_path: Path) -> None:
+    row = {"method": "a|b", "images": 3, "mIoU": 0.5, "mBA": float("nan")}
+    assert markdown_table([row]).splitlines()[-1] == "| a\\|b | 3 | 50.00 | – |"
+    with pytest.raises(DataError, match="nothing to write"):
+        write_csv(tmp_path / "out.csv", [])
+    assert not list(tmp_path.iterdir())
