@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from c2f_core.cli.errors import run_command
 from c2f_core.config import TrainConfig, report_settings
 from c2f_core.errors import ConfigError
-from c2f_core.events import Finished, RunStarted
+from c2f_core.events import Finished
 from c2f_core.training.listeners import CsvLog, ProgressBar, TensorBoardLog
 
 DESCRIPTION = """Train Model 1 or the plain U-Net.
@@ -46,8 +46,6 @@ def _train(arguments: Sequence[str]) -> None:
         stop,
     ):
         for event in train(config, resume=resume, should_stop=stop):
-            if isinstance(event, RunStarted):
-                csv_log.rewind(event.first_step)
             for listener in (bar, csv_log, board):
                 listener(event)
     assert isinstance(event, Finished)

@@ -74,7 +74,7 @@ class CsvLog:
         if self._file is not None:
             self._file.close()
 
-    def rewind(self, first_step: int) -> None:
+    def _open(self, first_step: int) -> None:
         """Open the log; drop rows of steps that a resumed run does again."""
         rows: list[list[str]] = []
         if first_step and self._path.exists():
@@ -86,8 +86,10 @@ class CsvLog:
         writer.writerows(row for row in rows if int(row[0]) <= first_step)
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
-        if self._file is not None and isinstance(event, StepDone | Validated):
+        """Write one event; the first one opens the log."""
+        if isinstance(event, RunStarted):
+            self._open(event.first_step)
+        elif self._file is not None and isinstance(event, StepDone | Validated):
             csv.writer(self._file).writerows(
                 [event.step, name, value] for name, value in _values(event).items()
             )
