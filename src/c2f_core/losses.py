@@ -66,5 +66,5 @@ def inverse_class_proportions(
     weights = np.zeros(number_of_classes)
     weights[occurs] = 1 / proportions[occurs]
     weights[occurs] = np.minimum(weights[occurs] / weights[occurs].min(), cap)
-    scaled: NDArray[np.float32] = weights / max(float((weights * proportions).sum()), 1e-12)
-    return scaled.astype(np.float32)
+    weights /= max(float((weights * proportions).sum()), 1e-12)
+    return np.asarray(weights, dtype=np.float32)

@@ -215,7 +215,7 @@ class AugmentedBatches:
             outside = warp_affine(torch.ones_like(maps[:, :1]), matrix, size, "nearest")
             coarse[outside[:, 0] == 0] = self._background
             fine[outside[:, 0] == 0] = self._background
-            crop = self._replace_background(crop, fine, rng)
+            crop = self._paint(crop, fine == self._background, rng)
         return crop, self._erase(coarse, rng), fine
 
     def _warp(self, source: Tensor, matrix: Tensor, mode: str) -> Tensor:
@@ -253,10 +253,10 @@ class AugmentedBatches:
         coarse[:, top : top + height, left : left + width] = UNLABELLED_POSITION
         return coarse
 
-    def _replace_background(self, image: Tensor, fine: Tensor, rng: np.random.Generator) -> Tensor:
-        mask = (fine == self._background).to(image.dtype)[:, None]
+    def _paint(self, image: Tensor, background: Tensor, rng: np.random.Generator) -> Tensor:
+        """Paint a random texture over the background, a (1, Y, X) boolean mask."""
         # Blending over a pixel keeps the seam from giving the boundary away.
-        mask = gaussian_blur2d(mask, (3, 3), (0.7, 0.7))
+        mask = gaussian_blur2d(background.to(image.dtype)[:, None], (3, 3), (0.7, 0.7))
         return image + mask * (random_texture(self._crop, rng) - image)
 
     def _change_colours(self, images: Tensor, rng: np.random.Generator) -> Tensor:
