@@ -108,9 +108,9 @@ def draw_validation(
         )
     wanted = max(1, round(share * len(names)))
     drawn: set[str] = set()
-    shuffled = np.random.default_rng(seed).permutation(sorted(members))
-    for name in shuffled[: len(members) - 1]:
+    leaders = sorted(members)
+    for place in np.random.default_rng(seed).permutation(len(leaders))[:-1]:
         if len(drawn) >= wanted:
             break
-        drawn.update(members[str(name)])
+        drawn.update(members[leaders[place]])
     return [name for name in names if name not in drawn], [name for name in names if name in drawn]
