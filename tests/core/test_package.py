@@ -51,7 +51,6 @@ def test_data_files_are_there_to_be_packed() -> None:
     assert MANIFEST.as_posix() in data
     assert "c2f_core/py.typed" in data
     assert any(name.startswith("c2f_core/models/") for name in data), "no bundled model"
-    assert any("/samples/" in name for name in data), "no sample"
 
 
 def test_wheel_carries_every_data_file(wheel: zipfile.ZipFile) -> None:
