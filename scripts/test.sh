@@ -17,7 +17,7 @@ npe2 validate napari.yaml
 npe2 validate --imports napari-c2f
 
 say "Documentation"
-NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 say "Tests"
 pytest "$@"
