@@ -183,6 +183,41 @@ class ClassTable(BaseModel):
         indices: NDArray[np.unsignedinteger[Any]] = self._indices_of_positions[positions]
         return indices
 
+    def translate(
+        self, index_map: NDArray[Any], other: "ClassTable"
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """Turn class indices of this table into those of another, by class name.
+
+        Parameters
+        ----------
+        index_map : (Y, X) integer array
+            Class indices of this table.
+        other : ClassTable
+
+        Returns
+        -------
+        (Y, X) unsigned integer array
+            Class indices of `other`; unlabelled stays unlabelled.
+
+        Raises
+        ------
+        ClassTableError
+            The map holds an index that is not in this table, or a class that is
+            not in the other.
+        """
+        positions = self.to_positions(index_map)
+        lookup = np.full(256, UNLABELLED_POSITION, dtype=np.uint8)
+        for position in np.unique(positions[positions != UNLABELLED_POSITION]).tolist():
+            name = self.names[position]
+            if name not in other.names:
+                raise ClassTableError(
+                    f"The map holds the class '{name}', which '{other.name}' does not have "
+                    f"({', '.join(other.names)}); choose the class table that the map was drawn "
+                    "with, or a model for its classes."
+                )
+            lookup[position] = other.names.index(name)
+        return other.to_indices(lookup[positions])
+
     def encode_colours(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
         """Paint a map of class indices (Y, X) as a colour image (Y, X, 3) uint8.
 

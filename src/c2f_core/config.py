@@ -1,5 +1,6 @@
 """The one validated tree of settings, for command line, widgets and checkpoints."""
 
+import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -139,6 +140,17 @@ class TrainConfig(Settings):
     """Number of devices."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves the choice to torch."""
+
+    @model_validator(mode="after")
+    def _batch_normalisation_has_values(self) -> Self:
+        stride = self.network.stem * 2 ** (len(self.network.widths) - 1)
+        deepest = self.batch_size * math.ceil(self.crop / stride) ** 2
+        if self.network.normalisation == "batch" and deepest < 2:
+            raise ValueError(
+                f"a crop of {self.crop} px leaves one value per channel to normalise over; "
+                f"use a batch_size of 2 or a crop above {stride} px"
+            )
+        return self
 
     @property
     def architecture(self) -> GeneratorConfig:

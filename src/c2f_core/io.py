@@ -170,15 +170,25 @@ def read_map(
     ClassTableError
         An index image holds a value that is not in the table.
     """
-    pixels = _read_map_pixels(Path(path))
+    pixels = read_map_pixels(Path(path))
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance)
     positions = class_table.to_positions(pixels)
     return class_table.to_indices(positions), DecodeReport(0, 0, ())
 
 
-def _read_map_pixels(path: Path) -> NDArray[Any]:
-    """Palette images as RGB, all others as stored; (Y, X) or (Y, X, 3 or 4)."""
+def read_map_pixels(path: Path) -> NDArray[Any]:
+    """Read a map's pixels: palette images as RGB, all others as stored.
+
+    Returns
+    -------
+    (Y, X) or (Y, X, 3 or 4) array
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated or no image.
+    """
     if path.suffix.lower() in (".tif", ".tiff"):
         pixels = read_image(path)
     else:

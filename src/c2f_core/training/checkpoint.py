@@ -1,6 +1,7 @@
 """Checkpoints: one safetensors file, with JSON in its header. Reading one executes nothing."""
 
 import json
+import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from c2f_core.networks.unet import UNet, build_generator
 
 FORMAT_VERSION = 1
 METADATA_KEY = "c2f"
+Shape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
 """A header that asks for more is refused before any memory is taken."""
 
@@ -107,7 +109,7 @@ def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
     try:
         content = json.loads(text)
         format_version = content.get("format_version")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} has damaged metadata; copy or train it again.") from error
     if format_version != FORMAT_VERSION:
         raise CheckpointError(
@@ -122,6 +124,17 @@ def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
         raise CheckpointError(
             f"{path} has invalid metadata ({place}: {first['msg']}); copy or train it again."
         ) from error
+
+
+def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, Shape]:
+    """Shapes of the weights by name, found without taking memory for them."""
+    try:
+        with torch.device("meta"):
+            state = build_generator(architecture, number_of_classes).state_dict()
+    except RuntimeError:
+        # Sizes that overflow torch's arithmetic are beyond any limit.
+        return {"overflow": (LARGEST_PARAMETER_COUNT + 1,)}
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
@@ -142,13 +155,14 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
     path = Path(path)
     metadata = read_metadata(path)
     number_of_classes = metadata.class_table.number_of_classes
-    with torch.device("meta"):
-        wanted = build_generator(metadata.architecture, number_of_classes).state_dict()
-    if sum(tensor.numel() for tensor in wanted.values()) > LARGEST_PARAMETER_COUNT:
-        raise CheckpointError(f"{path} asks for an absurdly large network; it was not loaded.")
+    wanted = _shapes_of(metadata.architecture, number_of_classes)
+    if sum(math.prod(shape) for shape in wanted.values()) > LARGEST_PARAMETER_COUNT:
+        raise CheckpointError(
+            f"{path} asks for an absurdly large network and was not loaded; train it again."
+        )
     with safe_open(path, framework="pt") as opened:
         shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-        if shapes != {name: tuple(tensor.shape) for name, tensor in wanted.items()}:
+        if shapes != wanted:
             raise CheckpointError(
                 f"The weights in {path} do not fit the architecture that it names; copy or train "
                 "it again."

@@ -1,0 +1,1 @@
+"""Coarse-to-fine refinement in napari."""

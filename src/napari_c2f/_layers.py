@@ -1,0 +1,145 @@
+"""Between napari's layers and the arrays and class tables of the core."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels, Layer
+from napari.types import LayerDataTuple
+from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable, table_from_colours
+from c2f_core.errors import ImageError
+
+TABLE_KEY = "c2f_class_table"
+SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+def label_colormap(class_table: ClassTable) -> DirectLabelColormap:
+    """Make napari's colours of a class table; unlabelled and unknown are transparent."""
+    transparent = np.zeros(4)
+    colours: dict[int | None, NDArray[Any]] = {None: transparent}
+    for entry in class_table.classes:
+        colours[entry.index] = np.array([*(channel / 255 for channel in entry.colour), 1.0])
+    colours[class_table.unlabelled.index] = transparent
+    return DirectLabelColormap(color_dict=colours)
+
+
+def labels_layer_data(
+    index_map: NDArray[Any], class_table: ClassTable, name: str
+) -> LayerDataTuple:
+    """Describe a Labels layer with the colours and names of a class table.
+
+    Parameters
+    ----------
+    index_map : (Y, X) unsigned integer array
+        Class indices.
+    class_table : ClassTable
+    name : str
+
+    Returns
+    -------
+    (data, keyword arguments, "labels")
+    """
+    features = pd.DataFrame(
+        {
+            "index": [entry.index for entry in class_table.entries],
+            "name": [entry.name for entry in class_table.entries],
+        }
+    )
+    keywords = {
+        "name": name,
+        "colormap": label_colormap(class_table),
+        "features": features,
+        "metadata": {TABLE_KEY: class_table},
+    }
+    return index_map, keywords, "labels"
+
+
+def class_table_of_layer(layer: Labels) -> ClassTable:
+    """Return the class table of a Labels layer, or make one from its labels and colours.
+
+    A layer without a table gets a class for each label that it holds, but 0,
+    which is unlabelled.
+
+    Raises
+    ------
+    ClassTableError
+        The layer holds no label but 0.
+    """
+    table = layer.metadata.get(TABLE_KEY)
+    if isinstance(table, ClassTable):
+        return table
+    names = _names_by_index(layer)
+    entries: dict[int, tuple[str, tuple[int, int, int]]] = {}
+    taken: set[tuple[int, int, int]] = set()
+    for label in np.unique(np.asarray(layer.data)).tolist():
+        if label:
+            colour = _distinct(_colour_of(layer, label), taken)
+            taken.add(colour)
+            entries[label] = (names.get(label, f"class {label}"), colour)
+    return table_from_colours(layer.name, entries)
+
+
+def _names_by_index(layer: Labels) -> dict[int, str]:
+    features = layer.features
+    if not {"index", "name"} <= set(features.columns):
+        return {}
+    return dict(zip(features["index"].tolist(), map(str, features["name"]), strict=True))
+
+
+def _colour_of(layer: Labels, label: int) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * float(channel)) for channel in layer.get_color(label)[:3])
+    return red, green, blue
+
+
+def _distinct(
+    colour: tuple[int, int, int], taken: set[tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    """Return the colour, or the next one that no other class has."""
+    code = (colour[0] << 16) + (colour[1] << 8) + colour[2]
+    while (code >> 16, code >> 8 & 255, code & 255) in taken:
+        code = (code + 1) % (1 << 24)
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def spatial_keywords(layer: Layer) -> dict[str, Any]:
+    """Return where a layer lies in the world, as keyword arguments of a new layer."""
+    return {name: getattr(layer, name) for name in SPATIAL}
+
+
+def unique_name(taken: Any, wanted: str) -> str:
+    """Return a name that no layer of the list has, so that none is mistaken for another."""
+    names = {layer.name for layer in taken}
+    number, name = 1, wanted
+    while name in names:
+        number += 1
+        name = f"{wanted} {number}"
+    return name
+
+
+def image_plane(layer: Image) -> NDArray[Any]:
+    """Return an Image layer's pixels as (Y, X) or (Y, X, 3 or 4).
+
+    Raises
+    ------
+    ImageError
+        The layer is a stack.
+    """
+    if layer.ndim != 2 or layer.multiscale:
+        raise ImageError(f"'{layer.name}' is a stack or a pyramid; choose a two-dimensional image.")
+    return np.asarray(layer.data)
+
+
+def labels_plane(layer: Labels) -> NDArray[Any]:
+    """Return a copy of a Labels layer's labels (Y, X), so that drawing can go on.
+
+    Raises
+    ------
+    ImageError
+        The layer is a stack.
+    """
+    if layer.ndim != 2 or layer.multiscale:
+        raise ImageError(f"'{layer.name}' is a stack or a pyramid; choose a two-dimensional map.")
+    return np.array(layer.data)

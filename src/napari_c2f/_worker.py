@@ -1,0 +1,89 @@
+"""Work beside the GUI thread. The only file that knows threads."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+from superqt.utils import FunctionWorker, create_worker
+
+from c2f_core.errors import C2FError
+
+LOGGER = logging.getLogger(__name__)
+LONGEST_WAIT = 30.0
+"""Seconds to wait for the step at hand when the window closes."""
+
+Report = Callable[[Any], None]
+ShouldStop = Callable[[], bool]
+Work = Callable[[Report, ShouldStop], Any]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+
+
+class Task(QObject):
+    """One piece of work in a thread; its signals arrive in the GUI thread.
+
+    Exceptions never cross the thread: superqt's workers swallow some of them.
+    A `C2FError` becomes its sentence; any other is logged with its traceback.
+
+    Parameters
+    ----------
+    work : callable
+        Called in the thread as ``work(report, should_stop)``.
+    """
+
+    reported = Signal(object)
+    succeeded = Signal(object)
+    failed = Signal(str)
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._muted = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        worker: FunctionWorker[Any] = create_worker(self._run, _start_thread=False)
+        worker.returned.connect(self._finish)
+        worker.start()
+
+    def stop(self) -> None:
+        """Ask the work to stop after the step at hand."""
+        self._stop.set()
+
+    def abandon(self) -> None:
+        """Ask the work to stop, wait for it and send no more signals."""
+        self._muted = True
+        self._stop.set()
+        if not self._done.wait(LONGEST_WAIT):
+            LOGGER.error("A step took longer than %s s to stop.", LONGEST_WAIT)
+
+    def _run(self) -> Any:
+        try:
+            return self._work(self._report, self._stop.is_set)
+        except C2FError as error:
+            return _Failure(str(error))
+        except Exception as error:
+            LOGGER.exception("Unexpected error in a thread")
+            return _Failure(f"Unexpected error ({type(error).__name__}: {error}); see the log.")
+        finally:
+            self._done.set()
+
+    def _report(self, value: Any) -> None:
+        if not self._muted:
+            self.reported.emit(value)
+
+    def _finish(self, result: Any) -> None:
+        if self._muted:
+            return
+        if isinstance(result, _Failure):
+            self.failed.emit(result.message)
+        else:
+            self.succeeded.emit(result)

@@ -1,0 +1,1 @@
+"""Widgets: thin views over the public functions of `c2f_core`."""
