@@ -81,7 +81,7 @@ def draw(
         upper.set_title(title, fontsize=10)
         different = labels != whole
         lower.imshow(different, cmap="gray_r", vmin=0, vmax=1, interpolation="antialiased")
-        lower.set_title(f"{100 * different.mean():.2f} % differ from the whole", fontsize=10)
+        lower.set_title(f"{100 * different.mean():.3f} % differ from the whole", fontsize=10)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])

@@ -130,6 +130,8 @@ class TrainConfig(Settings):
     """Steps of the whole run."""
     validate_every: int = Field(default=50, ge=1)
     """Steps between validations; each one also saves a checkpoint."""
+    loss: Literal["unbiased", "report"] = "unbiased"
+    """Pixel-wise loss: class weights without their bias in the result, or the report's as it is."""
     class_weight_cap: float = Field(default=3.0, ge=1)
     """Largest class weight, relative to the smallest."""
     seed: int = Field(default=0, ge=0)
@@ -138,6 +140,8 @@ class TrainConfig(Settings):
     """Where to train; auto takes the GPU where there is one."""
     devices: int = Field(default=1, ge=1)
     """Number of devices."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the convolutions; auto takes bfloat16 where the device computes in it."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves the choice to torch."""
 
@@ -166,6 +170,7 @@ def report_settings() -> dict[str, object]:
     """
     return {
         "preprocessing": "report",
+        "loss": "report",
         "network": {"widths": (16, 32, 64, 128, 256), "stem": 1, "upsampling": "transposed"},
         "optimiser": {
             "name": "adam",

@@ -1,6 +1,6 @@
 """Losses as pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,36 @@ def weighted_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) 
         logits, fine, class_weights, ignore_index=UNLABELLED_POSITION, reduction="sum"
     )
     return total / fine.numel()
+
+
+def unbiased_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) -> Tensor:
+    r"""Weighted cross-entropy whose minimum is the true posterior.
+
+    With weights w, the report's loss is least where the softmax is in
+    proportion to :math:`w_c\, p(c)`: rare classes are overestimated and grow at
+    their boundaries. Here the loss sees the logits :math:`z_c + \log w_c`
+    (after Menon et al., ICLR 2021, section 3), so that the softmax of z itself
+    becomes p(c); the weights still direct the gradient to rare classes.
+
+    Parameters
+    ----------
+    logits, fine, class_weights
+        As in `weighted_cross_entropy`. A weight of 0 shifts nothing.
+
+    Returns
+    -------
+    () float tensor
+    """
+    shift = class_weights.where(class_weights > 0, 1.0).log()
+    return weighted_cross_entropy(logits + shift[:, None, None], fine, class_weights)
+
+
+PixelLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+PIXEL_LOSSES: dict[str, PixelLoss] = {
+    "unbiased": unbiased_cross_entropy,
+    "report": weighted_cross_entropy,
+}
+"""By the name that the config gives them."""
 
 
 def inverse_class_proportions(

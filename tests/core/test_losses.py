@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from c2f_core.losses import inverse_class_proportions, weighted_cross_entropy
+from c2f_core.losses import (
+    inverse_class_proportions,
+    unbiased_cross_entropy,
+    weighted_cross_entropy,
+)
 
 
 def test_weighted_cross_entropy_by_hand():
@@ -24,6 +28,26 @@ def test_unlabelled_pixels_add_nothing_and_count_in_the_area():
     loss = weighted_cross_entropy(logits, fine, torch.ones(2))
     assert loss.item() == pytest.approx(math.log(2) / 4)
     assert weighted_cross_entropy(logits, torch.full_like(fine, 255), torch.ones(2)).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("loss_function", "rare"), [(unbiased_cross_entropy, 0.2), (weighted_cross_entropy, 0.5)]
+)
+def test_only_the_unbiased_loss_learns_the_true_shares(loss_function, rare):
+    """One pixel in five is of the rare class, which weighs four times as much."""
+    fine = torch.tensor([[[0, 0, 0, 0, 1]]])
+    weights = torch.tensor([1.0, 4.0, 0.0])
+    logits = torch.zeros(3, requires_grad=True)
+    optimiser = torch.optim.LBFGS([logits], max_iter=200)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = loss_function(logits[None, :, None, None].expand(1, 3, 1, 5), fine, weights)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert logits.softmax(0)[1].item() == pytest.approx(rare, abs=0.01)
 
 
 def test_class_weights_by_hand():

@@ -20,6 +20,7 @@ from c2f_core.data.transforms import AugmentedBatches
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.events import Finished, RunStarted, StepDone, Validated
 from c2f_core.io import write_map
+from c2f_core.losses import unbiased_cross_entropy
 from c2f_core.networks.unet import build_generator
 from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
 from c2f_core.training.supervised import learning_rate, supervised_step
@@ -143,7 +144,8 @@ def test_clipping_bounds_the_step(shapes_folder, tmp_path):
     fabric = make_fabric(config)
     generator, optimiser = fabric.setup(generator, optimiser)
     weights = torch.full((SHAPES.number_of_classes,), 1000.0)
-    result = supervised_step(fabric, generator, optimiser, batch, weights, 0.5)
+    loss = unbiased_cross_entropy
+    result = supervised_step(fabric, generator, optimiser, batch, loss, weights, 0.5)
     gradients = [parameter.grad.flatten() for parameter in generator.parameters()]
     assert result.gradient_norm > 0.5
     assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from c2f_core.config import OptimiserConfig
 from c2f_core.data.transforms import Batch
-from c2f_core.losses import weighted_cross_entropy
+from c2f_core.losses import PixelLoss
 from c2f_core.networks.unet import UNet, generator_input
 
 
@@ -54,10 +54,11 @@ def supervised_step(
     generator: UNet,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
+    pixel_loss: PixelLoss,
     class_weights: Tensor,
     clip_norm: float | None,
 ) -> StepResult:
-    """Descend once on the weighted pixel-wise cross-entropy.
+    """Descend once on the pixel-wise loss.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def supervised_step(
     optimiser : torch.optim.Optimizer
         Set up by `fabric`.
     batch : Batch
+    pixel_loss : callable
+        One of `c2f_core.losses.PIXEL_LOSSES`.
     class_weights : (C,) float tensor
     clip_norm : float or None
         Largest norm of the gradient.
@@ -76,7 +79,7 @@ def supervised_step(
     StepResult
     """
     logits = generator(generator_input(batch.images, batch.coarse, generator.conditional))
-    loss = weighted_cross_entropy(logits.float(), batch.fine, class_weights)
+    loss = pixel_loss(logits.float(), batch.fine, class_weights)
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_(

@@ -16,7 +16,7 @@ from c2f_core.data.splits import draw_validation, read_groups, read_split
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
 from c2f_core.errors import C2FError, ConfigError, DataError
 from c2f_core.events import Event, Finished, RunStarted, Saved, StepDone, Validated
-from c2f_core.losses import inverse_class_proportions
+from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.training.checkpoint import CheckpointMetadata, library_versions, save_checkpoint
 from c2f_core.training.run_folder import RunFolder
@@ -96,20 +96,33 @@ def make_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Bat
     )
 
 
+def computes_in_bfloat16(device: str) -> bool:
+    """Tell whether a device has instructions for bfloat16; without them it is much slower."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
+        return False
+    # Versions of torch that do not know the processor's abilities compute in float32.
+    abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
 def make_fabric(config: TrainConfig) -> Fabric:
-    """Make the engine: device, number of devices, mixed precision on a GPU.
+    """Make the engine: device, number of devices, precision.
 
     Raises
     ------
     ConfigError
         The device is not there.
     """
-    cuda = config.device in ("auto", "cuda") and torch.cuda.is_available()
+    half = config.precision == "bfloat16" or (
+        config.precision == "auto" and computes_in_bfloat16(config.device)
+    )
     try:
         return Fabric(
             accelerator=config.device,
             devices=config.devices,
-            precision="bf16-mixed" if cuda else "32-true",
+            precision="bf16-mixed" if half else "32-true",
         )
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
@@ -274,7 +287,13 @@ def _step(
         group["lr"] = rate
     batch = batches(state.step * config.devices + fabric.global_rank).to(fabric.device)
     result = supervised_step(
-        fabric, generator, optimiser, batch, class_weights, config.optimiser.clip_norm
+        fabric,
+        generator,
+        optimiser,
+        batch,
+        PIXEL_LOSSES[config.loss],
+        class_weights,
+        config.optimiser.clip_norm,
     )
     if config.optimiser.average_decay:
         state.average.update_parameters(state.generator)
