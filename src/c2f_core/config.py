@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
 
 
 class Settings(BaseModel):
@@ -37,6 +39,17 @@ class GeneratorConfig(NetworkConfig):
 
     conditional: bool = True
     """Give the one-hot coarse map to the network; False is the plain U-Net on RGB only."""
+
+
+class DiscriminatorConfig(Settings):
+    """Shape of the discriminator of Model 2."""
+
+    kind: Literal["image", "pixel", "patch"] = "pixel"
+    """What is judged real or fake: the whole image, every pixel, or overlapping patches."""
+    widths: tuple[PositiveInt, ...] = Field(default=(32, 64, 96, 128), min_length=1)
+    """Channels of each convolution of the encoder, from the finest to the coarsest."""
+    spectral_norm: bool = True
+    """Divide every weight by its spectral norm, which steadies the training."""
 
 
 class AugmentationConfig(Settings):
@@ -84,6 +97,8 @@ class DataConfig(Settings):
     """Names of the lists that validate; empty draws `validation_share` of the training pairs."""
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     """Share of the training pairs drawn for validation where no list names them."""
+    fine_maps: int | None = Field(default=None, ge=1)
+    """Use the fine maps of the first so many training pairs only; None uses all there are."""
 
 
 class OptimiserConfig(Settings):
@@ -105,6 +120,58 @@ class OptimiserConfig(Settings):
     """Decay of the moving average of the weights that is validated and saved; 0 is none."""
 
 
+class Stage1Config(Settings):
+    """Stage 1 of Model 2: generator and discriminator in competition."""
+
+    loss: Literal["least_squares", "minimax", "non_saturating"] = "least_squares"
+    """Adversarial loss."""
+    adversarial_weight: float = Field(default=0.01, ge=0)
+    """Weight of the adversarial loss beside the pixel-wise loss."""
+    feature_matching_weight: float = Field(default=0.0, ge=0)
+    """Weight of the distance between the discriminator's features of fine and refined maps."""
+    discriminator_learning_rate: float = Field(default=2e-4, gt=0)
+    """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
+    harden: bool = True
+    """Show the discriminator one-hot maps of both kinds; False shows it soft fake maps."""
+
+
+class Stage2Config(Settings):
+    """Stage 2 of Model 2: what is learned from images with coarse maps only."""
+
+    start: Path | None = None
+    """Run folder of stage 1, whose last generator and discriminator go on."""
+    steps: int = Field(default=400, ge=1)
+    """Steps of stage 2."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of the generator in stage 2."""
+    recipe: Literal["default", "report"] = "default"
+    """The report's recipe descends on the discriminator's verdict alone, and collapses."""
+    replay: bool = True
+    """Go on with stage 1 on the fine pairs in every step."""
+    coarse_only_batch_size: int = Field(default=8, ge=1)
+    """Crops of coarse-only pairs in a step."""
+    adversarial_weight: float = Field(default=0.001, ge=0)
+    """Weight of the adversarial loss on coarse-only pairs."""
+    pseudo_label_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cross-entropy against the averaged generator's labels."""
+    confidence_threshold: float = Field(default=0.8, ge=0, le=1)
+    """Pseudo-labels below this confidence do not count."""
+    discriminator_threshold: float = Field(default=0.2, ge=0, le=1)
+    """Pseudo-labels where the discriminator's score is lower do not count; 0 asks nobody."""
+    classwise: bool = True
+    """Lower the confidence threshold of a class where the teacher is less sure of it."""
+    evidence_weight: float = Field(default=1.0, ge=0)
+    """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
+    hidden_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of coarse-only crops whose coarse map is hidden from the generator."""
+    evidence_teacher: bool = True
+    """Let the teacher's labels join what it sees without the coarse map and the evidence of it."""
+    strong_colour: float = Field(default=0.5, ge=0, le=1)
+    """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
+    guard: float | None = Field(default=0.002, ge=0)
+    """Stop and roll back below the start's validation accuracy less this; None never stops."""
+
+
 class TrainConfig(Settings):
     """Everything that decides a training run."""
 
@@ -112,8 +179,8 @@ class TrainConfig(Settings):
     """Data."""
     run_folder: Path
     """Folder of checkpoints, logs and the resolved config."""
-    method: Literal["model1", "plain"] = "model1"
-    """Model 1 (image and coarse map) or the plain U-Net (image only)."""
+    method: Method = "model1"
+    """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, or model2: both in a row."""
     network: NetworkConfig = NetworkConfig()
     """Network."""
     preprocessing: Literal["default", "report"] = "default"
@@ -122,12 +189,18 @@ class TrainConfig(Settings):
     """Augmentation of the default preprocessing."""
     optimiser: OptimiserConfig = OptimiserConfig()
     """Optimiser."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """Discriminator of Model 2."""
+    stage1: Stage1Config = Stage1Config()
+    """Stage 1 of Model 2."""
+    stage2: Stage2Config = Stage2Config()
+    """Stage 2 of Model 2."""
     crop: int = Field(default=256, ge=16)
     """Side of the training crops in pixels."""
     batch_size: int = Field(default=8, ge=1)
     """Crops in a step."""
     steps: int = Field(default=800, ge=1)
-    """Steps of the whole run."""
+    """Steps of the whole run; stage 2 has its own."""
     validate_every: int = Field(default=50, ge=1)
     """Steps between validations; each one also saves a checkpoint."""
     loss: Literal["unbiased", "report"] = "unbiased"
@@ -155,6 +228,25 @@ class TrainConfig(Settings):
                 f"use a batch_size of 2 or a crop above {stride} px"
             )
         return self
+
+    @model_validator(mode="after")
+    def _stage_2_has_a_start(self) -> Self:
+        if self.method == "stage2" and self.stage2.start is None:
+            raise ValueError(
+                "stage 2 goes on from stage 1; give stage2.start, or the method model2 for both"
+            )
+        return self
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the run: those of stage 2 where that is trained."""
+        return self.stage2.steps if self.method == "stage2" else self.steps
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """Learning rate of the generator after the warm-up."""
+        in_stage_2 = self.method == "stage2"
+        return self.stage2.learning_rate if in_stage_2 else self.optimiser.learning_rate
 
     @property
     def architecture(self) -> GeneratorConfig:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable
+
 
 @dataclass(frozen=True)
 class RunStarted:
@@ -10,6 +15,10 @@ class RunStarted:
 
     Attributes
     ----------
+    run_folder : Path
+        Where logs belong.
+    method : str
+        plain, model1, stage1 or stage2; model2 starts twice, once for each stage.
     first_step, steps : int
         Steps already done when resuming, and steps of the whole run.
     class_weights : dict
@@ -20,6 +29,8 @@ class RunStarted:
         Scores of the coarse maps of the validation pairs.
     """
 
+    run_folder: Path
+    method: str
     first_step: int
     steps: int
     device: str
@@ -33,22 +44,64 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One optimiser step is done; `step` counts from 1."""
+    """One step is done; `step` counts from 1, `values` are further losses and rates by name."""
 
     step: int
     loss: float
     gradient_norm: float
     learning_rate: float
     seconds: float
+    values: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Validated:
-    """Validation scores in [0, 1] by name, after `step` steps."""
+    """Validation scores in [0, 1] by name, after `step` steps; notes are sentences."""
 
     step: int
     scores: dict[str, float]
     best: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One validation pair as the generator refines it now.
+
+    Attributes
+    ----------
+    image : (Y, X, 3) uint8 array
+    coarse, prediction, fine : (Y, X) uint8 array
+        Positions, 255 where unlabelled.
+    discriminator : (Y, X) float32 array in [0, 1], or None
+        How real the discriminator finds the prediction.
+    """
+
+    step: int
+    class_table: ClassTable
+    image: NDArray[np.uint8]
+    coarse: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    fine: NDArray[np.uint8]
+    discriminator: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """Stage 2 fell below its start and was stopped; the best checkpoint is the start again.
+
+    Attributes
+    ----------
+    start, fallen : float
+        Validation pixel accuracy of the start and of this step, in [0, 1].
+    checkpoint : Path
+        What is in use now.
+    """
+
+    step: int
+    start: float
+    fallen: float
+    checkpoint: Path
 
 
 @dataclass(frozen=True)
@@ -68,4 +121,4 @@ class Finished:
     best_checkpoint: Path | None
 
 
-Event = RunStarted | StepDone | Validated | Saved | Finished
+Event = RunStarted | StepDone | Validated | Preview | RolledBack | Saved | Finished

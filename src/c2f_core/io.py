@@ -146,6 +146,18 @@ def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(values * 255).astype(np.uint8)
 
 
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write an RGB image (Y, X, 3) uint8 atomically as PNG.
+
+    Raises
+    ------
+    DataError
+        The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")
+
+
 def read_map(
     path: str | Path, class_table: ClassTable, tolerance: float = DEFAULT_TOLERANCE
 ) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:

@@ -178,7 +178,7 @@ class TrainController(Controller):
             self.fail(f"These settings do not fit: {error.errors()[0]['msg']}.")
             return
         self._scores = ""
-        self._steps = config.steps
+        self._steps = config.total_steps
         self.activity.message = "Reading the data…"
 
         def work(report: Report, should_stop: ShouldStop) -> Finished:
@@ -186,7 +186,7 @@ class TrainController(Controller):
             from c2f_core.training.listeners import CsvLog
             from c2f_core.training.trainer import train
 
-            with CsvLog(config.run_folder / "log.csv") as log:
+            with CsvLog() as log:
                 for event in train(config, should_stop=should_stop):
                     log(event)
                     report(event)

@@ -17,9 +17,9 @@ from c2f_core.cli.errors import run_command
 from c2f_core.config import TrainConfig, report_settings
 from c2f_core.errors import ConfigError
 from c2f_core.events import Finished
-from c2f_core.training.listeners import CsvLog, ProgressBar, TensorBoardLog
+from c2f_core.training.listeners import CsvLog, PanelLog, ProgressBar, TensorBoardLog
 
-DESCRIPTION = """Train Model 1 or the plain U-Net.
+DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both stages of Model 2.
 
 --config FILE     start from the settings of a TOML or JSON file
 --preset NAME     start from a preset: default, or report (the report's Model 1)
@@ -40,13 +40,14 @@ def _train(arguments: Sequence[str]) -> None:
 
     stop = _StopOnInterrupt()
     with (
-        ProgressBar(config.steps) as bar,
-        CsvLog(config.run_folder / "log.csv") as csv_log,
-        TensorBoardLog(config.run_folder / "tensorboard") as board,
+        ProgressBar() as bar,
+        CsvLog() as csv_log,
+        TensorBoardLog() as board,
+        PanelLog() as panels,
         stop,
     ):
         for event in train(config, resume=resume, should_stop=stop):
-            for listener in (bar, csv_log, board):
+            for listener in (bar, csv_log, board, panels):
                 listener(event)
     assert isinstance(event, Finished)
     if event.stopped:

@@ -1,25 +1,32 @@
-"""Listeners of a training run: progress bar, CSV and TensorBoard logs.
+"""Listeners of a training run: progress bar, CSV and TensorBoard logs, sample panels.
 
 The trainer knows none of them. Each is a context manager that is called with
-every event.
+every event; a run of two stages starts twice.
 """
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from c2f_core.events import Event, RunStarted, StepDone, Validated
+from c2f_core.classes import ClassTable
+from c2f_core.events import Event, Preview, RolledBack, RunStarted, StepDone, Validated
+from c2f_core.io import write_image
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
+PANEL_GAP = 4
+"""White pixels between the pictures of a panel."""
 
 
 class ProgressBar:
     """A bar with loss and validation scores; messages and weights above it."""
 
-    def __init__(self, steps: int) -> None:
-        self._bar: Any = tqdm(total=steps, unit="step", dynamic_ncols=True)
+    def __init__(self) -> None:
+        self._bar: Any = tqdm(unit="step", dynamic_ncols=True)
         self._scores: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -38,18 +45,36 @@ class ProgressBar:
         elif isinstance(event, Validated):
             self._scores = _percentages(event.scores)
             self._bar.write(f"step {event.step}: {_line(event.scores)}{' *' * event.best}")
+            self._write_lines(event.notes)
+        elif isinstance(event, RolledBack):
+            self._write_lines([rolled_back_message(event)])
 
     def _announce(self, event: RunStarted) -> None:
         weights = ", ".join(f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
+        self._bar.reset(total=event.steps)
         self._bar.update(event.first_step)
-        for line in (
-            f"{event.train_pairs} pairs train, {event.validation_pairs} validate; "
-            f"{event.parameters:,} parameters on {event.device}",
-            f"class weights: {weights}",
-            f"coarse reference: {_line(event.reference)}",
-            *event.messages,
-        ):
+        self._write_lines(
+            (
+                f"{event.method}: {event.train_pairs} pairs train, {event.validation_pairs} "
+                f"validate; {event.parameters:,} parameters on {event.device}",
+                f"class weights: {weights}",
+                f"coarse reference: {_line(event.reference)}",
+                *event.messages,
+            )
+        )
+
+    def _write_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
             self._bar.write(line)
+
+
+def rolled_back_message(event: RolledBack) -> str:
+    """Say what fell, what was rolled back and which checkpoint is in use."""
+    return (
+        f"Stage 2 was stopped at step {event.step}: the validation pixel accuracy fell to "
+        f"{100 * event.fallen:.2f} % from {100 * event.start:.2f} % at its start. "
+        f"The best checkpoint so far is in use again: {event.checkpoint}"
+    )
 
 
 def _percentages(scores: dict[str, float]) -> dict[str, str]:
@@ -61,10 +86,12 @@ def _line(scores: dict[str, float]) -> str:
 
 
 class CsvLog:
-    """Rows of step, name and value: losses of each step, scores of each validation."""
+    """`log.csv` in the run folder: rows of step, name and value.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Losses of each step, scores of each validation, and notes.
+    """
+
+    def __init__(self) -> None:
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -74,13 +101,14 @@ class CsvLog:
         if self._file is not None:
             self._file.close()
 
-    def _open(self, first_step: int) -> None:
+    def _open(self, path: Path, first_step: int) -> None:
         """Open the log; drop rows of steps that a resumed run does again."""
         rows: list[list[str]] = []
-        if first_step and self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as old:
+        if first_step and path.exists():
+            with path.open(newline="", encoding="utf-8") as old:
                 rows = [row for row in csv.reader(old) if row[:1] != ["step"]]
-        self._file = self._path.open("w", newline="", encoding="utf-8")
+        self.__exit__()
+        self._file = path.open("w", newline="", encoding="utf-8")
         writer = csv.writer(self._file)
         writer.writerow(["step", "name", "value"])
         writer.writerows(row for row in rows if int(row[0]) <= first_step)
@@ -88,30 +116,38 @@ class CsvLog:
     def __call__(self, event: Event) -> None:
         """Write one event; the first one opens the log."""
         if isinstance(event, RunStarted):
-            self._open(event.first_step)
-        elif self._file is not None and isinstance(event, StepDone | Validated):
-            csv.writer(self._file).writerows(
-                [event.step, name, value] for name, value in _values(event).items()
-            )
+            self._open(event.run_folder / "log.csv", event.first_step)
+        elif self._file is not None and isinstance(event, StepDone | Validated | RolledBack):
+            rows = [(name, value) for name, value in _values(event).items()]
+            rows += [("note", note) for note in _notes(event)]
+            csv.writer(self._file).writerows((event.step, *row) for row in rows)
             self._file.flush()
 
 
-def _values(event: StepDone | Validated) -> dict[str, float]:
+def _values(event: Event) -> dict[str, Any]:
     if isinstance(event, Validated):
         return {f"validation {name}": value for name, value in event.scores.items()}
-    return {
-        "loss": event.loss,
-        "gradient norm": event.gradient_norm,
-        "learning rate": event.learning_rate,
-        "seconds": event.seconds,
-    }
+    if isinstance(event, StepDone):
+        return {
+            "loss": event.loss,
+            "gradient norm": event.gradient_norm,
+            "learning rate": event.learning_rate,
+            "seconds": event.seconds,
+            **event.values,
+        }
+    return {}
+
+
+def _notes(event: Event) -> tuple[str, ...]:
+    if isinstance(event, RolledBack):
+        return (rolled_back_message(event),)
+    return event.notes if isinstance(event, Validated) else ()
 
 
 class TensorBoardLog:
-    """The same values as TensorBoard scalars."""
+    """The same values as TensorBoard scalars, and the sample panels as images."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -126,7 +162,57 @@ class TensorBoardLog:
         if isinstance(event, RunStarted):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self._folder), purge_step=event.first_step + 1)
+            self.__exit__()
+            folder = str(event.run_folder / "tensorboard")
+            self._writer = SummaryWriter(folder, purge_step=event.first_step + 1)
         elif isinstance(event, StepDone | Validated):
             for name, value in _values(event).items():
                 self._writer.add_scalar(name, value, event.step)
+        elif isinstance(event, Preview):
+            self._writer.add_image("sample", panel(event), event.step, dataformats="HWC")
+
+
+class PanelLog:
+    """Sample panels as pictures in the folder `panels` of the run folder."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        if isinstance(event, RunStarted):
+            self._folder = event.run_folder / "panels"
+            self._folder.mkdir(exist_ok=True)
+        elif isinstance(event, Preview) and self._folder is not None:
+            write_image(self._folder / f"{event.step:06d}.png", panel(event))
+
+
+def panel(event: Preview) -> NDArray[np.uint8]:
+    """Put image, coarse map, prediction, discriminator map and fine map side by side.
+
+    The discriminator map is grey, white where the prediction looks real; it is
+    left out where there is no discriminator.
+
+    Returns
+    -------
+    (Y, X, 3) uint8 array
+    """
+    pictures = [event.image, _coloured(event.coarse, event.class_table)]
+    pictures.append(_coloured(event.prediction, event.class_table))
+    if event.discriminator is not None:
+        grey = np.rint(255 * event.discriminator).astype(np.uint8)
+        pictures.append(np.repeat(grey[..., None], 3, axis=2))
+    pictures.append(_coloured(event.fine, event.class_table))
+    gap = np.full((event.image.shape[0], PANEL_GAP, 3), 255, dtype=np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)]
+    return np.concatenate(parts[1:], axis=1)
+
+
+def _coloured(positions: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
+    return class_table.encode_colours(class_table.to_indices(positions))

@@ -1,6 +1,7 @@
 """The folder of a run: config, checkpoints, logs."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ class RunFolder:
                 f"The run in {self.root} was started with another {', '.join(differing)}; resume "
                 "with the same settings or start a new run."
             )
+
+    def restore_best(self) -> None:
+        """Put the best checkpoint in the place of the last."""
+        with atomic_path(self.last) as temporary:
+            shutil.copyfile(self.best, temporary)
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write the state for resuming, atomically."""

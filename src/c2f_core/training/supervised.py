@@ -1,24 +1,39 @@
-"""Model 1 and the plain U-Net: one supervised step, and its schedule."""
+"""Model 1 and the plain U-Net: the pixel-wise loss on pairs with fine maps."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from c2f_core.config import OptimiserConfig
-from c2f_core.data.transforms import Batch
-from c2f_core.losses import PixelLoss
-from c2f_core.networks.unet import UNet, generator_input
+from c2f_core.config import OptimiserConfig, TrainConfig
+from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
+from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
+from c2f_core.networks.unet import UNet, build_generator, generator_input
+from c2f_core.training.loading import TrainingData
+from c2f_core.training.player import Player
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss and gradient norm (before clipping) of one step."""
+    """What one step did.
+
+    Attributes
+    ----------
+    loss : float
+        What the generator descended on.
+    gradient_norm : float
+        Of the generator, before clipping.
+    values : dict
+        Further losses, rates and shares by name.
+    """
 
     loss: float
     gradient_norm: float
+    values: dict[str, float] = field(default_factory=dict)
 
 
 def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -27,63 +42,102 @@ def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Opti
     return kind(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
-    """Learning rate of a step: linear warm-up, then cosine decay (Loshchilov 2017) or constant.
-
-    Parameters
-    ----------
-    step : int
-        Steps already done, from 0.
-    steps : int
-        Steps of the whole run.
-    config : OptimiserConfig
-
-    Returns
-    -------
-    float
-    """
-    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    if config.schedule == "constant":
-        return config.learning_rate * warmup
-    progress = max(0, step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-    return config.learning_rate * warmup * (1 + math.cos(math.pi * progress)) / 2
-
-
-def supervised_step(
-    fabric: Fabric,
-    generator: UNet,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    pixel_loss: PixelLoss,
-    class_weights: Tensor,
-    clip_norm: float | None,
-) -> StepResult:
-    """Descend once on the pixel-wise loss.
-
-    Parameters
-    ----------
-    fabric : Fabric
-    generator : UNet
-        Set up by `fabric`, in training mode.
-    optimiser : torch.optim.Optimizer
-        Set up by `fabric`.
-    batch : Batch
-    pixel_loss : callable
-        One of `c2f_core.losses.PIXEL_LOSSES`.
-    class_weights : (C,) float tensor
-    clip_norm : float or None
-        Largest norm of the gradient.
-
-    Returns
-    -------
-    StepResult
-    """
-    logits = generator(generator_input(batch.images, batch.coarse, generator.conditional))
-    loss = pixel_loss(logits.float(), batch.fine, class_weights)
-    optimiser.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(
-        generator.parameters(), math.inf if clip_norm is None else clip_norm
+def make_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Batch]:
+    """Return the function from step to batch of the pairs with fine maps."""
+    if config.preprocessing == "report":
+        classes = data.class_table.number_of_classes
+        return ReportBatches(data.train, classes, config.batch_size, config.seed)
+    return AugmentedBatches(
+        data.train,
+        data.class_table,
+        config.augmentation,
+        config.crop,
+        config.batch_size,
+        config.seed,
     )
-    optimiser.step()
-    return StepResult(loss.item(), norm.item())
+
+
+class SupervisedLearner:
+    """Trains the generator on pairs with fine maps.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    fabric : Fabric
+        Launched.
+    data : TrainingData
+
+    Attributes
+    ----------
+    generator : Player
+    average : AveragedModel
+        Moving average of the generator's weights and statistics.
+    class_weights : (C,) float tensor
+    """
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
+        torch.manual_seed(config.seed)
+        classes = data.class_table.number_of_classes
+        generator = build_generator(config.architecture, classes)
+        generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(
+            generator,
+            multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.average_decay),
+            use_buffers=True,
+        )
+        self.average.to(fabric.device)
+        optimiser = make_optimiser(generator, config.optimiser)
+        self.generator = Player(fabric, generator, optimiser, config.optimiser.clip_norm)
+        weights = inverse_class_proportions(
+            [pair.fine for pair in data.train if pair.fine is not None],
+            classes,
+            config.class_weight_cap,
+        )
+        self.class_weights = torch.from_numpy(weights).to(fabric.device)
+        self._config = config
+        self._fabric = fabric
+        self._pixel_loss = PIXEL_LOSSES[config.loss]
+        self._batches = make_batches(config, data)
+
+    @property
+    def validated_generator(self) -> UNet:
+        """The generator that is validated and saved: the average, where there is one."""
+        averaged = self._config.optimiser.average_decay > 0
+        module = self.average.module if averaged else self.generator.module
+        assert isinstance(module, UNet)
+        return module
+
+    def step(self, number: int) -> StepResult:
+        """Do step `number`, counted from 0."""
+        batch = self._fine_batch(number)
+        loss = self._pixel_loss(
+            self._logits(batch.images, batch.coarse), batch.fine, self.class_weights
+        )
+        return StepResult(loss.item(), self._descend(loss))
+
+    def _fine_batch(self, number: int) -> Batch:
+        return self._batches(self._stream(number)).to(self._fabric.device)
+
+    def _stream(self, number: int) -> int:
+        """Number of the batch: every device draws batches of its own."""
+        return number * self._config.devices + self._fabric.global_rank
+
+    def _logits(self, images: Tensor, coarse: Tensor) -> Tensor:
+        conditional = self._config.architecture.conditional
+        logits: Tensor = self.generator.network(generator_input(images, coarse, conditional))
+        return logits.float()
+
+    def _descend(self, loss: Tensor) -> float:
+        norm = self.generator.descend(loss)
+        if self._config.optimiser.average_decay:
+            self.average.update_parameters(self.generator.module)
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and numbers only, for `torch.load(weights_only=True)`."""
+        return {"generator": self.generator.state_dict(), "average": self.average.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.generator.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])

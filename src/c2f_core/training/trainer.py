@@ -2,199 +2,59 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.config import TrainConfig
-from c2f_core.data.folder import open_pairs
-from c2f_core.data.pairs import Pair, fingerprint
-from c2f_core.data.splits import draw_validation, read_groups, read_split
-from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
-from c2f_core.errors import C2FError, ConfigError, DataError
-from c2f_core.events import Event, Finished, RunStarted, Saved, StepDone, Validated
-from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
-from c2f_core.networks.unet import UNet, build_generator
+from c2f_core.data.pairs import fingerprint
+from c2f_core.errors import C2FError
+from c2f_core.events import (
+    Event,
+    Finished,
+    Preview,
+    RolledBack,
+    RunStarted,
+    Saved,
+    StepDone,
+    Validated,
+)
 from c2f_core.training.checkpoint import CheckpointMetadata, library_versions, save_checkpoint
+from c2f_core.training.engine import make_fabric
+from c2f_core.training.loading import load_training_data
+from c2f_core.training.player import learning_rate
 from c2f_core.training.run_folder import RunFolder
-from c2f_core.training.supervised import learning_rate, make_optimiser, supervised_step
-from c2f_core.training.validation import reference_scores, validate
+from c2f_core.training.stage1 import Stage1Learner
+from c2f_core.training.stage2 import Stage2Learner
+from c2f_core.training.supervised import SupervisedLearner
+from c2f_core.training.validation import (
+    ValidationResult,
+    judge_discriminator,
+    reference_scores,
+    validate,
+)
 
 ShouldStop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Pairs in memory, and what the user should know about them."""
-
-    class_table: ClassTable
-    train: list[Pair]
-    validation: list[Pair]
-    messages: tuple[str, ...]
-
-
-def load_class_table(name: str) -> ClassTable:
-    """Return a preset, or read a TOML or JSON file.
-
-    Raises
-    ------
-    ClassTableError
-        It is neither, or the file is no valid class table.
-    """
-    return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
-
-
-def load_training_data(config: TrainConfig) -> TrainingData:
-    """Read the pairs of a run; pairs without a fine map are left out and named.
-
-    Raises
-    ------
-    DataError, ClassTableError
-        Files, splits or classes do not fit.
-    """
-    data = config.data
-    pairs = open_pairs(data.root, load_class_table(data.class_table))
-    if data.splits is None:
-        names, groups = pairs.names, []
-    else:
-        names, groups = read_split(data.splits, data.train), read_groups(data.splits)
-    held_out = read_split(data.splits, data.validation) if data.splits and data.validation else []
-    loaded = {pair.name: pair for pair in pairs.subset([*dict.fromkeys([*names, *held_out])])}
-    with_fine = [name for name in names if loaded[name].fine is not None]
-    if held_out:
-        train = [name for name in with_fine if name not in held_out]
-    else:
-        train, held_out = draw_validation(with_fine, data.validation_share, config.seed, groups)
-    if not train or any(loaded[name].fine is None for name in held_out):
-        raise DataError("Training and validation need pairs with fine maps; add fine maps.")
-    messages = [f"{path.name}: {report.message()}" for path, report in pairs.reports.items()]
-    if len(with_fine) < len(names):
-        messages.append(f"{len(names) - len(with_fine)} pairs without a fine map were left out.")
-    return TrainingData(
-        pairs.class_table,
-        [loaded[name] for name in train],
-        [loaded[name] for name in held_out],
-        tuple(messages),
-    )
-
-
-def make_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Batch]:
-    """Return the function from step to batch that the config's preprocessing names."""
-    if config.preprocessing == "report":
-        classes = data.class_table.number_of_classes
-        return ReportBatches(data.train, classes, config.batch_size, config.seed)
-    return AugmentedBatches(
-        data.train,
-        data.class_table,
-        config.augmentation,
-        config.crop,
-        config.batch_size,
-        config.seed,
-    )
-
-
-def computes_in_bfloat16(device: str) -> bool:
-    """Tell whether a device has instructions for bfloat16; without them it is much slower."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
-        return False
-    # Versions of torch that do not know the processor's abilities compute in float32.
-    abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
-
-
-def make_fabric(config: TrainConfig) -> Fabric:
-    """Make the engine: device, number of devices, precision.
-
-    Raises
-    ------
-    ConfigError
-        The device is not there.
-    """
-    half = config.precision == "bfloat16" or (
-        config.precision == "auto" and computes_in_bfloat16(config.device)
-    )
-    try:
-        return Fabric(
-            accelerator=config.device,
-            devices=config.devices,
-            precision="bf16-mixed" if half else "32-true",
-        )
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"The device '{config.device}' cannot be used ({error}); choose device auto or cpu."
-        ) from error
-    except Exception as error:
-        # Lightning's MisconfigurationException derives from Exception alone.
-        if type(error).__name__ != "MisconfigurationException":
-            raise
-        raise ConfigError(
-            f"The device '{config.device}' is not there ({error}); choose device auto or cpu."
-        ) from error
-
-
-@dataclass
-class TrainingState:
-    """All that a run needs to go on exactly where it stopped."""
-
-    generator: UNet
-    average: AveragedModel
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    best: float = -1.0
-
-    def validated_generator(self, config: TrainConfig) -> UNet:
-        """Return the generator that is validated and saved: the average, where there is one."""
-        if not config.optimiser.average_decay:
-            return self.generator
-        averaged = self.average.module
-        assert isinstance(averaged, UNet)
-        return averaged
-
-    def state_dict(self) -> dict[str, object]:
-        """Return tensors and numbers only, for `torch.load(weights_only=True)`."""
-        return {
-            "generator": self.generator.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "best": self.best,
-        }
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go back to a saved state."""
-        self.generator.load_state_dict(state["generator"])  # type: ignore[arg-type]
-        self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
-        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        self.best = float(state["best"])  # type: ignore[arg-type]
-
-
-def make_state(config: TrainConfig, number_of_classes: int) -> TrainingState:
-    """Make generator, average and optimiser from the seed."""
-    torch.manual_seed(config.seed)
-    generator = build_generator(config.architecture, number_of_classes)
-    generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(
-        generator,
-        multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.average_decay),
-        use_buffers=True,
-    )
-    return TrainingState(generator, average, make_optimiser(generator, config.optimiser))
+GUESSING, WINNING = 0.55, 0.95
+"""Accuracies of the discriminator between which it can teach the generator something."""
+LEARNERS: dict[str, type[SupervisedLearner]] = {
+    "plain": SupervisedLearner,
+    "model1": SupervisedLearner,
+    "stage1": Stage1Learner,
+    "stage2": Stage2Learner,
+}
 
 
 def train(
     config: TrainConfig, *, resume: bool = False, should_stop: ShouldStop = lambda: False
 ) -> Iterator[Event]:
-    """Train Model 1 or the plain U-Net.
+    """Train the plain U-Net, Model 1, or one or both stages of Model 2.
 
     Parameters
     ----------
     config : TrainConfig
+        Method model2 trains stage 1 in the folder `stage1` of the run folder,
+        then stage 2 in `stage2`.
     resume : bool
         Go on in `config.run_folder` from its last checkpoint; on the CPU the
         result equals an uninterrupted run bit for bit.
@@ -204,127 +64,201 @@ def train(
     Yields
     ------
     Event
-        `RunStarted`, `StepDone`, `Validated`, `Saved`, and `Finished` at the end.
+        `RunStarted`, `StepDone`, `Validated`, `Preview`, `Saved`, in stage 2
+        perhaps `RolledBack`, and `Finished` at the end; for model2 all of these
+        for each stage.
 
     Raises
     ------
     C2FError
         Data, config, device or run folder do not fit, or memory or disk is full.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    fabric = make_fabric(config)
-    fabric.launch()
-    data = load_training_data(config)
-    folder = RunFolder.open(config, resume)
-    state = make_state(config, data.class_table.number_of_classes)
-    if resume:
-        state.load_state_dict(folder.read_state())
-    try:
-        yield from _run(config, fabric, data, folder, state, should_stop)
-    except torch.OutOfMemoryError as error:
-        raise C2FError(
-            "The device ran out of memory; resume with a smaller batch_size or crop. The last "
-            f"checkpoint in {config.run_folder} is whole."
-        ) from error
+    if config.method != "model2":
+        yield from _Run(config, resume).events(should_stop)
+        return
+    RunFolder.open(config, resume)
+    for stage in stage_configs(config):
+        begun = RunFolder(stage.run_folder).config.exists()
+        for event in _Run(stage, resume and begun).events(should_stop):
+            yield event
+            if isinstance(event, Finished) and event.stopped:
+                return
 
 
-def _run(
-    config: TrainConfig,
-    fabric: Fabric,
-    data: TrainingData,
-    folder: RunFolder,
-    state: TrainingState,
-    should_stop: ShouldStop,
-) -> Iterator[Event]:
-    weights = inverse_class_proportions(
-        [pair.fine for pair in data.train if pair.fine is not None],
-        data.class_table.number_of_classes,
-        config.class_weight_cap,
-    )
-    yield RunStarted(
-        first_step=state.step,
-        steps=config.steps,
-        device=str(fabric.device),
-        parameters=sum(parameter.numel() for parameter in state.generator.parameters()),
-        train_pairs=len(data.train),
-        validation_pairs=len(data.validation),
-        class_weights=dict(zip(data.class_table.names, weights.tolist(), strict=True)),
-        messages=data.messages,
-        reference=reference_scores(data.validation, data.class_table),
-    )
-    class_weights = torch.from_numpy(weights).to(fabric.device)
-    generator, optimiser = fabric.setup(state.generator, state.optimiser)
-    state.average.to(fabric.device)
-    batches = make_batches(config, data)
-    stopped = False
-    while state.step < config.steps and not stopped:
-        generator.train()
-        yield _step(config, fabric, generator, optimiser, batches, class_weights, state)
-        stopped = should_stop()
-        last = state.step == config.steps
-        if last or state.step % config.validate_every == 0:
-            yield from _validate_and_save(config, data, folder, state, fabric.device)
-        elif stopped:
-            folder.write_state(state.state_dict())
-            yield Saved(state.step, folder.state)
-    best = folder.best if folder.best.exists() else None
-    yield Finished(state.step, stopped and state.step < config.steps, best)
+def stage_configs(config: TrainConfig) -> list[TrainConfig]:
+    """Return the configs of both stages of a model2 run."""
+    first = config.run_folder / "stage1"
+    stage2 = config.stage2.model_copy(update={"start": first})
+    return [
+        config.model_copy(update={"method": "stage1", "run_folder": first}),
+        config.model_copy(
+            update={
+                "method": "stage2",
+                "run_folder": config.run_folder / "stage2",
+                "stage2": stage2,
+            }
+        ),
+    ]
 
 
-def _step(
-    config: TrainConfig,
-    fabric: Fabric,
-    generator: UNet,
-    optimiser: torch.optim.Optimizer,
-    batches: Callable[[int], Batch],
-    class_weights: torch.Tensor,
-    state: TrainingState,
-) -> StepDone:
-    began = time.perf_counter()
-    rate = learning_rate(state.step, config.steps, config.optimiser)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    batch = batches(state.step * config.devices + fabric.global_rank).to(fabric.device)
-    result = supervised_step(
-        fabric,
-        generator,
-        optimiser,
-        batch,
-        PIXEL_LOSSES[config.loss],
-        class_weights,
-        config.optimiser.clip_norm,
-    )
-    if config.optimiser.average_decay:
-        state.average.update_parameters(state.generator)
-    state.step += 1
-    seconds = time.perf_counter() - began
-    return StepDone(state.step, result.loss, result.gradient_norm, rate, seconds)
+class _Run:
+    """One run in its folder: the loop around a learner."""
+
+    def __init__(self, config: TrainConfig, resume: bool) -> None:
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        self.config = config
+        self.fabric = make_fabric(config)
+        self.fabric.launch()
+        self.data = load_training_data(config)
+        self.folder = RunFolder.open(config, resume)
+        self.learner = LEARNERS[config.method](config, self.fabric, self.data)
+        self.step = 0
+        self.best = -1.0
+        self.start = -1.0
+        self.rolled_back = False
+        if resume:
+            self._load(self.folder.read_state())
+        elif config.stage2.start is not None and isinstance(self.learner, Stage2Learner):
+            self.learner.start_from(RunFolder(config.stage2.start).read_state())
+
+    def events(self, should_stop: ShouldStop) -> Iterator[Event]:
+        """Train and tell."""
+        try:
+            yield from self._events(should_stop)
+        except torch.OutOfMemoryError as error:
+            raise C2FError(
+                "The device ran out of memory; resume with a smaller batch_size or crop. The last "
+                f"checkpoint in {self.config.run_folder} is whole."
+            ) from error
+
+    def _events(self, should_stop: ShouldStop) -> Iterator[Event]:
+        yield self._started()
+        if self.config.method == "stage2" and self.step == 0:
+            yield from self._validate_and_save()
+            self.start = self.best
+        stopped = self.rolled_back
+        while self.step < self.config.total_steps and not stopped:
+            yield self._step()
+            stopped = should_stop()
+            if self._validation_is_due():
+                yield from self._validate_and_save()
+                stopped = stopped or self.rolled_back
+            elif stopped:
+                self.folder.write_state(self._state())
+                yield Saved(self.step, self.folder.state)
+        best = self.folder.best if self.folder.best.exists() else None
+        unfinished = self.step < self.config.total_steps and not self.rolled_back
+        yield Finished(self.step, stopped and unfinished, best)
+
+    def _started(self) -> RunStarted:
+        weights = self.learner.class_weights.tolist()
+        parameters = self.learner.generator.module.parameters()
+        return RunStarted(
+            run_folder=self.config.run_folder,
+            method=self.config.method,
+            first_step=self.step,
+            steps=self.config.total_steps,
+            device=str(self.fabric.device),
+            parameters=sum(parameter.numel() for parameter in parameters),
+            train_pairs=len(self.data.train),
+            validation_pairs=len(self.data.validation),
+            class_weights=dict(zip(self.data.class_table.names, weights, strict=True)),
+            messages=self.data.messages,
+            reference=reference_scores(self.data.validation, self.data.class_table),
+        )
+
+    def _validation_is_due(self) -> bool:
+        last = self.step == self.config.total_steps
+        return last or self.step % self.config.validate_every == 0
+
+    def _step(self) -> StepDone:
+        config, began = self.config, time.perf_counter()
+        rate = learning_rate(
+            self.step, config.total_steps, config.peak_learning_rate, config.optimiser
+        )
+        self.learner.generator.set_learning_rate(rate)
+        self.learner.generator.module.train()
+        result = self.learner.step(self.step)
+        self.step += 1
+        seconds = time.perf_counter() - began
+        return StepDone(self.step, result.loss, result.gradient_norm, rate, seconds, result.values)
+
+    def _validate_and_save(self) -> Iterator[Event]:
+        generator, data = self.learner.validated_generator, self.data
+        result = validate(generator, data.validation, data.class_table, self.fabric.device)
+        judged = self._judge(result)
+        accuracy = result.scores["pixel accuracy"]
+        best = accuracy > self.best
+        scores = result.scores | ({} if judged is None else {"discriminator accuracy": judged})
+        notes = () if judged is None else (balance_note(judged),)
+        yield Validated(self.step, scores, best, notes)
+        yield self._preview(result)
+        metadata = self._metadata(result)
+        save_checkpoint(self.folder.last, generator, metadata)
+        if best:
+            self.best = accuracy
+            save_checkpoint(self.folder.best, generator, metadata)
+        guard = self.config.stage2.guard
+        if self.step and guard is not None and accuracy < self.start - guard:
+            self.rolled_back = True
+            self.folder.restore_best()
+            yield RolledBack(self.step, self.start, accuracy, self.folder.best)
+        self.folder.write_state(self._state())
+        yield Saved(self.step, self.folder.last)
+
+    def _judge(self, result: ValidationResult) -> float | None:
+        """Accuracy of the discriminator on held-out pairs; None where there is none."""
+        if not isinstance(self.learner, Stage1Learner):
+            return None
+        return judge_discriminator(
+            self.learner.bare_discriminator,
+            self.data.validation,
+            result.predictions,
+            self.learner.threshold,
+            self.fabric.device,
+        )
+
+    def _preview(self, result: ValidationResult) -> Preview:
+        """Show the first validation pair."""
+        pair, prediction = self.data.validation[0], result.predictions[0]
+        score = None
+        if isinstance(self.learner, Stage1Learner):
+            score = self.learner.score_of(pair.image, prediction)
+        assert pair.fine is not None
+        table = self.data.class_table
+        return Preview(self.step, table, pair.image, pair.coarse, prediction, pair.fine, score)
+
+    def _metadata(self, result: ValidationResult) -> CheckpointMetadata:
+        return CheckpointMetadata(
+            architecture=self.config.architecture,
+            class_table=self.data.class_table,
+            config=self.config.model_dump(mode="json"),
+            data_fingerprint=fingerprint(self.data.train),
+            scores=result.scores,
+            temperature=result.temperature,
+            library_versions=library_versions(),
+        )
+
+    def _state(self) -> dict[str, object]:
+        return self.learner.state_dict() | {
+            "step": self.step,
+            "best": self.best,
+            "start": self.start,
+            "rolled back": self.rolled_back,
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state)
+        self.step, self.best = int(state["step"]), float(state["best"])
+        self.start, self.rolled_back = float(state["start"]), bool(state["rolled back"])
 
 
-def _validate_and_save(
-    config: TrainConfig,
-    data: TrainingData,
-    folder: RunFolder,
-    state: TrainingState,
-    device: torch.device,
-) -> Iterator[Event]:
-    generator = state.validated_generator(config)
-    result = validate(generator, data.validation, data.class_table, device)
-    best = result.scores["pixel accuracy"] > state.best
-    yield Validated(state.step, result.scores, best)
-    metadata = CheckpointMetadata(
-        architecture=config.architecture,
-        class_table=data.class_table,
-        config=config.model_dump(mode="json"),
-        data_fingerprint=fingerprint(data.train),
-        scores=result.scores,
-        temperature=result.temperature,
-        library_versions=library_versions(),
-    )
-    save_checkpoint(folder.last, generator, metadata)
-    if best:
-        state.best = result.scores["pixel accuracy"]
-        save_checkpoint(folder.best, generator, metadata)
-    folder.write_state(state.state_dict())
-    yield Saved(state.step, folder.last)
+def balance_note(accuracy: float) -> str:
+    """Say in a sentence whether the discriminator's accuracy on held-out pairs is healthy."""
+    share = f"The discriminator is right in {100 * accuracy:.0f} % on held-out pairs"
+    if accuracy < GUESSING:
+        return f"{share}: it is guessing and teaches little."
+    if accuracy > WINNING:
+        return f"{share}: it wins, perhaps by an artefact, and teaches little."
+    return f"{share}: the game is balanced."

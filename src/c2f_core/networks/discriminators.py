@@ -1,0 +1,276 @@
+r"""Discriminators of Model 2: one logit per image, per pixel or per patch.
+
+All are conditional: they see the RGB image beside the map. A positive logit
+says that the map is a real fine map, a negative one that the generator made it.
+
+- image: strided convolutions as in DCGAN (Radford et al., ICLR 2016), averaged
+  over the image, so that any size works.
+- pixel: fully convolutional as in Hung et al. (BMVC 2018), here with a decoder
+  and skip connections. A space-to-depth stem leaves all the work to a quarter of
+  the resolution and less.
+- patch: PatchGAN (Isola et al., CVPR 2017). With four widths a logit sees 70 x 70 px.
+
+Real and fake maps must differ in what they say, not in how they are written,
+or the discriminator wins without looking at the classes:
+
+1. Fine maps are one-hot and softmax is soft. Fake maps enter through `harden`:
+   one-hot in the forward pass, the gradient of the softmax in the backward pass
+   (straight-through estimator, Bengio et al. 2013).
+2. Fine maps that were warped by nearest neighbour have jagged boundaries, the
+   generator's are smooth. Maps of both kinds pass the same Gaussian blur first.
+3. Where the fine map is unlabelled the fake one is not. `mask_unlabelled` sets
+   both to zero there.
+
+A fake map whose largest logits agree with the fine map thus gives the very same
+input as the fine map, however soft its logits are.
+
+There is no batch normalisation: its statistics would mix real and fake maps
+where they share a batch, and give them away where each has a batch of its own.
+Spectral normalisation (Miyato et al., ICLR 2018) takes its place. In training
+mode it refines its estimate with every pass, so that two passes over the same
+maps differ slightly.
+"""
+
+import math
+from typing import cast
+
+import torch
+from kornia.filters import gaussian_blur2d
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations
+
+from c2f_core.classes import UNLABELLED_POSITION
+from c2f_core.config import DiscriminatorConfig
+from c2f_core.networks.unet import IMAGE_CHANNELS
+
+BLUR_SIGMA = 1.5
+BLUR_SIDE = 9
+"""Standard deviation and window of the blur of the maps, in pixels."""
+PIXEL_STEM = 4
+"""Side of the space-to-depth blocks of the pixel discriminator."""
+
+
+def harden(logits: Tensor) -> Tensor:
+    """Turn logits into one-hot maps that pass the gradient of the softmax.
+
+    Straight-through estimator (Bengio et al., arXiv:1308.3432, 2013): the value
+    is the one-hot vector of the largest logit, the gradient that of the softmax.
+
+    Parameters
+    ----------
+    logits : (N, C, Y, X) float tensor
+
+    Returns
+    -------
+    (N, C, Y, X) float tensor, exactly 0 or 1; the first of equal logits wins
+    """
+    soft = logits.softmax(dim=1)
+    hard = torch.zeros_like(soft).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+    # The difference comes first: it is exactly zero, so that the sum stays one-hot.
+    return hard + (soft - soft.detach())
+
+
+def mask_unlabelled(maps: Tensor, fine: Tensor) -> Tensor:
+    """Set maps to zero where the fine map is unlabelled.
+
+    Parameters
+    ----------
+    maps : (N, C, Y, X) float tensor
+        Real or fake; give both kinds the same `fine`.
+    fine : (N, Y, X) integer tensor
+        Positions, 255 where unlabelled.
+
+    Returns
+    -------
+    (N, C, Y, X) float tensor
+    """
+    return maps * (fine != UNLABELLED_POSITION)[:, None]
+
+
+def _convolution(
+    inputs: int, outputs: int, side: int, stride: int, spectral_norm: bool
+) -> nn.Module:
+    """Make a convolution, padded so that Y pixels become Y / stride, with weights N(0, 0.02)."""
+    total = side - stride
+    convolution: nn.Module = nn.Conv2d(inputs, outputs, side, stride, padding=total // 2)
+    nn.init.normal_(cast(Tensor, convolution.weight), std=0.02)
+    nn.init.zeros_(cast(Tensor, convolution.bias))
+    if spectral_norm:
+        convolution = parametrizations.spectral_norm(convolution)
+    if total % 2:
+        return nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), convolution)
+    return convolution
+
+
+def _block(inputs: int, outputs: int, side: int, stride: int, spectral_norm: bool) -> nn.Module:
+    convolution = _convolution(inputs, outputs, side, stride, spectral_norm)
+    return nn.Sequential(convolution, nn.LeakyReLU(0.2, inplace=True))
+
+
+class ImageHead(nn.Module):
+    """One logit from the features averaged over the image."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.score = _convolution(config.widths[-1], 1, 1, 1, config.spectral_norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Map features, the deepest of them (N, F, y, x), to (N, 1, 1, 1)."""
+        return cast(Tensor, self.score(features[-1].mean(dim=(2, 3), keepdim=True)))
+
+
+class PatchHead(nn.Module):
+    """One logit for each place of the deepest features."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.score = _convolution(config.widths[-1], 1, 4, 1, config.spectral_norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Map features, the deepest of them (N, F, y, x), to (N, 1, y, x)."""
+        return cast(Tensor, self.score(features[-1]))
+
+
+class PixelHead(nn.Module):
+    """Decoder with skip connections to one logit for each pixel."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.up = nn.ModuleList(
+            _block(deep + skip, skip, 3, 1, config.spectral_norm)
+            for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.score = _convolution(widths[0], PIXEL_STEM**2, 1, 1, config.spectral_norm)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Map features, the finest of them (N, F, Y / 4, X / 4), to (N, 1, Y, X)."""
+        deep = features[-1]
+        for block, skip in zip(self.up, features[-2::-1], strict=True):
+            raised = functional.interpolate(deep, scale_factor=2, mode="nearest")
+            deep = block(torch.cat([skip, raised], dim=1))
+        return functional.pixel_shuffle(self.score(deep), PIXEL_STEM)
+
+
+HEADS = {"image": ImageHead, "pixel": PixelHead, "patch": PatchHead}
+
+
+def _kernels(config: DiscriminatorConfig) -> list[tuple[int, int]]:
+    """Side and stride of each convolution of the encoder."""
+    strided = [(4, 2)] * (len(config.widths) - 1)
+    return {
+        "image": [*strided, (4, 2)],
+        "pixel": [(3, 1), *strided],
+        "patch": [*strided, (4, 1)],
+    }[config.kind]
+
+
+class Discriminator(nn.Module):
+    """Discriminator of image and map: an encoder and the head of its kind.
+
+    Parameters
+    ----------
+    config : DiscriminatorConfig
+    number_of_classes : int
+    """
+
+    def __init__(self, config: DiscriminatorConfig, number_of_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.number_of_classes = number_of_classes
+        self.stem = PIXEL_STEM if config.kind == "pixel" else 1
+        kernels = _kernels(config)
+        self.stride = self.stem * math.prod(stride for _, stride in kernels)
+        inputs = (IMAGE_CHANNELS + number_of_classes) * self.stem**2
+        self.encoder = nn.ModuleList(
+            _block(before, after, *kernel, config.spectral_norm)
+            for before, after, kernel in zip(
+                (inputs, *config.widths[:-1]), config.widths, kernels, strict=True
+            )
+        )
+        self.head = HEADS[config.kind](config)
+
+    def forward(self, images: Tensor, maps: Tensor) -> Tensor:
+        """Compute the logits.
+
+        Parameters
+        ----------
+        images : (N, 3, Y, X) float tensor in [-1, 1]
+            Any Y, X >= 1.
+        maps : (N, C, Y, X) float tensor
+            Class scores summing to 1, zero where unlabelled: see `harden` and `mask_unlabelled`.
+
+        Returns
+        -------
+        float tensor
+            (N, 1, 1, 1) of kind image, (N, 1, Y, X) of kind pixel, (N, 1, y, x)
+            of kind patch with y = Y / `stride`, rounded up.
+
+        Raises
+        ------
+        ValueError
+            The shapes do not fit.
+        """
+        return self.logits_and_features(images, maps)[0]
+
+    def features(self, images: Tensor, maps: Tensor) -> list[Tensor]:
+        """Compute the features of the encoder alone, from the finest to the coarsest.
+
+        Parameters
+        ----------
+        images, maps
+            As in `forward`.
+
+        Returns
+        -------
+        list of (N, F, y, x) float tensor
+            One for each width.
+        """
+        self._check(images, maps)
+        # Channels-last maps are blurred seven times as fast on a CPU.
+        maps = maps.to(images.dtype).contiguous(memory_format=torch.channels_last)
+        sigma = (BLUR_SIGMA, BLUR_SIGMA)
+        blurred = gaussian_blur2d(maps, BLUR_SIDE, sigma, border_type="replicate")
+        height, width = images.shape[-2:]
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        inputs = functional.pad(torch.cat([images, blurred], dim=1), padding, mode="replicate")
+        deepest = functional.pixel_unshuffle(inputs, self.stem)
+        features = []
+        for block in self.encoder:
+            deepest = block(deepest)
+            features.append(deepest)
+        return features
+
+    def logits_and_features(self, images: Tensor, maps: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Compute the logits of `forward` and the `features` in one pass."""
+        features = self.features(images, maps)
+        height, width = images.shape[-2:]
+        return self.head(features)[..., :height, :width], features
+
+    def _check(self, images: Tensor, maps: Tensor) -> None:
+        expected = (len(images), self.number_of_classes, *images.shape[-2:])
+        if images.ndim != 4 or images.shape[1] != IMAGE_CHANNELS or maps.shape != expected:
+            raise ValueError(
+                f"the discriminator takes images (N, {IMAGE_CHANNELS}, Y, X) and maps "
+                f"(N, {self.number_of_classes}, Y, X), not {tuple(images.shape)} and "
+                f"{tuple(maps.shape)}"
+            )
+
+
+def build_discriminator(config: DiscriminatorConfig, number_of_classes: int) -> Discriminator:
+    """Make a discriminator with weights N(0, 0.02) from torch's current seed.
+
+    The standard deviation is DCGAN's (Radford et al., ICLR 2016); biases are zero.
+
+    Parameters
+    ----------
+    config : DiscriminatorConfig
+    number_of_classes : int
+        At least 1.
+
+    Returns
+    -------
+    Discriminator
+    """
+    return Discriminator(config, number_of_classes)

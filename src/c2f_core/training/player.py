@@ -1,0 +1,106 @@
+"""A network with its optimiser: what takes a turn in a training step."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from c2f_core.config import OptimiserConfig
+
+
+def learning_rate(step: int, steps: int, peak: float, config: OptimiserConfig) -> float:
+    """Learning rate of a step: linear warm-up, then cosine decay (Loshchilov 2017) or constant.
+
+    Parameters
+    ----------
+    step : int
+        Steps already done, from 0.
+    steps : int
+        Steps of the whole run.
+    peak : float
+        Largest learning rate.
+    config : OptimiserConfig
+
+    Returns
+    -------
+    float
+    """
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.schedule == "constant":
+        return peak * warmup
+    progress = max(0, step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    return peak * warmup * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Player:
+    """A network and its optimiser, set up on the device.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    network : nn.Module
+    optimiser : torch.optim.Optimizer
+        Of the network's parameters.
+    clip_norm : float or None
+        Largest norm of the gradient; None clips nothing.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The bare network, whose weights are saved.
+    network : callable
+        The network as the engine runs it: precision, several devices.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        clip_norm: float | None = None,
+    ) -> None:
+        self.module = network
+        self.network, self._optimiser = fabric.setup(network, optimiser)
+        self._fabric = fabric
+        self._clip_norm = math.inf if clip_norm is None else clip_norm
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Use this rate from now on."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+
+    def descend(self, loss: Tensor) -> float:
+        """Take one step down a loss.
+
+        Returns
+        -------
+        float
+            Norm of the gradient before clipping.
+        """
+        self._optimiser.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._clip_norm)
+        self._optimiser.step()
+        return norm.item()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Take no gradient for the weights while the other player trains."""
+        self.module.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.module.requires_grad_(True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and the optimiser's state."""
+        return {"network": self.module.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.module.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,156 @@
+"""Stage 1 of Model 2: generator and discriminator in competition on pairs with fine maps."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from c2f_core.adversarial import ADVERSARIAL_LOSSES, discriminator_accuracy, feature_matching
+from c2f_core.classes import UNLABELLED_POSITION
+from c2f_core.config import TrainConfig
+from c2f_core.data.transforms import Batch, image_to_tensor, one_hot
+from c2f_core.networks.discriminators import (
+    Discriminator,
+    build_discriminator,
+    harden,
+    mask_unlabelled,
+)
+from c2f_core.semi_supervised import at_pixels
+from c2f_core.training.loading import TrainingData
+from c2f_core.training.player import Player
+from c2f_core.training.supervised import StepResult, SupervisedLearner
+
+ADAM_BETAS = (0.5, 0.999)
+"""Of the discriminator's Adam, as in DCGAN (Radford et al., ICLR 2016)."""
+
+
+class Stage1Learner(SupervisedLearner):
+    """Trains generator and discriminator in turns.
+
+    Parameters
+    ----------
+    config, fabric, data
+        As of `SupervisedLearner`.
+
+    Attributes
+    ----------
+    discriminator : Player
+    """
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
+        super().__init__(config, fabric, data)
+        discriminator = build_discriminator(
+            config.discriminator, data.class_table.number_of_classes
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rate = config.stage1.discriminator_learning_rate
+        optimiser = torch.optim.Adam(discriminator.parameters(), lr=rate, betas=ADAM_BETAS)
+        self.discriminator = Player(fabric, discriminator, optimiser)
+        self.discriminator.network.mark_forward_method("features")
+        self._game = ADVERSARIAL_LOSSES[config.stage1.loss]
+
+    def step(self, number: int) -> StepResult:
+        """Do step `number`: the discriminator's turn, then the generator's."""
+        batch = self._fine_batch(number)
+        logits = self._logits(batch.images, batch.coarse)
+        values = self._discriminator_turn(batch, logits)
+        loss, parts = self._stage1_loss(batch, logits)
+        return StepResult(loss.item(), self._descend(loss), values | parts)
+
+    def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
+        """Descend on L_D(D(x, y), D(x, G(x)))."""
+        labelled = _labelled(batch.fine)
+        maps = [self._fine_maps(batch), self._fake_maps(logits.detach(), batch.fine)]
+        # One pass for both: spectral normalisation refines its estimate with every pass.
+        verdicts = self.discriminator.network(torch.cat([batch.images] * 2), torch.cat(maps))
+        real, fake = verdicts.float().chunk(2)
+        loss = self._game.discriminator(real, fake, labelled, labelled)
+        self.discriminator.descend(loss)
+        return {
+            "discriminator loss": loss.item(),
+            "discriminator accuracy": discriminator_accuracy(
+                real, fake, labelled, labelled, self._game.threshold
+            ),
+        }
+
+    def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Pixel-wise loss + weight x L_G(D(x, G(x))) + weight x feature matching."""
+        config = self._config.stage1
+        loss = self._pixel_loss(logits, batch.fine, self.class_weights)
+        values = {"pixel loss": loss.item()}
+        with self.discriminator.frozen():
+            maps = self._fake_maps(logits, batch.fine)
+            if config.adversarial_weight:
+                adversarial = self._adversarial_loss(batch.images, maps, _labelled(batch.fine))
+                loss = loss + config.adversarial_weight * adversarial
+                values["adversarial loss"] = adversarial.item()
+            if config.feature_matching_weight:
+                matching = self._feature_matching(batch, maps)
+                loss = loss + config.feature_matching_weight * matching
+                values["feature matching"] = matching.item()
+        return loss, values
+
+    def _adversarial_loss(self, images: Tensor, maps: Tensor, labelled: Tensor | None) -> Tensor:
+        """L_G(D(x, G(x))) with the discriminator as it stands."""
+        fake = self.discriminator.network(images, maps).float()
+        return self._game.generator(fake, labelled)
+
+    def _feature_matching(self, batch: Batch, maps: Tensor) -> Tensor:
+        of_fake = self.discriminator.network.features(batch.images, maps)
+        with torch.no_grad():
+            of_real = self.discriminator.network.features(batch.images, self._fine_maps(batch))
+        return feature_matching(of_real, of_fake)
+
+    def _fine_maps(self, batch: Batch) -> Tensor:
+        return one_hot(batch.fine, batch.coarse.shape[1])
+
+    def _fake_maps(self, logits: Tensor, fine: Tensor) -> Tensor:
+        maps = harden(logits) if self._config.stage1.harden else logits.softmax(dim=1)
+        return mask_unlabelled(maps, fine)
+
+    @property
+    def bare_discriminator(self) -> Discriminator:
+        """The discriminator without the engine."""
+        module = self.discriminator.module
+        assert isinstance(module, Discriminator)
+        return module
+
+    @property
+    def threshold(self) -> float:
+        """Logits of the discriminator above it say real."""
+        return self._game.threshold
+
+    @torch.inference_mode()
+    def score_of(
+        self, image: NDArray[np.uint8], positions: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """How real the discriminator finds a map (Y, X) of an image (Y, X, 3), in [0, 1]."""
+        self.bare_discriminator.eval()
+        images = image_to_tensor(image).to(self._fabric.device)
+        maps = one_hot(torch.from_numpy(positions)[None], self.bare_discriminator.number_of_classes)
+        score = self._score(images, maps.to(images.device))[0].cpu().numpy()
+        self.bare_discriminator.train()
+        return cast(NDArray[np.float32], score)
+
+    def _score(self, images: Tensor, maps: Tensor) -> Tensor:
+        """How real the discriminator finds each pixel of maps, (N, Y, X) in [0, 1]."""
+        logits = self.discriminator.network(images, maps).float()
+        squares = self._config.stage1.loss == "least_squares"
+        score = logits.clamp(0, 1) if squares else logits.sigmoid()
+        return at_pixels(score, (images.shape[-2], images.shape[-1]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and numbers only, for `torch.load(weights_only=True)`."""
+        return super().state_dict() | {"discriminator": self.discriminator.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        super().load_state_dict(state)
+        self.discriminator.load_state_dict(state["discriminator"])
+
+
+def _labelled(fine: Tensor) -> Tensor:
+    """Weights (N, 1, Y, X) of the pixels that count: 0 where unlabelled."""
+    return (fine != UNLABELLED_POSITION)[:, None].float()
