@@ -1,11 +1,12 @@
 """Pair datasets, splits and transforms."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -175,12 +176,148 @@ def test_augmentation_changes_image_and_maps_alike():
     assert set(batch.fine.unique().tolist()) <= {0, 1, 2, 3}
 
 
-def test_augmentation_depends_on_seed_and_step_only():
+def interior(positions):
+    """Pixels (N, Y, X) whose 5 x 5 neighbourhood is seen and of one class."""
+    values = torch.nn.functional.pad(positions[:, None].float(), (2, 2, 2, 2), value=-1)
+    highest = torch.nn.functional.max_pool2d(values, 5, 1)
+    lowest = -torch.nn.functional.max_pool2d(-values, 5, 1)
+    return (highest == lowest)[:, 0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    crop=st.integers(16, 70),
+    rotation=st.floats(0, 180),
+    scale=st.floats(0.3, 3),
+    seed=st.integers(0, 999),
+)
+def test_image_and_maps_stay_aligned(size, crop, rotation, scale, seed):
+    rng = np.random.default_rng(seed)
+    fine = rng.integers(0, 4, size, dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+    image = np.stack([fine * 60, 240 - fine * 60, 30 + fine * 50], axis=2)
+    config = AugmentationConfig(
+        scale=(scale, scale),
+        rotation=rotation,
+        colour=0,
+        blur_and_noise=0,
+        coarse_shift=0,
+        coarse_erase_share=0,
+    )
+    pairs = [Pair("blocks", image, fine, fine)]
+    batch = AugmentedBatches(pairs, FASSEG, config, crop, 2, seed, evidence=[fine])(0)
+    inner = interior(batch.fine)
+    red, green, blue = ((batch.images + 1) * 127.5).unbind(dim=1)
+    for seen in (red / 60, (240 - green) / 60, (blue - 30) / 50):
+        assert (seen.round().long() == batch.fine)[inner].all()
+    assert (batch.coarse.argmax(dim=1) == batch.fine).all()
+    assert ((batch.evidence == batch.fine) | (batch.evidence == 255)).all()
+
+
+def test_coarse_map_is_shifted_against_the_image():
+    fine = np.random.default_rng(0).integers(0, 4, (80, 80), dtype=np.uint8)
+    image = np.zeros((80, 80, 3), dtype=np.uint8)
+    config = AugmentationConfig(
+        flip=False, scale=(1, 1), rotation=0, wide_scale_share=0, coarse_erase_share=0
+    )
+    batches = AugmentedBatches(
+        [Pair("noise", image, fine, fine)], FASSEG, config, 32, 16, 0, evidence=[fine]
+    )
+    batch = batches(0)
+    coarse = batch.coarse.argmax(dim=1)
+    shifts = set()
+    for one, other in zip(coarse, batch.fine, strict=True):
+        shifts |= {
+            (row, column)
+            for row in range(-4, 5)
+            for column in range(-4, 5)
+            if (one.roll((-row, -column), (0, 1)) == other)[4:-4, 4:-4].all()
+        }
+    assert (0, 0) in shifts
+    assert len(shifts) > 4
+    assert (batch.evidence == coarse).all()
+
+
+def test_pairs_without_a_fine_map_are_unlabelled():
+    table, pairs = position_coloured_pairs()
+    pairs = [dataclasses.replace(pair, fine=None) for pair in pairs]
+    config = AugmentationConfig(background_class="sky", background_share=1)
+    batch = AugmentedBatches(pairs, table, config, 64, 8, 0)(0)
+    assert (batch.fine == 255).all()
+    assert batch.evidence is None
+    assert batch.strong_images is None
+    assert (ReportBatches(pairs, 4, batch_size=4, seed=0)(0).fine == 255).all()
+
+
+def test_evidence_follows_the_coarse_map():
+    table, pairs = position_coloured_pairs()
+    evidence = [pair.coarse for pair in pairs]
+    config = AugmentationConfig(wide_scale_share=0, scale=(1.3, 1.3), coarse_erase_share=1)
+    batch = AugmentedBatches(pairs, table, config, 48, 8, 0, evidence=evidence)(0)
+    coarse = batch.coarse.argmax(dim=1).where(batch.coarse.sum(dim=1) > 0, 255)
+    assert batch.evidence.dtype == torch.int64
+    known = batch.evidence != 255
+    assert known.any()
+    assert (coarse == batch.evidence)[known].all()
+    assert not known[coarse == 255].any()
+
+
+def test_evidence_says_nothing_outside_and_on_painted_background():
+    table, pairs = position_coloured_pairs()
+    evidence = [np.full_like(pair.coarse, 7) for pair in pairs]
+    base = {"coarse_shift": 0, "coarse_erase_share": 0, "rotation": 0}
+
+    def draw(**settings):
+        config = AugmentationConfig(**base, **settings)
+        return AugmentedBatches(pairs, table, config, 90, 4, 0, evidence=evidence)(0)
+
+    share = (draw(wide_scale_share=1, wide_scale=(0.5, 0.5)).evidence == 7).float().mean()
+    assert 0.05 < share < 0.27
+    painted = draw(wide_scale_share=0, background_class="sky", background_share=1)
+    assert (painted.evidence[painted.fine == 0] == 255).all()
+    assert (painted.evidence[painted.fine != 0] == 7).all()
+
+
+def test_evidence_has_to_fit_the_pairs():
+    table, pairs = position_coloured_pairs()
+    for evidence in ([pairs[0].coarse], [pairs[0].coarse, pairs[1].coarse[1:]]):
+        with pytest.raises(ValueError):  # noqa: PT011
+            AugmentedBatches(pairs, table, AugmentationConfig(), 32, 2, 0, evidence=evidence)
+
+
+def test_strong_views_share_everything_but_their_colours():
     table, pairs = position_coloured_pairs()
 
+    def draw(strong):
+        config = AugmentationConfig(background_class="sky")
+        return AugmentedBatches(pairs, table, config, 64, 4, 0, strong=strong)(1)
+
+    weak = draw(None)
+    strong = draw(AugmentationConfig(colour=1, blur_and_noise=1))
+    for name in ("images", "coarse", "fine"):
+        assert torch.equal(getattr(weak, name), getattr(strong, name))
+    assert strong.strong_images.shape == strong.images.shape
+    assert strong.strong_images.abs().max() <= 1
+    assert (strong.strong_images - strong.images).abs().mean() > 0.05
+    unchanged = draw(AugmentationConfig(colour=0, blur_and_noise=0))
+    torch.testing.assert_close(unchanged.strong_images, weak.images, rtol=0, atol=1e-5)
+
+
+def test_a_batch_moves_as_a_whole():
+    table, pairs = position_coloured_pairs()
+    evidence = [pair.coarse for pair in pairs]
+    config = AugmentationConfig()
+    batches = AugmentedBatches(pairs, table, config, 32, 2, 0, evidence=evidence, strong=config)
+    moved = batches(0).to(torch.device("meta"))
+    assert all(getattr(moved, field.name).is_meta for field in dataclasses.fields(moved))
+
+
+def test_augmentation_depends_on_seed_and_step_only():
+    table, pairs = position_coloured_pairs()
+    config = AugmentationConfig(background_class="sky", blur_and_noise=0.5)
+
     def draw(step, seed=0):
-        batches = AugmentedBatches(pairs, table, AugmentationConfig(), 32, 2, seed)
-        return batches(step).images
+        return AugmentedBatches(pairs, table, config, 32, 2, seed)(step).images
 
     torch.testing.assert_close(draw(3), draw(3), rtol=0, atol=0)
     assert not torch.equal(draw(3), draw(4))

@@ -2,24 +2,31 @@
 
 Image and maps go through the same geometry, the image bilinearly, the maps by
 nearest neighbour. All randomness comes from one generator per step, so that a
-resumed run draws the same batches. Geometry and colour are kornia's.
+resumed run draws the same batches.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kornia import enhance
-from kornia.filters import gaussian_blur2d
-from kornia.geometry.transform import warp_affine
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.config import AugmentationConfig
+from c2f_core.data.augment import (
+    ColourChanges,
+    Placement,
+    TextureBank,
+    cut_window,
+    draw_placement,
+    nearest_places,
+    outside_window,
+    sample_bilinear,
+    smooth,
+    take,
+)
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import ConfigError
 
@@ -43,8 +50,12 @@ def one_hot(positions: Tensor, number_of_classes: int) -> Tensor:
     -------
     (N, C, Y, X) float32 tensor
     """
-    channels = torch.arange(number_of_classes, device=positions.device)
-    return (positions[:, None] == channels[:, None, None]).to(torch.float32)
+    count, height, width = positions.shape
+    channels = torch.empty(count, number_of_classes, height, width, device=positions.device)
+    for position in range(number_of_classes):
+        # Without a boolean tensor in between it takes a fifth of the time.
+        torch.eq(positions, position, out=channels[:, position])
+    return channels
 
 
 @dataclass(frozen=True)
@@ -55,16 +66,30 @@ class Batch:
     ----------
     images : (N, 3, Y, X) float32 tensor in [-1, 1]
     coarse : (N, C, Y, X) float32 tensor, one-hot
-    fine : (N, Y, X) int64 tensor, positions, 255 where unlabelled
+    fine : (N, Y, X) int64 tensor
+        Positions, 255 where unlabelled; 255 everywhere for a pair without a fine map.
+    evidence : (N, Y, X) int64 tensor or None
+        What `AugmentedBatches` was given as evidence, 255 where there is none.
+    strong_images : (N, 3, Y, X) float32 tensor in [-1, 1] or None
+        The same crops as `images` with stronger changes of their colours.
     """
 
     images: Tensor
     coarse: Tensor
     fine: Tensor
+    evidence: Tensor | None = None
+    strong_images: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Move all tensors to a device."""
-        return Batch(self.images.to(device), self.coarse.to(device), self.fine.to(device))
+        evidence, strong = self.evidence, self.strong_images
+        return Batch(
+            self.images.to(device),
+            self.coarse.to(device),
+            self.fine.to(device),
+            None if evidence is None else evidence.to(device),
+            None if strong is None else strong.to(device),
+        )
 
 
 def corner_crops(pair: Pair, side: int = REPORT_CROP) -> list[Pair]:
@@ -108,7 +133,6 @@ class ReportBatches:
     Parameters
     ----------
     pairs : sequence of Pair
-        With fine maps.
     number_of_classes : int
     batch_size : int
     seed : int
@@ -141,9 +165,27 @@ class ReportBatches:
 
 
 def _fine_of(pair: Pair) -> NDArray[np.uint8]:
-    if pair.fine is None:
-        raise ConfigError(f"{pair.name} has no fine map; train on pairs that have one.")
-    return pair.fine
+    return np.full_like(pair.coarse, UNLABELLED_POSITION) if pair.fine is None else pair.fine
+
+
+@dataclass
+class _Crop:
+    """One crop on its way into a batch; changed in place.
+
+    Attributes
+    ----------
+    image : (3, Y, X) float32 tensor in [0, 1]
+    fine : (Y, X) uint8 tensor
+    guides : (1 or 2, Y, X) uint8 tensor
+        The coarse map, and the evidence where there is any.
+    outside : (Y, X) boolean tensor or None
+        Pixels outside of the pair; None where there are none.
+    """
+
+    image: Tensor
+    fine: Tensor
+    guides: Tensor
+    outside: Tensor | None
 
 
 class AugmentedBatches:
@@ -152,18 +194,26 @@ class AugmentedBatches:
     Parameters
     ----------
     pairs : sequence of Pair
-        With fine maps.
     class_table : ClassTable
     config : AugmentationConfig
     crop : int
         Side of the crops in pixels.
     batch_size : int
     seed : int
+    evidence : sequence of (Y, X) uint8 arrays or None
+        One map for each pair, 255 where it says nothing. It is warped like the coarse
+        map, and 255 outside of the image, on painted background and where the coarse
+        map is erased.
+    strong : AugmentationConfig or None
+        Its `colour` and `blur_and_noise` make `Batch.strong_images`, on top of the
+        changes of `config`.
 
     Raises
     ------
     ConfigError
         `config.background_class` is not in the class table.
+    ValueError
+        Evidence does not fit the pairs in number or size.
     """
 
     def __init__(
@@ -174,117 +224,117 @@ class AugmentedBatches:
         crop: int,
         batch_size: int,
         seed: int,
+        *,
+        evidence: Sequence[NDArray[np.uint8]] | None = None,
+        strong: AugmentationConfig | None = None,
     ) -> None:
-        self._images = [image_to_tensor(pair.image) for pair in pairs]
-        self._maps = [
-            torch.from_numpy(np.stack([pair.coarse, _fine_of(pair)])[None].astype(np.float32))
-            for pair in pairs
+        guides = [[pair.coarse] for pair in pairs]
+        for maps, more in zip(guides, evidence or [], strict=evidence is not None):
+            maps.append(more)
+        self._planes = [
+            torch.from_numpy(np.stack([*pair.image.transpose(2, 0, 1), _fine_of(pair), *maps]))
+            for pair, maps in zip(pairs, guides, strict=True)
         ]
+        self._has_fine = [pair.fine is not None for pair in pairs]
         self._number_of_classes = class_table.number_of_classes
         self._background = _background_position(config.background_class, class_table)
         self._config = config
+        self._strong = strong
         self._crop = crop
         self._batch_size = batch_size
         self._seed = seed
+        # A third number, so that it is the generator of no step.
+        rng = np.random.default_rng([seed, 0, 1])
+        self._change_colours = ColourChanges(crop, rng)
+        self._textures = None if self._background is None else TextureBank(crop, rng)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of one step; the same step gives the same batch."""
         rng = np.random.default_rng([self._seed, step])
-        images, coarse, fine = (
-            torch.cat(parts)
-            for parts in zip(*(self._sample(rng) for _ in range(self._batch_size)), strict=True)
+        crops = [self._sample(rng) for _ in range(self._batch_size)]
+        guides = torch.stack([crop.guides for crop in crops], dim=1)
+        # Drawn after all crops: a strong view changes nothing in the rest of the batch.
+        strong = None
+        if self._strong is not None:
+            strong = _signed([self._change_colours(c.image, self._strong, rng) for c in crops])
+        return Batch(
+            _signed([crop.image for crop in crops]),
+            one_hot(guides[0], self._number_of_classes),
+            torch.stack([crop.fine for crop in crops]).long(),
+            guides[1].long() if len(guides) > 1 else None,
+            strong,
         )
-        images = self._change_colours(images, rng)
-        return Batch(images.clamp(-1, 1), one_hot(coarse, self._number_of_classes), fine.long())
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Image (1, 3, Y, X), coarse and fine map (1, Y, X) of one augmented crop."""
+    def _sample(self, rng: np.random.Generator) -> _Crop:
         config = self._config
-        index = int(rng.integers(len(self._images)))
-        image, maps = self._images[index], self._maps[index]
+        index = int(rng.integers(len(self._planes)))
+        height, width = self._planes[index].shape[1:]
         wide = rng.random() < config.wide_scale_share
-        matrix = self._affine(image.shape[-2:], config.wide_scale if wide else config.scale, rng)
+        scales = config.wide_scale if wide else config.scale
+        placement = draw_placement((height, width), self._crop, scales, config, rng)
         shift = rng.uniform(-1, 1, 2) * config.coarse_shift * float(rng.random() < 0.5)
-        shifted = matrix + torch.tensor([[[0, 0, shift[0]], [0, 0, shift[1]]]]).to(matrix)
-        # The maps' padding is mirrored like the image's: a pair stays a pair.
-        crop = self._warp(image, matrix, "bilinear")
-        coarse = self._warp(maps[:, :1], shifted, "nearest")[:, 0]
-        fine = self._warp(maps[:, 1:], matrix, "nearest")[:, 0]
-        if self._background is not None and (wide or rng.random() < config.background_share):
-            size = (self._crop, self._crop)
-            outside = warp_affine(torch.ones_like(maps[:, :1]), matrix, size, "nearest")
-            coarse[outside[:, 0] == 0] = self._background
-            fine[outside[:, 0] == 0] = self._background
-            crop = self._paint(crop, fine == self._background, rng)
-        return crop, self._erase(coarse, rng), fine
+        # Whole pixels of the pair, so that image and maps share one set of places.
+        moved = np.rint(placement.linear @ shift).astype(np.int64)
+        crop = _warp(self._planes[index], placement, moved)
+        if self._textures is not None and (wide or rng.random() < config.background_share):
+            self._paint(crop, self._textures.draw(rng), self._has_fine[index])
+        if rng.random() < config.coarse_erase_share:
+            self._erase(crop.guides, rng)
+        crop.image = self._change_colours(crop.image, config, rng)
+        return crop
 
-    def _warp(self, source: Tensor, matrix: Tensor, mode: str) -> Tensor:
-        size = (self._crop, self._crop)
-        return warp_affine(source, matrix, size, mode, padding_mode="reflection")
-
-    def _affine(
-        self, size: tuple[int, ...], scales: tuple[float, float], rng: np.random.Generator
-    ) -> Tensor:
-        """Matrix (1, 2, 3) from source to crop pixels: magnify, turn, mirror, move."""
-        config = self._config
-        height, width = size
-        low, high = scales
-        scale = math.exp(rng.uniform(math.log(low), math.log(high)))
-        angle = math.radians(rng.uniform(-config.rotation, config.rotation))
-        mirror = -1.0 if config.flip and rng.random() < 0.5 else 1.0
-        cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-        linear = np.array([[mirror * cosine, -sine], [mirror * sine, cosine]])
-        centre = [_random_centre(length, self._crop / scale, rng) for length in (width, height)]
-        offset = self._crop / 2 - linear @ centre
-        return torch.tensor(np.column_stack([linear, offset])[None], dtype=torch.float32)
-
-    def _erase(self, coarse: Tensor, rng: np.random.Generator) -> Tensor:
-        """Make a random box, or a whole class, of a coarse map (1, Y, X) unlabelled."""
-        if rng.random() >= self._config.coarse_erase_share:
-            return coarse
-        if rng.random() < 0.5:
-            erased = torch.full_like(coarse, float(UNLABELLED_POSITION))
-            return torch.where(
-                coarse == float(rng.integers(self._number_of_classes)), erased, coarse
-            )
-        top, left = rng.integers(0, self._crop, 2)
-        height, width = rng.integers(self._crop // 16, self._crop // 2, 2)
-        coarse = coarse.clone()
-        coarse[:, top : top + height, left : left + width] = UNLABELLED_POSITION
-        return coarse
-
-    def _paint(self, image: Tensor, background: Tensor, rng: np.random.Generator) -> Tensor:
-        """Paint a random texture over the background, a (1, Y, X) boolean mask."""
+    def _paint(self, crop: _Crop, texture: Tensor, has_fine: bool) -> None:
+        """Paint a texture (3, Y, X) over the background and around the image."""
+        assert self._background is not None
+        painted = crop.fine == self._background
+        if crop.outside is not None:
+            painted |= crop.outside
+            crop.guides[0].masked_fill_(crop.outside, self._background)
+            if has_fine:
+                crop.fine.masked_fill_(crop.outside, self._background)
+        crop.guides[1:].masked_fill_(painted, UNLABELLED_POSITION)
         # Blending over a pixel keeps the seam from giving the boundary away.
-        mask = gaussian_blur2d(background.to(image.dtype)[:, None], (3, 3), (0.7, 0.7))
-        return image + mask * (random_texture(self._crop, rng) - image)
+        crop.image.lerp_(texture, smooth(painted.float()[None], 0.7, 1))
 
-    def _change_colours(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        strength = self._config.colour
-        count = len(images)
-
-        def factors(spread: float) -> Tensor:
-            return torch.from_numpy(np.exp(rng.uniform(-spread, spread, count))).float()
-
-        unit = (images / 2 + 0.5).clamp(0, 1)
-        unit = enhance.adjust_saturation_with_gray_subtraction(unit, factors(2 * strength))
-        unit = enhance.adjust_gamma(unit, factors(strength))
-        unit = enhance.adjust_contrast_with_mean_subtraction(unit, factors(strength))
-        tint = torch.from_numpy(rng.uniform(-0.3, 0.3, (count, 3, 1, 1)) * strength).float()
-        unit = unit * (1 + tint)
-        if rng.random() < self._config.blur_and_noise:
-            sigma = float(rng.uniform(0.4, 1.2))
-            unit = gaussian_blur2d(unit, (5, 5), (sigma, sigma))
-        if rng.random() < self._config.blur_and_noise:
-            noise = rng.standard_normal(unit.shape, dtype=np.float32)
-            unit = unit + torch.from_numpy(noise) * float(rng.uniform(0.005, 0.04))
-        return unit * 2 - 1
+    def _erase(self, guides: Tensor, rng: np.random.Generator) -> None:
+        """Make a random box, or a whole class, of a coarse map (and its evidence) unlabelled."""
+        if rng.random() < 0.5:
+            erased = guides[0] == int(rng.integers(self._number_of_classes))
+            guides.masked_fill_(erased, UNLABELLED_POSITION)
+            return
+        top, left = rng.integers(0, self._crop, 2).tolist()
+        height, width = rng.integers(self._crop // 16, self._crop // 2, 2).tolist()
+        guides[:, top : top + height, left : left + width] = UNLABELLED_POSITION
 
 
-def _random_centre(length: int, window: float, rng: np.random.Generator) -> float:
-    """Centre of a window inside an axis, or near its middle where the window is longer."""
-    low, high = sorted((window / 2, length - window / 2))
-    return float(rng.uniform(low, high))
+def _warp(planes: Tensor, placement: Placement, shift: NDArray[np.int64]) -> _Crop:
+    """Sample a crop from planes (P, Y, X): red, green, blue, fine, coarse, and evidence if any.
+
+    Coarse map and evidence are moved by `shift` (x, y) pixels of the planes.
+    """
+    height, width = planes.shape[1:]
+    first, last = placement.bounds()
+    first, last = first - abs(shift), last + abs(shift)
+    # Maps are mirrored at the borders like the image: a pair stays a pair.
+    window = cut_window(planes, first, last)
+    points = placement.coordinates(first)
+    places = nearest_places(points, window.shape[2])
+    guides = take(window[4:], places - int(shift @ (1, window.shape[2])))
+    outside = None
+    if first.min() < 0 or (last > (width, height)).any():
+        outside = take(outside_window((height, width), first, last), places)[0]
+        guides[1:].masked_fill_(outside, UNLABELLED_POSITION)
+    return _Crop(
+        image=sample_bilinear(window[:3].float(), points).mul_(1 / 255),
+        fine=take(window[3:4], places)[0],
+        guides=guides,
+        outside=outside,
+    )
+
+
+def _signed(images: Sequence[Tensor]) -> Tensor:
+    """Stack images (3, Y, X) in [0, 1] to (N, 3, Y, X) in [-1, 1]."""
+    return torch.stack(tuple(images)).mul_(2).sub_(1)
 
 
 def _background_position(name: str | None, class_table: ClassTable) -> int | None:
@@ -296,36 +346,3 @@ def _background_position(name: str | None, class_table: ClassTable) -> int | Non
             f"choose one of {', '.join(class_table.names)} or none."
         )
     return class_table.names.index(name)
-
-
-def random_texture(side: int, rng: np.random.Generator) -> Tensor:
-    """Paint a random texture: coloured noise of several octaves and flat shapes.
-
-    Parameters
-    ----------
-    side : int
-        Side in pixels.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    (1, 3, side, side) float32 tensor in [-1, 1]
-    """
-    base = torch.from_numpy(rng.uniform(-0.9, 0.9, (1, 3, 1, 1))).float()
-    texture = base.expand(1, 3, side, side).clone()
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    for _ in range(int(rng.integers(0, 7))):
-        colour = torch.from_numpy(rng.uniform(-1, 1, (3, 1))).float()
-        angle, offset = rng.uniform(0, math.tau), rng.uniform(0, side)
-        across = (columns - offset) * math.cos(angle) + (rows - side / 2) * math.sin(angle)
-        along = (rows - side / 2) * math.cos(angle) - (columns - offset) * math.sin(angle)
-        inside = torch.logical_and(
-            across.abs() < rng.uniform(4, side / 2), along.abs() < rng.uniform(4, side)
-        )
-        texture[0][:, inside] = colour
-    roughness = rng.uniform(0, 0.6)
-    for octave in range(1, 7):
-        grid = rng.standard_normal((1, 3, 2**octave, 2**octave), dtype=np.float32)
-        coarse_noise = torch.from_numpy(grid) * float(roughness * rng.uniform(0, 0.6))
-        texture += functional.interpolate(coarse_noise, (side, side), mode="bilinear")
-    return texture.clamp(-1, 1)
