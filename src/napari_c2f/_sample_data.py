@@ -10,7 +10,7 @@ from napari_c2f._layers import labels_layer_data
 
 
 def astronaut() -> list[LayerDataTuple]:
-    """NASA's portrait of Eileen Collins (public domain) with a coarse map."""
+    """NASA's portrait of Eileen Collins (public domain) with a coarse and a fine map."""
     return _layers(astronaut_pair(), astronaut_class_table())
 
 

@@ -106,14 +106,16 @@ def test_stacks_are_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize("sample", [astronaut_sample, shapes])
-def test_samples_hold_an_image_and_a_coarse_map(sample):
-    layers = {layer[1]["name"]: layer for layer in sample()}
-    coarse = next(layer for name, layer in layers.items() if name.endswith("coarse"))
-    image = sample()[0]
+def test_samples_hold_an_image_a_coarse_map_and_a_hidden_fine_map(sample):
+    image, coarse, fine = sample()
     assert image[2] == "image"
-    assert coarse[0].shape == image[0].shape[:2]
-    table = coarse[1]["metadata"][TABLE_KEY]
-    assert len(np.unique(table.to_positions(coarse[0]))) > 3
+    assert coarse[1].get("visible", True)
+    assert not fine[1]["visible"]
+    for layer, ending in ((coarse, "coarse"), (fine, "fine")):
+        assert layer[1]["name"].endswith(ending)
+        assert layer[0].shape == image[0].shape[:2]
+        table = layer[1]["metadata"][TABLE_KEY]
+        assert len(np.unique(table.to_positions(layer[0]))) > 3
 
 
 def test_the_manifest_offers_two_widgets_and_no_menus():
