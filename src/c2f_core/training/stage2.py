@@ -96,10 +96,19 @@ class Stage2Learner(Stage1Learner):
 
     def step(self, number: int) -> StepResult:
         """Do step `number`, counted from 0."""
+        config = self._config.stage2
+        if config.recipe == "default" and not self._learns_from_coarse_only:
+            # Without replay nothing is learned, and weights must not even decay.
+            return super().step(number) if config.replay else StepResult(0.0, 0.0)
         batch = self._coarse_only(self._stream(number)).to(self._fabric.device)
-        if self._config.stage2.recipe == "report":
+        if config.recipe == "report":
             return self._report_step(batch)
         return self._default_step(number, batch)
+
+    @property
+    def _learns_from_coarse_only(self) -> bool:
+        config = self._config.stage2
+        return any((config.pseudo_label_weight, config.evidence_weight, config.adversarial_weight))
 
     def _report_step(self, batch: Batch) -> StepResult:
         """Descend on L_G(D(x, G(x))) and nothing else; the discriminator stands still."""
@@ -123,9 +132,6 @@ class Stage2Learner(Stage1Learner):
         for weight, name, part in self._coarse_only_losses(crops, logits, values):
             loss = loss + weight * part
             values[name] = part.item()
-        if not loss.requires_grad:
-            # All weights are zero: nothing is learned, and weights must not even decay.
-            return StepResult(0.0, 0.0, values)
         return StepResult(loss.item(), self._descend(loss), values)
 
     def _hide(self, number: int, batch: Batch) -> "_CoarseOnlyCrops":
