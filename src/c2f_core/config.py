@@ -131,6 +131,10 @@ class Stage1Config(Settings):
     """Weight of the distance between the discriminator's features of fine and refined maps."""
     discriminator_learning_rate: float = Field(default=2e-4, gt=0)
     """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
+    wrong_pixels_only: bool = True
+    """Pixels where a fake map is right do not count as fake; for the pixel discriminator."""
+    coarse_as_fake: bool = True
+    """Show the discriminator coarse maps as fake maps too."""
     harden: bool = True
     """Show the discriminator one-hot maps of both kinds; False shows it soft fake maps."""
 

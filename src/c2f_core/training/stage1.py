@@ -1,5 +1,6 @@
 """Stage 1 of Model 2: generator and discriminator in competition on pairs with fine maps."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from c2f_core.adversarial import ADVERSARIAL_LOSSES, discriminator_accuracy, feature_matching
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import TrainConfig
+from c2f_core.data.pairs import Pair
 from c2f_core.data.transforms import Batch, image_to_tensor, one_hot
 from c2f_core.networks.discriminators import (
     Discriminator,
@@ -60,20 +62,47 @@ class Stage1Learner(SupervisedLearner):
         return StepResult(loss.item(), self._descend(loss), values | parts)
 
     def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
-        """Descend on L_D(D(x, y), D(x, G(x)))."""
+        """Descend on L_D(D(x, y), D(x, G(x))), where coarse maps may stand beside G(x)."""
+        fakes = [self._fake_maps(logits.detach(), batch.fine)]
+        if self._config.stage1.coarse_as_fake:
+            fakes.append(mask_unlabelled(batch.coarse, batch.fine))
+        fine = self._fine_maps(batch)
+        # One pass for all: spectral normalisation refines its estimate with every pass.
+        images = torch.cat([batch.images] * (1 + len(fakes)))
+        verdicts = self.discriminator.network(images, torch.cat([fine, *fakes])).float()
+        real, fake = verdicts[: len(fine)], verdicts[len(fine) :]
         labelled = _labelled(batch.fine)
-        maps = [self._fine_maps(batch), self._fake_maps(logits.detach(), batch.fine)]
-        # One pass for both: spectral normalisation refines its estimate with every pass.
-        verdicts = self.discriminator.network(torch.cat([batch.images] * 2), torch.cat(maps))
-        real, fake = verdicts.float().chunk(2)
-        loss = self._game.discriminator(real, fake, labelled, labelled)
+        weights = torch.cat([self.fake_weights(maps, fine, labelled) for maps in fakes])
+        loss = self._game.discriminator(real, fake, labelled, weights)
         self.discriminator.descend(loss)
         return {
             "discriminator loss": loss.item(),
             "discriminator accuracy": discriminator_accuracy(
-                real, fake, labelled, labelled, self._game.threshold
+                real, fake, labelled, weights, self._game.threshold
             ),
         }
+
+    def fake_weights(self, maps: Tensor, fine: Tensor, labelled: Tensor) -> Tensor:
+        """Say which pixels of fake maps count as fake.
+
+        A pixel discriminator that calls every pixel of a fake map fake can only
+        guess, as most of them are right; what is learned from wrong pixels alone
+        tells right from wrong (Mendel et al., ECCV 2020, correct errors likewise).
+
+        Parameters
+        ----------
+        maps, fine : (N, C, Y, X) float tensor
+        labelled : (N, 1, Y, X) float tensor
+
+        Returns
+        -------
+        (N, 1, Y, X) float tensor
+            `labelled`, less the right pixels where wrong pixels alone count.
+        """
+        config = self._config
+        if config.discriminator.kind != "pixel" or not config.stage1.wrong_pixels_only:
+            return labelled
+        return labelled * (maps.detach().argmax(dim=1) != fine.argmax(dim=1))[:, None]
 
     def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Pixel-wise loss + weight x L_G(D(x, G(x))) + weight x feature matching."""
@@ -117,10 +146,41 @@ class Stage1Learner(SupervisedLearner):
         assert isinstance(module, Discriminator)
         return module
 
-    @property
-    def threshold(self) -> float:
-        """Logits of the discriminator above it say real."""
-        return self._game.threshold
+    @torch.inference_mode()
+    def judge(self, pairs: Sequence[Pair], predictions: Sequence[NDArray[np.uint8]]) -> float:
+        """Accuracy of the discriminator on pairs that it has not seen, in [0, 1].
+
+        Parameters
+        ----------
+        pairs : sequence of Pair
+            With fine maps.
+        predictions : sequence of (Y, X) uint8 array
+            Refined maps as positions, in the order of the pairs.
+
+        Returns
+        -------
+        float
+            0.5 where no map has a pixel that counts as fake.
+        """
+        self.bare_discriminator.eval()
+        judged = [self._judge(*each) for each in zip(pairs, predictions, strict=True)]
+        self.bare_discriminator.train()
+        known = [accuracy for accuracy in judged if accuracy is not None]
+        return float(np.mean(known)) if known else 0.5
+
+    def _judge(self, pair: Pair, prediction: NDArray[np.uint8]) -> float | None:
+        """Accuracy on one pair; None where no pixel counts as fake."""
+        assert pair.fine is not None, "only pairs with fine maps can be judged"
+        positions = torch.from_numpy(np.stack([pair.fine, prediction])).to(self._fabric.device)
+        maps = one_hot(positions, self.bare_discriminator.number_of_classes)
+        fine, fake = (mask_unlabelled(each[None], positions[:1]) for each in maps)
+        labelled = _labelled(positions[:1])
+        weights = self.fake_weights(fake, fine, labelled)
+        if not weights.any():
+            return None
+        image = image_to_tensor(pair.image).to(self._fabric.device)
+        real, fake = (self.discriminator.network(image, each).float() for each in (fine, fake))
+        return discriminator_accuracy(real, fake, labelled, weights, self._game.threshold)
 
     @torch.inference_mode()
     def score_of(

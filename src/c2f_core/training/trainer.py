@@ -29,7 +29,6 @@ from c2f_core.training.stage2 import Stage2Learner
 from c2f_core.training.supervised import SupervisedLearner
 from c2f_core.training.validation import (
     ValidationResult,
-    judge_discriminator,
     reference_scores,
     validate,
 )
@@ -211,13 +210,7 @@ class _Run:
         """Accuracy of the discriminator on held-out pairs; None where there is none."""
         if not isinstance(self.learner, Stage1Learner):
             return None
-        return judge_discriminator(
-            self.learner.bare_discriminator,
-            self.data.validation,
-            result.predictions,
-            self.learner.threshold,
-            self.fabric.device,
-        )
+        return self.learner.judge(self.data.validation, result.predictions)
 
     def _preview(self, result: ValidationResult) -> Preview:
         """Show the first validation pair."""

@@ -9,12 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.adversarial import discriminator_accuracy
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.data.transforms import image_to_tensor, one_hot
 from c2f_core.metrics import confusion_matrix, mean_iou, pixel_accuracy, trimap_accuracy
-from c2f_core.networks.discriminators import Discriminator, mask_unlabelled
 from c2f_core.networks.unet import UNet, generator_input
 from c2f_core.refine.calibration import expected_calibration_error, fit_temperature
 
@@ -83,47 +81,6 @@ def validate(
     scores = scores_of(predictions, pairs, class_table)
     scores["calibration error"] = _calibration_error(sampled / temperature, truth)
     return ValidationResult(scores, temperature, predictions)
-
-
-@torch.inference_mode()
-def judge_discriminator(
-    discriminator: Discriminator,
-    pairs: Sequence[Pair],
-    predictions: Sequence[NDArray[np.uint8]],
-    threshold: float,
-    device: torch.device,
-) -> float:
-    """Accuracy of a discriminator that tells fine maps from predictions, in [0, 1].
-
-    Parameters
-    ----------
-    discriminator : Discriminator
-    pairs : sequence of Pair
-        Held out, with fine maps.
-    predictions : sequence of (Y, X) uint8 array
-        Positions, in the order of the pairs.
-    threshold : float
-        Logits above it say real.
-    device : torch.device
-    """
-    discriminator.eval()
-    accuracies = []
-    for pair, prediction in zip(pairs, predictions, strict=True):
-        image = image_to_tensor(pair.image).to(device)
-        fine = torch.from_numpy(_fine(pair))[None]
-        labelled = (fine != UNLABELLED_POSITION)[:, None].float().to(device)
-        real, fake = (
-            discriminator(
-                image,
-                mask_unlabelled(one_hot(positions, discriminator.number_of_classes), fine).to(
-                    device
-                ),
-            )
-            for positions in (fine, torch.from_numpy(prediction)[None])
-        )
-        accuracies.append(discriminator_accuracy(real, fake, labelled, labelled, threshold))
-    discriminator.train()
-    return float(np.mean(accuracies))
 
 
 def _calibration_error(logits: NDArray[np.floating[Any]], truth: NDArray[np.uint8]) -> float:
