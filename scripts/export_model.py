@@ -19,8 +19,8 @@ from c2f_core.io import atomic_path
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
 from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
+from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import RunFolder
-from c2f_core.training.trainer import load_training_data
 
 CARD = """# Model card: {name}
 

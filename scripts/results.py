@@ -13,10 +13,10 @@ import csv
 import datetime
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import torch
 
 from c2f_core.config import TrainConfig
 from c2f_core.data.folder import open_pairs
@@ -25,7 +25,8 @@ from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_ro
 from c2f_core.io import atomic_path
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
-from c2f_core.training.listeners import CsvLog
+from c2f_core.training.engine import computes_in_bfloat16
+from c2f_core.training.listeners import SHOWN_SCORES, CsvLog
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 
@@ -73,8 +74,7 @@ def main() -> None:
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--plain-steps", type=int, default=1000)
-    default = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
-    parser.add_argument("--hardware", default=default)
+    parser.add_argument("--hardware", default=default_hardware())
     options = parser.parse_args()
     folders = {method: finished_run(settings_of(method, options)) for method in METHODS}
     pairs = open_pairs(options.data).subset(read_split(options.splits, TEST))
@@ -96,7 +96,7 @@ def main() -> None:
         ),
         seed=configs["model1"].seed,
         hardware=options.hardware,
-        date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        date=today(),
     )
     with atomic_path(DOCS / "results.md") as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -118,7 +118,7 @@ def finished_run(config: TrainConfig) -> RunFolder:
     """Train, or resume, until the run is done; return its folder."""
     folder = RunFolder(config.run_folder)
     resume = folder.config.exists()
-    with CsvLog(config.run_folder / "log.csv") as log:
+    with CsvLog() as log:
         for event in train(config, resume=resume):
             log(event)
     return folder
@@ -134,25 +134,40 @@ def draw_curves(folders: dict[str, RunFolder], path: Path) -> None:
     """Draw validation pixel accuracy over minutes of training for each run."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for method, folder in folders.items():
-        minutes, accuracies = read_curve(folder.root / "log.csv")
-        axes.plot(minutes, accuracies, marker=".", label=METHODS[method])
+        minutes, curves = read_curve(folder.root / "log.csv")
+        axes.plot(minutes, curves["pixel accuracy"], marker=".", label=METHODS[method])
     axes.set(xlabel="minutes of training", ylabel="validation pixel accuracy (%)", ylim=(88, 100))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
 
 
-def read_curve(path: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """Read minutes of training and validation pixel accuracy (%) from a run's log."""
-    seconds, minutes, accuracies = 0.0, [], []
+def read_curve(path: Path) -> tuple[list[float], dict[str, list[float]]]:
+    """Read minutes of training and the validation scores (%) at them from a run's log."""
+    seconds, minutes = 0.0, []
+    curves: dict[str, list[float]] = {score: [] for score in SHOWN_SCORES}
     with path.open(newline="", encoding="utf-8") as opened:
         for row in csv.DictReader(opened):
+            score = row["name"].removeprefix("validation ")
             if row["name"] == "seconds":
                 seconds += float(row["value"])
-            elif row["name"] == "validation pixel accuracy":
-                minutes.append(seconds / 60)
-                accuracies.append(100 * float(row["value"]))
-    return minutes, accuracies
+            elif score in curves and score != row["name"]:
+                curves[score].append(100 * float(row["value"]))
+                if score == SHOWN_SCORES[0]:
+                    minutes.append(seconds / 60)
+    return minutes, curves
+
+
+def default_hardware() -> str:
+    """Describe the machine in a few words."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    half = "bfloat16" if computes_in_bfloat16("auto") else "float32"
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {gpu}, {half}"
+
+
+def today() -> str:
+    """Return the date as YYYY-MM-DD."""
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
 
 if __name__ == "__main__":
