@@ -70,7 +70,7 @@ class AugmentationConfig(Settings):
     blur_and_noise: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs that are blurred or made noisy."""
     background_class: str | None = None
-    """Class whose pixels may be painted with random textures; None paints none.
+    """Class whose pixels may be painted with textures, random or cut from images; None paints none.
 
     Pairs magnified within `wide_scale` are always painted: the texture goes on around them.
     """

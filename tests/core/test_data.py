@@ -12,6 +12,7 @@ from PIL import Image
 
 from c2f_core.classes import ClassTable
 from c2f_core.config import AugmentationConfig
+from c2f_core.data.augment import TextureBank
 from c2f_core.data.folder import fasseg_pairs, folder_pairs, open_pairs
 from c2f_core.data.pairs import Pair, fingerprint
 from c2f_core.data.splits import draw_validation, read_groups, read_split
@@ -357,3 +358,15 @@ def test_synthetic_pairs_are_reproducible_and_coarse():
     assert fingerprint([pairs[0]]) != fingerprint([pairs[1]])
     agreement = (pairs[0].coarse == pairs[0].fine).mean()
     assert 0.7 < agreement < 0.995
+
+
+def test_textures_are_painted_and_cut_from_the_images():
+    photograph = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    photograph[0] = 200
+    bank = TextureBank(16, [photograph], np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    windows = [bank.draw(rng) for _ in range(40)]
+    assert {tuple(window.shape) for window in windows} == {(3, 16, 16)}
+    flat = [window for window in windows if (window.std(dim=(1, 2)) < 1e-6).all()]
+    from_image = [window for window in flat if window.max() == pytest.approx(200 / 255, abs=0.01)]
+    assert 10 < len(from_image) < 30

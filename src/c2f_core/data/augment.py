@@ -7,6 +7,7 @@ training step takes 180 ms.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from c2f_core.config import AugmentationConfig
 # Weights of red, green and blue in grey (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114])
 TEXTURES = 32
+"""Textures of either kind."""
 
 
 @dataclass(frozen=True)
@@ -258,20 +260,27 @@ def _colour_matrix(
 
 
 class TextureBank:
-    """Random textures, painted once; each draw is another window of one of them.
+    """Random textures, made once; each draw is another window of one of them.
+
+    Half of them are painted, half are cut from photographs: what looks like an
+    object and is drawn as background in the coarse map has to stay background.
 
     Parameters
     ----------
     side : int
         Side of the windows in pixels.
+    photographs : sequence of (3, Y, X) uint8 tensor
     rng : numpy.random.Generator
-        Paints.
+        Paints and cuts.
     """
 
-    def __init__(self, side: int, rng: np.random.Generator) -> None:
+    def __init__(self, side: int, photographs: Sequence[Tensor], rng: np.random.Generator) -> None:
         self._side = side
-        painted = [random_texture(side + side // 2, rng) for _ in range(TEXTURES)]
-        self._textures = torch.stack(painted).mul_(255).to(torch.uint8)
+        size = side + side // 2
+        painted = [random_texture(size, rng) for _ in range(TEXTURES)]
+        chosen = rng.integers(len(photographs), size=TEXTURES).tolist()
+        cut = [cut_texture(photographs[index], size, rng) for index in chosen]
+        self._textures = torch.stack(painted + cut).mul_(255).to(torch.uint8)
 
     def draw(self, rng: np.random.Generator) -> Tensor:
         """Cut a random window, its channels in random order; (3, side, side) float32 in [0, 1]."""
@@ -281,6 +290,28 @@ class TextureBank:
         channels = torch.from_numpy(rng.permutation(3))
         axes = [axis for axis in (1, 2) if rng.random() < 0.5]
         return window[channels].flip(axes).float().mul_(1 / 255)
+
+
+def cut_texture(photograph: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """Cut a part of a photograph, turn it by a right angle and magnify it.
+
+    Parameters
+    ----------
+    photograph : (3, Y, X) uint8 tensor
+    side : int
+        Side of the texture in pixels.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (3, side, side) float32 tensor in [0, 1]
+    """
+    shortest = min(photograph.shape[1:])
+    length = int(rng.integers(-(-shortest // 4), shortest + 1))
+    top, left = (int(rng.integers(0, size - length + 1)) for size in photograph.shape[1:])
+    part = photograph[:, top : top + length, left : left + length].float().mul_(1 / 255)
+    turned = part.rot90(int(rng.integers(4)), (1, 2))
+    return functional.interpolate(turned[None], (side, side), mode="bilinear")[0]
 
 
 def random_texture(side: int, rng: np.random.Generator) -> Tensor:

@@ -246,7 +246,9 @@ class AugmentedBatches:
         # A third number, so that it is the generator of no step.
         rng = np.random.default_rng([seed, 0, 1])
         self._change_colours = ColourChanges(crop, rng)
-        self._textures = None if self._background is None else TextureBank(crop, rng)
+        self._textures = None
+        if self._background is not None:
+            self._textures = TextureBank(crop, [planes[:3] for planes in self._planes], rng)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of one step; the same step gives the same batch."""
