@@ -50,11 +50,14 @@ class DecodeReport:
         Those among them farther than the tolerance: decoded as unlabelled.
     places : tuple of (row, column)
         Where the first ten pixels outside the tolerance are.
+    pixels : int
+        All pixels of the map.
     """
 
     off_palette: int
     outside: int
     places: tuple[tuple[int, int], ...]
+    pixels: int
 
     def message(self) -> str:
         """One sentence for the user, empty when nothing was outside."""
@@ -62,9 +65,9 @@ class DecodeReport:
             return ""
         row, column = self.places[0]
         return (
-            f"{self.outside} pixels have a colour that is no class colour (first at row {row}, "
-            f"column {column}) and were read as unlabelled; choose the class table that the map "
-            "was drawn with, or correct these pixels."
+            f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
+            f"at row {row}, column {column}) and were read as unlabelled; where these are more "
+            "than blurred boundaries, choose the class table that the map was drawn with."
         )
 
 
@@ -91,6 +94,17 @@ class ClassTable(BaseModel):
             if twice:
                 raise ValueError(f"the {field} {twice[0]} occurs twice; give each class its own")
         return self
+
+    def __eq__(self, other: object) -> bool:
+        # pydantic would compare the cached lookups too, which are arrays.
+        return (
+            isinstance(other, ClassTable)
+            and self.name == other.name
+            and self.entries == other.entries
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.entries))
 
     @property
     def entries(self) -> tuple[ClassEntry, ...]:
@@ -261,6 +275,7 @@ class ClassTable(BaseModel):
             off_palette=int((distance > 0)[inverse].sum()),
             outside=int(outside.sum()),
             places=tuple((row, column) for row, column in places),
+            pixels=codes.size,
         )
         return self.to_indices(nearest.astype(np.uint8)[inverse]), report
 

@@ -1,5 +1,6 @@
 """Read and write images and maps; every file is written atomically."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,12 +13,17 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydantic import ValidationError
 
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
 from c2f_core.errors import DataError, ImageError
 
 MapStyle = Literal["palette", "colour", "index"]
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+TABLE_KEY = "c2f_class_table"
+"""Key of the class table in a map's file: a PNG text, or an entry of a TIFF's description."""
 
 
 @contextmanager
@@ -81,7 +87,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     """
     path = Path(path)
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
+        if path.suffix.lower() in TIFF_SUFFIXES:
             image: NDArray[Any] = tifffile.imread(path)
         else:
             image = iio.imread(path)
@@ -186,7 +192,7 @@ def read_map(
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance)
     positions = class_table.to_positions(pixels)
-    return class_table.to_indices(positions), DecodeReport(0, 0, ())
+    return class_table.to_indices(positions), DecodeReport(0, 0, (), positions.size)
 
 
 def read_map_pixels(path: Path) -> NDArray[Any]:
@@ -201,7 +207,7 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     DataError
         The file is missing, truncated or no image.
     """
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = read_image(path)
     else:
         try:
@@ -222,7 +228,7 @@ def write_map(
     class_table: ClassTable,
     style: MapStyle = "palette",
 ) -> None:
-    """Write a map atomically as PNG or TIFF.
+    """Write a map atomically as PNG or TIFF; the file carries its class table.
 
     Parameters
     ----------
@@ -244,10 +250,15 @@ def write_map(
     """
     path = Path(path)
     indices = class_table.to_indices(class_table.to_positions(index_map))
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = class_table.encode_colours(indices) if style == "colour" else indices
         with atomic_path(path) as temporary:
-            tifffile.imwrite(temporary, pixels, compression="zlib")
+            tifffile.imwrite(
+                temporary,
+                pixels,
+                compression="zlib",
+                description=json.dumps({TABLE_KEY: class_table.model_dump()}),
+            )
         return
     if path.suffix.lower() != ".png":
         raise DataError(f"Maps are written as .png or .tif; rename {path.name}.")
@@ -257,8 +268,44 @@ def write_map(
         picture = Image.fromarray(indices)
         if style == "palette":
             picture = _palette_picture(indices, class_table)
+    texts = PngInfo()
+    texts.add_itxt(TABLE_KEY, class_table.model_dump_json())
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format="PNG", pnginfo=texts)
+
+
+def embedded_table(path: str | Path) -> ClassTable | None:
+    """Return the class table that `write_map` put into a file; None where there is none.
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated or no image, or its class table is damaged.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            content = _table_in_tiff(path)
+        else:
+            with Image.open(path) as opened:
+                text = opened.info.get(TABLE_KEY)
+            content = None if text is None else json.loads(text)
+        return None if content is None else ClassTable.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"The class table in {path} is damaged; save the map again.") from error
+    except Exception as error:  # Each codec raises errors of its own.
+        raise DataError(
+            f"{path} cannot be read as a map ({error}); check that the file is whole."
+        ) from error
+
+
+def _table_in_tiff(path: Path) -> Any:
+    with tifffile.TiffFile(path) as opened:
+        description = opened.pages.first.description
+    try:
+        return json.loads(description)[TABLE_KEY]
+    except (ValueError, KeyError, TypeError):
+        return None  # The description of another program.
 
 
 def _palette_picture(

@@ -1,8 +1,10 @@
 """Decides what happens when the user clicks; the only writer of the model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,17 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.config import TrainConfig
-from c2f_core.errors import C2FError
+from c2f_core.errors import C2FError, DataError
 from c2f_core.events import Finished, RunStarted, StepDone, Validated
+from c2f_core.io import read_map
+from c2f_core.recognise import recognise_table
 from c2f_core.refine.interface import RefineResult, RefinerInterface
 from napari_c2f._layers import (
+    RESULT_KEY,
     class_table_of_layer,
+    confidence_layer_data,
     image_plane,
     labels_layer_data,
     labels_plane,
@@ -25,10 +31,12 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._model import Activity
-from napari_c2f._worker import Report, ShouldStop, Task
+from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 MakeRefiner = Callable[[ClassTable], RefinerInterface]
 """Makes the refiner for the class table of the coarse map; may take its time."""
+ChooseTable = Callable[[], ClassTable | None]
+"""Returns the class table that the user chose, None for the layer's or file's own."""
 
 
 class Controller:
@@ -50,12 +58,20 @@ class Controller:
             self._task.abandon()
             self._task = None
 
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        """Show a mendable error; work under way goes on."""
+        try:
+            yield
+        except C2FError as error:
+            self.activity.message = str(error)
+
     def fail(self, message: str) -> None:
         """Show an error; the work has ended."""
         self._task = None
-        self.activity.busy = False
         self.activity.progress = 0.0
         self.activity.message = message
+        self.activity.busy = False
 
     def _start(
         self, task: Task, report: Callable[[Any], None], succeed: Callable[[Any], None]
@@ -70,24 +86,38 @@ class Controller:
 
     def _succeed(self, message: str) -> None:
         self._task = None
-        self.activity.busy = False
         self.activity.progress = 1.0
         self.activity.message = message
+        self.activity.busy = False
 
 
 @dataclass(frozen=True)
 class RefineRequest:
     """What was asked for, as it was when the user clicked."""
 
-    name: str
+    pixels: NDArray[Any]
     coarse: NDArray[Any]
     class_table: ClassTable
-    spatial: dict[str, Any]
+    layer: Labels
+    done: Callable[[], None]
     began: float
 
 
+def refining(request: RefineRequest, make_refiner: MakeRefiner) -> Work:
+    """Return the work of one request, for a thread."""
+
+    def work(report: Report, should_stop: ShouldStop) -> RefineResult:
+        refiner, table = make_refiner(request.class_table), request.class_table
+        given = table.translate(request.coarse, refiner.class_table)
+        result = refiner.refine(request.pixels, given, progress=report, should_stop=should_stop)
+        fine = refiner.class_table.translate(result.labels, table)
+        return RefineResult(fine, result.confidence)
+
+    return work
+
+
 class RefineController(Controller):
-    """Refines a coarse layer into new layers.
+    """Refines a coarse layer into new layers, and brings coarse layers in.
 
     Parameters
     ----------
@@ -97,14 +127,55 @@ class RefineController(Controller):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._request: RefineRequest | None = None
+
+    def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
+        """Add an unlabelled map to draw in, as large as the image and in its place."""
+        with self._errors_told():
+            if image is None:
+                raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
+            table = choose_table()
+            if table is None:
+                raise C2FError("Choose the classes of the new map first, under 'Classes'.")
+            unlabelled = np.full(image_plane(image).shape[:2], UNLABELLED_POSITION, np.uint8)
+            name = f"{image.name} coarse"
+            self._add_map(table.to_indices(unlabelled), table, name, spatial_keywords(image))
+            self.activity.message = (
+                f"Paint in '{name}' where you are sure; the number of each class is its label."
+            )
+
+    def open_map(self, path: str, choose_table: ChooseTable) -> None:
+        """Add the map of a file, read with the chosen class table or with its own."""
+        with self._errors_told():
+            table = choose_table() or recognise_table(path)
+            if table is None:
+                raise DataError(
+                    f"{Path(path).name} belongs to no class table known here; choose its classes "
+                    "first, under 'Classes'."
+                )
+            index_map, report = read_map(path, table)
+            self._add_map(index_map, table, Path(path).stem, {})
+            self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
+
+    def _add_map(
+        self,
+        index_map: NDArray[Any],
+        class_table: ClassTable,
+        name: str,
+        spatial: dict[str, Any],
+        **metadata: Any,
+    ) -> Labels:
+        name = unique_name(self._viewer.layers, name)
+        data, keywords, _ = labels_layer_data(index_map, class_table, name)
+        keywords["metadata"].update(metadata)
+        return self._viewer.add_labels(data, **keywords, **spatial)
 
     def refine(
         self,
         image: Image | None,
         coarse: Labels | None,
-        class_table: ClassTable | None,
+        choose_table: ChooseTable,
         make_refiner: MakeRefiner,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """Start refining; errors and progress are shown in the model.
 
@@ -112,59 +183,72 @@ class RefineController(Controller):
         ----------
         image, coarse : layers
             Their data are taken now: drawing can go on.
-        class_table : ClassTable, optional
-            Of the coarse map; taken from its layer where None is given.
+        choose_table : callable
+            Returns the class table of the coarse map, None for its layer's own.
         make_refiner : callable
             Called in the thread.
+        done : callable
+            Called after success.
         """
-        try:
-            if image is None or coarse is None:
-                raise C2FError("Choose an image and a coarse map: open or draw them first.")
-            pixels, labels = image_plane(image), labels_plane(coarse)
-            table = class_table or class_table_of_layer(coarse)
-        except C2FError as error:
-            self.fail(str(error))
-            return
-        began = time.monotonic()
-        spatial = spatial_keywords(coarse)
-        self._request = RefineRequest(coarse.name, labels, table, spatial, began)
-        self.activity.message = "Refining…"
+        with self._errors_told():
+            self.activity.progress = 0.0
+            request = self._request(image, coarse, choose_table, done)
+            self.activity.message = "Refining…"
+            self._start(
+                Task(refining(request, make_refiner)),
+                self._show_progress,
+                lambda result: self._show_result(request, result),
+            )
 
-        def work(report: Report, should_stop: ShouldStop) -> RefineResult:
-            refiner = make_refiner(table)
-            given = table.translate(labels, refiner.class_table)
-            result = refiner.refine(pixels, given, progress=report, should_stop=should_stop)
-            fine = refiner.class_table.translate(result.labels, table)
-            return RefineResult(fine, result.confidence)
-
-        self._start(Task(work), self._show_progress, self._add_layers)
+    def _request(
+        self,
+        image: Image | None,
+        coarse: Labels | None,
+        choose_table: ChooseTable,
+        done: Callable[[], None],
+    ) -> RefineRequest:
+        if image is None or coarse is None:
+            raise C2FError("Choose an image and a coarse map: open or draw them first.")
+        return RefineRequest(
+            pixels=image_plane(image),
+            coarse=labels_plane(coarse),
+            class_table=choose_table() or class_table_of_layer(coarse),
+            layer=coarse,
+            done=done,
+            began=time.monotonic(),
+        )
 
     def _show_progress(self, share: float) -> None:
         self.activity.progress = share
 
-    def _add_layers(self, result: RefineResult) -> None:
-        request = self._request
-        assert request is not None
-        layers = self._viewer.layers
-        doubt = unique_name(layers, f"{request.name} doubt")
-        self._viewer.add_image(
-            1 - result.confidence,
-            name=doubt,
-            colormap="inferno",
-            blending="additive",
-            contrast_limits=(0, 0.5),
-            visible=False,
-            **request.spatial,
-        )
-        name = unique_name(layers, f"{request.name} refined")
-        data, keywords, _ = labels_layer_data(result.labels, request.class_table, name)
-        self._viewer.add_labels(data, **keywords, **request.spatial)
+    def _show_result(self, request: RefineRequest, result: RefineResult) -> None:
+        confidence = self._add_layers(request, result)
+        request.done()
         changed = 100 * float(np.mean(result.labels != request.coarse))
         self._succeed(
             f"{changed:.1f} % of the pixels changed, mean confidence "
             f"{100 * float(result.confidence.mean()):.1f} %, "
-            f"{time.monotonic() - request.began:.1f} s. Show '{doubt}' to see where it is unsure."
+            f"{time.monotonic() - request.began:.1f} s. Doubtful places are magenta, see "
+            f"'{confidence}'. The coarse map is as it was, and hidden."
         )
+
+    def _add_layers(self, request: RefineRequest, result: RefineResult) -> str:
+        """Add the fine map and, above it, the confidence; return the latter's name."""
+        coarse, layers = request.layer, self._viewer.layers
+        spatial = spatial_keywords(coarse)
+        fine = self._add_map(
+            result.labels,
+            request.class_table,
+            f"{coarse.name} refined",
+            spatial,
+            **{RESULT_KEY: True},
+        )
+        name = unique_name(layers, f"{coarse.name} confidence")
+        data, keywords, _ = confidence_layer_data(result.confidence, name)
+        self._viewer.add_image(data, **keywords, **spatial)
+        layers.selection.active = fine  # There the annotator goes on.
+        coarse.visible = False  # Two maps on top of each other show neither.
+        return name
 
 
 class TrainController(Controller):
@@ -175,9 +259,10 @@ class TrainController(Controller):
         try:
             config = TrainConfig.model_validate(settings)
         except ValidationError as error:
-            self.fail(f"These settings do not fit: {error.errors()[0]['msg']}.")
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            self.fail(f"These settings do not fit: {reason}.")
             return
-        self._scores = ""
+        self._scores = self._notes = ""
         self._steps = config.total_steps
         self.activity.message = "Reading the data…"
 
@@ -199,17 +284,23 @@ class TrainController(Controller):
         if isinstance(event, RunStarted):
             accuracy = 100 * event.reference["pixel accuracy"]
             self._scores = f"coarse maps {accuracy:.2f} %"
-            self.activity.message = f"Training on {event.device} with {event.train_pairs} pairs…"
+            weights = (f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
+            self._notes = "\n".join([f"Class weights: {', '.join(weights)}.", *event.messages])
+            self._tell(f"Training on {event.device} with {event.train_pairs} pairs…")
         elif isinstance(event, Validated):
             self._scores = f"validation accuracy {100 * event.scores['pixel accuracy']:.2f} %"
         elif isinstance(event, StepDone):
             self.activity.progress = event.step / self._steps
-            self.activity.message = (
-                f"Step {event.step} of {self._steps}, loss {event.loss:.4f}, {self._scores}"
+            self._tell(
+                f"Step {event.step} of {self._steps}, loss {event.loss:.4f}, {self._scores}."
             )
+
+    def _tell(self, sentence: str) -> None:
+        """Show a sentence above what the run said about its data."""
+        self.activity.message = f"{sentence}\n\n{self._notes}"
 
     def _show_end(self, event: Finished) -> None:
         how = "Stopped" if event.stopped else "Done"
         best = event.best_checkpoint
         where = f"the best model is {best}" if best else "no validation was reached"
-        self._succeed(f"{how} after step {event.step}; {where}.")
+        self._succeed(f"{how} after step {event.step}; {where}.\n\n{self._notes}")

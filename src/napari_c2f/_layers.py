@@ -1,18 +1,26 @@
 """Between napari's layers and the arrays and class tables of the core."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels, Layer
 from napari.types import LayerDataTuple
-from napari.utils import DirectLabelColormap
+from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable, table_from_colours
-from c2f_core.errors import ImageError
+from c2f_core.errors import ClassTableError, ImageError
 
 TABLE_KEY = "c2f_class_table"
+RESULT_KEY = "c2f_result"
+"""Metadata key of the layers that refining made."""
+DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
+"""Magenta where the confidence is low, transparent where it is high."""
+SURE_FROM = 0.5, 0.95
+"""Confidences at which the colour is full and gone."""
+AnyLayer = TypeVar("AnyLayer", bound=Layer)
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -57,6 +65,29 @@ def labels_layer_data(
     return index_map, keywords, "labels"
 
 
+def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDataTuple:
+    """Describe an Image layer of confidences in which the doubtful places stand out.
+
+    Parameters
+    ----------
+    confidence : (Y, X) float32 array
+        In [0, 1].
+    name : str
+
+    Returns
+    -------
+    (data, keyword arguments, "image")
+    """
+    keywords = {
+        "name": name,
+        "colormap": DOUBT,
+        "contrast_limits": SURE_FROM,
+        "blending": "translucent",
+        "metadata": {RESULT_KEY: True},
+    }
+    return confidence, keywords, "image"
+
+
 def class_table_of_layer(layer: Labels) -> ClassTable:
     """Return the class table of a Labels layer, or make one from its labels and colours.
 
@@ -79,6 +110,8 @@ def class_table_of_layer(layer: Labels) -> ClassTable:
             colour = _distinct(_colour_of(layer, label), taken)
             taken.add(colour)
             entries[label] = (names.get(label, f"class {label}"), colour)
+    if not entries:
+        raise ClassTableError(f"Nothing is drawn in '{layer.name}'; draw at least one class.")
     return table_from_colours(layer.name, entries)
 
 
@@ -117,6 +150,37 @@ def unique_name(taken: Any, wanted: str) -> str:
         number += 1
         name = f"{wanted} {number}"
     return name
+
+
+def preferred_layer(
+    layers: Iterable[Layer], selected: Iterable[Layer], kind: type[AnyLayer], current: Any
+) -> AnyLayer | None:
+    """Return the layer of a kind that the user most likely means.
+
+    That is the topmost selected one, else the current one, else the topmost.
+    Hidden layers and what refining made are taken only where they are the current one.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        From the bottom to the top.
+    selected : iterable of layers
+    kind : type
+        `Image` or `Labels`.
+    current : layer or None
+    """
+    layers = list(layers)
+    drawn = [
+        layer
+        for layer in layers
+        if isinstance(layer, kind) and layer.visible and RESULT_KEY not in layer.metadata
+    ]
+    chosen = [layer for layer in drawn if layer in selected]
+    if chosen:
+        return chosen[-1]
+    if any(layer is current for layer in layers):
+        return current
+    return drawn[-1] if drawn else None
 
 
 def image_plane(layer: Image) -> NDArray[Any]:

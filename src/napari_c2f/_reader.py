@@ -1,70 +1,52 @@
-"""Open colour-coded, palette and index maps as Labels layers."""
+"""Open maps as Labels layers, and all else that napari's own reader can open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import npe2
 from napari.types import LayerDataTuple
 from napari.utils.notifications import show_warning
-from numpy.typing import NDArray
 
-from c2f_core.classes import PRESETS, ClassTable
-from c2f_core.errors import C2FError
-from c2f_core.io import read_map, read_map_pixels
+from c2f_core.classes import ClassTable
+from c2f_core.errors import ClassTableError, DataError
+from c2f_core.io import read_map
+from c2f_core.recognise import recognise_table
 from napari_c2f._layers import labels_layer_data
 
-SMALLEST_EXACT_SHARE = 0.8
-"""Share of pixels that must have exactly a class colour: a photograph has hardly any."""
+Paths = str | Sequence[str]
 
 
-def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """Return `read` where the file is a map of a known class table, else None.
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerDataTuple]]:
+    """Return the reader of maps.
 
-    A colour image is a map when most of its pixels have exactly the colours of
-    one table, a grey image when it holds indices of a table only. What fits no
-    table is left to other readers, as an image.
+    napari asks once which reader shall open PNG or TIFF files, and can remember
+    the answer. Photographs and stacks of files therefore open here too, as if
+    napari's own reader had been chosen.
     """
-    if isinstance(path, list) or not Path(path).is_file():
-        return None
+    return read_file if isinstance(path, str) else read_with_napari
+
+
+def read_with_napari(paths: Paths) -> list[LayerDataTuple]:
+    """Read files with napari's own reader; a list of them becomes a stack."""
+    stack = not isinstance(paths, str)
+    return npe2.read([*paths] if stack else [paths], stack=stack, plugin_name="napari")
+
+
+def read_file(path: str) -> list[LayerDataTuple]:
+    """Read a map as a Labels layer, and what is no map as an image."""
     try:
-        table = matching_table(read_map_pixels(Path(path)))
-    except C2FError:
-        # Not readable as a map: napari's own readers say what is wrong with the file.
-        return None
-    return None if table is None else lambda file: read(file, table)
+        table = recognise_table(path)
+        return read_with_napari(path) if table is None else read(path, table)
+    except DataError:
+        pass  # napari's reader knows more formats, and says what is wrong with the file.
+    except ClassTableError as error:
+        show_warning(f"{Path(path).name} was opened as an image: {error}")
+    return read_with_napari(path)
 
 
 def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
-    """Read one map; a warning tells of colours outside the class table."""
+    """Read one map; a message tells of colours outside the class table."""
     index_map, report = read_map(path, class_table)
     if report.outside:
         show_warning(f"{Path(path).name}: {report.message()}")
     return [labels_layer_data(index_map, class_table, Path(path).stem)]
-
-
-def matching_table(pixels: NDArray[Any]) -> ClassTable | None:
-    """Return the preset that a map was drawn with, the first where several fit."""
-    if pixels.ndim == 2:
-        return _table_of_indices(pixels)
-    if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
-        return None
-    shares = {name: _exact_share(pixels[..., :3], table) for name, table in PRESETS.items()}
-    best = max(shares, key=lambda name: shares[name])
-    return PRESETS[best] if shares[best] >= SMALLEST_EXACT_SHARE else None
-
-
-def _table_of_indices(pixels: NDArray[Any]) -> ClassTable | None:
-    if pixels.dtype.kind not in "bui":
-        return None
-    values = set(np.unique(pixels).tolist())
-    for table in PRESETS.values():
-        if values <= {entry.index for entry in table.entries}:
-            return table
-    return None
-
-
-def _exact_share(rgb: NDArray[np.uint8], table: ClassTable) -> float:
-    colours = np.array([entry.colour for entry in table.entries], dtype=np.uint32)
-    codes = np.array([65536, 256, 1], dtype=np.uint32)
-    return float(np.isin(rgb.astype(np.uint32) @ codes, colours @ codes).mean())

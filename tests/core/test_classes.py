@@ -44,6 +44,16 @@ def test_positions_round_trip(case):
     np.testing.assert_array_equal(table.to_indices(table.to_positions(index_map)), index_map)
 
 
+def test_used_tables_are_equal_where_their_entries_are():
+    table = ClassTable.preset("fasseg")
+    copy = ClassTable.model_validate_json(table.model_dump_json())
+    for used in (table, copy):
+        used.to_indices(used.to_positions(np.zeros((2, 2), dtype=np.uint8)))
+    assert copy == table
+    assert hash(copy) == hash(table)
+    assert copy != ClassTable.preset("camvid")
+
+
 @given(tables_with_maps())
 def test_one_hot_marks_each_labelled_pixel_once(case):
     table, index_map = case
@@ -77,16 +87,39 @@ def test_colours_outside_the_tolerance_are_reported_with_count_and_place():
     decoded, report = table.decode_colours(rgb)
     assert (report.outside, report.places) == (1, ((2, 3),))
     assert decoded[2, 3] == 255
-    assert "1 pixels" in report.message()
+    assert "1 of 20 pixels" in report.message()
     assert "row 2, column 3" in report.message()
 
 
 def test_presets_follow_their_sources():
     fasseg = ClassTable.preset("fasseg")
     assert fasseg.names == ["background", "hair", "skin", "eyes", "nose", "mouth"]
+    # The 19 train ids of cityscapesscripts/helpers/labels.py, name and colour.
     cityscapes = ClassTable.preset("cityscapes")
-    assert cityscapes.number_of_classes == 19
-    assert cityscapes.classes[13].colour == (0, 0, 142)
+    assert [entry.index for entry in cityscapes.classes] == list(range(19))
+    assert cityscapes.unlabelled.index == 255
+    found = [f"{entry.name} {bytes(entry.colour).hex()}" for entry in cityscapes.classes]
+    assert found == [
+        "road 804080",
+        "sidewalk f423e8",
+        "building 464646",
+        "wall 66669c",
+        "fence be9999",
+        "pole 999999",
+        "traffic light faaa1e",
+        "traffic sign dcdc00",
+        "vegetation 6b8e23",
+        "terrain 98fb98",
+        "sky 4682b4",
+        "person dc143c",
+        "rider ff0000",
+        "car 00008e",
+        "truck 000046",
+        "bus 003c64",
+        "train 005064",
+        "motorcycle 0000e6",
+        "bicycle 770b20",
+    ]
     camvid = ClassTable.preset("camvid")
     assert (camvid.number_of_classes, camvid.unlabelled.index) == (11, 11)
 

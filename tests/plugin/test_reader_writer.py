@@ -4,21 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels
+from napari.plugins._npe2 import file_extensions_string_for_layers
+from napari.settings import get_settings
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from PIL import Image
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QFileDialog
 from skimage.data import astronaut, camera
 
-from c2f_core.classes import PRESETS, ClassTable
-from c2f_core.errors import ImageError
-from c2f_core.io import write_map
-from napari_c2f._layers import TABLE_KEY, class_table_of_layer
+from c2f_core.classes import ClassTable
+from c2f_core.data.synthetic import SHAPES
+from c2f_core.errors import DataError, ImageError
+from napari_c2f._layers import TABLE_KEY, class_table_of_layer, labels_layer_data
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
 from napari_c2f._sample_data import shapes
 from napari_c2f._writer import write_palette
 
 ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")
 
 
@@ -28,68 +36,104 @@ def random_map(table, seed=0):
     return np.kron(rng.choice(indices, (6, 7)), np.ones((4, 4))).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
-@pytest.mark.parametrize("style", ["palette", "colour"])
-def test_coloured_maps_are_recognised_by_their_colours(tmp_path, name, style):
-    path = tmp_path / "map.png"
-    index_map = random_map(PRESETS[name])
-    write_map(path, index_map, PRESETS[name], style)
-    ((data, keywords, kind),) = get_reader(str(path))(str(path))
-    assert kind == "labels"
-    np.testing.assert_array_equal(data, index_map)
-    assert keywords["metadata"][TABLE_KEY] == PRESETS[name]
+def drop(viewer, path):
+    """Drop a file on the canvas; the reader that a user chose once is remembered."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    viewer.window._qt_viewer.dropEvent(
+        QDropEvent(
+            QPointF(50, 50),
+            Qt.DropAction.CopyAction,
+            data,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+    )
 
 
-def test_index_maps_take_the_first_table_that_fits(tmp_path):
-    path = tmp_path / "map.tif"
-    write_map(path, random_map(FASSEG), FASSEG, "index")
-    ((data, keywords, _),) = get_reader(str(path))(str(path))
-    np.testing.assert_array_equal(data, random_map(FASSEG))
-    assert keywords["metadata"][TABLE_KEY] == FASSEG
+@pytest.fixture
+def viewer(make_napari_viewer, monkeypatch):
+    """A viewer in which PNG files open with this plugin."""
+    monkeypatch.setattr(get_settings().plugins, "extension2reader", {"*.png": PLUGIN})
+    return make_napari_viewer()
+
+
+def test_a_dropped_colour_map_becomes_labels_with_names(viewer, tmp_path):
+    Image.fromarray(FASSEG.encode_colours(random_map(FASSEG))).save(tmp_path / "face.png")
+    drop(viewer, tmp_path / "face.png")
+    (layer,) = viewer.layers
+    assert isinstance(layer, Labels)
+    np.testing.assert_array_equal(layer.data, random_map(FASSEG))
+    assert class_table_of_layer(layer) == FASSEG
+    assert "name: " in layer.get_status((1, 1))["coordinates"]
 
 
 @pytest.mark.parametrize("photograph", [astronaut, camera])
-def test_photographs_are_left_to_other_readers(tmp_path, photograph):
-    path = tmp_path / "photo.png"
-    Image.fromarray(photograph()).save(path)
-    assert get_reader(str(path)) is None
+def test_a_dropped_photograph_becomes_an_image(viewer, tmp_path, photograph):
+    Image.fromarray(photograph()).save(tmp_path / "photo.png")
+    drop(viewer, tmp_path / "photo.png")
+    (layer,) = viewer.layers
+    assert isinstance(layer, ImageLayer)
+    np.testing.assert_array_equal(layer.data, photograph())
 
 
-def test_folders_lists_and_damaged_files_are_left_to_other_readers(tmp_path):
+def test_stacks_of_files_open_as_with_napari(viewer, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(camera()).save(tmp_path / name)
+    (layer,) = viewer.open([tmp_path / "a.png", tmp_path / "b.png"], stack=True, plugin=PLUGIN)
+    assert layer.data.shape == (2, 512, 512)
+
+
+def test_an_invalid_class_table_beside_a_map_is_told(viewer, tmp_path):
+    (tmp_path / "classes.toml").write_text("name = ")
+    Image.fromarray(random_map(FASSEG)).save(tmp_path / "map.png")
+    (layer,) = viewer.open(tmp_path / "map.png", plugin=PLUGIN)
+    assert isinstance(layer, ImageLayer)
+    assert "classes.toml" in notification_manager.records[-1].message
+
+
+def test_damaged_files_are_left_to_napari(tmp_path, monkeypatch):
     damaged = tmp_path / "map.png"
     damaged.write_bytes(b"no image")
-    assert get_reader(str(damaged)) is None
-    assert get_reader(str(tmp_path)) is None
-    assert get_reader([str(damaged)]) is None
+    monkeypatch.setattr("npe2.read", lambda paths, **keywords: (paths, keywords["plugin_name"]))
+    assert get_reader(str(damaged))(str(damaged)) == ([str(damaged)], "napari")
 
 
-def test_colours_outside_the_table_are_reported(make_napari_viewer, tmp_path):
+def test_colours_outside_the_table_are_reported_with_count_and_place(viewer, tmp_path):
     colours = FASSEG.encode_colours(random_map(FASSEG))
-    colours[0, 0] = (128, 0, 128)
+    colours[2, 3] = (128, 0, 128)
     path = tmp_path / "map.png"
     Image.fromarray(colours).save(path)
-    make_napari_viewer()
-    get_reader(str(path))(str(path))
+    drop(viewer, path)
     shown = notification_manager.records[-1].message
-    assert "1 pixels have a colour that is no class colour" in shown
+    assert "1 of 672 pixels have a colour that is no class colour" in shown
+    assert "row 2, column 3" in shown
+    assert viewer.layers[0].data[2, 3] == 255
 
 
-@pytest.mark.parametrize("name", ["map.png", "map.tif"])
-def test_layers_round_trip_through_napari(make_napari_viewer, tmp_path, name):
-    viewer = make_napari_viewer()
-    path = tmp_path / "source.png"
-    write_map(path, random_map(FASSEG), FASSEG, "colour")
-    (layer,) = viewer.open(path, plugin="napari-c2f")
-    saved = tmp_path / name
-    layer.save(str(saved), plugin="napari-c2f")
-    (again,) = viewer.open(saved, plugin="napari-c2f")
+@pytest.mark.parametrize("table", [FASSEG, SHAPES], ids=["preset", "own table"])
+@pytest.mark.parametrize("number", range(3))
+def test_each_writer_of_the_save_dialog_round_trips(viewer, tmp_path, monkeypatch, number, table):
+    data, keywords, _ = labels_layer_data(random_map(table), table, "fine map")
+    layer = viewer.add_labels(data, **keywords)
+    filters, _ = file_extensions_string_for_layers([layer])
+    chosen = [name for name in filters.split(";;") if name.startswith("Coarse-to-Fine Refine")]
+    # napari proposes the layer's name, without an ending.
+    answer = str(tmp_path / layer.name), chosen[number]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_a, **_k: answer)
+    viewer.window._qt_viewer._save_layers_dialog(selected=True)
+    (path,) = tmp_path.glob("fine map.*")
+    (again,) = viewer.open(path, plugin=PLUGIN)
     np.testing.assert_array_equal(again.data, layer.data)
-    assert class_table_of_layer(again) == FASSEG
-    np.testing.assert_allclose(again.get_color(3), (0, 0, 1, 1))
+    assert again.data.dtype == layer.data.dtype
+    assert class_table_of_layer(again) == table
+    for label in np.unique(layer.data):
+        np.testing.assert_array_equal(again.get_color(label), layer.get_color(label))
+    with pytest.raises(DataError, match="exists already"):
+        viewer.window._qt_viewer._save_layers_dialog(selected=True)
 
 
-def test_layers_without_a_table_keep_their_labels(make_napari_viewer, tmp_path):
-    viewer = make_napari_viewer()
+def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):
     labels = np.array([[0, 2], [5, 5]], dtype=np.uint8)
     layer = viewer.add_labels(labels)
     table = class_table_of_layer(layer)

@@ -1,7 +1,7 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import napari.layers
 import napari.viewer
@@ -10,11 +10,8 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QSettings
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QFormLayout,
-    QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -26,55 +23,34 @@ from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import bundled_models
 from napari_c2f._controller import MakeRefiner, RefineController
+from napari_c2f._layers import TABLE_KEY, preferred_layer
+from napari_c2f.widgets.parts import (
+    DEVICES,
+    Choice,
+    FileChoice,
+    Legend,
+    StatusText,
+    add_row,
+    button_row,
+    fix_width,
+)
 
-FROM_FILE = "From file…"
 FROM_LAYER = "From the coarse map"
+MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff)"
 MODEL_FILES = "Models (*.safetensors)"
 TABLE_FILES = "Class tables (*.json *.toml)"
 RECENT_COUNT = 5
-
-
-class FileChoice(QComboBox):
-    """A list of names, to which files can be added.
-
-    Parameters
-    ----------
-    names : list of str
-        Entries that are no files.
-    pattern : str
-        Of the file dialog.
-    """
-
-    def __init__(self, names: list[str], pattern: str) -> None:
-        super().__init__()
-        self._pattern = pattern
-        for name in names:
-            self.addItem(name, name)
-        self.addItem(FROM_FILE, FROM_FILE)
-        self._before = 0
-        self.activated.connect(self._choose)
-
-    def value(self) -> str:
-        """Return the chosen name, or the path of the chosen file."""
-        return str(self.currentData())
-
-    def setValue(self, value: str) -> None:  # noqa: N802
-        """Choose a name, or a file, which is added to the list."""
-        if self.findData(value) < 0:
-            self.insertItem(self.count() - 1, Path(value).name, value)
-            self.setItemData(self.findData(value), value, 3)  # the whole path as tool tip
-        self._before = self.findData(value)
-        self.setCurrentIndex(self._before)
-
-    def _choose(self, index: int) -> None:
-        if self.itemData(index) != FROM_FILE:
-            self._before = index
-            return
-        path, _ = QFileDialog.getOpenFileName(self, FROM_FILE, "", self._pattern)
-        if path:
-            self.setValue(path)
-        else:
-            self.setCurrentIndex(self._before)
+TIPS = {
+    "image": "Photograph to refine on; follows the layer that you select",
+    "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
+    "new": "Add an empty map to draw in, as large as the image, of the classes chosen below",
+    "open": "Open a map file, with the classes chosen below or those that it was drawn with",
+    "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
+    "model": "Who refines: a trained network for its classes, or a classical method for any",
+    "device": "Where a network computes; auto takes the GPU where there is one",
+    "refine": "Add a fine map and its confidence as new layers",
+    "cancel": "Stop refining; no layer changes",
+}
 
 
 class RefineWidget(QWidget):
@@ -87,49 +63,58 @@ class RefineWidget(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
-        from c2f_core.refine.classical import CLASSICAL_REFINERS
-
+        self._viewer = viewer
         self._controller = RefineController(viewer)
         self._settings = QSettings("napari-c2f", "napari-c2f")
-        self.image = create_widget(annotation=napari.layers.Image, label="Image")
-        self.coarse = create_widget(annotation=napari.layers.Labels, label="Coarse map")
-        self.class_table = FileChoice([FROM_LAYER, *PRESETS], TABLE_FILES)
-        self.model = FileChoice([*bundled_models(), *CLASSICAL_REFINERS], MODEL_FILES)
-        for path in self._recent():
+        self.image = create_widget(annotation=Optional[napari.layers.Image])  # noqa: UP045
+        self.coarse = create_widget(annotation=Optional[napari.layers.Labels])  # noqa: UP045
+        for box in (self.image, self.coarse):
+            fix_width(box.native)
+        self.new_button = QPushButton("N&ew map")
+        self.open_button = QPushButton("&Open map…")
+        tables = {FROM_LAYER: FROM_LAYER, **{name: name for name in PRESETS}}
+        self.class_table = FileChoice(tables, TABLE_FILES)
+        self.model = FileChoice(known_models(), MODEL_FILES)
+        for path in reversed(self._recent()):
             self.model.setValue(path)
         self.model.setCurrentIndex(0)
-        self.device = QComboBox()
-        self.device.addItems(["auto", "cpu", "cuda", "mps"])
-        self.refine_button = QPushButton("Refine")
-        self.cancel_button = QPushButton("Cancel")
+        self.device = Choice({name: name for name in DEVICES})
+        self.legend = Legend()
+        self.refine_button = QPushButton("&Refine")
+        self.cancel_button = QPushButton("Ca&ncel")
         self.progress = QProgressBar()
-        self.status = QLabel()
+        self.status = StatusText()
         self._lay_out()
         self._connect()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.addRow("Image", self.image.native)
-        form.addRow("Coarse map", self.coarse.native)
-        form.addRow("Classes", self.class_table)
-        form.addRow("Model", self.model)
-        form.addRow("Device", self.device)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.refine_button)
-        buttons.addWidget(self.cancel_button)
+        add_row(form, "&Image", self.image.native, TIPS["image"])
+        add_row(form, "&Coarse map", self.coarse.native, TIPS["coarse"])
+        maps = {self.new_button: TIPS["new"], self.open_button: TIPS["open"]}
+        form.addRow("", button_row(maps))
+        add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
+        form.addRow(self.legend)
+        add_row(form, "&Model", self.model, TIPS["model"])
+        add_row(form, "&Device", self.device, TIPS["device"])
+        buttons = {self.refine_button: TIPS["refine"], self.cancel_button: TIPS["cancel"]}
         self.cancel_button.setEnabled(False)
         self.progress.setRange(0, 100)
-        self.status.setWordWrap(True)
+        self.progress.setToolTip("Finished share of the image")
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
-        layout.addWidget(self.status)
-        layout.addStretch()
+        layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
+        self.new_button.clicked.connect(self._new_map)
+        self.open_button.clicked.connect(self._open_map)
         self.refine_button.clicked.connect(self._refine)
         self.cancel_button.clicked.connect(self._controller.stop)
+        self.class_table.currentIndexChanged.connect(self._show_classes)
+        self.coarse.changed.connect(self._show_classes)
+        self._viewer.layers.selection.events.active.connect(self._follow_layers)
         events = self._controller.activity.events
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
@@ -138,8 +123,23 @@ class RefineWidget(QWidget):
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
-        self.image.reset_choices()
-        self.coarse.reset_choices()
+        before = self.image.value, self.coarse.value
+        for box in (self.image, self.coarse):
+            box.reset_choices()
+        for box, layer in zip((self.image, self.coarse), before, strict=True):
+            box.value = layer if layer in self._viewer.layers else None
+        self._follow_layers()
+
+    def _follow_layers(self, *_: Any) -> None:
+        """Choose the layers that the user most likely means."""
+        if not self._alive():
+            return
+        layers = self._viewer.layers
+        for box in (self.image, self.coarse):
+            kind = napari.layers.Image if box is self.image else napari.layers.Labels
+            layer = preferred_layer(layers, layers.selection, kind, box.value)
+            if layer is None or layer in box.choices:
+                box.value = layer
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Fill the lists of layers when the widget is docked."""
@@ -151,21 +151,48 @@ class RefineWidget(QWidget):
         self._controller.close()
         super().closeEvent(event)
 
-    def _refine(self) -> None:
-        try:
-            class_table = self._chosen_table()
-        except C2FError as error:
-            self._controller.fail(str(error))
-            return
-        make_refiner = refiner_maker(self.model.value(), self.device.currentText())
-        self._remember(self.model.value())
-        self._controller.refine(self.image.value, self.coarse.value, class_table, make_refiner)
+    def _new_map(self) -> None:
+        self._controller.new_map(self.image.value, self.chosen_table)
 
-    def _chosen_table(self) -> ClassTable | None:
+    def _open_map(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a map", "", MAP_FILES)
+        if path:
+            self._controller.open_map(path, self.chosen_table)
+
+    def _refine(self) -> None:
+        model = self.model.value()
+        self._controller.refine(
+            self.image.value,
+            self.coarse.value,
+            self.chosen_table,
+            refiner_maker(model, self.device.value()),
+            lambda: self._remember(model),
+        )
+
+    def chosen_table(self) -> ClassTable | None:
+        """Return the class table that was chosen, None for the coarse map's own.
+
+        Raises
+        ------
+        ClassTableError
+            The chosen file is no class table.
+        """
         name = self.class_table.value()
         if name == FROM_LAYER:
             return None
         return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
+
+    def _show_classes(self, *_: Any) -> None:
+        try:
+            table = self.chosen_table()
+        except C2FError as error:
+            self.legend.show_table(None)
+            self._show_message(str(error))
+            return
+        coarse = self.coarse.value
+        if table is None and coarse is not None:
+            table = coarse.metadata.get(TABLE_KEY)
+        self.legend.show_table(table)
 
     def _recent(self) -> list[str]:
         stored = self._settings.value("recent models", [], list)
@@ -191,10 +218,23 @@ class RefineWidget(QWidget):
         if self._alive():
             self.refine_button.setEnabled(not busy)
             self.cancel_button.setEnabled(busy)
+            # Until the first share is known, the bar only shows that there is work.
+            self.progress.setRange(0, 0 if busy else 100)
 
     def _show_progress(self, share: float) -> None:
         if self._alive():
+            self.progress.setRange(0, 100)
             self.progress.setValue(round(100 * share))
+
+
+def known_models() -> dict[str, str]:
+    """Return what the user reads in the list of models, by name."""
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    return {
+        **{name: f"{name} (bundled)" for name in bundled_models()},
+        **{name: f"{name} (classical)" for name in CLASSICAL_REFINERS},
+    }
 
 
 def refiner_maker(model: str, device: str) -> MakeRefiner:

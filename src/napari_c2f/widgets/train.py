@@ -1,17 +1,11 @@
 """The Train widget: a small form over the settings of `c2f-train`."""
 
-from pathlib import Path
 from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
     QProgressBar,
     QPushButton,
     QSpinBox,
@@ -21,36 +15,18 @@ from qtpy.QtWidgets import (
 
 from c2f_core.classes import PRESETS
 from napari_c2f._controller import TrainController
+from napari_c2f.widgets.parts import (
+    DEVICES,
+    Choice,
+    FileChoice,
+    FolderEdit,
+    StatusText,
+    add_row,
+    button_row,
+)
+from napari_c2f.widgets.refine import TABLE_FILES
 
-METHODS = {"Model 1 (image and coarse map)": "model1", "Plain U-Net (image only)": "plain"}
-
-
-class FolderEdit(QWidget):
-    """A folder, typed or chosen."""
-
-    def __init__(self, placeholder: str) -> None:
-        super().__init__()
-        self.line = QLineEdit()
-        self.line.setPlaceholderText(placeholder)
-        button = QPushButton("…")
-        button.clicked.connect(self._choose)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.line)
-        layout.addWidget(button)
-
-    def value(self) -> Path:
-        """Return the folder."""
-        return Path(self.line.text()).expanduser()
-
-    def setValue(self, value: str | Path) -> None:  # noqa: N802
-        """Show a folder."""
-        self.line.setText(str(value))
-
-    def _choose(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, self.line.placeholderText())
-        if chosen:
-            self.setValue(chosen)
+METHODS = {"model1": "Model 1 (image and coarse map)", "plain": "Plain U-Net (image only)"}
 
 
 class TrainWidget(QWidget):
@@ -60,52 +36,46 @@ class TrainWidget(QWidget):
         super().__init__()
         self._controller = TrainController()
         self.data = FolderEdit("folder with images, coarse, fine")
-        self.class_table = QComboBox()
-        self.class_table.setEditable(True)
-        self.class_table.addItems(list(PRESETS))
-        self.method = QComboBox()
-        self.method.addItems(list(METHODS))
-        self.steps = QSpinBox()
-        self.steps.setRange(1, 1_000_000)
-        self.steps.setValue(800)
-        self.batch_size = QSpinBox()
-        self.batch_size.setRange(1, 256)
-        self.batch_size.setValue(8)
-        self.crop = QSpinBox()
-        self.crop.setRange(16, 2048)
-        self.crop.setValue(256)
-        self.device = QComboBox()
-        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.class_table = FileChoice({name: name for name in PRESETS}, TABLE_FILES)
+        self.method = Choice(METHODS)
+        self.steps = number(1, 1_000_000, 800)
+        self.batch_size = number(1, 256, 8)
+        self.crop = number(16, 2048, 256)
+        self.device = Choice({name: name for name in DEVICES})
         self.run_folder = FolderEdit("new folder for this run")
-        self.train_button = QPushButton("Train")
-        self.stop_button = QPushButton("Stop")
+        self.train_button = QPushButton("&Train")
+        self.stop_button = QPushButton("St&op")
         self.progress = QProgressBar()
-        self.status = QLabel()
+        self.status = StatusText()
         self._lay_out()
         self._connect()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.addRow("Data", self.data)
-        form.addRow("Classes", self.class_table)
-        form.addRow("Method", self.method)
-        form.addRow("Steps", self.steps)
-        form.addRow("Batch size", self.batch_size)
-        form.addRow("Crop (px)", self.crop)
-        form.addRow("Device", self.device)
-        form.addRow("Run folder", self.run_folder)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.train_button)
-        buttons.addWidget(self.stop_button)
+        add_row(
+            form, "D&ata", self.data, "Folder with images/ coarse/ fine/, or FASSEG's own layout"
+        )
+        add_row(form, "Cla&sses", self.class_table, "Class table that the maps were drawn with")
+        add_row(form, "&Method", self.method, "What the network is given")
+        add_row(form, "St&eps", self.steps, "Steps of the whole run")
+        add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer take less memory")
+        add_row(form, "&Crop (px)", self.crop, "Side of the training crops in pixels")
+        add_row(form, "&Device", self.device, "Where to train; auto takes the GPU if there is one")
+        add_row(
+            form, "&Run folder", self.run_folder, "New folder for settings, log and checkpoints"
+        )
+        buttons = {
+            self.train_button: "Train in the background; napari stays usable",
+            self.stop_button: "Stop after the step at hand and save a checkpoint",
+        }
         self.stop_button.setEnabled(False)
         self.progress.setRange(0, 1000)
-        self.status.setWordWrap(True)
+        self.progress.setToolTip("Finished share of the steps")
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
-        layout.addWidget(self.status)
-        layout.addStretch()
+        layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
         self.train_button.clicked.connect(self._train)
@@ -125,14 +95,14 @@ class TrainWidget(QWidget):
         """Return the fields of a `TrainConfig` as the form shows them."""
         steps = self.steps.value()
         return {
-            "data": {"root": self.data.value(), "class_table": self.class_table.currentText()},
+            "data": {"root": self.data.value(), "class_table": self.class_table.value()},
             "run_folder": self.run_folder.value(),
-            "method": METHODS[self.method.currentText()],
+            "method": self.method.value(),
             "steps": steps,
             "validate_every": max(1, min(50, steps // 4)),
             "batch_size": self.batch_size.value(),
             "crop": self.crop.value(),
-            "device": self.device.currentText(),
+            "device": self.device.value(),
         }
 
     def _train(self) -> None:
@@ -160,3 +130,11 @@ class TrainWidget(QWidget):
     def _show_progress(self, share: float) -> None:
         if self._alive():
             self.progress.setValue(round(1000 * share))
+
+
+def number(smallest: int, largest: int, value: int) -> QSpinBox:
+    """Return an editor of a whole number."""
+    editor = QSpinBox()
+    editor.setRange(smallest, largest)
+    editor.setValue(value)
+    return editor

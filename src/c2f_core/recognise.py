@@ -1,0 +1,96 @@
+"""Find out whether a file is a map, and with which class table it was drawn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.io import embedded_table, read_map_pixels
+
+SMALLEST_SHARE = 0.8
+"""Share of pixels that must have exactly a class colour: a photograph has hardly any."""
+FEWEST_INDICES = 3
+"""A grey image of two values is rather a mask than a map of a preset."""
+SAMPLES = 512
+"""Rows and columns of a colour image that are looked at, at least."""
+TABLE_NAMES = ("classes.toml", "classes.json")
+
+
+def recognise_table(path: str | Path) -> ClassTable | None:
+    """Return the class table of a map, None where the file is rather a photograph.
+
+    The table that the file carries itself comes first, then `classes.toml` or
+    `classes.json` in its folder or the one above, then the presets. A colour
+    image fits a table when most of its pixels have exactly the table's colours,
+    a grey image when it holds indices of the table only. Where several presets
+    fit, the one with most colours in common is taken, then the smallest.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG, BMP or TIFF.
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated or no image.
+    ClassTableError
+        The class table beside the file is not valid.
+    """
+    path = Path(path)
+    carried = embedded_table(path)
+    if carried is not None:
+        return carried
+    pixels = read_map_pixels(path)
+    beside = table_beside(path)
+    if beside is not None and share_in_table(pixels, beside) >= SMALLEST_SHARE:
+        return beside
+    share, _, name = max(
+        (share_in_table(pixels, table), -table.number_of_classes, name)
+        for name, table in PRESETS.items()
+    )
+    is_mask = pixels.ndim == 2 and share > 0 and len(np.unique(pixels)) < FEWEST_INDICES
+    return PRESETS[name] if share >= SMALLEST_SHARE and not is_mask else None
+
+
+def table_beside(path: Path) -> ClassTable | None:
+    """Read the class table that lies in the folder of a file or in the one above.
+
+    Raises
+    ------
+    ClassTableError
+        It is not valid.
+    """
+    for folder in (path.parent, path.parent.parent):
+        for name in TABLE_NAMES:
+            if (folder / name).is_file():
+                return ClassTable.from_file(folder / name)
+    return None
+
+
+def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
+    """Measure how well pixels fit a class table.
+
+    Parameters
+    ----------
+    pixels : (Y, X) or (Y, X, 3 or 4) array
+    class_table : ClassTable
+
+    Returns
+    -------
+    float
+        Of a colour image the share of pixels that have exactly a class colour;
+        of a grey one 1 where it holds indices of the table only, otherwise 0.
+    """
+    if pixels.ndim == 2:
+        indices = [entry.index for entry in class_table.entries]
+        return float(pixels.dtype.kind in "bui" and bool(np.isin(pixels, indices).all()))
+    if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
+        return 0.0
+    rows, columns = (max(1, size // SAMPLES) for size in pixels.shape[:2])
+    sample = pixels[::rows, ::columns, :3].astype(np.uint32)
+    colours = np.array([entry.colour for entry in class_table.entries], dtype=np.uint32)
+    codes = np.array([65536, 256, 1], dtype=np.uint32)
+    return float(np.isin(sample @ codes, colours @ codes).mean())
