@@ -14,6 +14,12 @@ from qtpy.QtCore import QEventLoop, QTimer
 
 PLUGIN = "napari-c2f"
 SIZE = (1500, 950)
+PICTURES = (
+    "astronaut",
+    "astronaut coarse",
+    "astronaut coarse refined",
+    "astronaut coarse confidence",
+)
 LONGEST_WAIT = 120_000
 """Milliseconds."""
 
@@ -29,17 +35,25 @@ def main() -> None:
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
     widget.refine_button.click()
     wait_until(lambda: widget.refine_button.isEnabled())
-    for layer in viewer.layers:
-        layer.visible = True
-        layer.opacity = 1.0
-    viewer.canvas.grid.enabled = True
-    viewer.canvas.grid.shape = (2, 2)
-    viewer.reset_view()
+    show_side_by_side(viewer)
     pause(1500)
     output.parent.mkdir(parents=True, exist_ok=True)
     imwrite(output, viewer.screenshot(canvas_only=False, flash=False))
     print(widget.status.text())
     viewer.close()
+
+
+def show_side_by_side(viewer: napari.Viewer) -> None:
+    """Show image, coarse map, fine map and confidence in a grid, each with its name."""
+    for name in [layer.name for layer in viewer.layers if layer.name not in PICTURES]:
+        viewer.layers.remove(name)
+    for name in PICTURES:
+        layer = viewer.layers[name]
+        layer.visible, layer.opacity = True, 1.0
+        layer.name_overlay.visible, layer.name_overlay.font_size = True, 12
+    viewer.canvas.grid.enabled = True
+    viewer.canvas.grid.shape = (2, 2)
+    viewer.reset_view()
 
 
 def pause(milliseconds: int) -> None:

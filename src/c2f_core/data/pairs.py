@@ -147,7 +147,9 @@ class FilePairs:
                 f"{len(missing)} pairs of the split are not in the data, first '{missing[0]}'; "
                 "check that split and data folder belong together."
             )
-        return FilePairs([by_name[name] for name in names], self._class_table, self._tolerance)
+        chosen = FilePairs([by_name[name] for name in names], self._class_table, self._tolerance)
+        chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
+        return chosen
 
     def _read_positions(self, path: Path) -> NDArray[np.uint8]:
         try:

@@ -183,8 +183,9 @@ def add_row(form: QFormLayout, text: str, editor: QWidget, tip: str) -> None:
     """
     label = QLabel(text)
     label.setBuddy(editor)
-    for widget in (label, editor):
-        widget.setToolTip(tip)
+    for widget in (label, editor, editor.focusProxy()):
+        if widget is not None:
+            widget.setToolTip(tip)
     form.addRow(label, editor)
 
 

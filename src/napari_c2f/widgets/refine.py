@@ -1,11 +1,11 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-import napari.layers
 import napari.viewer
-from magicgui.widgets import create_widget
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels, Layer
 from qtpy.compat import isalive
 from qtpy.QtCore import QSettings
 from qtpy.QtGui import QCloseEvent
@@ -66,8 +66,8 @@ class RefineWidget(QWidget):
         self._viewer = viewer
         self._controller = RefineController(viewer)
         self._settings = QSettings("napari-c2f", "napari-c2f")
-        self.image = create_widget(annotation=Optional[napari.layers.Image])  # noqa: UP045
-        self.coarse = create_widget(annotation=Optional[napari.layers.Labels])  # noqa: UP045
+        self.image = ComboBox(choices=lambda _: self._layers_of(Image), nullable=True)
+        self.coarse = ComboBox(choices=lambda _: self._layers_of(Labels), nullable=True)
         for box in (self.image, self.coarse):
             fix_width(box.native)
         self.new_button = QPushButton("N&ew map")
@@ -86,6 +86,8 @@ class RefineWidget(QWidget):
         self.status = StatusText()
         self._lay_out()
         self._connect()
+        self.reset_choices()
+        self._show_classes()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -114,12 +116,15 @@ class RefineWidget(QWidget):
         self.cancel_button.clicked.connect(self._controller.stop)
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_classes)
-        self._viewer.layers.selection.events.active.connect(self._follow_layers)
+        self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self._controller.activity.events
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
         self.destroyed.connect(self._controller.close)
+
+    def _layers_of(self, kind: type[Layer]) -> list[Layer]:
+        return [layer for layer in self._viewer.layers if isinstance(layer, kind)]
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
@@ -135,16 +140,10 @@ class RefineWidget(QWidget):
         if not self._alive():
             return
         layers = self._viewer.layers
-        for box in (self.image, self.coarse):
-            kind = napari.layers.Image if box is self.image else napari.layers.Labels
+        for box, kind in ((self.image, Image), (self.coarse, Labels)):
             layer = preferred_layer(layers, layers.selection, kind, box.value)
             if layer is None or layer in box.choices:
                 box.value = layer
-
-    def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Fill the lists of layers when the widget is docked."""
-        self.reset_choices()
-        super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the work before the widget goes."""
