@@ -121,4 +121,13 @@ class Finished:
     best_checkpoint: Path | None
 
 
+def rolled_back_message(event: RolledBack) -> str:
+    """Say what fell, what was rolled back and which checkpoint is in use."""
+    return (
+        f"Stage 2 was stopped at step {event.step}: the validation pixel accuracy fell to "
+        f"{100 * event.fallen:.2f} % from {100 * event.start:.2f} % at its start. "
+        f"The best checkpoint so far is in use again: {event.checkpoint}"
+    )
+
+
 Event = RunStarted | StepDone | Validated | Preview | RolledBack | Saved | Finished

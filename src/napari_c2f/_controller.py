@@ -16,7 +16,14 @@ from pydantic import ValidationError
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.config import TrainConfig
 from c2f_core.errors import C2FError, DataError
-from c2f_core.events import Finished, RunStarted, StepDone, Validated
+from c2f_core.events import (
+    Finished,
+    RolledBack,
+    RunStarted,
+    StepDone,
+    Validated,
+    rolled_back_message,
+)
 from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.interface import RefineResult, RefinerInterface
@@ -251,6 +258,9 @@ class RefineController(Controller):
         return name
 
 
+STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
+
+
 class TrainController(Controller):
     """Trains a model in a run folder."""
 
@@ -263,7 +273,6 @@ class TrainController(Controller):
             self.fail(f"These settings do not fit: {reason}.")
             return
         self._scores = self._notes = ""
-        self._steps = config.total_steps
         self.activity.message = "Reading the data…"
 
         def work(report: Report, should_stop: ShouldStop) -> Finished:
@@ -282,6 +291,7 @@ class TrainController(Controller):
 
     def _show_event(self, event: Any) -> None:
         if isinstance(event, RunStarted):
+            self._steps, self._stage = event.steps, STAGES.get(event.method, "")
             accuracy = 100 * event.reference["pixel accuracy"]
             self._scores = f"coarse maps {accuracy:.2f} %"
             weights = (f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
@@ -289,10 +299,13 @@ class TrainController(Controller):
             self._tell(f"Training on {event.device} with {event.train_pairs} pairs…")
         elif isinstance(event, Validated):
             self._scores = f"validation accuracy {100 * event.scores['pixel accuracy']:.2f} %"
+        elif isinstance(event, RolledBack):
+            self._notes = f"{rolled_back_message(event)}\n{self._notes}"
         elif isinstance(event, StepDone):
             self.activity.progress = event.step / self._steps
             self._tell(
-                f"Step {event.step} of {self._steps}, loss {event.loss:.4f}, {self._scores}."
+                f"{self._stage}Step {event.step} of {self._steps}, loss {event.loss:.4f}, "
+                f"{self._scores}."
             )
 
     def _tell(self, sentence: str) -> None:

@@ -53,6 +53,18 @@ def test_a_model_is_trained(widget, qtbot, click, tmp_path):
     assert (tmp_path / "run" / "log.csv").read_text().count("loss") == 2
 
 
+def test_both_stages_are_trained_where_fine_maps_lack(widget, qtbot, click, data, tmp_path):
+    (data / "fine" / "3.png").unlink()
+    widget.method.setValue("model2")
+    widget.steps.setValue(2)
+    click(widget.train_button)
+    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=120000)
+    assert "Done after step 2" in widget.status.text()
+    assert "1 pairs without a fine map train with their coarse maps" in widget.status.text()
+    for stage in ("stage1", "stage2"):
+        load_checkpoint(tmp_path / "run" / stage / "best.safetensors")
+
+
 def test_training_stops_when_asked(widget, qtbot, click, tmp_path):
     widget.steps.setValue(5000)
     click(widget.train_button)

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from c2f_core.classes import ClassTable
-from c2f_core.events import Event, Preview, RolledBack, RunStarted, StepDone, Validated
+from c2f_core.events import (
+    Event,
+    Preview,
+    RolledBack,
+    RunStarted,
+    StepDone,
+    Validated,
+    rolled_back_message,
+)
 from c2f_core.io import write_image
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
@@ -66,15 +74,6 @@ class ProgressBar:
     def _write_lines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._bar.write(line)
-
-
-def rolled_back_message(event: RolledBack) -> str:
-    """Say what fell, what was rolled back and which checkpoint is in use."""
-    return (
-        f"Stage 2 was stopped at step {event.step}: the validation pixel accuracy fell to "
-        f"{100 * event.fallen:.2f} % from {100 * event.start:.2f} % at its start. "
-        f"The best checkpoint so far is in use again: {event.checkpoint}"
-    )
 
 
 def _percentages(scores: dict[str, float]) -> dict[str, str]:

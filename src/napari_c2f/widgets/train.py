@@ -26,7 +26,11 @@ from napari_c2f.widgets.parts import (
 )
 from napari_c2f.widgets.refine import TABLE_FILES
 
-METHODS = {"model1": "Model 1 (image and coarse map)", "plain": "Plain U-Net (image only)"}
+METHODS = {
+    "model1": "Model 1 (image and coarse map)",
+    "model2": "Model 2 (few fine maps, two stages)",
+    "plain": "Plain U-Net (image only)",
+}
 
 
 class TrainWidget(QWidget):
@@ -56,7 +60,7 @@ class TrainWidget(QWidget):
             form, "D&ata", self.data, "Folder with images/ coarse/ fine/, or FASSEG's own layout"
         )
         add_row(form, "Cla&sses", self.class_table, "Class table that the maps were drawn with")
-        add_row(form, "&Method", self.method, "What the network is given")
+        add_row(form, "&Method", self.method, "What the network is given, and what it learns from")
         add_row(form, "St&eps", self.steps, "Steps of the whole run")
         add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer take less memory")
         add_row(form, "&Crop (px)", self.crop, "Side of the training crops in pixels")
@@ -99,6 +103,7 @@ class TrainWidget(QWidget):
             "run_folder": self.run_folder.value(),
             "method": self.method.value(),
             "steps": steps,
+            "stage2": {"steps": steps},
             "validate_every": max(1, min(50, steps // 4)),
             "batch_size": self.batch_size.value(),
             "crop": self.crop.value(),
