@@ -28,6 +28,7 @@ from c2f_core.io import write_map
 from c2f_core.losses import weighted_cross_entropy
 from c2f_core.networks.unet import build_generator, generator_input
 from c2f_core.refine.learned import BUNDLED_FOLDER
+from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.trainer import train
 
 WARM_UP = 3
@@ -46,7 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    print(f"{torch.get_num_threads()} CPU threads, CUDA: {torch.cuda.is_available()}")
+    half = "bfloat16" if computes_in_bfloat16("auto") else "float32"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(f"{torch.get_num_threads()} CPU threads, {gpu}, {half}.\n")
     with tempfile.TemporaryDirectory() as folder:
         if options.data is None:
             compare_throughput(Path(folder), options.steps)
@@ -67,10 +70,10 @@ def compare_throughput(folder: Path, steps: int) -> None:
             if number >= WARM_UP:
                 seconds[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
+    print("| loop | median | throughput |\n| --- | ---: | ---: |")
     for name, median in medians.items():
-        print(f"{name:10} {median:.3f} s/step")
-    share = medians["bare loop"] / medians["trainer"]
-    print(f"throughput of the trainer: {100 * share:.1f} % of the bare loop")
+        share = 100 * medians["bare loop"] / median
+        print(f"| {name} | {1000 * median:.0f} ms/step | {share:.1f} % |")
 
 
 def synthetic_config(folder: Path, steps: int) -> TrainConfig:
@@ -99,6 +102,7 @@ class BareLoop:
 
     def __init__(self, config: TrainConfig) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.half = computes_in_bfloat16("auto")
         network: Any = build_generator(config.architecture, SHAPES.number_of_classes)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
@@ -113,7 +117,7 @@ class BareLoop:
 
     def step(self) -> float:
         """Do one step and wait for it."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             logits = self.network(self.inputs)
         loss = weighted_cross_entropy(logits.float(), self.fine, self.weights)
         self.optimiser.zero_grad(set_to_none=True)
@@ -138,15 +142,16 @@ def time_to_accuracy(folder: Path, options: argparse.Namespace) -> None:
     began = time.perf_counter()
     for event in train(config):
         if isinstance(event, RunStarted):
-            print(f"trains on {event.device}")
+            print(f"Trains on {event.device}.\n")
+            print("| step | minutes | pixel accuracy (%) |\n| ---: | ---: | ---: |")
         if isinstance(event, Validated):
             minutes = (time.perf_counter() - began) / 60
             accuracy = event.scores["pixel accuracy"]
-            print(f"{minutes:5.2f} min, step {event.step}: {100 * accuracy:.2f} %")
+            print(f"| {event.step} | {minutes:.2f} | {100 * accuracy:.2f} |")
             if accuracy >= options.accuracy:
-                print(f"reached {100 * options.accuracy:.1f} % after {minutes:.2f} minutes")
+                print(f"\nReached {100 * options.accuracy:.1f} % after {minutes:.2f} minutes.")
                 return
-    print(f"not reached within {options.schedule_steps} steps")
+    print(f"\nNot reached within {options.schedule_steps} steps.")
 
 
 if __name__ == "__main__":

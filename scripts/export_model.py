@@ -82,7 +82,12 @@ def main() -> None:
     generator, metadata = load_checkpoint(folder.best)
     # Paths of the machine that trained say nothing to others.
     data = config.data.model_copy(update={"root": Path("fasseg"), "splits": Path("splits.json")})
-    changes = {"data": data, "run_folder": Path("runs") / options.name, "threads": None}
+    changes = {
+        "data": data,
+        "run_folder": Path("runs") / options.name,
+        "threads": None,
+        "precision": "auto",
+    }
     portable = config.model_copy(update=changes)
     path = BUNDLED_FOLDER / f"{options.name}.safetensors"
     metadata = metadata.model_copy(update={"config": portable.model_dump(mode="json")})
