@@ -71,9 +71,10 @@ Written by `scripts/fasseg.py` from `docs/results/fasseg.json`; no figure here w
 entered by hand.
 
 Five folds of 14 images, no person in two of them; 56 images train, of which only the
-first 1, 2 or 5 show their fine maps and the rest have coarse maps only. Scores are of
-the last checkpoint on the fold's images, in per cent, as mean ± standard deviation over
-the folds named; *worse* counts images that refining made worse. *control* goes on from
+first few show their fine maps and the rest have coarse maps only. Scores are of the
+last checkpoint on the fold's images, in per cent, as mean ± standard deviation over the
+folds named, which are those run so far; one fold alone is a hint and no proof. *worse*
+counts images that refining made worse. *control* goes on from
 stage 1 with the fine pairs alone, for as many steps as stage 2 takes. Model 1 and the
 plain U-Net see all 56 fine maps. The coarse maps themselves have 91.2 %.
 

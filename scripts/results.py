@@ -87,7 +87,7 @@ def main() -> None:
     configs = {method: folder.read_config() for method, folder in folders.items()}
     page = PAGE.format(
         count=len(pairs),
-        summary=markdown_table(summary_rows(evaluations, [])),
+        summary=markdown_table(summary_rows(evaluations, pairs.class_table.names)),
         classes=markdown_table(class_rows(evaluations, pairs.class_table.names)),
         validation=f"{100 * configs['model1'].data.validation_share:.0f} %",
         runs="".join(
