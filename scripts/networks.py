@@ -42,19 +42,19 @@ class Candidate:
 CANDIDATES = (
     Candidate("full resolution, 16 to 160 channels", NetworkConfig(
         stem=1, widths=(16, 32, 64, 128, 160))),
-    Candidate("half resolution, 32 to 192 channels (default)", NetworkConfig()),
+    Candidate("half resolution, 32 to 192 channels", NetworkConfig(
+        stem=2, widths=(32, 48, 96, 160, 192))),
     Candidate("half resolution, 24 to 128 channels", NetworkConfig(
-        widths=(24, 32, 64, 96, 128))),
-    Candidate("quarter resolution, 64 to 192 channels", NetworkConfig(
-        stem=4, widths=(64, 96, 160, 192))),
+        stem=2, widths=(24, 32, 64, 96, 128))),
+    Candidate("quarter resolution, 64 to 192 channels (default)", NetworkConfig()),
 )  # fmt: skip
 
 PAGE = """# Which network
 
 Written by `scripts/networks.py`; no figure here was entered by hand.
 
-The generator is a U-Net with a space-to-depth stem and a sub-pixel head: most of the
-work happens at half of the resolution, the output has all of it. Without a GPU that is
+The generator is a U-Net with a space-to-depth stem and a sub-pixel head: all of its work
+happens at a quarter of the resolution, and the output has all of it. Without a GPU that is
 the best use of the minutes. All candidates below trained for {minutes} minutes; scores are
 of the last checkpoint on validation images of persons that were not trained on, in per cent.
 

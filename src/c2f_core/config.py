@@ -18,9 +18,9 @@ class Settings(BaseModel):
 class NetworkConfig(Settings):
     """Shape of the U-Net."""
 
-    widths: tuple[int, ...] = Field(default=(32, 48, 96, 160, 192), min_length=1)
+    widths: tuple[int, ...] = Field(default=(64, 96, 160, 192), min_length=1)
     """Channels of each level, from the finest to the coarsest."""
-    stem: Literal[1, 2, 4] = 2
+    stem: Literal[1, 2, 4] = 4
     """Side of the space-to-depth blocks; 1 works at full resolution."""
     normalisation: Literal["batch", "group", "none"] = "batch"
     """Normalisation after each convolution."""

@@ -216,7 +216,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
         tensors, bad, metadata={"c2f": text.replace('"format_version":1', '"format_version":9')}
     )
     refuse("format 9")
-    save_file(tensors, bad, metadata={"c2f": text.replace('"stem":2', '"stem":3')})
+    save_file(tensors, bad, metadata={"c2f": text.replace('"stem":4', '"stem":3')})
     refuse("architecture.stem")
     save_file(tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[4,9]')})
     refuse("do not fit")
