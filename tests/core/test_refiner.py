@@ -24,7 +24,7 @@ from c2f_core.refine.learned import Refiner, bundled_models, bytes_per_pixel, fr
 from c2f_core.training.checkpoint import CheckpointMetadata, Normalisation, save_checkpoint
 
 TABLE = ClassTable.preset("fasseg")
-SMALL = GeneratorConfig(widths=(8, 12, 16))
+SMALL = GeneratorConfig(stem=2, widths=(8, 12, 16))
 
 
 def tiny_generator(config: GeneratorConfig = SMALL, seed: int = 0) -> UNet:
@@ -153,8 +153,11 @@ def test_tiles_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch, size) -> No
     np.testing.assert_allclose(tiled.confidence, whole.confidence, atol=1e-5)
 
 
-def test_deep_network_in_tiles_leaves_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    refiner = tiny_refiner(GeneratorConfig(widths=(8, 12, 16, 24, 32)))
+@pytest.mark.parametrize(("stem", "widths"), [(2, (8, 12, 16, 24, 32)), (4, (8, 12, 16, 24))])
+def test_deep_network_in_tiles_leaves_no_seam(
+    monkeypatch: pytest.MonkeyPatch, stem, widths
+) -> None:
+    refiner = tiny_refiner(GeneratorConfig(stem=stem, widths=widths))
     image, coarse = pair(512, 700)
     whole = refiner.refine(image, coarse).labels
     monkeypatch.setattr(learned, "LARGEST_TILE_ELSEWHERE", 512)
