@@ -39,6 +39,7 @@ NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "evidence_weight": 0.0, "adversari
 SCORES = ("pixel_accuracy", "miou", "trimap5", "damage")
 
 ECONOMICAL: dict[str, Any] = {
+    "network": {"stem": 2, "widths": (32, 48, 96, 160, 192)},
     "crop": 192,
     "batch_size": 8,
     "steps": 300,
