@@ -38,9 +38,10 @@ install_system_packages() {
         apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-# Prints the first Python that is new enough.
+# Prints the first Python that is new enough; not that of .venv, which may be about to go.
 find_python() {
-    local candidate
+    local candidate PATH=":$PATH:"
+    PATH="${PATH//:"$venv/bin":/:}"
     for candidate in python3 python3.13 python3.12 python3.11; do
         if "$candidate" -c "import ensurepip, sys
 sys.exit(sys.version_info < tuple(map(int, '$minimum_python'.split('.'))))" 2>/dev/null; then
