@@ -42,6 +42,8 @@ install_system_packages() {
 find_python() {
     local candidate PATH=":$PATH:"
     PATH="${PATH//:"$venv/bin":/:}"
+    PATH="${PATH#:}"
+    PATH="${PATH%:}"
     for candidate in python3 python3.13 python3.12 python3.11; do
         if "$candidate" -c "import ensurepip, sys
 sys.exit(sys.version_info < tuple(map(int, '$minimum_python'.split('.'))))" 2>/dev/null; then
