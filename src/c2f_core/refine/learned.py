@@ -11,7 +11,7 @@ from torch import Tensor
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import CheckpointError, ConfigError, ImageError
-from c2f_core.networks.unet import UNet, generator_input
+from c2f_core.networks.unet import UNet
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
@@ -209,26 +209,33 @@ class Refiner:
 
     def _logits(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
         """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""
-        normalisation = self.metadata.normalisation
-        pixels = torch.from_numpy(np.array(rgb)).to(self.device)
-        image = (pixels.permute(2, 0, 1)[None].float() - normalisation.mean) / normalisation.scale
-        coarse = torch.from_numpy(self.class_table.one_hot(positions))[None].to(self.device)
-        inputs = generator_input(image, coarse, self._generator.conditional)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = self._inputs(rgb, positions)
         logits: Tensor = self._generator(inputs)
         if self.average_flips:
             logits = (logits + self._generator(inputs.flip(-1)).flip(-1)) / 2
         return logits[0]
 
+    def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
+        """Turn (Y, X, 3) and (Y, X) into the (1, 3 + C, Y, X) input, channels last in memory."""
+        normalisation = self.metadata.normalisation
+        pixels = torch.from_numpy(np.array(rgb)).to(self.device)
+        channels = [(pixels.float() - normalisation.mean) / normalisation.scale]
+        if self._generator.conditional:
+            coarse = torch.from_numpy(np.array(positions)).to(self.device)
+            classes = torch.arange(self._generator.number_of_classes, device=self.device)
+            channels.append((coarse[..., None] == classes.to(coarse.dtype)).float())
+        return torch.cat(channels, dim=-1).permute(2, 0, 1)[None]
+
     def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
-        if not torch.isfinite(logits).all():
+        planes = logits.contiguous()
+        largest, classes = planes.max(dim=0)
+        if not torch.isfinite(largest).all():
             raise CheckpointError(
                 f"The model '{self.name}' computes values that are not finite; its weights are "
                 "damaged, so take another checkpoint."
             )
-        largest, classes = logits.max(dim=0)
-        odds = ((logits - largest) / self.metadata.temperature).exp().sum(dim=0)
+        odds = ((planes - largest) / self.metadata.temperature).exp().sum(dim=0)
         return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal().cpu().numpy()
 
     @property

@@ -145,6 +145,8 @@ def blend(
 def _blend_row(row: Span, columns: list[Span], function: TileFunction) -> Tensor:
     first, *others = columns
     values = function(row.pixels, first.pixels)
+    if not others and row.weights.min() == 1:
+        return values  # Nothing to blend with: a small image is one tile.
     band = values.new_zeros((values.shape[0], values.shape[1], columns[-1].stop))
     _add_weighted(band, values, row, first)
     for column in others:
