@@ -259,10 +259,12 @@ class TrainConfig(Settings):
 
 
 def report_settings() -> dict[str, object]:
-    """Return the settings of the report's Model 1 as fields of `TrainConfig`.
+    """Return the report's settings as fields of `TrainConfig`.
 
     Full-resolution U-Net, four corner crops of 256 x 256, Adam 2e-4, no
-    schedule, no clipping and inverse class proportions without a tight cap.
+    schedule, no clipping and inverse class proportions without a tight cap. For
+    Model 2 a discriminator of whole images that sees soft maps, least squares,
+    and in stage 2 nothing but its verdict and no guard.
     """
     return {
         "preprocessing": "report",
@@ -278,4 +280,12 @@ def report_settings() -> dict[str, object]:
             "average_decay": 0.0,
         },
         "class_weight_cap": 100.0,
+        "discriminator": {"kind": "image"},
+        "stage1": {
+            "adversarial_weight": 1.0,
+            "wrong_pixels_only": False,
+            "coarse_as_fake": False,
+            "harden": False,
+        },
+        "stage2": {"recipe": "report", "learning_rate": 2e-4, "guard": None},
     }

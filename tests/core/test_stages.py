@@ -6,8 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from c2f_core.config import TrainConfig
+from c2f_core.classes import UNLABELLED_POSITION
+from c2f_core.config import TrainConfig, report_settings
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.transforms import REPORT_CROP
 from c2f_core.events import Finished, Preview, RolledBack, RunStarted, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.training.checkpoint import load_checkpoint
@@ -15,24 +17,28 @@ from c2f_core.training.engine import make_fabric
 from c2f_core.training.listeners import CsvLog, PanelLog, panel
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.stage1 import Stage1Learner
-from c2f_core.training.trainer import balance_note, train
+from c2f_core.training.stage2 import make_coarse_only_batches
+from c2f_core.training.trainer import balance_note, stage_configs, train
 
 SIDE = 64
 
 
-@pytest.fixture(scope="module")
-def shapes_folder(tmp_path_factory):
-    """Ten synthetic pairs; the last four have no fine map."""
-    root = tmp_path_factory.mktemp("shapes")
+def write_shapes(root, side, fine, coarse_only):
+    """Write synthetic pairs; the last `coarse_only` have no fine map."""
     for kind in ("images", "coarse", "fine"):
         (root / kind).mkdir()
-    for seed in range(10):
-        pair = synthetic_pair(SIDE, seed)
+    for seed in range(fine + coarse_only):
+        pair = synthetic_pair(side, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine")[: 1 if seed > 5 else 2]:
+        for kind in ("coarse", "fine")[: 2 if seed < fine else 1]:
             write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
     (root / "table.json").write_text(SHAPES.model_dump_json())
     return root
+
+
+@pytest.fixture(scope="module")
+def shapes_folder(tmp_path_factory):
+    return write_shapes(tmp_path_factory.mktemp("shapes"), SIDE, fine=6, coarse_only=4)
 
 
 def make_config(root, run_folder, **changes):
@@ -78,6 +84,21 @@ def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
     assert not all(map(torch.equal, generator, weights(learner.generator)))
     gradients = [parameter.requires_grad for parameter in learner.discriminator.module.parameters()]
     assert all(gradients), "the freeze has to end"
+
+
+def test_the_reports_settings_train_both_stages(tmp_path):
+    (tmp_path / "data").mkdir()
+    root = write_shapes(tmp_path / "data", REPORT_CROP, fine=2, coarse_only=1)
+    preset = report_settings() | {"network": {"widths": (4, 8), "stem": 1}}
+    preset["stage2"] = preset["stage2"] | {"steps": 2, "coarse_only_batch_size": 2}
+    config = make_config(root, tmp_path / "run", steps=2, batch_size=2, **preset)
+    stage2 = stage_configs(config)[1]
+    batch = make_coarse_only_batches(stage2, load_training_data(stage2))(0)
+    assert batch.images.shape[-1] == REPORT_CROP
+    assert (batch.fine == UNLABELLED_POSITION).all()
+    losses = [event.values for event in train(config) if isinstance(event, StepDone)]
+    assert len(losses) == 4
+    assert set(losses[-1]) == {"adversarial loss"}
 
 
 def test_both_stages_in_a_row_and_their_files(shapes_folder, tmp_path):

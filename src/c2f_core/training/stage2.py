@@ -21,7 +21,7 @@ Recipe "default": four sources, each with its weight in `Stage2Config`.
 4. The adversarial loss, with a small weight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import AugmentationConfig, TrainConfig
-from c2f_core.data.transforms import AugmentedBatches, Batch, one_hot
+from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, one_hot
 from c2f_core.errors import DataError
 from c2f_core.networks.unet import generator_input
 from c2f_core.semi_supervised import (
@@ -48,6 +48,25 @@ from c2f_core.training.supervised import StepResult
 
 COARSE_ONLY_SEED = 1_000_003
 """Added to the seed, so that fine and coarse-only crops are drawn independently."""
+
+
+def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Batch]:
+    """Return the function from step to batch of the coarse-only pairs."""
+    classes = data.class_table.number_of_classes
+    size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
+    if config.preprocessing == "report" and config.stage2.recipe == "report":
+        return ReportBatches(data.coarse_only, classes, size, seed)
+    # The default recipe needs evidence and strong views, which random crops alone have.
+    return AugmentedBatches(
+        data.coarse_only,
+        data.class_table,
+        config.augmentation,
+        config.crop,
+        size,
+        seed,
+        evidence=[coarse_codes(pair.coarse, classes) for pair in data.coarse_only],
+        strong=AugmentationConfig(colour=config.stage2.strong_colour),
+    )
 
 
 class Stage2Learner(Stage1Learner):
@@ -72,16 +91,7 @@ class Stage2Learner(Stage1Learner):
                 "with coarse maps only, or set data.fine_maps."
             )
         classes = data.class_table.number_of_classes
-        self._coarse_only = AugmentedBatches(
-            data.coarse_only,
-            data.class_table,
-            config.augmentation,
-            config.crop,
-            config.stage2.coarse_only_batch_size,
-            config.seed + COARSE_ONLY_SEED,
-            evidence=[coarse_codes(pair.coarse, classes) for pair in data.coarse_only],
-            strong=AugmentationConfig(colour=config.stage2.strong_colour),
-        )
+        self._coarse_only = make_coarse_only_batches(config, data)
         table = torch.from_numpy(likelihoods(data.train, classes))
         self._likelihoods = table.to(fabric.device)
         self._names = data.class_table.names
