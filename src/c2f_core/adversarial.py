@@ -23,7 +23,9 @@ def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return values.mean()
     height, width = values.shape[-2:]
-    weights = functional.adaptive_avg_pool2d(weights.to(values.dtype), (height, width))
+    weights = weights.to(values.dtype)
+    if weights.shape[-2:] != values.shape[-2:]:
+        weights = functional.adaptive_avg_pool2d(weights, (height, width))
     return (weights * values).sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 

@@ -17,7 +17,12 @@ from c2f_core.data.folder import fasseg_pairs, folder_pairs, open_pairs
 from c2f_core.data.pairs import Pair, fingerprint
 from c2f_core.data.splits import draw_validation, read_groups, read_split
 from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
-from c2f_core.data.transforms import AugmentedBatches, ReportBatches, corner_crops
+from c2f_core.data.transforms import (
+    AugmentedBatches,
+    ReportBatches,
+    corner_crops,
+    most_likely,
+)
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.io import write_map
 
@@ -370,3 +375,11 @@ def test_textures_are_painted_and_cut_from_the_images():
     flat = [window for window in windows if (window.std(dim=(1, 2)) < 1e-6).all()]
     from_image = [window for window in flat if window.max() == pytest.approx(200 / 255, abs=0.01)]
     assert 10 < len(from_image) < 30
+
+
+@settings(deadline=None)
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_most_likely_class_is_the_first_of_the_largest(classes, seed):
+    scores = torch.randint(0, 3, (2, classes, 5, 4), generator=torch.Generator().manual_seed(seed))
+    expected = scores.numpy().argmax(axis=1)
+    assert np.array_equal(most_likely(scores.float()).numpy(), expected)

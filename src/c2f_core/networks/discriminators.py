@@ -42,6 +42,7 @@ from torch.nn.utils import parametrizations
 
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import DiscriminatorConfig
+from c2f_core.data.transforms import most_likely, one_hot
 from c2f_core.networks.unet import IMAGE_CHANNELS
 
 BLUR_SIGMA = 1.5
@@ -66,7 +67,7 @@ def harden(logits: Tensor) -> Tensor:
     (N, C, Y, X) float tensor, exactly 0 or 1; the first of equal logits wins
     """
     soft = logits.softmax(dim=1)
-    hard = torch.zeros_like(soft).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+    hard = one_hot(most_likely(logits.detach()), logits.shape[1]).to(soft)
     # The difference comes first: it is exactly zero, so that the sum stays one-hot.
     return hard + (soft - soft.detach())
 

@@ -13,7 +13,7 @@ from c2f_core.adversarial import ADVERSARIAL_LOSSES, discriminator_accuracy, fea
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import TrainConfig
 from c2f_core.data.pairs import Pair
-from c2f_core.data.transforms import Batch, image_to_tensor, one_hot
+from c2f_core.data.transforms import Batch, image_to_tensor, most_likely, one_hot
 from c2f_core.networks.discriminators import (
     Discriminator,
     build_discriminator,
@@ -72,7 +72,7 @@ class Stage1Learner(SupervisedLearner):
         verdicts = self.discriminator.network(images, torch.cat([fine, *fakes])).float()
         real, fake = verdicts[: len(fine)], verdicts[len(fine) :]
         labelled = _labelled(batch.fine)
-        weights = torch.cat([self.fake_weights(maps, fine, labelled) for maps in fakes])
+        weights = torch.cat([self.fake_weights(maps, batch.fine) for maps in fakes])
         loss = self._game.discriminator(real, fake, labelled, weights)
         self.discriminator.descend(loss)
         return {
@@ -82,7 +82,7 @@ class Stage1Learner(SupervisedLearner):
             ),
         }
 
-    def fake_weights(self, maps: Tensor, fine: Tensor, labelled: Tensor) -> Tensor:
+    def fake_weights(self, maps: Tensor, fine: Tensor) -> Tensor:
         """Say which pixels of fake maps count as fake.
 
         A pixel discriminator that calls every pixel of a fake map fake can only
@@ -91,18 +91,19 @@ class Stage1Learner(SupervisedLearner):
 
         Parameters
         ----------
-        maps, fine : (N, C, Y, X) float tensor
-        labelled : (N, 1, Y, X) float tensor
+        maps : (N, C, Y, X) float tensor
+        fine : (N, Y, X) integer tensor
+            Positions, 255 where unlabelled.
 
         Returns
         -------
         (N, 1, Y, X) float tensor
-            `labelled`, less the right pixels where wrong pixels alone count.
+            1 where labelled, but for right pixels where wrong pixels alone count.
         """
-        config = self._config
+        config, labelled = self._config, _labelled(fine)
         if config.discriminator.kind != "pixel" or not config.stage1.wrong_pixels_only:
             return labelled
-        return labelled * (maps.detach().argmax(dim=1) != fine.argmax(dim=1))[:, None]
+        return labelled * (most_likely(maps.detach()) != fine)[:, None]
 
     def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Pixel-wise loss + weight x L_G(D(x, G(x))) + weight x feature matching."""
@@ -175,7 +176,7 @@ class Stage1Learner(SupervisedLearner):
         maps = one_hot(positions, self.bare_discriminator.number_of_classes)
         fine, fake = (mask_unlabelled(each[None], positions[:1]) for each in maps)
         labelled = _labelled(positions[:1])
-        weights = self.fake_weights(fake, fine, labelled)
+        weights = self.fake_weights(fake, positions[:1])
         if not weights.any():
             return None
         image = image_to_tensor(pair.image).to(self._fabric.device)

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import AugmentationConfig, TrainConfig
-from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, one_hot
+from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
 from c2f_core.errors import DataError
 from c2f_core.networks.unet import generator_input
 from c2f_core.semi_supervised import (
@@ -124,7 +124,7 @@ class Stage2Learner(Stage1Learner):
         """Descend on L_G(D(x, G(x))) and nothing else; the discriminator stands still."""
         logits = self._logits(batch.images, batch.coarse)
         with self.discriminator.frozen():
-            maps = self._fake_maps(logits, logits.argmax(dim=1))
+            maps = self._fake_maps(logits, most_likely(logits.detach()))
             loss = self._adversarial_loss(batch.images, maps, None)
             return StepResult(loss.item(), self._descend(loss), {"adversarial loss": loss.item()})
 
@@ -183,7 +183,7 @@ class Stage2Learner(Stage1Learner):
             yield config.evidence_weight, "evidence loss", loss
         if config.adversarial_weight:
             with self.discriminator.frozen():
-                maps = self._fake_maps(logits, logits.argmax(dim=1))
+                maps = self._fake_maps(logits, most_likely(logits.detach()))
                 loss = self._adversarial_loss(crops.weak, maps, None)
             yield config.adversarial_weight, "coarse-only adversarial loss", loss
 
