@@ -235,7 +235,9 @@ class Discriminator(nn.Module):
         blurred = gaussian_blur2d(maps, BLUR_SIDE, sigma, border_type="replicate")
         height, width = images.shape[-2:]
         padding = (0, -width % self.stride, 0, -height % self.stride)
-        inputs = functional.pad(torch.cat([images, blurred], dim=1), padding, mode="replicate")
+        inputs = torch.cat([images, blurred], dim=1)
+        if any(padding):
+            inputs = functional.pad(inputs, padding, mode="replicate")
         deepest = functional.pixel_unshuffle(inputs, self.stem)
         features = []
         for block in self.encoder:

@@ -120,7 +120,7 @@ class UNet(nn.Module):
             )
         height, width = inputs.shape[-2:]
         padding = (0, -width % self.stride, 0, -height % self.stride)
-        features = functional.pad(inputs, padding, mode="replicate")
+        features = functional.pad(inputs, padding, mode="replicate") if any(padding) else inputs
         if self.config.stem > 1:
             features = functional.pixel_unshuffle(features, self.config.stem)
         skips = []
