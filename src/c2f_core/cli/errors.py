@@ -1,7 +1,10 @@
-"""How console commands end: one sentence instead of a traceback."""
+"""How console commands end: one sentence instead of a traceback, and Ctrl-C between steps."""
 
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+from typing import Self
 
 from c2f_core.errors import C2FError
 
@@ -23,3 +26,26 @@ def run_command(command: Callable[[], None]) -> int:
         print("Interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+class StopOnInterrupt:
+    """Let Ctrl-C end the run after the step at hand; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)

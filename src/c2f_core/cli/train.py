@@ -1,20 +1,17 @@
 """`c2f-train`: train a refiner from the command line."""
 
 import argparse
-import json
-import signal
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import tyro
 from pydantic import ValidationError
 
-from c2f_core.cli.errors import run_command
+from c2f_core.cli.errors import StopOnInterrupt, run_command
 from c2f_core.config import TrainConfig, report_settings
+from c2f_core.config_file import invalid_setting, read_settings
 from c2f_core.errors import ConfigError
 from c2f_core.events import Finished
 from c2f_core.training.listeners import CsvLog, PanelLog, ProgressBar, TensorBoardLog
@@ -38,7 +35,7 @@ def _train(arguments: Sequence[str]) -> None:
     # Torch takes seconds to import; --help and errors in flags do not wait for it.
     from c2f_core.training.trainer import train
 
-    stop = _StopOnInterrupt()
+    stop = StopOnInterrupt()
     with (
         ProgressBar() as bar,
         CsvLog() as csv_log,
@@ -56,29 +53,6 @@ def _train(arguments: Sequence[str]) -> None:
         )
     else:
         print(f"Done. The best model is {event.best_checkpoint}")
-
-
-class _StopOnInterrupt:
-    """Let Ctrl-C end the run after the step at hand; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def __call__(self) -> bool:
-        return self._asked
-
-    def __enter__(self) -> "_StopOnInterrupt":
-        self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-        print("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
 
 
 def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
@@ -102,11 +76,11 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
     base, flags = bases.parse_known_args(arguments)
     settings: dict[str, Any] = {}
     if base.config is not None:
-        settings = _read_settings(base.config)
+        settings = read_settings(base.config)
     elif base.preset == "report":
         settings = report_settings()
     elif base.resume is not None:
-        settings = _read_settings(base.resume / "config.json")
+        settings = read_settings(base.resume / "config.json")
     try:
         config = tyro.cli(
             TrainConfig,
@@ -118,24 +92,7 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
         # tyro does not validate what it does not parse.
         return TrainConfig.model_validate(config.model_dump()), base.resume is not None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"The setting {place or 'combination'} is invalid: {first['msg']}; correct it."
-        ) from error
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        settings = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"The config {path} cannot be read ({error}); give a TOML or JSON file."
-        ) from error
-    if not isinstance(settings, dict):
-        raise ConfigError(f"The config {path} holds no settings; give a table of them.")
-    return settings
+        raise ConfigError(invalid_setting(error)) from error
 
 
 def _with_missing(settings: dict[str, Any]) -> TrainConfig:
