@@ -28,7 +28,7 @@ from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
 from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.listeners import SHOWN_SCORES, CsvLog
 from c2f_core.training.run_folder import RunFolder
-from c2f_core.training.trainer import train
+from c2f_core.training.trainer import train_or_resume
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TEST = "report:test"
@@ -116,12 +116,10 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
 
 def finished_run(config: TrainConfig) -> RunFolder:
     """Train, or resume, until the run is done; return its folder."""
-    folder = RunFolder(config.run_folder)
-    resume = folder.config.exists()
     with CsvLog() as log:
-        for event in train(config, resume=resume):
+        for event in train_or_resume(config):
             log(event)
-    return folder
+    return RunFolder(config.run_folder)
 
 
 def named(refiner: Refiner, name: str) -> Refiner:

@@ -97,6 +97,11 @@ class RunFolder:
                 "with the same settings or start a new run."
             )
 
+    def forget_unsaved(self) -> None:
+        """Make way for a new run where one was killed before its first checkpoint."""
+        if not self.state.exists():
+            self.config.unlink(missing_ok=True)
+
     def restore_best(self) -> None:
         """Put the best checkpoint in the place of the last."""
         with atomic_path(self.last) as temporary:

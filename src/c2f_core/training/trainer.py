@@ -77,15 +77,33 @@ def train(
         return
     RunFolder.open(config, resume)
     for stage in stage_configs(config):
-        begun = RunFolder(stage.run_folder).config.exists()
+        folder = RunFolder(stage.run_folder)
+        folder.forget_unsaved()
+        begun = folder.config.exists()
         for event in _Run(stage, resume and begun).events(should_stop):
             yield event
             if isinstance(event, Finished) and event.stopped:
                 return
 
 
+def train_or_resume(
+    config: TrainConfig, *, should_stop: ShouldStop = lambda: False
+) -> Iterator[Event]:
+    """Train a new run, or go on with the one in its folder; a finished one is left as it is.
+
+    A run that was killed before its first checkpoint is begun anew. Parameters,
+    events and errors are those of `train`.
+    """
+    folder = RunFolder(config.run_folder)
+    if config.method != "model2":
+        folder.forget_unsaved()
+    yield from train(config, resume=folder.config.exists(), should_stop=should_stop)
+
+
 def stage_configs(config: TrainConfig) -> list[TrainConfig]:
-    """Return the configs of both stages of a model2 run."""
+    """Return the configs of both stages of a model2 run; of another method, the config alone."""
+    if config.method != "model2":
+        return [config]
     first = config.run_folder / "stage1"
     stage2 = config.stage2.model_copy(update={"start": first})
     return [
