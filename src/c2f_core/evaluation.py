@@ -22,6 +22,8 @@ REFERENCE = "coarse reference"
 CALIBRATION_BINS = 15
 COUNTS = ("images", "images made worse")
 """Columns that hold numbers of images; all others hold shares."""
+TEXT_COLUMNS = ("image", "method", "config")
+"""Columns that hold names."""
 
 _CLASS_KINDS = ("accuracy ", "IoU ")
 
@@ -215,7 +217,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
 def _markdown_lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     columns = list(rows[0])
     yield _markdown_line(columns)
-    yield _markdown_line("---" if column in ("image", "method") else "---:" for column in columns)
+    yield _markdown_line("---" if column in TEXT_COLUMNS else "---:" for column in columns)
     for row in rows:
         yield _markdown_line(row[column].replace("|", "\\|") for column in columns)
 

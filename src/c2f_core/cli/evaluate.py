@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 from tyro.conf import Positional
 
 from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.cli.errors import run_command
+from c2f_core.cli.folds import cross_validate_configs
+from c2f_core.cli.tables import show_table
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import FilePairs
 from c2f_core.data.splits import read_split
@@ -23,7 +23,6 @@ from c2f_core.evaluation import (
     all_rows,
     class_rows,
     evaluate,
-    formatted,
     image_rows,
     summary_rows,
     write_csv,
@@ -31,16 +30,14 @@ from c2f_core.evaluation import (
 )
 from c2f_core.refine.interface import RefinerInterface
 
-PIPED_WIDTH = 240
-"""Columns of the tables where the output is no terminal, so that none is folded."""
-
 
 @dataclass(frozen=True)
 class Options:
     """Score models on pairs with fine maps, beside the coarse maps themselves.
 
     Scores are means over images, mIoU and the per-class scores are pooled over
-    all pixels; all in percent.
+    all pixels; all in percent. To train and score settings by cross-validation
+    instead, see c2f-evaluate --folds 5 --help.
     """
 
     models_and_data: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL... DATA")]
@@ -63,6 +60,9 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(argument.partition("=")[0] == "--folds" for argument in arguments):
+        sys.exit(run_command(lambda: cross_validate_configs(arguments)))
     options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
     sys.exit(run_command(lambda: evaluate_models(options)))
 
@@ -96,7 +96,7 @@ def evaluate_models(options: Options) -> None:
     if options.per_image:
         tables["Images (%)"] = image_rows(evaluations, names)
     for title, rows in tables.items():
-        _show(title, rows)
+        show_table(title, rows)
     if options.csv is not None:
         per_image = image_rows(evaluations, names) if options.per_image else []
         write_csv(options.csv, [*_all_images(all_rows(evaluations, names)), *per_image])
@@ -139,18 +139,6 @@ def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface
             "splits.json:report:test."
         )
     return pairs.subset(read_split(f"{file}.json", names))
-
-
-def _show(title: str, rows: Sequence[Row]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column in ("image", "method") else "right")
-    for row in formatted(rows):
-        table.add_row(*row.values())
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,11 @@ class FilePairs:
         """Names of the pairs."""
         return [files.name for files in self._files]
 
+    @property
+    def names_with_fine(self) -> list[str]:
+        """Names of the pairs that have a fine map."""
+        return [files.name for files in self._files if files.fine is not None]
+
     def __len__(self) -> int:
         return len(self._files)
 

@@ -26,11 +26,18 @@ def read_split(path: str | Path, names: str) -> list[str]:
         The file cannot be read or has no such list.
     """
     path = Path(path)
-    content = _read_json(path)
+    content = read_splits(path)
     return [pair for name in names.split("+") for pair in _lookup(content, name, path)]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_splits(path: Path) -> dict[str, Any]:
+    """Read a whole file of named lists.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read or holds no named lists.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -70,7 +77,7 @@ def read_groups(path: str | Path) -> list[list[str]]:
     DataError
         The file cannot be read.
     """
-    groups: list[list[str]] = _read_json(Path(path)).get("same_person", [])
+    groups: list[list[str]] = read_splits(Path(path)).get("same_person", [])
     return groups
 
 
@@ -98,10 +105,7 @@ def draw_validation(
     DataError
         There are fewer than two groups of names.
     """
-    leader = {name: group[0] for group in groups for name in group}
-    members: dict[str, list[str]] = {}
-    for name in names:
-        members.setdefault(leader.get(name, name), []).append(name)
+    members = grouped(names, groups)
     if len(members) < 2:
         raise DataError(
             "Training needs at least two unrelated pairs with fine maps; add more pairs."
@@ -114,3 +118,58 @@ def draw_validation(
             break
         drawn.update(members[leaders[place]])
     return [name for name in names if name not in drawn], [name for name in names if name in drawn]
+
+
+def draw_folds(
+    names: Sequence[str], count: int, seed: int, groups: Sequence[Sequence[str]] = ()
+) -> list[list[str]]:
+    """Draw folds of nearly equal size, whole groups at a time.
+
+    Parameters
+    ----------
+    names : sequence of str
+    count : int
+        Number of folds.
+    seed : int
+    groups : sequence of sequence of str
+        Names that stay together.
+
+    Returns
+    -------
+    list of list of str
+        Each in the order of `names`, every name in one of them.
+
+    Raises
+    ------
+    DataError
+        There are fewer than two folds, or fewer groups of names than folds.
+    """
+    members = grouped(names, groups)
+    if not 2 <= count <= len(members):
+        raise DataError(
+            f"{len(members)} unrelated pairs with fine maps cannot make {count} folds; choose at "
+            "least 2 folds, and no more than there are such pairs."
+        )
+    leaders = sorted(members)
+    shuffled = [leaders[place] for place in np.random.default_rng(seed).permutation(len(leaders))]
+    folds: list[set[str]] = [set() for _ in range(count)]
+    # The largest groups come first, so that the small ones even the folds out.
+    for leader in sorted(shuffled, key=lambda leader: -len(members[leader])):
+        min(folds, key=len).update(members[leader])
+    return [[name for name in names if name in fold] for fold in folds]
+
+
+def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Return the names that stay together, by the first name of their group.
+
+    Groups that share a name are one.
+    """
+    leader: dict[str, str] = {}
+    for group in filter(None, groups):
+        together = {leader.get(name, name) for name in group}
+        first = leader.get(group[0], group[0])
+        leader |= {name: first for name in (*group, *leader) if leader.get(name, name) in together}
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(leader.get(name, name), []).append(name)
+    return members
