@@ -22,15 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fasseg_pages import SCORES, Fold, read_records, write_pages, write_records
+from fasseg_pages import Fold, read_records, write_pages, write_records
 from results import default_hardware, finished_run, today
 
 from c2f_core.config import TrainConfig, report_settings
+from c2f_core.cross_validation import held_out_scores
 from c2f_core.data.folder import open_pairs
-from c2f_core.evaluation import evaluate
 from c2f_core.io import atomic_path
-from c2f_core.metrics import mean_scores
-from c2f_core.refine.learned import Refiner
 
 FOLDS: tuple[Fold, ...] = (0, 1, 2, 3, 4, "report", "annotators")
 REPORT_FINE = 20
@@ -196,11 +194,9 @@ def run(job: Job, splits: Splits, options: argparse.Namespace) -> dict[str, Any]
     folder = finished_run(config_of(job, splits, options))
     seconds = time.perf_counter() - began
     pairs = open_pairs(options.data).subset(splits.test[job.fold])
-    refiner = Refiner.load(folder.last, "cpu")
-    summary = mean_scores(evaluate([refiner], pairs)[1].scores, refiner.class_table.names)
-    return asdict(job) | {
-        **{name: round(100 * summary[score], 3) for name, score in SCORES.items()},
-        "worse": int(summary["images made worse"]),
+    return {
+        **asdict(job),
+        **held_out_scores(folder.last, pairs, "cpu"),
         "seconds": round(seconds, 1),
         "device": options.hardware,
         "date": today(),
