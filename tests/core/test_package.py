@@ -79,7 +79,7 @@ def test_napari_finds_the_manifest() -> None:
     assert entry.value == "napari_c2f:napari.yaml"
 
 
-@pytest.mark.parametrize("name", ["c2f-train", "c2f-refine", "c2f-evaluate"])
+@pytest.mark.parametrize("name", ["c2f-train", "c2f-refine", "c2f-evaluate", "c2f-search"])
 def test_console_script_resolves(name: str) -> None:
     (entry,) = entry_points(group="console_scripts", name=name)
     assert callable(entry.load())

@@ -1,0 +1,90 @@
+"""`c2f-search`: search settings for the best validation score."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tqdm import tqdm
+from tyro.conf import Positional
+
+from c2f_core.cli.errors import StopOnInterrupt, run_command
+from c2f_core.config_file import read_config
+from c2f_core.search_ranges import read_ranges
+from c2f_core.training.listeners import CsvLog, ProgressBar
+
+
+@dataclass(frozen=True)
+class Options:
+    """Search ranges of settings for the best validation score, with Optuna.
+
+    Every trial is a run in the run folder of the config. The same command again goes
+    on where it was stopped, with Ctrl-C or otherwise, also with more trials.
+    """
+
+    ranges: Annotated[Positional[Path], tyro.conf.arg(metavar="RANGES")]
+    """TOML or JSON file of ranges or choices by the names of settings."""
+    config: Path
+    """Config file, TOML or JSON: the settings that all trials share."""
+    trials: int = 30
+    """Number of trials in all, with those of earlier calls."""
+    objective: Literal["accuracy", "miou"] = "accuracy"
+    """Validation score to search the best of: pixel accuracy or mIoU."""
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    """How trials that fall behind are ended early."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    options = tyro.cli(Options, prog="c2f-search", args=arguments)
+    sys.exit(run_command(lambda: _search(options)))
+
+
+def _search(options: Options) -> None:
+    config, ranges = read_config(options.config), read_ranges(options.ranges)
+    # Torch takes seconds to import; --help and errors in the config do not wait for it.
+    from c2f_core.search import BEST, TrialDone, TrialStarted, require_optuna, search
+
+    optuna = require_optuna()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    stop = StopOnInterrupt()
+    with ProgressBar() as bar, CsvLog() as log, stop:
+        for event in search(
+            config,
+            ranges,
+            options.trials,
+            objective=options.objective,
+            pruner=options.pruner,
+            should_stop=stop,
+        ):
+            if isinstance(event, TrialStarted):
+                tqdm.write(f"trial {event.number}: {_listed(event.settings)}")
+            elif isinstance(event, TrialDone):
+                tqdm.write(f"trial {event.number}: {_outcome(event)}")
+            else:
+                bar(event)
+                log(event)
+    if stop():
+        print("Stopped. Go on with the same command.")
+    best = config.run_folder / BEST
+    if best.exists():
+        print(f"Train with the best settings: c2f-train --config {best}")
+
+
+def _outcome(event: Any) -> str:
+    if event.score is None:
+        return f"{event.outcome}: {event.reason}"
+    return f"{event.outcome} with {100 * event.score:.2f} %"
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
+        for name, value in settings.items()
+    )
+
+
+if __name__ == "__main__":
+    main()
