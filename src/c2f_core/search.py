@@ -22,6 +22,7 @@ from c2f_core.events import Event, Finished, RunStarted, Validated
 from c2f_core.io import atomic_path
 from c2f_core.search_ranges import Choices, Range, Ranges, check_ranges, number_kind
 from c2f_core.training.checkpoint import read_metadata
+from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 
@@ -133,6 +134,7 @@ def search(
     """
     check_ranges(config, ranges)
     require_optuna()
+    load_training_data(config)  # What is wrong with the data is said before anything is written.
     _open(config, ranges, objective, pruner)
     searched = _Search(config, ranges, OBJECTIVES[objective], _open_study(config, pruner))
     searched.write_best()

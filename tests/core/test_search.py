@@ -14,7 +14,7 @@ from c2f_core.cli.search import main
 from c2f_core.cli.train import parse
 from c2f_core.config import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.errors import ConfigError
+from c2f_core.errors import ConfigError, DataError
 from c2f_core.events import Finished, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.search import JOURNAL, UNPRUNED_TRIALS, TrialDone, TrialStarted, search
@@ -219,6 +219,14 @@ def test_settings_that_contradict_each_other_fail_that_trial_alone(shapes_folder
     assert failed
     assert all(trial.settings == {"batch_size": 1, "crop": 16} for trial in failed)
     assert "batch_size of 2" in failed[0].reason
+
+
+def test_data_that_cannot_be_used_are_named_before_anything_is_written(tmp_path):
+    (tmp_path / "table.json").write_text(SHAPES.model_dump_json())
+    config = make_config(tmp_path, tmp_path / "run")
+    with pytest.raises(DataError, match="has no folder 'images'"):
+        next(search(config, RATES, 1))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_search_that_never_works_says_why(shapes_folder, tmp_path):
