@@ -1,0 +1,111 @@
+"""From a Shapes layer to a coarse map."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer, Shapes
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable
+from c2f_core.errors import ClassTableError, ImageError
+from c2f_core.shapes import Area, DrawReport, Labelled, Shape, Size, Stroke, draw, ellipse
+
+CLASS_FEATURE = "class"
+"""Feature of a Shapes layer that names the class of each shape."""
+
+
+def coarse_of_shapes(
+    layer: Shapes, image: Layer, size: Size, class_table: ClassTable, chosen: str | None = None
+) -> tuple[NDArray[np.unsignedinteger[Any]], DrawReport]:
+    """Draw a Shapes layer as the coarse map of an image, later shapes on top.
+
+    Parameters
+    ----------
+    layer : Shapes
+        Polygons, rectangles and ellipses are filled; paths and lines are strokes
+        as wide as their edge.
+    image : Layer
+        The layers lie in the world as they are seen: scale, shift and turn of
+        both are respected.
+    size : (int, int)
+        Rows and columns of the image.
+    class_table : ClassTable
+    chosen : str, optional
+        Class of the shapes that have none in the feature "class".
+
+    Returns
+    -------
+    index_map : (Y, X) unsigned integer array
+        Class indices, unlabelled where nothing is drawn.
+    report : DrawReport
+
+    Raises
+    ------
+    ClassTableError
+        A shape has no class, or one that is not in the table.
+    ImageError
+        A layer is not two-dimensional.
+    """
+    return draw(labelled_shapes(layer, image, chosen), size, class_table)
+
+
+def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> list[Labelled]:
+    """Return the shapes of a layer in pixels of an image, the topmost last.
+
+    Raises
+    ------
+    ClassTableError
+        A shape has no class.
+    ImageError
+        A layer is not two-dimensional.
+    """
+    for one in (layer, image):
+        if one.ndim != 2:
+            raise ImageError(f"'{one.name}' is a stack; choose a two-dimensional layer.")
+    shift, matrix = _to_pixels(layer, image)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    names = _class_names(layer, chosen)
+    order = np.argsort(layer.z_index, kind="stable")
+    return [
+        Labelled(
+            names[number],
+            _shape(
+                layer.shape_type[number],
+                layer.data[number] @ matrix + shift,
+                layer.edge_width[number] * scale,
+            ),
+        )
+        for number in order.tolist()
+    ]
+
+
+def _to_pixels(layer: Shapes, image: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shift (2,) and matrix (2, 2) that bring points of a layer to pixels of an image."""
+    corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
+    origin, *ends = (
+        np.asarray(image.world_to_data(layer.data_to_world(corner))) for corner in corners
+    )
+    return origin, np.stack(ends) - origin
+
+
+def _class_names(layer: Shapes, chosen: str | None) -> list[str]:
+    features = layer.features
+    given = features[CLASS_FEATURE].tolist() if CLASS_FEATURE in features else []
+    names = [name if isinstance(name, str) and name else chosen for name in given]
+    names += [chosen] * (layer.nshapes - len(names))
+    if None in names:
+        raise ClassTableError(
+            f"Shape {names.index(None) + 1} of '{layer.name}' has no class; choose one for it."
+        )
+    return [str(name) for name in names]
+
+
+def _shape(kind: str, points: NDArray[np.float64], width: float) -> Shape:
+    if kind in ("path", "line"):
+        return Stroke(points, width)
+    if kind == "ellipse":
+        # napari stores the corners of the box around it, which a turn or shear keeps
+        # a parallelogram.
+        first, second, third, _ = points
+        return ellipse((first + third) / 2, np.stack([second - first, third - second]) / 2)
+    return Area([points])
