@@ -1,4 +1,7 @@
-"""Read and write images and maps; every file is written atomically."""
+"""Read and write images and maps; every file is written atomically.
+
+Maps are images of class indices or colours, NumPy arrays, or annotation files.
+"""
 
 import json
 import os
@@ -6,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,14 +19,22 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import ValidationError
 
+from c2f_core import formats
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
 from c2f_core.errors import DataError, ImageError
+from c2f_core.formats.base import TABLE_KEY, Form
 
 MapStyle = Literal["palette", "colour", "index"]
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
-TABLE_KEY = "c2f_class_table"
-"""Key of the class table in a map's file: a PNG text, or an entry of a TIFF's description."""
+ARRAY_SUFFIX = ".npy"
+
+
+class MapReport(Protocol):
+    """What became of a map when it was read."""
+
+    def message(self) -> str:
+        """One sentence for the user, empty when all went in."""
 
 
 @contextmanager
@@ -165,30 +176,39 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
 
 
 def read_map(
-    path: str | Path, class_table: ClassTable, tolerance: float = DEFAULT_TOLERANCE
-) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:
-    """Read a map: a colour image, a palette image or a grey image of class indices.
+    path: str | Path,
+    class_table: ClassTable,
+    tolerance: float = DEFAULT_TOLERANCE,
+    image: str | Path | None = None,
+) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
+    """Read a map: a colour image, a palette image, class indices or annotations.
 
     Parameters
     ----------
     path : str or Path
+        An image, a NumPy array (.npy), or an annotation file (.json, .xml).
     class_table : ClassTable
     tolerance : float
         See `ClassTable.decode_colours`.
+    image : str or Path, optional
+        Which image is meant, where an annotation file is about several.
 
     Returns
     -------
     index_map : (Y, X) unsigned integer array
-    report : DecodeReport
+    report : MapReport
 
     Raises
     ------
     DataError
-        The file is missing, truncated or no image.
+        The file is missing, truncated or no map.
     ClassTableError
-        An index image holds a value that is not in the table.
+        An index or class is not in the table.
     """
-    pixels = read_map_pixels(Path(path))
+    path = Path(path)
+    if path.suffix.lower() in formats.SUFFIXES:
+        return formats.read_annotations(path, class_table, image)
+    pixels = read_map_pixels(path)
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance)
     positions = class_table.to_positions(pixels)
@@ -209,6 +229,8 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = read_image(path)
+    elif path.suffix.lower() == ARRAY_SUFFIX:
+        pixels = _read_array(path)
     else:
         try:
             with Image.open(path) as opened:
@@ -222,24 +244,35 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     return pixels
 
 
+def _read_array(path: Path) -> NDArray[Any]:
+    try:
+        # A pickle could execute anything.
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read as a map ({error}); save an array of class indices."
+        ) from error
+    return array
+
+
 def write_map(
     path: str | Path,
     index_map: NDArray[Any],
     class_table: ClassTable,
     style: MapStyle = "palette",
 ) -> None:
-    """Write a map atomically as PNG or TIFF; the file carries its class table.
+    """Write a map atomically as PNG or TIFF, which carry its class table, or as NPY.
 
     Parameters
     ----------
     path : str or Path
-        Ends in .png, .tif or .tiff.
+        Ends in .png, .tif, .tiff or .npy.
     index_map : (Y, X) integer array
         Class indices.
     class_table : ClassTable
     style : {"palette", "colour", "index"}
         Palette PNG (indices up to 255 with the class colours), RGB image, or
-        plain grey image of the indices.
+        plain grey image of the indices. NPY always holds the indices.
 
     Raises
     ------
@@ -260,8 +293,12 @@ def write_map(
                 description=json.dumps({TABLE_KEY: class_table.model_dump()}),
             )
         return
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        with atomic_path(path) as temporary:
+            np.save(temporary, indices, allow_pickle=False)
+        return
     if path.suffix.lower() != ".png":
-        raise DataError(f"Maps are written as .png or .tif; rename {path.name}.")
+        raise DataError(f"Maps are written as .png, .tif or .npy; rename {path.name}.")
     if style == "colour":
         picture = Image.fromarray(class_table.encode_colours(indices))
     else:
@@ -274,15 +311,59 @@ def write_map(
         picture.save(temporary, format="PNG", pnginfo=texts)
 
 
+def write_annotations(
+    path: str | Path,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    layout: formats.FormatName,
+    image: str | None = None,
+    form: Form = "masks",
+) -> None:
+    """Write a map atomically as an annotation file, which carries its class table.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in .json, or .xml for CVAT.
+    index_map : (Y, X) integer array
+        Class indices.
+    class_table : ClassTable
+    layout : {"coco", "labelme", "cityscapes", "cvat"}
+    image : str, optional
+        File name of the image; without it, that of the file with the ending .png.
+    form : {"masks", "polygons"}
+        One mask per class, or one polygon per region; Cityscapes has polygons only.
+
+    Raises
+    ------
+    ClassTableError
+        The map holds an index that is not in the table.
+    DataError
+        The ending does not fit, or the file cannot be written.
+    """
+    path = Path(path)
+    suffix = formats.FORMATS[layout].SUFFIX
+    if path.suffix.lower() != suffix:
+        raise DataError(f"Annotations of this format are written as {suffix}; rename {path.name}.")
+    name = image or f"{path.stem}.png"
+    text = formats.encode_annotations(index_map, class_table, layout, name, form)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def embedded_table(path: str | Path) -> ClassTable | None:
-    """Return the class table that `write_map` put into a file; None where there is none.
+    """Return the class table that was written into a file; None where there is none.
 
     Raises
     ------
     DataError
-        The file is missing, truncated or no image, or its class table is damaged.
+        The file is missing, truncated or no map, or its class table is damaged.
     """
     path = Path(path)
+    if path.suffix.lower() in formats.SUFFIXES:
+        return formats.open_annotations(path).carried
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return None
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             content = _table_in_tiff(path)

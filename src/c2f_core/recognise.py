@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core import formats
 from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.io import embedded_table, read_map_pixels
 
@@ -13,6 +14,8 @@ SMALLEST_SHARE = 0.8
 """Share of pixels that must have exactly a class colour: a photograph has hardly any."""
 FEWEST_INDICES = 3
 """A grey image of two values is rather a mask than a map of a preset."""
+FEWEST_NAMES = 3
+"""Annotations of one or two classes are rather of their own than of a preset."""
 SAMPLES = 512
 """Rows and columns of a colour image that are looked at, at least."""
 TABLE_NAMES = ("classes.toml", "classes.json")
@@ -26,20 +29,24 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     image fits a table when most of its pixels have exactly the table's colours,
     a grey image when it holds indices of the table only. Where several presets
     fit, the one with most colours in common is taken, then the smallest.
+    Annotation files fit a table that has all their classes, and name classes
+    enough for a table of their own.
 
     Parameters
     ----------
     path : str or Path
-        PNG, BMP or TIFF.
+        PNG, BMP, TIFF, NPY or annotation file.
 
     Raises
     ------
     DataError
-        The file is missing, truncated or no image.
+        The file is missing, truncated or no map.
     ClassTableError
         The class table beside the file is not valid.
     """
     path = Path(path)
+    if path.suffix.lower() in formats.SUFFIXES:
+        return _table_of_annotations(path)
     carried = embedded_table(path)
     if carried is not None:
         return carried
@@ -53,6 +60,22 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     )
     is_mask = pixels.ndim == 2 and share > 0 and len(np.unique(pixels)) < FEWEST_INDICES
     return PRESETS[name] if share >= SMALLEST_SHARE and not is_mask else None
+
+
+def _table_of_annotations(path: Path) -> ClassTable:
+    annotations = formats.open_annotations(path)
+    if annotations.carried is not None:
+        return annotations.carried
+    names = set(formats.meant_names(annotations))
+    beside = table_beside(path)
+    if beside is not None and names <= set(beside.names):
+        return beside
+    fitting = [table for table in PRESETS.values() if names <= set(table.names)]
+    if annotations.preset is not None and PRESETS[annotations.preset] in fitting:
+        return PRESETS[annotations.preset]
+    if fitting and len(names) >= FEWEST_NAMES:
+        return min(fitting, key=lambda table: table.number_of_classes)
+    return formats.own_table(path, annotations)
 
 
 def table_beside(path: Path) -> ClassTable | None:

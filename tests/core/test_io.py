@@ -73,7 +73,7 @@ def test_truncated_files_give_one_sentence(tmp_path, suffix):
 def test_missing_file_and_unknown_ending(tmp_path):
     with pytest.raises(DataError):
         read_image(tmp_path / "none.png")
-    with pytest.raises(DataError, match=r"\.png or \.tif"):
+    with pytest.raises(DataError, match=r"written as \.png, \.tif or \.npy"):
         write_map(tmp_path / "map.gif", np.zeros((2, 2), dtype=np.uint8), TABLE)
 
 

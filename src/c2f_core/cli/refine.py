@@ -14,7 +14,7 @@ from tyro.conf import Positional
 
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.cli.errors import run_command
-from c2f_core.data.folder import images_by_stem
+from c2f_core.data.folder import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
 from c2f_core.refine.interface import RefineResult, check_inputs
@@ -22,7 +22,7 @@ from c2f_core.refine.interface import RefineResult, check_inputs
 if TYPE_CHECKING:
     from c2f_core.refine.learned import Refiner
 
-MAP_SUFFIXES = (".png", ".tif", ".tiff")
+MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
 
 
@@ -37,9 +37,10 @@ class Options:
     image: Annotated[Positional[Path], tyro.conf.arg(metavar="IMAGE")]
     """Image, or folder of images."""
     coarse: Annotated[Positional[Path], tyro.conf.arg(metavar="COARSE")]
-    """Coarse map drawn on the image, or folder of coarse maps: colour, palette or index images."""
+    """Coarse map drawn on the image, or folder of coarse maps: colour, palette or index images,
+    NumPy arrays, or annotations in COCO, LabelMe, Cityscapes or CVAT form."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
-    """Fine map to write (.png or .tif), or folder for the fine maps."""
+    """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
     """Name of a bundled model, or a .safetensors file that c2f-train wrote."""
     device: str = "auto"
@@ -121,7 +122,8 @@ def _folder_jobs(options: Options) -> list[Job]:
     for folder in (options.output, options.confidence):
         if folder is not None and folder.is_file():
             raise DataError(f"{folder} is a file; give a folder, as for the images.")
-    images, maps = images_by_stem(options.image), images_by_stem(options.coarse)
+    images = images_by_stem(options.image)
+    maps = maps_by_stem(options.coarse, images)
     if not images:
         raise DataError(f"{options.image} holds no images; put .png, .jpg, .bmp or .tif there.")
     for lonely, folder in ((images.keys() - maps.keys(), options.coarse),
@@ -195,7 +197,7 @@ def _read(
     job: Job, class_table: ClassTable, tolerance: float
 ) -> tuple[NDArray[Any], NDArray[Any], str]:
     """Read image and coarse map, and what was doubtful about the map."""
-    coarse, report = read_map(job.coarse, class_table, tolerance)
+    coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
     return read_image(job.image), coarse, report.message()
 
 

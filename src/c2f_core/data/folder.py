@@ -1,11 +1,13 @@
 """Pairs in folders: `images/`, `coarse/` and, where there are some, `fine/`."""
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
-from c2f_core.io import IMAGE_SUFFIXES
+from c2f_core.formats import is_annotation_file
+from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES
 
 FASSEG_TOLERANCE = 442.0
 """Any RGB distance: FASSEG's boundaries are blends of the class colours."""
@@ -19,13 +21,40 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     DataError
         Two files differ only in their ending.
     """
+    return _by_stem(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def maps_by_stem(folder: Path, images: Container[str]) -> dict[str, Path]:
+    """Map files of a folder by name without ending, sorted as people count.
+
+    Annotation files count where they are named as one of the images and no
+    map is: other JSON may lie beside maps.
+
+    Raises
+    ------
+    DataError
+        Two files differ only in their ending.
+    """
+    paths = [*folder.iterdir()]
+    maps = [path for path in paths if path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)]
+    drawn = {path.stem for path in maps}
+    maps += [
+        path
+        for path in paths
+        if path.stem in images and path.stem not in drawn and is_annotation_file(path)
+    ]
+    return _by_stem(maps)
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (len(path.stem), path.name)):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+    for path in sorted(paths, key=lambda path: (len(path.stem), path.name)):
+        if path.name.startswith("."):
             continue
         if path.stem in found:
             raise DataError(
-                f"{folder} holds both {found[path.stem].name} and {path.name}; keep one of them."
+                f"{path.parent} holds both {found[path.stem].name} and {path.name}; keep one of "
+                "them."
             )
         found[path.stem] = path
     return found
@@ -46,8 +75,8 @@ def folder_pairs(root: str | Path, class_table: ClassTable) -> FilePairs:
         if not (root / name).is_dir():
             raise DataError(f"{root} has no folder '{name}'; put the {name} files there.")
     images = images_by_stem(root / "images")
-    coarse = images_by_stem(root / "coarse")
-    fine = images_by_stem(root / "fine") if (root / "fine").is_dir() else {}
+    coarse = maps_by_stem(root / "coarse", images)
+    fine = maps_by_stem(root / "fine", images) if (root / "fine").is_dir() else {}
     if not images:
         raise DataError(f"{root / 'images'} holds no images; put .png, .jpg, .bmp or .tif there.")
     _refuse_lonely(set(images) - set(coarse), "image", "coarse map", root / "coarse")

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io import as_rgb8, read_image, read_map
+from c2f_core.io import MapReport, as_rgb8, read_image, read_map
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class FilePairs:
         self._files = list(files)
         self._class_table = class_table
         self._tolerance = tolerance
-        self.reports: dict[Path, DecodeReport] = {}
-        """What decoding met in the maps read so far, by file, where not all was clean."""
+        self.reports: dict[Path, MapReport] = {}
+        """What reading met in the maps read so far, by file, where not all was clean."""
 
     @property
     def class_table(self) -> ClassTable:
@@ -126,11 +126,11 @@ class FilePairs:
             A file cannot be read, holds unknown classes or sizes differ.
         """
         files = self._files[index]
-        fine = None if files.fine is None else self._read_positions(files.fine)
+        fine = None if files.fine is None else self._read_positions(files.fine, files.image)
         return Pair(
             name=files.name,
             image=as_rgb8(read_image(files.image)),
-            coarse=self._read_positions(files.coarse),
+            coarse=self._read_positions(files.coarse, files.image),
             fine=fine,
         )
 
@@ -156,12 +156,12 @@ class FilePairs:
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
-    def _read_positions(self, path: Path) -> NDArray[np.uint8]:
+    def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
         try:
-            index_map, report = read_map(path, self._class_table, self._tolerance)
+            index_map, report = read_map(path, self._class_table, self._tolerance, image)
         except C2FError as error:
             raise DataError(f"{path}: {error}") from error
-        if report.outside:
+        if report.message():
             self.reports[path] = report
         return self._class_table.to_positions(index_map)
 
