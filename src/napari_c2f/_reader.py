@@ -1,4 +1,4 @@
-"""Open maps as Labels layers, and all else that napari's own reader can open."""
+"""Open maps and annotations as Labels layers, and images as napari's own reader does."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,22 +8,42 @@ from napari.types import LayerDataTuple
 from napari.utils.notifications import show_warning
 
 from c2f_core.classes import ClassTable
-from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io import read_map
+from c2f_core.errors import C2FError, ClassTableError, DataError
+from c2f_core.formats import SUFFIXES, is_annotation_file
+from c2f_core.io import ARRAY_SUFFIX, read_map
 from c2f_core.recognise import recognise_table
 from napari_c2f._layers import labels_layer_data
 
 Paths = str | Sequence[str]
+Reader = Callable[[Paths], list[LayerDataTuple]]
 
 
-def get_reader(path: Paths) -> Callable[[Paths], list[LayerDataTuple]]:
-    """Return the reader of maps.
+def get_reader(path: Paths) -> Reader | None:
+    """Return the reader of maps; None for JSON and XML that are no annotations.
 
     napari asks once which reader shall open PNG or TIFF files, and can remember
     the answer. Photographs and stacks of files therefore open here too, as if
-    napari's own reader had been chosen.
+    napari's own reader had been chosen. Of arrays it would ask at each one, so
+    that only those are taken that are surely maps.
     """
-    return read_file if isinstance(path, str) else read_with_napari
+    if not isinstance(path, str):
+        return None if any(_suffix(one) in SUFFIXES for one in path) else read_with_napari
+    if _suffix(path) in SUFFIXES:
+        return read_annotations if is_annotation_file(path) else None
+    if _suffix(path) == ARRAY_SUFFIX and not _is_map(path):
+        return None
+    return read_file
+
+
+def _suffix(path: str) -> str:
+    return Path(path).suffix.lower()
+
+
+def _is_map(path: str) -> bool:
+    try:
+        return recognise_table(path) is not None
+    except C2FError:
+        return False
 
 
 def read_with_napari(paths: Paths) -> list[LayerDataTuple]:
@@ -44,9 +64,20 @@ def read_file(path: str) -> list[LayerDataTuple]:
     return read_with_napari(path)
 
 
+def read_annotations(path: str) -> list[LayerDataTuple]:
+    """Read an annotation file as a Labels layer.
+
+    Raises
+    ------
+    C2FError
+        It is damaged, or about several images.
+    """
+    return read(path, recognise_table(path))
+
+
 def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
-    """Read one map; a message tells of colours outside the class table."""
+    """Read one map; a message tells of what did not fit into it."""
     index_map, report = read_map(path, class_table)
-    if report.outside:
+    if report.message():
         show_warning(f"{Path(path).name}: {report.message()}")
     return [labels_layer_data(index_map, class_table, Path(path).stem)]

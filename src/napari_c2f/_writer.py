@@ -1,20 +1,25 @@
-"""Save Labels layers as maps; every file is written atomically."""
+"""Save Labels layers as maps and annotation files; every file is written atomically."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from numpy.typing import NDArray
 
+from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError, ImageError
-from c2f_core.io import MapStyle, write_map
+from c2f_core.formats import Form, FormatName
+from c2f_core.io import MapStyle, write_annotations, write_map
 from napari_c2f._layers import class_table_of_layer
 
-ENDINGS = (".png", ".tif", ".tiff")
+ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")
+Write = Callable[[Path, NDArray[Any], ClassTable], None]
 
 
 def _write(
-    path: str, data: Any, attributes: dict[str, Any], style: MapStyle, ending: str
+    path: str, data: Any, attributes: dict[str, Any], ending: str, write: Write
 ) -> list[str]:
     labels = np.asarray(data)
     if labels.ndim != 2:
@@ -25,7 +30,7 @@ def _write(
         if name in attributes
     }
     target = with_ending(path, ending)
-    write_map(target, labels, class_table_of_layer(Labels(labels, **keywords)), style)
+    write(target, labels, class_table_of_layer(Labels(labels, **keywords)))
     return [str(target)]
 
 
@@ -45,16 +50,64 @@ def with_ending(path: str, ending: str) -> Path:
     return target
 
 
+def _as_map(style: MapStyle) -> Write:
+    return lambda path, labels, table: write_map(path, labels, table, style)
+
+
+def _as_annotations(layout: FormatName, form: Form) -> Write:
+    return lambda path, labels, table: write_annotations(path, labels, table, layout, form=form)
+
+
 def write_palette(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write class indices as a PNG with the class colours as its palette."""
-    return _write(path, data, attributes, "palette", ".png")
+    return _write(path, data, attributes, ".png", _as_map("palette"))
 
 
 def write_colour(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write the class colours as an RGB PNG."""
-    return _write(path, data, attributes, "colour", ".png")
+    return _write(path, data, attributes, ".png", _as_map("colour"))
 
 
 def write_index(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write class indices as a TIFF."""
-    return _write(path, data, attributes, "index", ".tif")
+    return _write(path, data, attributes, ".tif", _as_map("index"))
+
+
+def write_array(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write class indices as a NumPy array."""
+    return _write(path, data, attributes, ".npy", _as_map("index"))
+
+
+def write_coco_masks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write COCO JSON with one mask per class."""
+    return _write(path, data, attributes, ".json", _as_annotations("coco", "masks"))
+
+
+def write_coco_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write COCO JSON with one polygon per region."""
+    return _write(path, data, attributes, ".json", _as_annotations("coco", "polygons"))
+
+
+def write_labelme_masks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write LabelMe JSON with one mask per class."""
+    return _write(path, data, attributes, ".json", _as_annotations("labelme", "masks"))
+
+
+def write_labelme_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write LabelMe JSON with one polygon per region."""
+    return _write(path, data, attributes, ".json", _as_annotations("labelme", "polygons"))
+
+
+def write_cityscapes(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write Cityscapes JSON with one polygon per region."""
+    return _write(path, data, attributes, ".json", _as_annotations("cityscapes", "polygons"))
+
+
+def write_cvat_masks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write 'CVAT for images' XML with one mask per class."""
+    return _write(path, data, attributes, ".xml", _as_annotations("cvat", "masks"))
+
+
+def write_cvat_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write 'CVAT for images' XML with one polygon per region."""
+    return _write(path, data, attributes, ".xml", _as_annotations("cvat", "polygons"))

@@ -1,5 +1,6 @@
 """Reading and saving maps through napari, samples and the manifest."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from skimage.data import astronaut, camera
 from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import DataError, ImageError
+from c2f_core.io import write_annotations
 from napari_c2f._layers import TABLE_KEY, class_table_of_layer, labels_layer_data
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
@@ -112,25 +114,69 @@ def test_colours_outside_the_table_are_reported_with_count_and_place(viewer, tmp
 
 
 @pytest.mark.parametrize("table", [FASSEG, SHAPES], ids=["preset", "own table"])
-@pytest.mark.parametrize("number", range(3))
-def test_each_writer_of_the_save_dialog_round_trips(viewer, tmp_path, monkeypatch, number, table):
+def test_each_writer_of_the_save_dialog_round_trips(viewer, tmp_path, monkeypatch, table):
     data, keywords, _ = labels_layer_data(random_map(table), table, "fine map")
     layer = viewer.add_labels(data, **keywords)
     filters, _ = file_extensions_string_for_layers([layer])
-    chosen = [name for name in filters.split(";;") if name.startswith("Coarse-to-Fine Refine")]
-    # napari proposes the layer's name, without an ending.
-    answer = str(tmp_path / layer.name), chosen[number]
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_a, **_k: answer)
-    viewer.window._qt_viewer._save_layers_dialog(selected=True)
-    (path,) = tmp_path.glob("fine map.*")
-    (again,) = viewer.open(path, plugin=PLUGIN)
-    np.testing.assert_array_equal(again.data, layer.data)
-    assert again.data.dtype == layer.data.dtype
-    assert class_table_of_layer(again) == table
-    for label in np.unique(layer.data):
-        np.testing.assert_array_equal(again.get_color(label), layer.get_color(label))
-    with pytest.raises(DataError, match="exists already"):
+    ours = [name for name in filters.split(";;") if name.startswith("Coarse-to-Fine Refine")]
+    assert len(ours) == 11
+    for number, chosen in enumerate(ours):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        # napari proposes the layer's name, without an ending.
+        answer = str(folder / layer.name), chosen
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_a, answer=answer, **_k: answer)
+        viewer.layers.selection = {layer}
         viewer.window._qt_viewer._save_layers_dialog(selected=True)
+        (path,) = folder.glob("fine map.*")
+        if path.suffix == ".npy":  # Arrays carry no class table.
+            (folder / "classes.json").write_text(table.model_dump_json())
+        (again,) = viewer.open(path, plugin=PLUGIN)
+        np.testing.assert_array_equal(again.data, layer.data)
+        assert again.data.dtype == layer.data.dtype
+        assert class_table_of_layer(again) == table
+        for label in np.unique(layer.data):
+            np.testing.assert_array_equal(again.get_color(label), layer.get_color(label))
+        viewer.layers.remove(again)
+        viewer.layers.selection = {layer}
+        with pytest.raises(DataError, match="exists already"):
+            viewer.window._qt_viewer._save_layers_dialog(selected=True)
+
+
+def test_a_dropped_annotation_file_becomes_labels_with_its_classes(viewer, tmp_path):
+    shapes = [
+        {"label": "cat", "points": [[1, 1], [5, 1], [5, 3], [1, 3]], "shape_type": "polygon"},
+        {"label": "nose", "points": [[2, 2]], "shape_type": "point"},
+    ]
+    document = {"shapes": shapes, "imagePath": "a.jpg", "imageHeight": 6, "imageWidth": 8}
+    (tmp_path / "scene.json").write_text(json.dumps(document))
+    drop(viewer, tmp_path / "scene.json")
+    (layer,) = viewer.layers
+    assert (layer.name, layer.data.shape, layer.data.sum()) == ("scene", (6, 8), 8)
+    assert class_table_of_layer(layer).names == ["cat", "nose"]
+    assert "1 × point (no area)" in notification_manager.records[-1].message
+
+
+def test_foreign_json_xml_and_arrays_are_left_to_others(tmp_path):
+    for name, content in {"a.json": '{"type": "Feature"}', "b.xml": "<svg/>", "c.json": ""}.items():
+        (tmp_path / name).write_text(content)
+        assert get_reader(str(tmp_path / name)) is None
+    assert get_reader([str(tmp_path / "a.json"), str(tmp_path / "c.json")]) is None
+    np.save(tmp_path / "image.npy", np.random.default_rng(0).random((5, 5)))
+    np.save(tmp_path / "instances.npy", np.arange(1000).reshape(20, 50))
+    (tmp_path / "damaged.npy").write_bytes(b"no array")
+    for name in ("image.npy", "instances.npy", "damaged.npy"):
+        assert get_reader(str(tmp_path / name)) is None
+
+
+def test_annotations_of_several_images_say_what_to_do(tmp_path):
+    write_annotations(tmp_path / "map.json", random_map(FASSEG), FASSEG, "coco")
+    document = json.loads((tmp_path / "map.json").read_text())
+    document["images"].append(document["images"][0] | {"id": 2, "file_name": "other.png"})
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="of one image only"):
+        get_reader(str(path))(str(path))
 
 
 def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):

@@ -36,7 +36,7 @@ from napari_c2f.widgets.parts import (
 )
 
 FROM_LAYER = "From the coarse map"
-MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff)"
+MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 MODEL_FILES = "Models (*.safetensors)"
 TABLE_FILES = "Class tables (*.json *.toml)"
 RECENT_COUNT = 5
