@@ -32,10 +32,10 @@ maps differ slightly.
 """
 
 import math
+from functools import lru_cache
 from typing import cast
 
 import torch
-from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
@@ -46,8 +46,8 @@ from c2f_core.data.transforms import most_likely, one_hot
 from c2f_core.networks.unet import IMAGE_CHANNELS
 
 BLUR_SIGMA = 1.5
-BLUR_SIDE = 9
-"""Standard deviation and window of the blur of the maps, in pixels."""
+BLUR_RADIUS = 4
+"""Standard deviation and radius of the blur of the maps, in pixels."""
 PIXEL_STEM = 4
 """Side of the space-to-depth blocks of the pixel discriminator."""
 
@@ -70,6 +70,36 @@ def harden(logits: Tensor) -> Tensor:
     hard = one_hot(most_likely(logits.detach()), logits.shape[1]).to(soft)
     # The difference comes first: it is exactly zero, so that the sum stays one-hot.
     return hard + (soft - soft.detach())
+
+
+def blur(maps: Tensor) -> Tensor:
+    """Blur maps with a Gaussian of `BLUR_SIGMA`; the values at a border go on beyond it.
+
+    Both axes are matrix products, which take a quarter of a convolution's time on a CPU
+    that computes them in bfloat16.
+
+    Parameters
+    ----------
+    maps : (N, C, Y, X) float tensor
+
+    Returns
+    -------
+    (N, C, Y, X) float tensor
+        In the precision of autocast.
+    """
+    rows, columns = (_gaussian(length).to(maps) for length in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _gaussian(length: int) -> Tensor:
+    """Matrix (length, length) that blurs an axis; for training even if first made elsewhere."""
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
+    weights = (-((offsets / BLUR_SIGMA) ** 2) / 2).exp()
+    places = (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)
+    matrix = torch.zeros(length, length)
+    return matrix.scatter_add_(1, places, (weights / weights.sum()).expand(length, -1))
 
 
 def mask_unlabelled(maps: Tensor, fine: Tensor) -> Tensor:
@@ -229,10 +259,7 @@ class Discriminator(nn.Module):
             One for each width.
         """
         self._check(images, maps)
-        # Channels-last maps are blurred seven times as fast on a CPU.
-        maps = maps.to(images.dtype).contiguous(memory_format=torch.channels_last)
-        sigma = (BLUR_SIGMA, BLUR_SIGMA)
-        blurred = gaussian_blur2d(maps, BLUR_SIDE, sigma, border_type="replicate")
+        blurred = blur(maps.to(images.dtype))
         height, width = images.shape[-2:]
         padding = (0, -width % self.stride, 0, -height % self.stride)
         inputs = torch.cat([images, blurred], dim=1)
