@@ -34,7 +34,7 @@ FOLDS: tuple[Fold, ...] = (0, 1, 2, 3, 4, "report", "annotators")
 REPORT_FINE = 20
 """Fine maps that stage 1 may see in the report's split."""
 NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "evidence_weight": 0.0, "adversarial_weight": 0.0}
-NO_EVIDENCE = {"evidence_weight": 0.0, "evidence_teacher": False, "hidden_share": 0.0}
+NO_EVIDENCE = {"evidence_weight": 0.0, "hidden_share": 0.0}
 NO_DISCRIMINATOR = {"adversarial_weight": 0.0, "discriminator_threshold": 0.0}
 
 ECONOMICAL: dict[str, Any] = {
@@ -58,9 +58,8 @@ STAGE2: dict[str, dict[str, Any]] = {
     "mean-teacher": NO_EVIDENCE | NO_DISCRIMINATOR,
     "ablation-discriminator": NO_DISCRIMINATOR,
     "ablation-evidence": NO_EVIDENCE,
-    "ablation-evidence-teacher": {"evidence_teacher": False},
     "ablation-pseudo-labels": {"pseudo_label_weight": 0.0},
-    "ablation-classwise": {"classwise": False},
+    "ablation-cut-mix": {"cut_mix": False},
     "ablation-replay": {"replay": False},
     "ablation-all-but-verdict": {"recipe": "report"},
 }

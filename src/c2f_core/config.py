@@ -148,6 +148,8 @@ class Stage2Config(Settings):
     """Steps of stage 2."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the generator in stage 2."""
+    schedule: Literal["cosine", "constant"] = "constant"
+    """Few fine maps are soon learned by heart where the rate decays: the average alone settles."""
     recipe: Literal["default", "report"] = "default"
     """The report's recipe descends on the discriminator's verdict alone, and collapses."""
     replay: bool = True
@@ -157,19 +159,15 @@ class Stage2Config(Settings):
     adversarial_weight: float = Field(default=0.001, ge=0)
     """Weight of the adversarial loss on coarse-only pairs."""
     pseudo_label_weight: float = Field(default=1.0, ge=0)
-    """Weight of the cross-entropy against the averaged generator's labels."""
-    confidence_threshold: float = Field(default=0.8, ge=0, le=1)
-    """Pseudo-labels below this confidence do not count."""
+    """Weight of the cross-entropy against the averaged generator's class probabilities."""
     discriminator_threshold: float = Field(default=0.2, ge=0, le=1)
     """Pseudo-labels where the discriminator's score is lower do not count; 0 asks nobody."""
-    classwise: bool = True
-    """Lower the confidence threshold of a class where the teacher is less sure of it."""
+    cut_mix: bool = True
+    """Paste a box of one coarse-only crop into the next, with all that belongs to it."""
     evidence_weight: float = Field(default=1.0, ge=0)
     """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
     hidden_share: float = Field(default=0.5, ge=0, le=1)
     """Share of coarse-only crops whose coarse map is hidden from the generator."""
-    evidence_teacher: bool = True
-    """Let the teacher's labels join what it sees without the coarse map and the evidence of it."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
     guard: float | None = Field(default=0.002, ge=0)
@@ -251,6 +249,11 @@ class TrainConfig(Settings):
         """Learning rate of the generator after the warm-up."""
         in_stage_2 = self.method == "stage2"
         return self.stage2.learning_rate if in_stage_2 else self.optimiser.learning_rate
+
+    @property
+    def schedule(self) -> Literal["cosine", "constant"]:
+        """What becomes of the learning rate after the warm-up."""
+        return self.stage2.schedule if self.method == "stage2" else self.optimiser.schedule
 
     @property
     def architecture(self) -> GeneratorConfig:

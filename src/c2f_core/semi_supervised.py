@@ -1,31 +1,42 @@
 """What coarse-only images teach, as pure functions."""
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from c2f_core.classes import UNLABELLED_POSITION
 
+def soft_cross_entropy(
+    logits: Tensor, targets: Tensor, trusted: Tensor, class_weights: Tensor
+) -> Tensor:
+    r"""Cross-entropy against class probabilities instead of labels.
 
-def join_evidence(probabilities: Tensor, evidence: Tensor) -> Tensor:
-    r"""Join class probabilities with the likelihood of what was not seen (Bayes).
+    .. math:: L = -\frac{1}{N A} \sum_{n, p} t_{np} \sum_c w_c\, q_{npc} \log s_{npc}
 
-    .. math:: p(f \mid x, e) = p(f \mid x)\, P(e \mid f) / \sum_g p(g \mid x)\, P(e \mid g)
+    with the target q, the trust t and the softmax s of the logits
+    :math:`z_c + \log w_c`, so that the softmax of z is q at the minimum (see
+    `unbiased_cross_entropy`). Where the teacher wavers, as at boundaries, the
+    target says so (Hinton et al., arXiv:1503.02531, 2015).
 
     Parameters
     ----------
-    probabilities : (N, C, Y, X) float tensor
-        p(f | x), from the image alone.
-    evidence : (N, C, Y, X) float tensor
-        P(e | f) up to a factor for each pixel, positive.
+    logits, targets : (N, C, Y, X) float tensor
+        The targets sum to 1 over the classes.
+    trusted : (N, Y, X) tensor
+        Pixels that count, 0 or 1.
+    class_weights : (C,) float tensor
+        A weight of 0 is taken as 1: the fine pairs lack that class.
 
     Returns
     -------
-    (N, C, Y, X) float tensor
+    () float tensor
     """
-    joined = probabilities * evidence
-    total: Tensor = joined.sum(dim=1, keepdim=True)
-    return joined / total.clamp(min=torch.finfo(joined.dtype).tiny)
+    weights = class_weights.where(class_weights > 0, 1.0)[:, None, None]
+    log_softmax = (logits + weights.log()).log_softmax(dim=1)
+    total: Tensor = -(weights * targets * log_softmax * trusted[:, None]).sum()
+    return total / trusted.numel()
 
 
 def evidence_loss(logits: Tensor, evidence: Tensor, hidden: Tensor) -> Tensor:
@@ -41,62 +52,63 @@ def evidence_loss(logits: Tensor, evidence: Tensor, hidden: Tensor) -> Tensor:
     logits : (N, C, Y, X) float tensor
     evidence : (N, C, Y, X) float tensor
         P(e | f) up to a factor for each pixel, positive.
-    hidden : (N,) boolean tensor
-        Crops whose coarse map was hidden; only they count.
+    hidden : (N, Y, X) boolean tensor
+        Pixels of crops whose coarse map was hidden; only they count.
 
     Returns
     -------
     () float tensor
     """
     likelihood = torch.logsumexp(logits.log_softmax(dim=1) + evidence.log(), dim=1)
-    total: Tensor = -(likelihood * hidden[:, None, None]).sum()
+    total: Tensor = -(likelihood * hidden).sum()
     return total / likelihood.numel()
 
 
-def class_thresholds(confidence: Tensor, labels: Tensor, classes: int, threshold: float) -> Tensor:
-    """Lower the threshold of classes that the teacher is less sure of.
-
-    The threshold of a class is in proportion to the mean confidence of the
-    pixels so labelled, the surest class having `threshold` (after FlexMatch,
-    Zhang et al., NeurIPS 2021, equation 6), so that small and difficult classes
-    do not vanish from the pseudo-labels.
+def draw_boxes(count: int, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    """Draw a box of a tenth to a half of the area for each crop.
 
     Parameters
     ----------
-    confidence : (N, Y, X) float tensor in [0, 1]
-    labels : (N, Y, X) int64 tensor
-        Positions, 0 to C - 1.
-    classes : int
-    threshold : float
+    count : int
+    size : (int, int)
+        Rows and columns.
+    rng : numpy.random.Generator
 
     Returns
     -------
-    (C,) float tensor
+    (count, Y, X) boolean tensor
+        True inside.
     """
-    counts = torch.bincount(labels.flatten(), minlength=classes)
-    sums = torch.bincount(labels.flatten(), confidence.flatten(), minlength=classes)
-    means = (sums / counts.clamp(min=1)).to(confidence.dtype)
-    return threshold * means / means.max().clamp(min=torch.finfo(means.dtype).tiny)
+    boxes = torch.zeros(count, *size, dtype=torch.bool)
+    for box in boxes:
+        share, ratio = math.sqrt(rng.uniform(0.1, 0.5)), math.sqrt(rng.uniform(0.6, 1.6))
+        sides = (share * ratio, share / ratio)
+        lengths = [min(whole, round(whole * side)) for whole, side in zip(size, sides, strict=True)]
+        top, left = (
+            int(rng.integers(whole - length + 1))
+            for whole, length in zip(size, lengths, strict=True)
+        )
+        box[top : top + lengths[0], left : left + lengths[1]] = True
+    return boxes
 
 
-def pseudo_labels(probabilities: Tensor, thresholds: Tensor, trusted: Tensor) -> Tensor:
-    """Label the pixels whose confidence reaches the threshold of their class.
+def cut_mix(values: Tensor, boxes: Tensor) -> Tensor:
+    """Paste the boxes of each crop's predecessor into it (CutMix, Yun et al., ICCV 2019).
+
+    For consistency in semantic segmentation see French et al. (BMVC 2020).
 
     Parameters
     ----------
-    probabilities : (N, C, Y, X) float tensor
-    thresholds : (C,) float tensor
-    trusted : (N, Y, X) boolean tensor
-        Pixels outside get no label.
+    values : (N, Y, X) or (N, K, Y, X) tensor
+    boxes : (N, Y, X) boolean tensor
 
     Returns
     -------
-    (N, Y, X) int64 tensor
-        Positions, 255 where unlabelled.
+    tensor
+        Like `values`.
     """
-    confidence, labels = probabilities.max(dim=1)
-    kept = trusted & (confidence >= thresholds[labels])
-    return labels.where(kept, UNLABELLED_POSITION)
+    inside = boxes if values.ndim == 3 else boxes[:, None]
+    return values.roll(1, 0).where(inside, values)
 
 
 def at_pixels(scores: Tensor, size: tuple[int, int]) -> Tensor:

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from c2f_core.data.pairs import Pair
+from c2f_core.data.transforms import one_hot
+from c2f_core.losses import unbiased_cross_entropy
 from c2f_core.semi_supervised import (
     at_pixels,
-    class_thresholds,
+    cut_mix,
+    draw_boxes,
     evidence_loss,
-    join_evidence,
-    pseudo_labels,
+    soft_cross_entropy,
 )
 from c2f_core.training.evidence import (
     BANDS,
@@ -94,40 +96,69 @@ def test_no_evidence_favours_no_class():
     assert evidence[0, :, 0].T.tolist() == [[1.0, 0.25], [1.0, 1.0], [0.5, 1.0]]
 
 
-def test_joining_is_bayes():
-    probabilities = torch.tensor([0.6, 0.4])[None, :, None, None]
-    evidence = torch.tensor([0.5, 1.0])[None, :, None, None]
-    assert join_evidence(probabilities, evidence).flatten().tolist() == pytest.approx(
-        [3 / 7, 4 / 7]
-    )
-
-
 def test_evidence_loss_by_hand():
     # Two crops of two pixels, softmax (3/4, 1/4); only the first crop is hidden.
     logits = torch.tensor([math.log(3), 0.0])[None, :, None, None].expand(2, 2, 1, 2)
     evidence = torch.tensor([1.0, 0.2])[None, :, None, None].expand(2, 2, 1, 2)
-    loss = evidence_loss(logits, evidence, torch.tensor([True, False]))
+    loss = evidence_loss(
+        logits, evidence, torch.tensor([True, False])[:, None, None].expand(2, 1, 2)
+    )
     assert loss.item() == pytest.approx(-2 * math.log(0.75 + 0.05) / 4)
 
 
 def test_evidence_of_nothing_gives_no_gradient():
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    evidence_loss(logits, torch.ones(1, 3, 2, 2), torch.tensor([True])).backward()
+    evidence_loss(logits, torch.ones(1, 3, 2, 2), torch.ones(1, 2, 2, dtype=torch.bool)).backward()
     assert logits.grad.abs().max() < 1e-6
 
 
-def test_thresholds_are_lower_for_classes_of_which_the_teacher_is_less_sure():
-    confidence = torch.tensor([[[1.0, 0.8, 0.45, 0.45]]])
-    labels = torch.tensor([[[0, 0, 1, 1]]])
-    thresholds = class_thresholds(confidence, labels, 3, 0.8)
-    assert thresholds.tolist() == pytest.approx([0.8, 0.4, 0.0])
+def test_soft_cross_entropy_by_hand():
+    # One trusted pixel of two, softmax (3/4, 1/4), target (1/2, 1/2).
+    logits = torch.tensor([math.log(3), 0.0])[None, :, None, None].expand(1, 2, 1, 2)
+    targets = torch.full((1, 2, 1, 2), 0.5)
+    trusted = torch.tensor([[[True, False]]])
+    loss = soft_cross_entropy(logits, targets, trusted, torch.ones(2))
+    assert loss.item() == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2 / 2)
 
 
-def test_pseudo_labels_need_confidence_and_trust():
-    probabilities = torch.tensor([[0.9, 0.6, 0.2, 0.9], [0.1, 0.4, 0.8, 0.1]])[None, :, None]
-    trusted = torch.tensor([[[True, True, True, False]]])
-    labels = pseudo_labels(probabilities, torch.tensor([0.8, 0.7]), trusted)
-    assert labels.tolist() == [[[0, 255, 1, 255]]]
+def test_soft_cross_entropy_of_one_hot_targets_is_the_pixel_wise_loss():
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    soft = soft_cross_entropy(logits, one_hot(labels, 3), torch.ones(2, 4, 5), weights)
+    assert soft.item() == pytest.approx(
+        unbiased_cross_entropy(logits, labels, weights).item(), rel=1e-5
+    )
+
+
+def test_soft_cross_entropy_is_least_at_its_target():
+    target = torch.tensor([0.7, 0.2, 0.1])[None, :, None, None]
+    logits = target.log().requires_grad_()
+    weights = torch.tensor([1.0, 3.0, 0.0])
+    soft_cross_entropy(logits, target, torch.ones(1, 1, 1), weights).backward()
+    assert logits.grad.abs().max() < 1e-6
+
+
+@given(st.integers(1, 4), st.integers(2, 40), st.integers(2, 40), st.integers(0, 1000))
+def test_boxes_lie_within_the_crop_and_take_their_share(count, height, width, seed):
+    boxes = draw_boxes(count, (height, width), np.random.default_rng(seed)).numpy()
+    assert boxes.shape == (count, height, width)
+    for box in boxes:
+        rows, columns = box.any(axis=1), box.any(axis=0)
+        assert np.array_equal(box, rows[:, None] & columns), "a box is a rectangle"
+        rounding = 1 / height + 1 / width
+        assert 0.1 - rounding <= box.mean() <= 0.5 + rounding
+
+
+def test_cut_mix_pastes_the_same_boxes_into_everything():
+    boxes = torch.zeros(2, 3, 4, dtype=torch.bool)
+    boxes[0, 1:, :2] = True
+    maps = torch.arange(24).view(2, 3, 4)
+    mixed = cut_mix(maps, boxes)
+    assert torch.equal(mixed[0, 1:, :2], maps[1, 1:, :2])
+    assert torch.equal(mixed[0, :, 2:], maps[0, :, 2:])
+    assert torch.equal(mixed[1], maps[1])
+    images = torch.stack([maps, -maps], dim=1)
+    assert torch.equal(cut_mix(images, boxes), torch.stack([mixed, -mixed], dim=1))
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2, 1, 3, 2), (2, 1, 6, 4)])

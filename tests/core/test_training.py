@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from c2f_core.cli.train import main, parse
-from c2f_core.config import GeneratorConfig, OptimiserConfig, TrainConfig
+from c2f_core.config import GeneratorConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.events import Finished, RunStarted, StepDone, Validated
@@ -145,15 +145,20 @@ def test_clipping_bounds_the_step(shapes_folder, tmp_path):
     assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
-def test_the_schedule_warms_up_and_decays_to_zero():
-    config = OptimiserConfig(warmup_steps=4)
-    rates = [learning_rate(step, 104, 1.0, config) for step in range(104)]
+def test_the_schedule_warms_up_and_decays_to_zero(shapes_folder, tmp_path):
+    optimiser = {"warmup_steps": 4, "learning_rate": 1.0}
+    config = make_config(shapes_folder, tmp_path, steps=104, optimiser=optimiser)
+    rates = [learning_rate(step, config) for step in range(104)]
     assert rates[0] == pytest.approx(0.2)
     assert max(rates) == pytest.approx(1.0)
     assert rates[54] == pytest.approx(0.5)
     assert rates[-1] < 0.001
-    constant = OptimiserConfig(warmup_steps=0, schedule="constant")
-    assert {learning_rate(step, 10, 2e-4, constant) for step in range(10)} == {2e-4}
+
+
+def test_a_constant_rate_stays(shapes_folder, tmp_path):
+    optimiser = {"warmup_steps": 0, "learning_rate": 2e-4, "schedule": "constant"}
+    config = make_config(shapes_folder, tmp_path, steps=10, optimiser=optimiser)
+    assert {learning_rate(step, config) for step in range(10)} == {2e-4}
 
 
 def test_a_missing_device_gives_one_sentence(shapes_folder, tmp_path):

@@ -9,30 +9,27 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from c2f_core.config import OptimiserConfig
+from c2f_core.config import TrainConfig
 
 
-def learning_rate(step: int, steps: int, peak: float, config: OptimiserConfig) -> float:
+def learning_rate(step: int, config: TrainConfig) -> float:
     """Learning rate of a step: linear warm-up, then cosine decay (Loshchilov 2017) or constant.
 
     Parameters
     ----------
     step : int
         Steps already done, from 0.
-    steps : int
-        Steps of the whole run.
-    peak : float
-        Largest learning rate.
-    config : OptimiserConfig
+    config : TrainConfig
 
     Returns
     -------
     float
     """
-    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    warmup_steps, peak = config.optimiser.warmup_steps, config.peak_learning_rate
+    warmup = min(1.0, (step + 1) / (warmup_steps + 1))
     if config.schedule == "constant":
         return peak * warmup
-    progress = max(0, step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    progress = max(0, step - warmup_steps) / max(1, config.total_steps - warmup_steps)
     return peak * warmup * (1 + math.cos(math.pi * progress)) / 2
 
 

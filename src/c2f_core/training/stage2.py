@@ -9,20 +9,18 @@ Recipe "default": four sources, each with its weight in `Stage2Config`.
 1. Replay: stage 1 goes on with the fine pairs (Hung et al., BMVC 2018, keep the
    supervised loss in every step), so the discriminator goes on learning too.
 2. Pseudo-labels: the averaged generator (mean teacher, Tarvainen and Valpola,
-   NeurIPS 2017) labels a weakly changed crop, the generator learns that on a
-   strongly changed one (FixMatch, Sohn et al., NeurIPS 2020). Pixels count where
-   teacher (FlexMatch's classwise thresholds, Zhang et al., NeurIPS 2021) and
-   discriminator (Hung et al.) are confident.
+   NeurIPS 2017) says how likely each class is on a weakly changed crop; the generator
+   learns that on a strongly changed one (FixMatch, Sohn et al., NeurIPS 2020) into
+   which a box of another crop is pasted (CutMix, French et al., BMVC 2020). Pixels
+   count where the discriminator finds the teacher's map real (Hung et al.).
 3. Evidence: the coarse map is hidden from the generator, whose guess from the image
    alone must make the coarse map likely, by a model of how coarse maps deviate from
    fine ones that is learned on the fine pairs (see `c2f_core.training.evidence`).
-   The teacher's labels join both: what it sees with the coarse map, and what it sees
-   without times the evidence (Bayes).
 4. The adversarial loss, with a small weight.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import numpy as np
@@ -30,17 +28,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import AugmentationConfig, TrainConfig
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
 from c2f_core.errors import DataError
 from c2f_core.networks.unet import generator_input
-from c2f_core.semi_supervised import (
-    class_thresholds,
-    evidence_loss,
-    join_evidence,
-    pseudo_labels,
-)
+from c2f_core.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
 from c2f_core.training.evidence import coarse_codes, evidence_of, likelihoods
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.stage1 import Stage1Learner
@@ -130,54 +122,56 @@ class Stage2Learner(Stage1Learner):
 
     def _default_step(self, number: int, batch: Batch) -> StepResult:
         """Descend on the sum of replay, pseudo-labels, evidence and adversarial loss."""
-        crops = self._hide(number, batch)
+        values: dict[str, float] = {}
+        crops = self._prepare(number, batch, values)
         fine_batch = self._fine_batch(number)
         fine_logits, logits = self._joint_logits(fine_batch, crops)
-        values: dict[str, float] = {}
         loss = torch.zeros((), device=logits.device)
         if self._config.stage2.replay:
-            values = self._discriminator_turn(fine_batch, fine_logits)
+            values |= self._discriminator_turn(fine_batch, fine_logits)
             loss, parts = self._stage1_loss(fine_batch, fine_logits)
             values |= parts
-        for weight, name, part in self._coarse_only_losses(crops, logits, values):
+        for weight, name, part in self._coarse_only_losses(crops, logits):
             loss = loss + weight * part
             values[name] = part.item()
         return StepResult(loss.item(), self._descend(loss), values)
 
-    def _hide(self, number: int, batch: Batch) -> "_CoarseOnlyCrops":
-        """Choose the crops whose coarse map the generator does not get."""
+    def _prepare(self, number: int, batch: Batch, values: dict[str, float]) -> "_CoarseOnlyCrops":
+        """Hide coarse maps, ask the teacher, paste boxes; rates and shares go into `values`."""
+        config, device = self._config.stage2, batch.images.device
         rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, self._stream(number)])
-        drawn = rng.random(len(batch.images)) < self._config.stage2.hidden_share
-        hidden = torch.from_numpy(drawn).to(batch.images.device)
-        return _CoarseOnlyCrops(
+        count, size = len(batch.images), (batch.images.shape[-2], batch.images.shape[-1])
+        drawn = torch.from_numpy(rng.random(count) < config.hidden_share).to(device)
+        hidden = drawn[:, None, None].expand(count, *size)
+        targets, trusted = self._pseudo_labels(batch, values)
+        crops = _CoarseOnlyCrops(
             weak=batch.images,
             strong=cast(Tensor, batch.strong_images),
-            coarse=batch.coarse,
+            coarse=batch.coarse * ~hidden[:, None],
             evidence=evidence_of(cast(Tensor, batch.evidence), self._likelihoods),
             hidden=hidden,
+            targets=targets,
+            trusted=trusted,
         )
+        return crops.mixed(draw_boxes(count, size, rng).to(device)) if config.cut_mix else crops
 
     def _joint_logits(self, fine_batch: Batch, crops: "_CoarseOnlyCrops") -> tuple[Tensor, Tensor]:
         """One pass for both batches, so that they share the statistics of the normalisation."""
         logits = self._logits(
             torch.cat([fine_batch.images, crops.strong]),
-            torch.cat([fine_batch.coarse, crops.coarse * ~crops.hidden[:, None, None, None]]),
+            torch.cat([fine_batch.coarse, crops.coarse]),
         )
         size = len(fine_batch.images)
         return logits[:size], logits[size:]
 
     def _coarse_only_losses(
-        self, crops: "_CoarseOnlyCrops", logits: Tensor, values: dict[str, float]
+        self, crops: "_CoarseOnlyCrops", logits: Tensor
     ) -> Iterator[tuple[float, str, Tensor]]:
-        """Weight, name and value of each loss; rates and shares go into `values`."""
+        """Weight, name and value of each loss."""
         config = self._config.stage2
         if config.pseudo_label_weight:
-            labels = self._pseudo_labels(crops, values)
-            yield (
-                config.pseudo_label_weight,
-                "pseudo-label loss",
-                self._pixel_loss(logits, labels, self.class_weights),
-            )
+            loss = soft_cross_entropy(logits, crops.targets, crops.trusted, self.class_weights)
+            yield config.pseudo_label_weight, "pseudo-label loss", loss
         if config.evidence_weight:
             loss = evidence_loss(logits, crops.evidence, crops.hidden)
             yield config.evidence_weight, "evidence loss", loss
@@ -188,54 +182,31 @@ class Stage2Learner(Stage1Learner):
             yield config.adversarial_weight, "coarse-only adversarial loss", loss
 
     @torch.no_grad()
-    def _pseudo_labels(self, crops: "_CoarseOnlyCrops", values: dict[str, float]) -> Tensor:
-        """Labels (N, Y, X) of the averaged generator, 255 where not trusted."""
-        config = self._config.stage2
-        probabilities = self._teacher(crops)
-        confidence, labels = probabilities.max(dim=1)
-        classes = probabilities.shape[1]
-        threshold = config.confidence_threshold
-        thresholds = (
-            class_thresholds(confidence, labels, classes, threshold)
-            if config.classwise
-            else confidence.new_full((classes,), threshold)
-        )
-        trusted = torch.ones_like(labels, dtype=torch.bool)
-        if config.discriminator_threshold:
-            score = self._score(crops.weak, one_hot(labels, classes))
-            trusted = score >= config.discriminator_threshold
-            values["discriminator score"] = score.mean().item()
-        chosen = pseudo_labels(probabilities, thresholds, trusted)
-        self._log_pseudo_labels(chosen, crops.coarse, values)
-        return chosen
-
-    def _teacher(self, crops: "_CoarseOnlyCrops") -> Tensor:
-        """Class probabilities (N, C, Y, X) by the averaged generator on the weak view."""
+    def _pseudo_labels(self, batch: Batch, values: dict[str, float]) -> tuple[Tensor, Tensor]:
+        """Class probabilities (N, C, Y, X) of the averaged generator, and where they count."""
         self.average.eval()
-        probabilities = self._average_probabilities(crops.weak, crops.coarse)
-        if not self._config.stage2.evidence_teacher:
-            return probabilities
-        unseen = self._average_probabilities(crops.weak, torch.zeros_like(crops.coarse))
-        return (probabilities + join_evidence(unseen, crops.evidence)) / 2
-
-    def _average_probabilities(self, images: Tensor, coarse: Tensor) -> Tensor:
         with self._fabric.autocast():
-            logits = self.average(generator_input(images, coarse, conditional=True))
-        return cast(Tensor, logits.float().softmax(dim=1))
+            logits = self.average(generator_input(batch.images, batch.coarse, conditional=True))
+        targets = logits.float().softmax(dim=1)
+        trusted = torch.ones_like(targets[:, 0], dtype=torch.bool)
+        if self._config.stage2.discriminator_threshold:
+            maps = one_hot(most_likely(targets), targets.shape[1])
+            score = self._score(batch.images, maps)
+            trusted = score >= self._config.stage2.discriminator_threshold
+            values["discriminator score"] = score.mean().item()
+        self._log_pseudo_labels(targets, trusted, batch.coarse, values)
+        return targets, trusted
 
-    def _log_pseudo_labels(self, labels: Tensor, coarse: Tensor, values: dict[str, float]) -> None:
+    def _log_pseudo_labels(
+        self, targets: Tensor, trusted: Tensor, coarse: Tensor, values: dict[str, float]
+    ) -> None:
         """Share of pixels with a pseudo-label; class shares there and in the coarse map."""
-        kept = labels != UNLABELLED_POSITION
-        values["pseudo-label rate"] = kept.float().mean().item()
-        shares = torch.bincount(labels[kept], minlength=coarse.shape[1]) / kept.sum().clamp(min=1)
-        coarse_shares = coarse.mean(dim=(0, 2, 3)) / coarse.mean(dim=(0, 2, 3)).sum().clamp(
-            min=1e-9
-        )
-        for name, share, coarse_share in zip(
-            self._names, shares.tolist(), coarse_shares.tolist(), strict=True
-        ):
-            values[f"pseudo-label share {name}"] = share
-            values[f"coarse share {name}"] = coarse_share
+        values["pseudo-label rate"] = trusted.float().mean().item()
+        for kind, maps in (("pseudo-label", targets * trusted[:, None]), ("coarse", coarse)):
+            sums = maps.sum(dim=(0, 2, 3))
+            shares = sums / sums.sum().clamp(min=1)
+            for name, share in zip(self._names, shares.tolist(), strict=True):
+                values[f"{kind} share {name}"] = share
 
 
 @dataclass(frozen=True)
@@ -245,11 +216,16 @@ class _CoarseOnlyCrops:
     Attributes
     ----------
     weak, strong : (N, 3, Y, X) float tensor in [-1, 1]
-    coarse : (N, C, Y, X) float tensor, one-hot
+    coarse : (N, C, Y, X) float tensor
+        What the generator gets of the coarse map: one-hot, or zero where hidden.
     evidence : (N, C, Y, X) float tensor
         Likelihood of the coarse map by fine class.
-    hidden : (N,) boolean tensor
-        Crops whose coarse map the generator does not get.
+    hidden : (N, Y, X) boolean tensor
+        Where the generator does not get the coarse map.
+    targets : (N, C, Y, X) float tensor
+        The teacher's class probabilities.
+    trusted : (N, Y, X) boolean tensor
+        Where they count.
     """
 
     weak: Tensor
@@ -257,3 +233,10 @@ class _CoarseOnlyCrops:
     coarse: Tensor
     evidence: Tensor
     hidden: Tensor
+    targets: Tensor
+    trusted: Tensor
+
+    def mixed(self, boxes: Tensor) -> "_CoarseOnlyCrops":
+        """Paste boxes (N, Y, X) of each crop's predecessor into it, with all that belongs to it."""
+        mixed = (cut_mix(getattr(self, each.name), boxes) for each in fields(self))
+        return _CoarseOnlyCrops(*mixed)

@@ -190,10 +190,7 @@ class _Run:
         return last or self.step % self.config.validate_every == 0
 
     def _step(self) -> StepDone:
-        config, began = self.config, time.perf_counter()
-        rate = learning_rate(
-            self.step, config.total_steps, config.peak_learning_rate, config.optimiser
-        )
+        began, rate = time.perf_counter(), learning_rate(self.step, self.config)
         self.learner.generator.set_learning_rate(rate)
         self.learner.generator.module.train()
         result = self.learner.step(self.step)
