@@ -41,13 +41,14 @@ ECONOMICAL: dict[str, Any] = {
     "crop": 192,
     "batch_size": 8,
     "steps": 400,
+    "discriminator": {"widths": (16, 32, 64)},
     "augmentation": {"background_class": "background", "background_share": 0.1,
                      "wide_scale_share": 0.1},
 }  # fmt: skip
 """Settings of stage 1 that two CPU cores can train through all folds."""
-SUPERVISED_STEPS = 2000
+SUPERVISED_STEPS = 1200
 """Steps of Model 1 and the plain U-Net."""
-STAGE2_STEPS = 600
+STAGE2_STEPS = 300
 """Steps of stage 2 and of all else that goes on from stage 1."""
 REPORT_STEPS = 500
 """Steps of each run with the report's settings: ten epochs of four crops from 50 images."""

@@ -129,7 +129,7 @@ class Stage1Config(Settings):
     """Weight of the adversarial loss beside the pixel-wise loss."""
     feature_matching_weight: float = Field(default=0.0, ge=0)
     """Weight of the distance between the discriminator's features of fine and refined maps."""
-    discriminator_learning_rate: float = Field(default=2e-4, gt=0)
+    discriminator_learning_rate: float = Field(default=1e-3, gt=0)
     """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
     wrong_pixels_only: bool = True
     """Pixels where a fake map is right do not count as fake; for the pixel discriminator."""
@@ -286,6 +286,7 @@ def report_settings() -> dict[str, object]:
         "discriminator": {"kind": "image"},
         "stage1": {
             "adversarial_weight": 1.0,
+            "discriminator_learning_rate": 2e-4,
             "wrong_pixels_only": False,
             "coarse_as_fake": False,
             "harden": False,
