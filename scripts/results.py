@@ -9,7 +9,6 @@ pictures beside it.
 """
 
 import argparse
-import csv
 import datetime
 import os
 import platform
@@ -25,6 +24,7 @@ from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_ro
 from c2f_core.io import atomic_path
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
+from c2f_core.training.curves import VALIDATION, Curves
 from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.listeners import SHOWN_SCORES, CsvLog
 from c2f_core.training.run_folder import RunFolder
@@ -142,18 +142,12 @@ def draw_curves(folders: dict[str, RunFolder], path: Path) -> None:
 
 def read_curve(path: Path) -> tuple[list[float], dict[str, list[float]]]:
     """Read minutes of training and the validation scores (%) at them from a run's log."""
-    seconds, minutes = 0.0, []
-    curves: dict[str, list[float]] = {score: [] for score in SHOWN_SCORES}
-    with path.open(newline="", encoding="utf-8") as opened:
-        for row in csv.DictReader(opened):
-            score = row["name"].removeprefix("validation ")
-            if row["name"] == "seconds":
-                seconds += float(row["value"])
-            elif score in curves and score != row["name"]:
-                curves[score].append(100 * float(row["value"]))
-                if score == SHOWN_SCORES[0]:
-                    minutes.append(seconds / 60)
-    return minutes, curves
+    curves = Curves.read(path)
+    minutes = curves.minutes_at(curves[f"{VALIDATION}{SHOWN_SCORES[0]}"].steps)
+    return minutes, {
+        score: [100 * value for value in curves[f"{VALIDATION}{score}"].values]
+        for score in SHOWN_SCORES
+    }
 
 
 def default_hardware() -> str:

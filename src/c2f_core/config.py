@@ -2,17 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
+Preset = Literal["quick", "balanced", "thorough", "report"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused."""
+    """Base of all settings: frozen, unknown keys refused, described by their docstrings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class NetworkConfig(Settings):
@@ -185,6 +186,8 @@ class TrainConfig(Settings):
     """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, or model2: both in a row."""
     network: NetworkConfig = NetworkConfig()
     """Network."""
+    initial_weights: str | None = None
+    """Checkpoint, run folder or bundled model whose weights training starts from; None: random."""
     preprocessing: Literal["default", "report"] = "default"
     """Random augmented crops, or the report's four corner crops of 256 x 256."""
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -239,6 +242,15 @@ class TrainConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _stage_2_has_one_start(self) -> Self:
+        if self.method == "stage2" and self.initial_weights is not None:
+            raise ValueError(
+                "stage 2 starts from stage2.start; leave initial_weights empty, or choose another "
+                "method"
+            )
+        return self
+
     @property
     def total_steps(self) -> int:
         """Steps of the run: those of stage 2 where that is trained."""
@@ -261,7 +273,7 @@ class TrainConfig(Settings):
         return GeneratorConfig(**self.network.model_dump(), conditional=self.method != "plain")
 
 
-def report_settings() -> dict[str, object]:
+def report_settings() -> dict[str, Any]:
     """Return the report's settings as fields of `TrainConfig`.
 
     Full-resolution U-Net, four corner crops of 256 x 256, Adam 2e-4, no
@@ -293,3 +305,21 @@ def report_settings() -> dict[str, object]:
         },
         "stage2": {"recipe": "report", "learning_rate": 2e-4, "guard": None},
     }
+
+
+def preset_settings(name: Preset) -> dict[str, Any]:
+    """Return the settings of a preset as fields of `TrainConfig`.
+
+    Parameters
+    ----------
+    name : {"quick", "balanced", "thorough", "report"}
+        A quarter of the usual steps for a first look, the defaults, three times
+        as many, or `report_settings`.
+    """
+    presets: dict[Preset, dict[str, Any]] = {
+        "quick": {"steps": 200, "validate_every": 25, "stage2": {"steps": 100}},
+        "balanced": {},
+        "thorough": {"steps": 2400, "validate_every": 100, "stage2": {"steps": 1200}},
+        "report": report_settings(),
+    }
+    return presets[name]

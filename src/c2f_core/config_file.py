@@ -51,7 +51,8 @@ def invalid_setting(error: ValidationError) -> str:
     """Say in one sentence which setting is invalid, and why."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    return f"The setting {place or 'combination'} is invalid: {first['msg']}; correct it."
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"The setting {place or 'combination'} is invalid: {reason}; correct it."
 
 
 def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

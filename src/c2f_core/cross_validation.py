@@ -26,7 +26,7 @@ from c2f_core.io import atomic_path
 from c2f_core.metrics import mean_scores
 from c2f_core.refine.learned import Refiner
 from c2f_core.training.loading import load_class_table
-from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.run_folder import PLACE, RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 
 SPLITS = "splits.json"
@@ -193,15 +193,15 @@ def _source(data: DataConfig) -> FilePairs:
 def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
     """Make the run folder, or check that what it holds was begun alike."""
     folder = RunFolder(config.run_folder)
-    RunFolder.open(config, resume=folder.config.exists())
-    path = folder.root / SPLITS
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
-    elif read_splits(path) != splits:
-        raise ConfigError(
-            f"{folder.root} was cross-validated over other folds; choose another run folder."
-        )
+    with RunFolder.open(config, folder.config.exists(), PLACE):
+        path = folder.root / SPLITS
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+        elif read_splits(path) != splits:
+            raise ConfigError(
+                f"{folder.root} was cross-validated over other folds; choose another run folder."
+            )
 
 
 def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainConfig:

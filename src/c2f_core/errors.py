@@ -30,3 +30,10 @@ class CheckpointError(C2FError):
 
 class Cancelled(C2FError):
     """The user asked to stop before the work was done."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell an exhausted memory from other errors; on a CPU only torch's text does."""
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    kinds = ("MemoryError", "OutOfMemoryError")  # The latter is torch's, not imported here.
+    return type(error).__name__ in kinds or any(text in str(error) for text in texts)

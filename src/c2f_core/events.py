@@ -10,6 +10,25 @@ from c2f_core.classes import ClassTable
 
 
 @dataclass(frozen=True)
+class ClassicalReference:
+    """What the best classical refiner reaches on the first validation pairs.
+
+    Attributes
+    ----------
+    name : str
+        Of the refiner.
+    pairs : int
+        Validation pairs that were refined: few, so that training begins soon.
+    scores : dict
+        In [0, 1] by name.
+    """
+
+    name: str
+    pairs: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """Data and network are ready.
 
@@ -27,6 +46,8 @@ class RunStarted:
         What the user should know about the data, one sentence each.
     reference : dict
         Scores of the coarse maps of the validation pairs.
+    classical : ClassicalReference or None
+        None where no classical refiner can refine them.
     """
 
     run_folder: Path
@@ -40,6 +61,7 @@ class RunStarted:
     class_weights: dict[str, float]
     messages: tuple[str, ...] = ()
     reference: dict[str, float] = field(default_factory=dict)
+    classical: ClassicalReference | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from c2f_core.io import atomic_path
 from c2f_core.search_ranges import Choices, Range, Ranges, check_ranges, number_kind
 from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.loading import load_training_data
-from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.run_folder import PLACE, RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 
 if TYPE_CHECKING:
@@ -151,18 +151,18 @@ def search(
 def _open(config: TrainConfig, ranges: Ranges, objective: str, pruner: str) -> None:
     """Make the run folder, or check that what it holds was begun alike."""
     folder = RunFolder(config.run_folder)
-    RunFolder.open(config, resume=folder.config.exists())
-    path = folder.root / SEARCH
-    dumped = {name: one.model_dump(mode="json") for name, one in ranges.items()}
-    content = {"objective": objective, "pruner": pruner, "ranges": dumped}
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    elif read_settings(path) != content:
-        raise ConfigError(
-            f"{folder.root} holds a search with other ranges, objective or pruner; go on with "
-            "the same or choose another run folder."
-        )
+    with RunFolder.open(config, folder.config.exists(), PLACE):
+        path = folder.root / SEARCH
+        dumped = {name: one.model_dump(mode="json") for name, one in ranges.items()}
+        content = {"objective": objective, "pruner": pruner, "ranges": dumped}
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        elif read_settings(path) != content:
+            raise ConfigError(
+                f"{folder.root} holds a search with other ranges, objective or pruner; go on with "
+                "the same or choose another run folder."
+            )
 
 
 def _open_study(config: TrainConfig, pruner: Pruner) -> "optuna.Study":

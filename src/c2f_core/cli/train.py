@@ -4,30 +4,43 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tyro
 from pydantic import ValidationError
 
 from c2f_core.cli.errors import StopOnInterrupt, run_command
-from c2f_core.config import TrainConfig, report_settings
+from c2f_core.config import Preset, TrainConfig, preset_settings
 from c2f_core.config_file import invalid_setting, read_settings
-from c2f_core.errors import ConfigError
+from c2f_core.errors import ConfigError, DataError
 from c2f_core.events import Finished
-from c2f_core.training.listeners import CsvLog, PanelLog, ProgressBar, TensorBoardLog
+from c2f_core.training.listeners import ProgressBar, RunLogs
 
 DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both stages of Model 2.
 
 --config FILE     start from the settings of a TOML or JSON file
---preset NAME     start from a preset: default, or report (the report's Model 1)
+--preset NAME     start from a preset: quick, balanced, thorough, or report (as the report did it)
 --resume FOLDER   go on with the run in FOLDER; Ctrl-C saves and stops a run
+--check           look at the data and stop: what is there, what does not fit, who validates
 Flags given beside them take precedence."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run_command(lambda: _train(arguments)))
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = _check if "--check" in arguments else _train
+    sys.exit(run_command(lambda: command([each for each in arguments if each != "--check"])))
+
+
+def _check(arguments: Sequence[str]) -> None:
+    config, _ = parse(arguments)
+    from c2f_core.training.inspection import Inspection, inspect_data
+
+    *_, found = inspect_data(config)
+    assert isinstance(found, Inspection)
+    print("\n".join(found.lines()))
+    if found.all_problems:
+        raise DataError("These data cannot be trained on yet; mend what is listed above.")
 
 
 def _train(arguments: Sequence[str]) -> None:
@@ -36,16 +49,10 @@ def _train(arguments: Sequence[str]) -> None:
     from c2f_core.training.trainer import train
 
     stop = StopOnInterrupt()
-    with (
-        ProgressBar() as bar,
-        CsvLog() as csv_log,
-        TensorBoardLog() as board,
-        PanelLog() as panels,
-        stop,
-    ):
+    with ProgressBar() as bar, RunLogs() as logs, stop:
         for event in train(config, resume=resume, should_stop=stop):
-            for listener in (bar, csv_log, board, panels):
-                listener(event)
+            bar(event)
+            logs(event)
     assert isinstance(event, Finished)
     if event.stopped:
         print(
@@ -71,14 +78,14 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
     bases = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     group = bases.add_mutually_exclusive_group()
     group.add_argument("--config", type=Path)
-    group.add_argument("--preset", choices=["default", "report"])
+    group.add_argument("--preset", choices=get_args(Preset))
     group.add_argument("--resume", type=Path)
     base, flags = bases.parse_known_args(arguments)
     settings: dict[str, Any] = {}
     if base.config is not None:
         settings = read_settings(base.config)
-    elif base.preset == "report":
-        settings = report_settings()
+    elif base.preset is not None:
+        settings = preset_settings(base.preset)
     elif base.resume is not None:
         settings = read_settings(base.resume / "config.json")
     try:

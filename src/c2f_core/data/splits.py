@@ -1,12 +1,14 @@
 """Named lists of pairs, read from a JSON file or drawn by a seed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from c2f_core.config import DataConfig
 from c2f_core.errors import DataError
 
 
@@ -173,3 +175,59 @@ def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, 
     for name in names:
         members.setdefault(leader.get(name, name), []).append(name)
     return members
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names of the pairs that train with their fine maps, train without them, and validate."""
+
+    train: list[str]
+    coarse_only: list[str]
+    validation: list[str]
+
+
+def listed_names(config: DataConfig, available: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names that a config lists for training, all without a list, and for validation.
+
+    Raises
+    ------
+    DataError
+        The split file cannot be read or has no such list.
+    """
+    if config.splits is None:
+        return list(available), []
+    held_out = read_split(config.splits, config.validation) if config.validation else []
+    return read_split(config.splits, config.train), held_out
+
+
+def assign_roles(
+    config: DataConfig, seed: int, available: Sequence[str], has_fine: Callable[[str], bool]
+) -> Roles:
+    """Say which pairs train and which validate: listed, or drawn by the seed.
+
+    Parameters
+    ----------
+    config : DataConfig
+    seed : int
+    available : sequence of str
+        Names of all pairs.
+    has_fine : callable
+        Tells whether the pair of a name has a fine map.
+
+    Raises
+    ------
+    DataError
+        Fine maps do not suffice, or the split file does not fit.
+    """
+    names, held_out = listed_names(config, available)
+    with_fine = [name for name in names if has_fine(name)]
+    if held_out:
+        with_fine = [name for name in with_fine if name not in held_out]
+    else:
+        groups = read_groups(config.splits) if config.splits else []
+        with_fine, held_out = draw_validation(with_fine, config.validation_share, seed, groups)
+    if not with_fine or not all(has_fine(name) for name in held_out):
+        raise DataError("Training and validation need pairs with fine maps; add fine maps.")
+    train = with_fine[: config.fine_maps]
+    unused = {*train, *held_out}
+    return Roles(train, [name for name in names if name not in unused], held_out)

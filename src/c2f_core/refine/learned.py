@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from c2f_core.classes import ClassTable
-from c2f_core.errors import CheckpointError, ConfigError, ImageError
+from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
 from c2f_core.networks.unet import UNet
 from c2f_core.refine.interface import (
     Progress,
@@ -168,7 +168,7 @@ class Refiner:
             try:
                 return self._refine_in_tiles(rgb, positions, tile, progress, should_stop)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 tile = min(tile, max(positions.shape)) // 2
                 if tile < 2 * self._overlap:
@@ -305,14 +305,6 @@ def free_memory(device: torch.device) -> int:
         return 4 << 30
     sizes = dict(line.split(":", 1) for line in report.read_text(encoding="ascii").splitlines())
     return int(sizes["MemAvailable"].split()[0]) << 10
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell an exhausted memory from other errors; on a CPU only its text does."""
-    texts = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        text in str(error) for text in texts
-    )
 
 
 def _counter(progress: Progress | None, total: int) -> Callable[[], None]:

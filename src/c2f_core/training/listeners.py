@@ -6,6 +6,7 @@ every event; a run of two stages starts twice.
 
 import csv
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from c2f_core.classes import ClassTable
 from c2f_core.events import (
+    ClassicalReference,
     Event,
     Preview,
     RolledBack,
@@ -24,6 +26,7 @@ from c2f_core.events import (
     rolled_back_message,
 )
 from c2f_core.io import write_image
+from c2f_core.training.curves import values_of
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
 PANEL_GAP = 4
@@ -67,6 +70,7 @@ class ProgressBar:
                 f"validate; {event.parameters:,} parameters on {event.device}",
                 f"class weights: {weights}",
                 f"coarse reference: {_line(event.reference)}",
+                *_classical_line(event.classical),
                 *event.messages,
             )
         )
@@ -82,6 +86,33 @@ def _percentages(scores: dict[str, float]) -> dict[str, str]:
 
 def _line(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value} %" for name, value in _percentages(scores).items())
+
+
+def _classical_line(classical: ClassicalReference | None) -> Iterable[str]:
+    if classical is not None:
+        pairs = f"first {classical.pairs} pairs" if classical.pairs > 1 else "first pair"
+        yield f"{classical.name}, {pairs}: {_line(classical.scores)}"
+
+
+class RunLogs:
+    """All logs in the run folder, so that every run has them, whoever started it."""
+
+    def __init__(self) -> None:
+        self._logs = (CsvLog(), TensorBoardLog(), PanelLog())
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        for log in self._logs:
+            self._stack.enter_context(log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        for log in self._logs:
+            log(event)
 
 
 class CsvLog:
@@ -117,24 +148,10 @@ class CsvLog:
         if isinstance(event, RunStarted):
             self._open(event.run_folder / "log.csv", event.first_step)
         elif self._file is not None and isinstance(event, StepDone | Validated | RolledBack):
-            rows = [(name, value) for name, value in _values(event).items()]
+            rows: list[tuple[str, Any]] = list(values_of(event).items())
             rows += [("note", note) for note in _notes(event)]
             csv.writer(self._file).writerows((event.step, *row) for row in rows)
             self._file.flush()
-
-
-def _values(event: Event) -> dict[str, Any]:
-    if isinstance(event, Validated):
-        return {f"validation {name}": value for name, value in event.scores.items()}
-    if isinstance(event, StepDone):
-        return {
-            "loss": event.loss,
-            "gradient norm": event.gradient_norm,
-            "learning rate": event.learning_rate,
-            "seconds": event.seconds,
-            **event.values,
-        }
-    return {}
 
 
 def _notes(event: Event) -> tuple[str, ...]:
@@ -164,8 +181,8 @@ class TensorBoardLog:
             self.__exit__()
             folder = str(event.run_folder / "tensorboard")
             self._writer = SummaryWriter(folder, purge_step=event.first_step + 1)
-        elif isinstance(event, StepDone | Validated):
-            for name, value in _values(event).items():
+        elif isinstance(event, StepDone | Validated | RolledBack):
+            for name, value in values_of(event).items():
                 self._writer.add_scalar(name, value, event.step)
         elif isinstance(event, Preview):
             self._writer.add_image("sample", panel(event), event.step, dataformats="HWC")

@@ -1,14 +1,16 @@
 """The pairs of a run: which train with fine maps, which without, which validate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import FilePairs, Pair
-from c2f_core.data.splits import draw_validation, read_groups, read_split
-from c2f_core.errors import DataError
+from c2f_core.data.splits import assign_roles, listed_names
+from c2f_core.errors import Cancelled, DataError
+
+ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -44,37 +46,58 @@ def load_class_table(name: str) -> ClassTable:
     return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
 
 
-def load_training_data(config: TrainConfig) -> TrainingData:
+def load_training_data(
+    config: TrainConfig, should_stop: ShouldStop = lambda: False
+) -> TrainingData:
     """Read the pairs of a run.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    should_stop : callable
+        Asked between the files.
 
     Raises
     ------
     DataError, ClassTableError
         Files, splits or classes do not fit.
+    Cancelled
+        `should_stop` returned True.
     """
     data = config.data
     source = open_pairs(data.root, load_class_table(data.class_table))
-    names = read_split(data.splits, data.train) if data.splits else source.names
-    held_out = read_split(data.splits, data.validation) if data.splits and data.validation else []
-    loaded = {pair.name: pair for pair in source.subset([*dict.fromkeys([*names, *held_out])])}
-    with_fine = [name for name in names if loaded[name].fine is not None]
-    if held_out:
-        with_fine = [name for name in with_fine if name not in held_out]
-    else:
-        groups = read_groups(data.splits) if data.splits else []
-        with_fine, held_out = draw_validation(with_fine, data.validation_share, config.seed, groups)
-    if not with_fine or any(loaded[name].fine is None for name in held_out):
-        raise DataError("Training and validation need pairs with fine maps; add fine maps.")
-    train = with_fine[: data.fine_maps]
-    unused = set(train) | set(held_out)
-    coarse_only = [replace(loaded[name], fine=None) for name in names if name not in unused]
+    names, held_out = listed_names(data, source.names)
+    loaded: dict[str, Pair] = {}
+    for pair in source.subset([*dict.fromkeys([*names, *held_out])]):
+        if should_stop():
+            raise Cancelled("Stopped before the first step; nothing was trained.")
+        loaded[pair.name] = pair
+    roles = assign_roles(
+        data, config.seed, source.names, lambda name: loaded[name].fine is not None
+    )
+    coarse_only = [replace(loaded[name], fine=None) for name in roles.coarse_only]
     return TrainingData(
         source.class_table,
-        [loaded[name] for name in train],
+        [loaded[name] for name in roles.train],
         coarse_only,
-        [loaded[name] for name in held_out],
+        [loaded[name] for name in roles.validation],
         (*_doubts(source), *_fate_of(coarse_only, config.method, data)),
     )
+
+
+def refuse_without_coarse_only(coarse_only: Sequence[object]) -> None:
+    """Refuse stage 2 where every pair has a fine map.
+
+    Raises
+    ------
+    DataError
+        There is no coarse-only pair.
+    """
+    if not coarse_only:
+        raise DataError(
+            "Stage 2 learns from pairs without fine maps and there are none; add images with "
+            "coarse maps only, or set data.fine_maps."
+        )
 
 
 def _doubts(source: FilePairs) -> list[str]:

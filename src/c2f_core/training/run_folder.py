@@ -1,20 +1,27 @@
-"""The folder of a run: config, checkpoints, logs."""
+"""The folder of a run: config, checkpoints, logs, and the lock that keeps a second run out."""
 
 import json
 import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from c2f_core.config import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io import atomic_path
 
-EXTENDABLE = {"run_folder", "device", "devices", "threads"}
-"""Settings that may change when a run is resumed: they do not change what is learned."""
+PLACE = {"run_folder", "device", "devices", "threads"}
+"""Settings that say where a run computes, not what it learns."""
+CHANGEABLE = PLACE | {"batch_size", "crop"}
+"""Settings that may change when a run is resumed: its place, and what takes memory."""
+STAGES = ("stage1", "stage2")
+"""Folders of the stages in the folder of a model2 run."""
 
 
 @dataclass(frozen=True)
@@ -43,34 +50,97 @@ class RunFolder:
         """All that resuming needs: weights, optimiser, step."""
         return self.root / "state.pt"
 
+    @property
+    def log(self) -> Path:
+        """Losses and scores by step, CSV."""
+        return self.root / "log.csv"
+
+    @property
+    def best_model(self) -> Path | None:
+        """Best checkpoint, of the last stage that has one; None before the first validation."""
+        folders = [*(RunFolder(self.root / stage) for stage in reversed(STAGES)), self]
+        return next((folder.best for folder in folders if folder.best.exists()), None)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Tell whether the run got as far as its first checkpoint, in any stage."""
+        folders = [self, *(RunFolder(self.root / stage) for stage in STAGES)]
+        return any(folder.state.exists() or folder.last.exists() for folder in folders)
+
     @classmethod
-    def open(cls, config: TrainConfig, resume: bool) -> "RunFolder":
-        """Make the folder of a new run, or open that of an interrupted one.
+    @contextmanager
+    def open(
+        cls, config: TrainConfig, resume: bool, changeable: Collection[str] = CHANGEABLE
+    ) -> Iterator["RunFolder"]:
+        """Make the folder of a new run, or open that of an interrupted one, and lock it.
+
+        A folder in which a run ended before its first checkpoint is as good as new.
+
+        Parameters
+        ----------
+        config : TrainConfig
+        resume : bool
+        changeable : collection of str
+            Settings that may differ from those of the interrupted run.
 
         Raises
         ------
         ConfigError
-            A new run would overwrite another, there is nothing to resume, or the
-            config differs from that of the interrupted run.
+            A new run would overwrite another, there is nothing to resume, the
+            config differs from that of the interrupted run, or the run is under way.
         """
         folder = cls(Path(config.run_folder))
         if resume:
-            folder._refuse_other_config(config)
-            return folder
-        if folder.config.exists():
-            raise ConfigError(
-                f"{folder.root} already holds a run; resume it with --resume or choose another "
-                "run folder."
-            )
+            folder.read_config()  # A folder without a run is left as it is.
+        with folder.locked():
+            if resume:
+                folder._refuse_other_config(config, set(changeable))
+            elif folder.has_checkpoint:
+                raise ConfigError(
+                    f"{folder.root} already holds a run; resume it or choose another run folder."
+                )
+            with atomic_path(folder.config) as temporary:
+                temporary.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            yield folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes and threads from training here; the lock ends with the process.
+
+        Raises
+        ------
+        ConfigError
+            Another run is under way here, or the folder cannot be made.
+        """
         try:
-            folder.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            # A generator of events may end in another thread than it began in.
+            lock = FileLock(self.root / ".lock", timeout=0, thread_local=False)
+            lock.acquire()
+        except Timeout as error:
+            raise ConfigError(
+                f"A run is under way in {self.root}; wait for its end, stop it, or choose another "
+                "run folder."
+            ) from error
         except OSError as error:
             raise ConfigError(
-                f"The run folder {folder.root} cannot be made ({error}); choose another."
+                f"The run folder {self.root} cannot be used ({error}); choose another."
             ) from error
-        with atomic_path(folder.config) as temporary:
-            temporary.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return folder
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Tell whether a run is training here now."""
+        if not (self.root / ".lock").exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except ConfigError:
+            return True
 
     def read_config(self) -> TrainConfig:
         """Read the resolved config of the run.
@@ -87,20 +157,15 @@ class RunFolder:
                 f"{self.root} holds no run to resume; check the folder or start a new run."
             ) from error
 
-    def _refuse_other_config(self, config: TrainConfig) -> None:
-        was = self.read_config().model_dump(mode="json", exclude=EXTENDABLE)
-        now = json.loads(config.model_dump_json(exclude=EXTENDABLE))
+    def _refuse_other_config(self, config: TrainConfig, changeable: set[str]) -> None:
+        was = self.read_config().model_dump(mode="json", exclude=changeable)
+        now = json.loads(config.model_dump_json(exclude=changeable))
         differing = sorted(key for key in now if now[key] != was[key])
         if differing:
             raise ConfigError(
                 f"The run in {self.root} was started with another {', '.join(differing)}; resume "
                 "with the same settings or start a new run."
             )
-
-    def forget_unsaved(self) -> None:
-        """Make way for a new run where one was killed before its first checkpoint."""
-        if not self.state.exists():
-            self.config.unlink(missing_ok=True)
 
     def restore_best(self) -> None:
         """Put the best checkpoint in the place of the last."""

@@ -30,11 +30,10 @@ from torch import Tensor
 
 from c2f_core.config import AugmentationConfig, TrainConfig
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
-from c2f_core.errors import DataError
 from c2f_core.networks.unet import generator_input
 from c2f_core.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
 from c2f_core.training.evidence import coarse_codes, evidence_of, likelihoods
-from c2f_core.training.loading import TrainingData
+from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
 
@@ -77,11 +76,7 @@ class Stage2Learner(Stage1Learner):
 
     def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
         super().__init__(config, fabric, data)
-        if not data.coarse_only:
-            raise DataError(
-                "Stage 2 learns from pairs without fine maps and there are none; add images "
-                "with coarse maps only, or set data.fine_maps."
-            )
+        refuse_without_coarse_only(data.coarse_only)
         classes = data.class_table.number_of_classes
         self._coarse_only = make_coarse_only_batches(config, data)
         table = torch.from_numpy(likelihoods(data.train, classes))

@@ -133,6 +133,11 @@ class SupervisedLearner:
             self.average.update_parameters(self.generator.module)
         return norm
 
+    def set_weights(self, weights: dict[str, Tensor]) -> None:
+        """Start from the weights of another generator of the same shape."""
+        self.generator.module.load_state_dict(weights)
+        self.average.module.load_state_dict(weights)
+
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and numbers only, for `torch.load(weights_only=True)`."""
         return {"generator": self.generator.state_dict(), "average": self.average.state_dict()}

@@ -1,14 +1,14 @@
 """The trainer: a generator of events that asks between steps whether to stop."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from c2f_core.config import TrainConfig
 from c2f_core.data.pairs import fingerprint
-from c2f_core.errors import C2FError
+from c2f_core.errors import C2FError, is_out_of_memory
 from c2f_core.events import (
     Event,
     Finished,
@@ -21,8 +21,14 @@ from c2f_core.events import (
 )
 from c2f_core.training.checkpoint import CheckpointMetadata, library_versions, save_checkpoint
 from c2f_core.training.engine import make_fabric
-from c2f_core.training.loading import load_training_data
+from c2f_core.training.initial import load_initial_weights
+from c2f_core.training.loading import (
+    ShouldStop,
+    load_training_data,
+    refuse_without_coarse_only,
+)
 from c2f_core.training.player import learning_rate
+from c2f_core.training.references import best_classical
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
@@ -33,7 +39,6 @@ from c2f_core.training.validation import (
     validate,
 )
 
-ShouldStop = Callable[[], bool]
 GUESSING, WINNING = 0.55, 0.95
 """Accuracies of the discriminator between which it can teach the generator something."""
 LEARNERS: dict[str, type[SupervisedLearner]] = {
@@ -72,18 +77,37 @@ def train(
     C2FError
         Data, config, device or run folder do not fit, or memory or disk is full.
     """
-    if config.method != "model2":
-        yield from _Run(config, resume).events(should_stop)
-        return
-    RunFolder.open(config, resume)
-    for stage in stage_configs(config):
-        folder = RunFolder(stage.run_folder)
-        folder.forget_unsaved()
-        begun = folder.config.exists()
-        for event in _Run(stage, resume and begun).events(should_stop):
-            yield event
-            if isinstance(event, Finished) and event.stopped:
-                return
+    try:
+        if config.method != "model2":
+            yield from _in_folder(_Run(config, should_stop), resume)
+        else:
+            yield from _train_both_stages(config, resume, should_stop)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise C2FError(
+            "The memory does not suffice; go on with a smaller batch_size or crop, or close other "
+            f"programs. The last checkpoint in {config.run_folder} is whole."
+        ) from error
+
+
+def _train_both_stages(
+    config: TrainConfig, resume: bool, should_stop: ShouldStop
+) -> Iterator[Event]:
+    with RunFolder.open(config, resume):
+        for stage in stage_configs(config):
+            begun = RunFolder(stage.run_folder).has_checkpoint
+            run = _Run(stage, should_stop)
+            refuse_without_coarse_only(run.data.coarse_only)  # Not only hours later, in stage 2.
+            for event in _in_folder(run, begun):
+                yield event
+                if isinstance(event, Finished) and event.stopped:
+                    return
+
+
+def _in_folder(run: "_Run", resume: bool) -> Iterator[Event]:
+    with RunFolder.open(run.config, resume) as folder:
+        yield from run.events(folder, resume)
 
 
 def train_or_resume(
@@ -94,10 +118,8 @@ def train_or_resume(
     A run that was killed before its first checkpoint is begun anew. Parameters,
     events and errors are those of `train`.
     """
-    folder = RunFolder(config.run_folder)
-    if config.method != "model2":
-        folder.forget_unsaved()
-    yield from train(config, resume=folder.config.exists(), should_stop=should_stop)
+    resume = RunFolder(config.run_folder).has_checkpoint
+    yield from train(config, resume=resume, should_stop=should_stop)
 
 
 def stage_configs(config: TrainConfig) -> list[TrainConfig]:
@@ -113,6 +135,7 @@ def stage_configs(config: TrainConfig) -> list[TrainConfig]:
                 "method": "stage2",
                 "run_folder": config.run_folder / "stage2",
                 "stage2": stage2,
+                "initial_weights": None,
             }
         ),
     ]
@@ -121,43 +144,32 @@ def stage_configs(config: TrainConfig) -> list[TrainConfig]:
 class _Run:
     """One run in its folder: the loop around a learner."""
 
-    def __init__(self, config: TrainConfig, resume: bool) -> None:
+    def __init__(self, config: TrainConfig, should_stop: ShouldStop) -> None:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.config = config
+        self.should_stop = should_stop
         self.fabric = make_fabric(config)
         self.fabric.launch()
-        self.data = load_training_data(config)
-        self.folder = RunFolder.open(config, resume)
+        self.data = load_training_data(config, should_stop)
         self.learner = LEARNERS[config.method](config, self.fabric, self.data)
         self.step = 0
         self.best = -1.0
         self.start = -1.0
         self.rolled_back = False
-        if resume:
-            self._load(self.folder.read_state())
-        elif config.stage2.start is not None and isinstance(self.learner, Stage2Learner):
-            self.learner.start_from(RunFolder(config.stage2.start).read_state())
 
-    def events(self, should_stop: ShouldStop) -> Iterator[Event]:
-        """Train and tell."""
-        try:
-            yield from self._events(should_stop)
-        except torch.OutOfMemoryError as error:
-            raise C2FError(
-                "The device ran out of memory; resume with a smaller batch_size or crop. The last "
-                f"checkpoint in {self.config.run_folder} is whole."
-            ) from error
-
-    def _events(self, should_stop: ShouldStop) -> Iterator[Event]:
+    def events(self, folder: RunFolder, resume: bool) -> Iterator[Event]:
+        """Train in a folder and tell."""
+        self.folder = folder
+        self._begin(resume)
         yield self._started()
         if self.config.method == "stage2" and self.step == 0:
             yield from self._validate_and_save()
             self.start = self.best
-        stopped = self.rolled_back
+        stopped = self.rolled_back or self.should_stop()
         while self.step < self.config.total_steps and not stopped:
             yield self._step()
-            stopped = should_stop()
+            stopped = self.should_stop()
             if self._validation_is_due():
                 yield from self._validate_and_save()
                 stopped = stopped or self.rolled_back
@@ -167,6 +179,19 @@ class _Run:
         best = self.folder.best if self.folder.best.exists() else None
         unfinished = self.step < self.config.total_steps and not self.rolled_back
         yield Finished(self.step, stopped and unfinished, best)
+
+    def _begin(self, resume: bool) -> None:
+        """Go back to the last checkpoint, or take the weights that the config names."""
+        config = self.config
+        if resume and self.folder.state.exists():
+            self._load(self.folder.read_state())
+        elif config.stage2.start is not None and isinstance(self.learner, Stage2Learner):
+            self.learner.start_from(RunFolder(config.stage2.start).read_state())
+        elif config.initial_weights is not None:
+            weights = load_initial_weights(
+                config.initial_weights, config.architecture, self.data.class_table
+            )
+            self.learner.set_weights(weights)
 
     def _started(self) -> RunStarted:
         weights = self.learner.class_weights.tolist()
@@ -183,6 +208,7 @@ class _Run:
             class_weights=dict(zip(self.data.class_table.names, weights, strict=True)),
             messages=self.data.messages,
             reference=reference_scores(self.data.validation, self.data.class_table),
+            classical=best_classical(self.data.validation, self.data.class_table),
         )
 
     def _validation_is_due(self) -> bool:

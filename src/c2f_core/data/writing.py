@@ -1,0 +1,66 @@
+"""Write pairs as a dataset of files, so that training reads them as any other."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from c2f_core.classes import ClassTable
+from c2f_core.data.pairs import Pair
+from c2f_core.errors import DataError
+from c2f_core.io import MapStyle, atomic_path, write_image, write_map
+
+TABLE_FILE = "classes.json"
+LARGEST_PALETTE_INDEX = 255
+
+
+def write_pairs(root: str | Path, pairs: Iterable[Pair], class_table: ClassTable) -> Path:
+    """Write pairs to `images/ coarse/ fine/` and their class table to `classes.json`.
+
+    Every file is written atomically and none is overwritten.
+
+    Parameters
+    ----------
+    root : str or Path
+        Made where it lacks; pairs of other names in it stay.
+    pairs : iterable of Pair
+        Their names become file names.
+    class_table : ClassTable
+
+    Returns
+    -------
+    Path
+        File of the class table.
+
+    Raises
+    ------
+    DataError
+        A pair of this name or another class table is there already, or a file
+        cannot be written.
+    """
+    root = Path(root)
+    table = root / TABLE_FILE
+    if table.exists() and ClassTable.from_file(table) != class_table:
+        raise DataError(f"{root} holds data of other classes; choose another folder.")
+    try:
+        for kind in ("images", "coarse", "fine"):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {root} cannot be made ({error}); choose another.") from error
+    with atomic_path(table) as temporary:
+        temporary.write_text(class_table.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for pair in pairs:
+        _write_pair(root, pair, class_table)
+    return table
+
+
+def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:
+    image = root / "images" / f"{pair.name}.png"
+    if image.exists():
+        raise DataError(f"{image} exists already; choose another folder for these pairs.")
+    maps = {"coarse": pair.coarse, "fine": pair.fine}
+    largest = max(entry.index for entry in class_table.entries)
+    style: MapStyle = "palette" if largest <= LARGEST_PALETTE_INDEX else "index"
+    for kind, positions in maps.items():
+        if positions is not None:
+            path = root / kind / f"{pair.name}.png"
+            write_map(path, class_table.to_indices(positions), class_table, style)
+    write_image(image, pair.image)  # Last, so that a pair whose image is there is whole.

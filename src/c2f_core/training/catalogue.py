@@ -1,0 +1,184 @@
+"""Earlier runs: list them, read their curves, export their model, delete them."""
+
+import datetime
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from c2f_core.config import TrainConfig
+from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
+from c2f_core.io import atomic_path
+from c2f_core.training.checkpoint import read_metadata
+from c2f_core.training.curves import ROLLED_BACK, Curves
+from c2f_core.training.run_folder import STAGES, RunFolder
+
+State = Literal["running", "finished", "stopped"]
+DEPTH = 3
+"""Folders below the given one in which runs are looked for."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a list of runs shows of one.
+
+    Attributes
+    ----------
+    folder : Path
+    method : str
+        plain, model1, stage1, stage2 or model2.
+    data : Path
+    changed : datetime
+        When it was last written to.
+    state : {"running", "finished", "stopped"}
+    step, steps : int
+        Done, and of the whole run; of both stages together.
+    scores : dict
+        Validation scores in [0, 1] of the best checkpoint, by name; empty before it.
+    best_model : Path or None
+    """
+
+    folder: Path
+    method: str
+    data: Path
+    changed: datetime.datetime
+    state: State
+    step: int
+    steps: int
+    scores: dict[str, float]
+    best_model: Path | None
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+
+def list_runs(root: str | Path) -> list[RunSummary]:
+    """Find the runs in a folder and below, the latest first; a model2 run is one.
+
+    A folder whose config cannot be read is passed over.
+    """
+    found = []
+    for folder in _run_folders(Path(root), DEPTH):
+        try:
+            found.append(summarise(folder))
+        except C2FError:
+            continue
+    return sorted(found, key=lambda run: run.changed, reverse=True)
+
+
+def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+    if RunFolder(folder).config.is_file():
+        yield folder
+    elif depth and folder.is_dir():
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                yield from _run_folders(child, depth - 1)
+
+
+def summarise(folder: str | Path) -> RunSummary:
+    """Describe one run.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds no run.
+    """
+    run = RunFolder(Path(folder))
+    config = run.read_config()
+    parts = stages_of(run.root, config)
+    wanted = {"stage1": config.steps, "stage2": config.stage2.steps}
+    steps = sum(wanted.values()) if config.method == "model2" else config.total_steps
+    last = parts[-1][1]
+    rolled_back = bool(last[ROLLED_BACK].steps)
+    step = steps if rolled_back else sum(curves.last_step for _, curves in parts)
+    return RunSummary(
+        folder=run.root,
+        method=config.method,
+        data=config.data.root,
+        changed=_changed(run),
+        state="running" if run.is_under_way else "finished" if step >= steps else "stopped",
+        step=sum(curves.last_step for _, curves in parts),
+        steps=steps,
+        scores=_scores(run.best_model),
+        best_model=run.best_model,
+    )
+
+
+def stages_of(folder: Path, config: TrainConfig) -> list[tuple[str, Curves]]:
+    """Return method and curves of a run, or of each stage of a model2 run."""
+    if config.method != "model2":
+        return [(config.method, Curves.read(RunFolder(folder).log))]
+    return [(stage, Curves.read(RunFolder(folder / stage).log)) for stage in STAGES]
+
+
+def _changed(run: RunFolder) -> datetime.datetime:
+    logs = [run.config, run.log, *(RunFolder(run.root / stage).log for stage in STAGES)]
+    latest = max(path.stat().st_mtime for path in logs if path.exists())
+    return datetime.datetime.fromtimestamp(latest).astimezone()
+
+
+def _scores(best: Path | None) -> dict[str, float]:
+    try:
+        return {} if best is None else read_metadata(best).scores
+    except CheckpointError:
+        return {}
+
+
+def export_model(folder: str | Path, target: str | Path) -> Path:
+    """Copy the best checkpoint of a run to a file, atomically.
+
+    Raises
+    ------
+    CheckpointError
+        The run has no checkpoint.
+    DataError
+        The file cannot be written, or exists and is another run's.
+    """
+    best = RunFolder(Path(folder)).best_model
+    if best is None:
+        raise CheckpointError(f"{folder} was never validated and has no model to export.")
+    target = Path(target)
+    if target.suffix != ".safetensors":
+        target = target.with_name(f"{target.name}.safetensors")
+    if target.resolve().is_relative_to(Path(folder).resolve()):
+        raise DataError(f"{target} lies in the run folder itself; choose another place.")
+    with atomic_path(target) as temporary:
+        shutil.copyfile(best, temporary)
+    return target
+
+
+def delete_run(folder: str | Path) -> None:
+    """Delete what a run wrote; other files in its folder, and then the folder, stay.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds no run, it is under way, or a file cannot be deleted.
+    """
+    run = RunFolder(Path(folder))
+    run.read_config()
+    try:
+        with run.locked():
+            for stage in STAGES:
+                if RunFolder(run.root / stage).config.exists():
+                    _delete_files(RunFolder(run.root / stage))
+            _delete_files(run)
+        (run.root / ".lock").unlink(missing_ok=True)
+        if not any(run.root.iterdir()):
+            run.root.rmdir()
+    except OSError as error:
+        raise ConfigError(f"{run.root} cannot be deleted whole ({error}); check it.") from error
+
+
+def _delete_files(run: RunFolder) -> None:
+    for path in (run.best, run.last, run.state, run.log, run.config):
+        path.unlink(missing_ok=True)
+    for name in ("panels", "tensorboard"):
+        shutil.rmtree(run.root / name, ignore_errors=True)
+    if run.root.name in STAGES:
+        (run.root / ".lock").unlink(missing_ok=True)
+        if not any(run.root.iterdir()):
+            run.root.rmdir()

@@ -1,0 +1,232 @@
+"""Look at the data of a run before it starts: what is there, what does not fit, who validates."""
+
+import math
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.config import TrainConfig
+from c2f_core.data.folder import list_pairs
+from c2f_core.data.pairs import FilePairs, Pair
+from c2f_core.data.splits import assign_roles
+from c2f_core.errors import C2FError
+from c2f_core.metrics import confusion_matrix, pixel_accuracy
+from c2f_core.training.loading import ShouldStop, load_class_table, refuse_without_coarse_only
+
+Role = Literal["trains", "validates", "coarse only", "unused"]
+THUMBNAIL_SIDE = 64
+THUMBNAIL_COUNT = 200
+"""Pairs that get a picture; more would only fill the memory."""
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """What was found in one pair.
+
+    Attributes
+    ----------
+    name : str
+    role : {"trains", "validates", "coarse only", "unused"}
+    has_fine : bool
+    shape : (rows, columns) or None
+        None where it cannot be read.
+    accuracy : float or None
+        Share of the pixels with a fine label where the coarse map is right.
+    problems : tuple of str
+        What keeps it from training, one sentence each.
+    doubts : tuple of str
+        What the user should look at.
+    thumbnail : (Y, X, 3) uint8 array or None
+        Image, coarse map and, where there is one, fine map side by side.
+    """
+
+    name: str
+    role: Role
+    has_fine: bool
+    shape: tuple[int, int] | None = None
+    accuracy: float | None = None
+    problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    thumbnail: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a dataset.
+
+    Attributes
+    ----------
+    class_table : ClassTable
+    pairs : list of PairReport
+    problems : list of str
+        Of the dataset as a whole: files without a partner, too few fine maps.
+    coarse_shares, fine_shares : dict
+        Share of the pixels by class name, unlabelled ones under their own name.
+    """
+
+    class_table: ClassTable
+    pairs: list[PairReport]
+    problems: list[str]
+    coarse_shares: dict[str, float] = field(default_factory=dict)
+    fine_shares: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def all_problems(self) -> list[str]:
+        """Everything that has to be mended before training, one sentence each."""
+        return [*self.problems, *(each for pair in self.pairs for each in pair.problems)]
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean accuracy of the coarse maps of the pairs with fine maps."""
+        known = [pair.accuracy for pair in self.pairs if pair.accuracy is not None]
+        return float(np.mean(known)) if known else None
+
+    def count(self, role: Role) -> int:
+        """Count the pairs of a role."""
+        return sum(pair.role == role for pair in self.pairs)
+
+    def lines(self) -> list[str]:
+        """Say it to the user, one line each."""
+        roles: tuple[Role, ...] = ("trains", "validates", "coarse only", "unused")
+        counts = ", ".join(f"{self.count(role)} {role}" for role in roles if self.count(role))
+        lines = [f"{len(self.pairs)} pairs: {counts or 'none'}."]
+        if self.accuracy is not None:
+            share = f"{100 * self.accuracy:.1f} %"
+            lines.append(f"The coarse maps are right in {share} of the pixels with a fine label.")
+        for kind, shares in (("coarse", self.coarse_shares), ("fine", self.fine_shares)):
+            if shares:
+                listed = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+                lines.append(f"Pixels of the {kind} maps: {listed}.")
+        lines += [doubt for pair in self.pairs for doubt in pair.doubts]
+        if self.all_problems:
+            lines.append(f"To mend before training ({len(self.all_problems)}):")
+            lines += [f"- {problem}" for problem in self.all_problems]
+        return lines
+
+
+def inspect_data(
+    config: TrainConfig, should_stop: ShouldStop = lambda: False
+) -> Iterator[PairReport | Inspection]:
+    """Read every pair of a run; what does not fit is told file by file, not raised.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The pairs are split as training will split them.
+    should_stop : callable
+        Asked between the pairs.
+
+    Yields
+    ------
+    PairReport or Inspection
+        One report after the other, and the whole at the end.
+
+    Raises
+    ------
+    DataError, ClassTableError
+        There is no dataset, or no class table.
+    """
+    data = config.data
+    listing = list_pairs(data.root, load_class_table(data.class_table))
+    with_fine = {files.name for files in listing.files if files.fine is not None}
+    problems = [message for lonely in listing.lonely for message in lonely.messages()]
+    try:
+        roles = _roles(config, [files.name for files in listing.files], with_fine)
+    except C2FError as error:
+        problems.append(str(error))
+        roles = {}
+    counts = {kind: np.zeros(256, dtype=np.int64) for kind in ("coarse", "fine")}
+    source, reports = listing.pairs(), []
+    for index, name in enumerate(source.names):
+        if should_stop():
+            return
+        role = roles.get(name, "unused")
+        reports.append(_inspect(source, index, role, name in with_fine, counts))
+        yield reports[-1]
+    shares = {kind: _shares(count, listing.class_table) for kind, count in counts.items()}
+    yield Inspection(listing.class_table, reports, problems, shares["coarse"], shares["fine"])
+
+
+def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str]) -> dict[str, Role]:
+    roles = assign_roles(config.data, config.seed, names, lambda name: name in with_fine)
+    in_stage_2 = config.method in ("stage2", "model2")
+    if in_stage_2:
+        refuse_without_coarse_only(roles.coarse_only)
+    left: Role = "coarse only" if in_stage_2 else "unused"
+    return {
+        **dict.fromkeys(roles.coarse_only, left),
+        **dict.fromkeys(roles.train, "trains"),
+        **dict.fromkeys(roles.validation, "validates"),
+    }
+
+
+def _inspect(
+    source: FilePairs,
+    index: int,
+    role: Role,
+    has_fine: bool,
+    counts: dict[str, NDArray[np.int64]],
+) -> PairReport:
+    name, known = source.names[index], set(source.reports)
+    try:
+        pair = source[index]
+    except C2FError as error:
+        message = str(error)
+        told = message if message.startswith(name) else f"{name}: {message}"
+        return PairReport(name, role, has_fine, problems=(told,))
+    doubts = [
+        f"{path.parent.name}/{path.name}: {report.message()}"
+        for path, report in source.reports.items()
+        if path not in known
+    ]
+    accuracy = None
+    counts["coarse"] += np.bincount(pair.coarse.ravel(), minlength=256)
+    if pair.fine is not None:
+        counts["fine"] += np.bincount(pair.fine.ravel(), minlength=256)
+        accuracy = _accuracy(pair.coarse, pair.fine, source.class_table.number_of_classes)
+    return PairReport(
+        name,
+        role,
+        has_fine,
+        shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
+        accuracy=accuracy,
+        doubts=tuple(doubts),
+        thumbnail=thumbnail(pair, source.class_table) if index < THUMBNAIL_COUNT else None,
+    )
+
+
+def _accuracy(coarse: NDArray[np.uint8], fine: NDArray[np.uint8], classes: int) -> float | None:
+    """Accuracy of a coarse map; None where the fine map labels nothing."""
+    accuracy = pixel_accuracy(confusion_matrix(coarse, fine, classes))
+    return None if math.isnan(accuracy) else accuracy
+
+
+def _shares(counts: NDArray[np.int64], table: ClassTable) -> dict[str, float]:
+    """Shares of the pixels by class name; empty where there was no map."""
+    total = int(counts.sum())
+    if not total:
+        return {}
+    shares = {name: float(counts[place] / total) for place, name in enumerate(table.names)}
+    unlabelled = float(counts[UNLABELLED_POSITION] / total)
+    return shares | ({table.unlabelled.name: unlabelled} if unlabelled else {})
+
+
+def thumbnail(pair: Pair, class_table: ClassTable) -> NDArray[np.uint8]:
+    """Put small pictures of image, coarse and fine map side by side.
+
+    Returns
+    -------
+    (Y, X, 3) uint8 array
+        Y is at most `THUMBNAIL_SIDE`.
+    """
+    step = max(1, -(-max(pair.coarse.shape) // THUMBNAIL_SIDE))
+    maps = [positions for positions in (pair.coarse, pair.fine) if positions is not None]
+    pictures = [pair.image[::step, ::step]]
+    for positions in maps:
+        indices = class_table.to_indices(positions[::step, ::step])
+        pictures.append(class_table.encode_colours(indices))
+    return np.concatenate(pictures, axis=1)

@@ -1,0 +1,131 @@
+"""What is found in the data before a run starts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c2f_core.cli.train import main
+from c2f_core.config import TrainConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.writing import write_pairs
+from c2f_core.errors import DataError
+from c2f_core.training.inspection import inspect_data
+from c2f_core.training.loading import load_training_data
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Five pairs; the last has no fine map."""
+    root = tmp_path / "data"
+    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(5)]
+    write_pairs(root, [*pairs[:4], replace(pairs[4], fine=None)], SHAPES)
+    return root
+
+
+def make_config(data, **changes):
+    settings = {
+        "data": {"root": data, "class_table": str(data / "classes.json")},
+        "run_folder": data.parent / "run",
+    }
+    return TrainConfig.model_validate(settings | changes)
+
+
+def inspect(config):
+    *_, found = inspect_data(config)
+    return found
+
+
+def test_roles_are_those_of_the_training(data):
+    config = make_config(data, seed=3)
+    found, loaded = inspect(config), load_training_data(config)
+    roles = {pair.name: pair.role for pair in found.pairs}
+    assert [name for name in roles if roles[name] == "trains"] == [p.name for p in loaded.train]
+    assert [name for name in roles if roles[name] == "validates"] == [
+        pair.name for pair in loaded.validation
+    ]
+    assert roles["4"] == "unused"
+    both = inspect(make_config(data, method="model2"))
+    assert {pair.name: pair.role for pair in both.pairs}["4"] == "coarse only"
+
+
+def test_histogram_accuracy_and_pictures(data):
+    found = inspect(make_config(data))
+    assert sum(found.fine_shares.values()) == pytest.approx(1)
+    assert set(found.coarse_shares) == set(SHAPES.names)
+    pair = synthetic_pair(48, 0)
+    assert found.pairs[0].accuracy == pytest.approx(np.mean(pair.coarse == pair.fine))
+    assert found.pairs[0].thumbnail.shape == (48, 3 * 48, 3)
+    assert found.pairs[4].thumbnail.shape == (48, 2 * 48, 3)
+    assert found.pairs[4].accuracy is None
+    assert not found.all_problems
+    assert found.lines()[0] == "5 pairs: 3 trains, 1 validates, 1 unused."
+
+
+def test_everything_that_does_not_fit_is_told_by_file(data):
+    (data / "coarse" / "0.png").unlink()
+    (data / "images" / "1.png").rename(data / "images" / "eins.png")
+    Image.fromarray(np.zeros((48, 40), np.uint8)).save(data / "coarse" / "2.png")
+    Image.fromarray(np.full((48, 48), 77, np.uint8)).save(data / "fine" / "3.png")
+    found = inspect(make_config(data))
+    text = "\n".join(found.all_problems)
+    for expected in (
+        "0: the image has no coarse map",
+        "eins: the image has no coarse map",
+        "1: the coarse map has no image",
+        "1: the fine map has no image",
+        "2: the image is (48, 48) and its coarse map (48, 40)",
+        "77",
+    ):
+        assert expected in text
+    with pytest.raises(DataError, match="2 of the images have no coarse map"):
+        load_training_data(make_config(data))
+
+
+def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
+    with Image.open(data / "coarse" / "0.png") as opened:
+        colours = SHAPES.encode_colours(np.array(opened))
+    colours[3, 5] = (0, 255, 255)
+    Image.fromarray(colours).save(data / "coarse" / "0.png")
+    for name in "123":
+        (data / "fine" / f"{name}.png").unlink()
+    found = inspect(make_config(data))
+    assert any("row 3, column 5" in doubt for doubt in found.pairs[0].doubts)
+    assert any("at least two" in problem for problem in found.problems)
+    assert {pair.role for pair in found.pairs} == {"unused"}
+
+
+def test_both_stages_need_pairs_without_fine_maps(data):
+    (data / "images" / "4.png").unlink()
+    (data / "coarse" / "4.png").unlink()
+    found = inspect(make_config(data, method="model2"))
+    assert any("coarse maps only" in problem for problem in found.problems)
+
+
+def test_inspecting_ends_when_asked(data):
+    assert list(inspect_data(make_config(data), should_stop=lambda: True)) == []
+
+
+def test_the_command_line_checks_too(data, capsys):
+    flags = ["--data.root", str(data), "--data.class-table", str(data / "classes.json")]
+    flags += ["--run-folder", str(data / "run"), "--check"]
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+    assert caught.value.code == 0
+    assert "5 pairs" in capsys.readouterr().out
+    assert not (data / "run").exists()
+    (data / "coarse" / "0.png").unlink()
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+    assert caught.value.code == 2
+    assert "0: the image has no coarse map" in capsys.readouterr().out
+
+
+def test_pairs_are_never_overwritten(data):
+    pair = replace(synthetic_pair(48, 9), name="0")
+    with pytest.raises(DataError, match="exists already"):
+        write_pairs(data, [pair], SHAPES)
+    other = SHAPES.model_copy(update={"name": "others"})
+    with pytest.raises(DataError, match="other classes"):
+        write_pairs(data, [replace(pair, name="9")], other)

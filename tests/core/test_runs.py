@@ -1,0 +1,324 @@
+"""Runs and their folders: the lock, starting weights, exhausted memory, the catalogue."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from c2f_core.config import TrainConfig, preset_settings
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.writing import write_pairs
+from c2f_core.errors import C2FError, Cancelled, CheckpointError, ConfigError, DataError
+from c2f_core.events import Finished, RunStarted, Saved, StepDone
+from c2f_core.training.catalogue import delete_run, export_model, list_runs, stages_of, summarise
+from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.curves import Curves
+from c2f_core.training.listeners import RunLogs
+from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.supervised import SupervisedLearner
+from c2f_core.training.trainer import train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Five pairs; the last has no fine map."""
+    root = tmp_path_factory.mktemp("data")
+    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(5)]
+    write_pairs(root, [*pairs[:4], replace(pairs[4], fine=None)], SHAPES)
+    return root
+
+
+def make_config(data, run_folder, **changes):
+    settings = {
+        "data": {"root": data, "class_table": str(data / "classes.json")},
+        "run_folder": run_folder,
+        "network": {"widths": (4, 8)},
+        "discriminator": {"widths": (4,)},
+        "crop": 32,
+        "batch_size": 2,
+        "steps": 4,
+        "validate_every": 2,
+        "stage2": {"steps": 2, "coarse_only_batch_size": 2},
+        "device": "cpu",
+        "threads": 1,
+    }
+    return TrainConfig.model_validate({**settings, **changes})
+
+
+def run(config, **options):
+    with RunLogs() as logs:
+        events = []
+        for event in train(config, **options):
+            logs(event)
+            events.append(event)
+    return events
+
+
+def stop_after(config, steps):
+    done = []
+    events = train(config, should_stop=lambda: len(done) >= steps)
+    with RunLogs() as logs:
+        for event in events:
+            logs(event)
+            if isinstance(event, StepDone):
+                done.append(event)
+
+
+# The lock
+
+
+def test_a_second_run_in_the_same_folder_is_refused(data, tmp_path):
+    config = make_config(data, tmp_path / "run")
+    first = train(config)
+    next(first)
+    assert RunFolder(tmp_path / "run").is_under_way
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match="under way"):
+            next(train(config, resume=resume))
+    first.close()
+    assert not RunFolder(tmp_path / "run").is_under_way
+    run(config)
+
+
+def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(data, tmp_path):
+    config = make_config(data, tmp_path / "run", steps=100_000, validate_every=5)
+    file = tmp_path / "config.json"
+    file.write_text(config.model_dump_json())
+    command = [sys.executable, "-m", "c2f_core.cli.train", "--config", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder, deadline = RunFolder(tmp_path / "run"), time.monotonic() + 90
+    while not folder.state.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert folder.is_under_way
+    with pytest.raises(ConfigError, match="under way"):
+        next(train(config, resume=True))
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    lost_from = Curves.read(folder.log).last_step
+    events = train(config, resume=True)
+    started = next(events)
+    events.close()
+    assert isinstance(started, RunStarted)
+    assert lost_from - 5 <= started.first_step <= lost_from
+    assert started.first_step > 0
+
+
+def test_a_run_without_checkpoint_is_as_good_as_none(data, tmp_path):
+    """It failed in its first step, say: the user mends the settings and trains there."""
+    config = make_config(data, tmp_path / "run")
+    events = train(config)
+    assert isinstance(next(events), RunStarted)
+    events.close()
+    assert run(config, resume=True)[0].first_step == 0
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run(config)
+    events = train(make_config(data, tmp_path / "other"))
+    next(events)
+    events.close()
+    run(make_config(data, tmp_path / "other", seed=3))
+
+
+def test_a_run_may_go_on_with_what_takes_less_memory(data, tmp_path):
+    stop_after(make_config(data, tmp_path / "run", batch_size=4), 1)
+    smaller = make_config(data, tmp_path / "run", batch_size=2, crop=16)
+    assert run(smaller, resume=True)[0].first_step == 1
+    assert RunFolder(tmp_path / "run").read_config() == smaller
+
+
+def test_a_run_stopped_while_the_data_are_read_ends_at_once(data, tmp_path):
+    with pytest.raises(Cancelled, match="first step"):
+        run(make_config(data, tmp_path / "run"), should_stop=lambda: True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+    ],
+)
+def test_exhausted_memory_is_a_sentence_with_advice(data, tmp_path, monkeypatch, error):
+    def step(self, number):
+        raise error
+
+    monkeypatch.setattr(SupervisedLearner, "step", step)
+    with pytest.raises(C2FError, match="smaller batch_size"):
+        run(make_config(data, tmp_path / "run"))
+
+
+def test_other_runtime_errors_are_not_dressed_up(data, tmp_path, monkeypatch):
+    def step(self, number):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(SupervisedLearner, "step", step)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(make_config(data, tmp_path / "run"))
+    assert not RunFolder(tmp_path / "run").is_under_way
+
+
+def test_both_stages_are_refused_before_the_first_where_all_fine_maps_are_there(data, tmp_path):
+    names = {"splits": tmp_path / "splits.json", "train": "four"}
+    names["splits"].write_text('{"four": ["0", "1", "2", "3"]}')
+    config = make_config(data, tmp_path / "run", method="model2")
+    with pytest.raises(DataError, match="coarse maps only"):
+        run(config.model_copy(update={"data": config.data.model_copy(update=names)}))
+
+
+# Weights to start from
+
+
+def test_a_run_starts_from_the_weights_of_another(data, tmp_path):
+    run(make_config(data, tmp_path / "first"))
+    start, _ = load_checkpoint(tmp_path / "first" / "best.safetensors")
+    second = make_config(
+        data,
+        tmp_path / "second",
+        initial_weights=str(tmp_path / "first"),
+        optimiser={"learning_rate": 1e-9, "average_decay": 0.0, "weight_decay": 0.0},
+        steps=1,
+    )
+    run(second)
+    end, _ = load_checkpoint(tmp_path / "second" / "best.safetensors")
+    for key, tensor in start.named_parameters():
+        torch.testing.assert_close(tensor, dict(end.named_parameters())[key])
+    (tmp_path / "first" / "best.safetensors").unlink()
+    run(second, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"initial_weights": "fasseg"}, "knows the classes"),
+        ({"network": {"widths": (4, 8), "stem": 1}}, r"another network \(stem 4\)"),
+        ({"method": "plain"}, "conditional True"),
+    ],
+)
+def test_weights_of_another_network_or_of_other_classes_are_refused(data, tmp_path, changes, match):
+    run(make_config(data, tmp_path / "first", steps=1))
+    settings = {"initial_weights": str(tmp_path / "first"), **changes}
+    with pytest.raises(CheckpointError, match=match):
+        run(make_config(data, tmp_path / "second", **settings))
+
+
+def test_weights_come_from_somewhere(data, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint to start from"):
+        run(make_config(data, tmp_path / "run", initial_weights=str(data)))
+    with pytest.raises(ValueError, match=r"starts from stage2\.start"):
+        make_config(
+            data,
+            tmp_path / "run",
+            method="stage2",
+            initial_weights="fasseg",
+            stage2={"start": tmp_path},
+        )
+
+
+@pytest.mark.parametrize("name", ["quick", "balanced", "thorough", "report"])
+@pytest.mark.parametrize("method", ["model1", "stage1", "model2"])
+def test_every_preset_is_valid_for_every_method(name, method, tmp_path):
+    settings = {"data": {"root": tmp_path}, "run_folder": tmp_path, "method": method}
+    config = TrainConfig.model_validate(settings | preset_settings(name))
+    assert config.stage2.recipe == ("report" if name == "report" else "default")
+
+
+# What is told at the start
+
+
+def test_the_best_classical_refiner_is_a_reference(data, tmp_path):
+    started = run(make_config(data, tmp_path / "run", steps=1))[0]
+    assert started.classical.name in ("watershed", "random walker")
+    assert 0.5 < started.classical.scores["pixel accuracy"] <= 1
+    assert started.classical.pairs == 1
+
+
+# The catalogue
+
+
+def test_curves_of_events_and_of_the_log_are_the_same(data, tmp_path):
+    config = make_config(data, tmp_path / "run", method="stage1")
+    curves = Curves()
+    for event in run(config):
+        curves(event)
+    logged = Curves.read(tmp_path / "run" / "log.csv")
+    assert logged.series.keys() == curves.series.keys()
+    assert {"loss", "discriminator loss", "validation mIoU"} <= logged.series.keys()
+    for name, series in curves.series.items():
+        assert logged[name].steps == series.steps
+        assert logged[name].values == pytest.approx(series.values)
+    assert logged.minutes_at([2, 4])[1] == pytest.approx(sum(logged["seconds"].values) / 60)
+    assert Curves.read(tmp_path / "run" / "log.csv", last_step=2).last_step == 2
+
+
+def test_runs_are_listed_with_state_and_scores(data, tmp_path):
+    run(make_config(data, tmp_path / "runs" / "done"))
+    stop_after(make_config(data, tmp_path / "runs" / "halted"), 1)
+    run(make_config(data, tmp_path / "runs" / "deep" / "both", method="model2"))
+    going = train(make_config(data, tmp_path / "runs" / "going"))
+    next(going)
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "config.json").write_text("{")
+    found = {each.name: each for each in list_runs(tmp_path / "runs")}
+    assert {name: each.state for name, each in found.items()} == {
+        "done": "finished",
+        "halted": "stopped",
+        "both": "finished",
+        "going": "running",
+    }
+    assert (found["done"].step, found["done"].steps) == (4, 4)
+    assert (found["halted"].step, found["halted"].scores) == (1, {})
+    assert (found["both"].step, found["both"].steps, found["both"].method) == (6, 6, "model2")
+    assert found["both"].scores["pixel accuracy"] > 0
+    assert found["both"].best_model.parent.name == "stage2"
+    assert found["done"].data == data
+    config = RunFolder(found["both"].folder).read_config()
+    stages = stages_of(found["both"].folder, config)
+    assert [(stage, curves.last_step) for stage, curves in stages] == [("stage1", 4), ("stage2", 2)]
+    with pytest.raises(ConfigError, match="under way"):
+        delete_run(found["going"].folder)
+    going.close()
+
+
+def test_a_model_is_exported_and_a_run_deleted(data, tmp_path):
+    config = make_config(data, tmp_path / "run", method="model2")
+    run(config)
+    target = export_model(tmp_path / "run", tmp_path / "model")
+    assert target == tmp_path / "model.safetensors"
+    load_checkpoint(target)
+    with pytest.raises(DataError, match="another place"):
+        export_model(tmp_path / "run", tmp_path / "run" / "mine")
+    mine = tmp_path / "run" / "notes.txt"
+    mine.write_text("of the user")
+    delete_run(tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == [mine]
+    with pytest.raises(ConfigError, match="no run"):
+        delete_run(tmp_path / "run")
+    mine.unlink()
+    stop_after(make_config(data, tmp_path / "run"), 1)
+    with pytest.raises(CheckpointError, match="no model"):
+        export_model(tmp_path / "run", tmp_path / "model")
+    delete_run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_rolled_back_is_finished(data, tmp_path):
+    run(make_config(data, tmp_path / "run"))
+    with (tmp_path / "run" / "log.csv").open() as opened:
+        rows = [row for row in opened if not row.startswith("4")]
+    (tmp_path / "run" / "log.csv").write_text("".join(rows))
+    assert summarise(tmp_path / "run").state == "stopped"
+    (tmp_path / "run" / "log.csv").write_text("".join([*rows, "3,rolled back,0.5\n"]))
+    assert summarise(tmp_path / "run").state == "finished"
+
+
+def test_every_checkpoint_is_told(data, tmp_path):
+    events = run(make_config(data, tmp_path / "run"))
+    assert [event.step for event in events if isinstance(event, Saved)] == [2, 4]
+    assert isinstance(events[-1], Finished)
