@@ -11,19 +11,9 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
-from c2f_core.config import TrainConfig
 from c2f_core.errors import C2FError, DataError
-from c2f_core.events import (
-    Finished,
-    RolledBack,
-    RunStarted,
-    StepDone,
-    Validated,
-    rolled_back_message,
-)
 from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.interface import RefineResult, RefinerInterface
@@ -47,10 +37,16 @@ ChooseTable = Callable[[], ClassTable | None]
 
 
 class Controller:
-    """Runs one task at a time and keeps the model up to date."""
+    """Runs one task at a time and keeps the model up to date.
 
-    def __init__(self) -> None:
-        self.activity = Activity()
+    Parameters
+    ----------
+    activity : Activity
+        The model.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        self.activity = activity
         self._task: Task | None = None
 
     def stop(self) -> None:
@@ -81,7 +77,7 @@ class Controller:
         self.activity.busy = False
 
     def _start(
-        self, task: Task, report: Callable[[Any], None], succeed: Callable[[Any], None]
+        self, task: Task, report: Callable[[list[Any]], None], succeed: Callable[[Any], None]
     ) -> None:
         task.reported.connect(report)
         task.succeeded.connect(succeed)
@@ -132,7 +128,7 @@ class RefineController(Controller):
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__()
+        super().__init__(Activity())
         self._viewer = viewer
 
     def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
@@ -225,8 +221,8 @@ class RefineController(Controller):
             began=time.monotonic(),
         )
 
-    def _show_progress(self, share: float) -> None:
-        self.activity.progress = share
+    def _show_progress(self, shares: list[float]) -> None:
+        self.activity.progress = shares[-1]
 
     def _show_result(self, request: RefineRequest, result: RefineResult) -> None:
         confidence = self._add_layers(request, result)
@@ -256,64 +252,3 @@ class RefineController(Controller):
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False  # Two maps on top of each other show neither.
         return name
-
-
-STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
-
-
-class TrainController(Controller):
-    """Trains a model in a run folder."""
-
-    def train(self, settings: dict[str, Any]) -> None:
-        """Start training with the fields of a `TrainConfig`."""
-        try:
-            config = TrainConfig.model_validate(settings)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            self.fail(f"These settings do not fit: {reason}.")
-            return
-        self._scores = self._notes = ""
-        self.activity.message = "Reading the data…"
-
-        def work(report: Report, should_stop: ShouldStop) -> Finished:
-            # Torch takes seconds to import; opening the widget does not wait for it.
-            from c2f_core.training.listeners import CsvLog
-            from c2f_core.training.trainer import train
-
-            with CsvLog() as log:
-                for event in train(config, should_stop=should_stop):
-                    log(event)
-                    report(event)
-            assert isinstance(event, Finished)
-            return event
-
-        self._start(Task(work), self._show_event, self._show_end)
-
-    def _show_event(self, event: Any) -> None:
-        if isinstance(event, RunStarted):
-            self._steps, self._stage = event.steps, STAGES.get(event.method, "")
-            accuracy = 100 * event.reference["pixel accuracy"]
-            self._scores = f"coarse maps {accuracy:.2f} %"
-            weights = (f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
-            self._notes = "\n".join([f"Class weights: {', '.join(weights)}.", *event.messages])
-            self._tell(f"Training on {event.device} with {event.train_pairs} pairs…")
-        elif isinstance(event, Validated):
-            self._scores = f"validation accuracy {100 * event.scores['pixel accuracy']:.2f} %"
-        elif isinstance(event, RolledBack):
-            self._notes = f"{rolled_back_message(event)}\n{self._notes}"
-        elif isinstance(event, StepDone):
-            self.activity.progress = event.step / self._steps
-            self._tell(
-                f"{self._stage}Step {event.step} of {self._steps}, loss {event.loss:.4f}, "
-                f"{self._scores}."
-            )
-
-    def _tell(self, sentence: str) -> None:
-        """Show a sentence above what the run said about its data."""
-        self.activity.message = f"{sentence}\n\n{self._notes}"
-
-    def _show_end(self, event: Finished) -> None:
-        how = "Stopped" if event.stopped else "Done"
-        best = event.best_checkpoint
-        where = f"the best model is {best}" if best else "no validation was reached"
-        self._succeed(f"{how} after step {event.step}; {where}.\n\n{self._notes}")

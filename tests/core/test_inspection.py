@@ -60,7 +60,7 @@ def test_histogram_accuracy_and_pictures(data):
     assert found.pairs[4].thumbnail.shape == (48, 2 * 48, 3)
     assert found.pairs[4].accuracy is None
     assert not found.all_problems
-    assert found.lines()[0] == "5 pairs: 3 trains, 1 validates, 1 unused."
+    assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are left out."
 
 
 def test_everything_that_does_not_fit_is_told_by_file(data):

@@ -1,27 +1,34 @@
-"""The Train widget, driven by clicks on a real viewer."""
+"""The Train widget, driven by mouse and keys on a real viewer."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QProgressBar
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QMessageBox,
+    QPlainTextEdit,
+    QProgressBar,
+    QToolButton,
+)
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.io import write_map
 from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.curves import Curves
+from napari_c2f import _train_controller
+from napari_c2f._layers import labels_layer_data
+from napari_c2f._model import Phase
+from napari_c2f._preview import NAME
 
-
-@pytest.fixture
-def data(tmp_path):
-    root = tmp_path / "data"
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir(parents=True)
-    for seed in range(4):
-        pair = synthetic_pair(64, seed)
-        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine"):
-            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
-    (root / "table.json").write_text(SHAPES.model_dump_json())
-    return root
+PLUGIN = "napari-c2f"
+LONGEST = 60000
 
 
 @pytest.fixture
@@ -30,94 +37,392 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def widget(viewer, data, tmp_path):
-    _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Train")
-    widget.data.setValue(data)
-    widget.class_table.setValue(str(data / "table.json"))
-    widget.run_folder.setValue(tmp_path / "run")
-    widget.batch_size.setValue(2)
-    widget.crop.setValue(32)
+def type_in(qtbot):
+    """Replace the text of an editor by typing."""
+
+    def type_in(editor, text):
+        editor.setFocus()
+        editor.selectAll()
+        qtbot.keyClicks(editor, str(text))
+
+    return type_in
+
+
+@pytest.fixture
+def widget(viewer, data, type_in):
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+    type_in(widget.data.data.line, data)
+    type_in(widget.setup.steps, 4)
+    type_in(widget.setup.stage2_steps, 2)
+    type_in(widget.setup.batch_size, 2)
+    type_in(widget.setup.crop, 32)
+    widget.setup.all_settings.expand()
+    for path, value in {
+        "network.widths": "4, 8",
+        "discriminator.widths": "4",
+        "validate_every": 2,
+        "threads": 1,
+        "stage2.coarse_only_batch_size": 2,
+        "stage2.guard": "",
+    }.items():
+        editor = widget.setup.form.editor(path)
+        editor.selectAll()
+        type_in(editor, value) if value != "" else editor.clear()
     return widget
 
 
-def test_a_model_is_trained(widget, qtbot, click, tmp_path):
-    widget.steps.setValue(2)
+@pytest.fixture
+def ended(widget, qtbot):
+    def ended(phase=Phase.DONE):
+        over = (Phase.IDLE, Phase.DONE, Phase.STOPPED, Phase.FAILED)
+        model = widget._controller.activity
+        qtbot.waitUntil(lambda: model.phase in over, timeout=LONGEST)
+        assert model.phase is phase, widget.status.text()
+
+    return ended
+
+
+def test_data_are_chosen_a_mismatch_is_reported_and_mended(
+    widget, data, qtbot, click, ended, tmp_path
+):
+    assert widget.data.class_table.value() == str(data / "classes.json")
+    missing = (data / "coarse" / "0.png").read_bytes()
+    (data / "coarse" / "0.png").unlink()
     click(widget.train_button)
-    assert not widget.train_button.isEnabled()
-    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=60000)
-    assert "Done after step 2" in widget.status.text()
-    assert "Class weights: ground" in widget.status.text()
+    ended(Phase.FAILED)
+    assert "0: the image has no coarse map" in widget.status.text()
+    assert "0: the image has no coarse map" in widget.data.summary.text()
+    (data / "coarse" / "0.png").write_bytes(missing)
+    click(widget.data.check_button)
+    ended(Phase.IDLE)
+    assert "ready for training" in widget.status.text()
+    assert "5 pairs: 3 train, 1 validate, 1 are left out." in widget.data.summary.text()
+    rows = [widget.data.pairs.topLevelItem(place) for place in range(5)]
+    assert [row.text(0) for row in rows] == list("01234")
+    assert not rows[0].icon(0).isNull()
+    assert [row.text(1) for row in rows].count("trains") == 3
+    click(widget.train_button)
+    ended()
+
+
+def test_model_1_is_trained_and_refines_in_the_other_widget(
+    viewer, widget, data, qtbot, click, ended, tmp_path
+):
+    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    click(widget.train_button)
+    assert widget.train_button.text() == "S&top"
+    assert not widget.resume_button.isEnabled()
+    ended()
+    assert widget.train_button.text() == "&Train"
+    assert "Done after step 4" in widget.status.text()
+    assert "Refine widget" in widget.status.text()
     assert widget.progress.value() == widget.progress.maximum()
-    _, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
-    assert metadata.class_table == SHAPES
-    assert (tmp_path / "run" / "log.csv").read_text().count("loss") == 2
+    run = widget.setup.run_folder.value()
+    assert run == data.parent / "runs" / "data-1"
+    best = run / "best.safetensors"
+    _, metadata = load_checkpoint(best)
+    place = refine.model.findData(str(best))
+    score = f"{100 * metadata.scores['pixel accuracy']:.1f} %"
+    assert refine.model.itemText(place) == f"data-1: best, {score}"
+    pair = synthetic_pair(48, 7)
+    viewer.add_image(pair.image)
+    layer, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "drawn")
+    viewer.add_labels(layer, **keywords)
+    refine.model.setCurrentIndex(place)
+    click(refine.refine_button)
+    qtbot.waitUntil(lambda: refine.refine_button.isEnabled(), timeout=LONGEST)
+    assert "drawn refined" in viewer.layers
 
 
-def test_both_stages_are_trained_where_fine_maps_lack(widget, qtbot, click, data, tmp_path):
-    (data / "fine" / "3.png").unlink()
-    widget.method.setValue("model2")
-    widget.steps.setValue(2)
+def test_the_refine_widget_opened_later_knows_the_model_too(viewer, widget, click, ended):
     click(widget.train_button)
-    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=120000)
-    assert "Done after step 2" in widget.status.text()
-    assert "1 pairs without a fine map train with their coarse maps" in widget.status.text()
+    ended()
+    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    texts = [refine.model.itemText(place) for place in range(refine.model.count())]
+    assert any(text.startswith("data-1: best, ") for text in texts)
+
+
+def test_curves_hold_the_points_of_the_log(widget, click, ended):
+    widget.setup.method.setValue("stage1")
+    click(widget.train_button)
+    ended()
+    logged = Curves.read(widget.setup.run_folder.value() / "log.csv")
+    for plot, shown, name, factor in (
+        (widget.curves.losses, "loss", "loss", 1),
+        (widget.curves.losses, "adversarial loss", "adversarial loss", 1),
+        (widget.curves.discriminator, "discriminator accuracy", "discriminator accuracy", 1),
+        (widget.curves.validation, "pixel accuracy", "validation pixel accuracy", 100),
+        (widget.curves.validation, "trimap 5", "validation trimap 5", 100),
+    ):
+        steps, values = plot.points(shown)
+        assert steps == logged[name].steps
+        assert values == pytest.approx([factor * value for value in logged[name].values])
+    legend = widget.curves.validation.legend.text()
+    assert "dashed: coarse maps, dotted: " in legend
+    assert widget.curves.discriminator.isVisibleTo(widget.curves)
+    click(widget.reset_button)
+    assert widget._controller.activity.phase is Phase.IDLE
+    assert widget.setup.run_folder.value().name == "data-2"
+
+
+def test_both_stages_are_trained_and_shown_in_a_row(widget, qtbot, click, ended):
+    widget.setup.method.setFocus()
+    qtbot.keyClick(widget.setup.method, Qt.Key.Key_Down)
+    assert widget.setup.method.value() == "model2"
+    assert widget.setup.stage2_steps.isVisibleTo(widget.setup)
+    click(widget.train_button)
+    ended()
+    steps, _ = widget.curves.losses.points("loss")
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert "1 pairs without a fine map train with their coarse maps" in widget.log.text()
     for stage in ("stage1", "stage2"):
-        load_checkpoint(tmp_path / "run" / stage / "best.safetensors")
+        load_checkpoint(widget.setup.run_folder.value() / stage / "best.safetensors")
 
 
-def test_training_stops_when_asked(widget, qtbot, click, tmp_path):
-    widget.steps.setValue(5000)
+def test_a_run_stops_and_resumes(widget, qtbot, click, ended, type_in):
+    type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    qtbot.waitUntil(lambda: widget.status.text().startswith("Step"), timeout=60000)
-    click(widget.stop_button)
-    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=60000)
-    assert "Stopped after step" in widget.status.text()
-    assert (tmp_path / "run" / "state.pt").exists()
-
-
-def test_settings_that_cannot_train_are_refused(widget, qtbot, click):
-    widget.batch_size.setValue(1)
+    model = widget._controller.activity
+    qtbot.waitUntil(lambda: model.phase is Phase.TRAINING and model.progress > 0, timeout=LONGEST)
     click(widget.train_button)
-    assert "use a batch_size of 2" in widget.status.text()
-
-
-def test_errors_are_sentences_in_the_widget(widget, qtbot, click, tmp_path):
-    widget.data.setValue(tmp_path / "none")
+    ended(Phase.STOPPED)
+    assert "Resume goes on" in widget.status.text()
+    reached = Curves.read(widget.setup.run_folder.value() / "log.csv").last_step
     click(widget.train_button)
-    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=60000)
-    assert "does not exist" in widget.status.text()
-    widget.data.setValue("")
+    ended(Phase.FAILED)
+    assert "already holds a run" in widget.status.text()
+    click(widget.resume_button)
+    qtbot.waitUntil(lambda: model.progress > reached / 90000, timeout=LONGEST)
+    steps, _ = widget.curves.losses.points("loss")
+    assert steps[: reached + 1] == list(range(1, reached + 2))
+    click(widget.train_button)
+    ended(Phase.STOPPED)
+
+
+def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypatch, caplog):
+    def train(config, resume=False, should_stop=None):
+        raise RuntimeError("cuDNN has a bad day")
+        yield
+
+    monkeypatch.setattr(_train_controller, "train", train)
+    click(widget.train_button)
+    ended(Phase.FAILED)
+    assert "cuDNN has a bad day" in widget.status.text()
+    assert "Mend what is said above" in widget.status.text()
+    assert widget.train_button.isEnabled()
+
+
+def test_what_is_missing_is_asked_for(widget, click, type_in):
+    widget.data.data.setValue("")
     click(widget.train_button)
     assert "Choose the data folder" in widget.status.text()
+    click(widget.data.check_button)
+    assert "Choose the data folder" in widget.status.text()
+    widget.setup.run_folder.setValue("")
+    click(widget.resume_button)
+    assert "Choose the folder of the run" in widget.status.text()
+    widget.setup.run_folder.setValue(widget.data.data.value())
+    click(widget.resume_button)
+    assert "no run to resume" in widget.status.text()
+    click(widget.board_button)
+    assert "Train or resume a run first" in widget.status.text()
 
 
-def test_the_viewer_may_close_while_it_trains(viewer, widget, qtbot, click, tmp_path):
-    widget.steps.setValue(5000)
+@pytest.mark.parametrize("closes", ["widget", "viewer"])
+def test_closing_midway_saves_and_ends_the_run(viewer, widget, qtbot, click, type_in, closes):
+    type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    qtbot.waitUntil(lambda: widget.status.text().startswith("Step"), timeout=60000)
-    task = widget._controller._task
-    viewer.close()
-    qtbot.waitUntil(task._done.is_set, timeout=60000)
-    assert (tmp_path / "run" / "state.pt").exists()
+    model = widget._controller.activity
+    qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
+    task, run = widget._controller._task, widget.setup.run_folder.value()
+    if closes == "viewer":
+        viewer.close()
+    else:
+        viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(task._done.is_set, timeout=LONGEST)
+    assert (run / "state.pt").exists()
+    if closes == "widget":
+        widget.deleteLater()  # napari has only taken it out of its dock.
+        qtbot.wait(50)
 
 
-def test_colours_outside_the_class_table_are_told_with_count_and_place(
-    widget, data, qtbot, click, tmp_path
+# Layers
+
+
+def add_stack(viewer, fine_planes):
+    pairs = [synthetic_pair(48, seed) for seed in range(3)]
+    viewer.add_image(np.stack([pair.image for pair in pairs]), rgb=True, name="my stack")
+    coarse = np.stack([SHAPES.to_indices(pair.coarse) for pair in pairs])
+    fine = np.stack([SHAPES.to_indices(pair.fine) for pair in pairs])
+    fine[fine_planes:] = 0
+    for name, stack in (("coarse", coarse), ("fine", fine)):
+        data, keywords, _ = labels_layer_data(stack, SHAPES, name)
+        viewer.add_labels(data, **keywords)
+    return pairs
+
+
+def test_layers_become_data(viewer, widget, click, ended, tmp_path, type_in):
+    pairs = add_stack(viewer, fine_planes=2)
+    for name in ("coarse", "fine"):
+        widget.data.layers[name].value = viewer.layers[name]
+    type_in(widget.data.target.line, tmp_path / "drawn")
+    click(widget.data.write_button)
+    ended(Phase.IDLE)
+    assert "3 pairs were written" in widget.status.text()
+    assert "2 of them with a fine map" in widget.status.text()
+    assert widget.data.data.value() == tmp_path / "drawn"
+    assert widget.data.class_table.value() == str(tmp_path / "drawn" / "classes.json")
+    with Image.open(tmp_path / "drawn" / "images" / "my_stack_0001.png") as image:
+        np.testing.assert_array_equal(np.array(image), pairs[1].image)
+    click(widget.data.write_button)
+    ended(Phase.FAILED)
+    assert "exists already" in widget.status.text()
+    widget.setup.run_folder.setValue(tmp_path / "run")
+    click(widget.train_button)
+    ended()
+
+
+def test_layers_that_do_not_fit_are_refused(viewer, widget, click, tmp_path):
+    click(widget.data.write_button)
+    assert "Choose the folder" in widget.status.text()
+    widget.data.target.setValue(tmp_path / "drawn")
+    click(widget.data.write_button)
+    assert "Choose an image and a coarse map" in widget.status.text()
+    add_stack(viewer, fine_planes=1)
+    viewer.add_image(synthetic_pair(48, 0).image, name="single")
+    widget.data.layers["image"].value = viewer.layers["single"]
+    widget.data.layers["coarse"].value = viewer.layers["coarse"]
+    click(widget.data.write_button)
+    assert "1 planes and 'coarse' 3" in widget.status.text()
+
+
+# The preview
+
+
+def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, ended):
+    image = viewer.add_image(np.zeros((40, 60)), name=NAME)
+    labels = viewer.add_labels(np.zeros((40, 60), int), visible=False)
+    viewer.layers.selection = {image, labels}
+    viewer.scene.camera.zoom = 3.5
+    camera = viewer.scene.camera.zoom, viewer.scene.camera.center
+    click(widget.train_button)
+    ended()
+    preview = widget._preview.layer
+    assert preview in viewer.layers
+    assert preview.name != NAME
+    assert preview.translate[-1] > 59
+    assert viewer.layers.selection == {image, labels}
+    assert not labels.visible
+    assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == camera
+    np.testing.assert_array_equal(image.data, 0)
+    assert sum(layer.name.startswith(NAME) for layer in viewer.layers) == 2
+    click(widget.preview_button)
+    assert viewer.scene.camera.center != camera[1]
+
+
+def test_a_preview_that_the_user_removed_stays_away(viewer, widget):
+    preview = widget._preview
+    event = make_preview()
+    preview.show(event)
+    viewer.layers.remove(preview.layer)
+    preview.show(event)
+    assert len(viewer.layers) == 0
+    preview.show(None)
+    preview.show(event)
+    assert len(viewer.layers) == 1
+    preview.layer.visible = False
+    preview.show(replace(event, step=2))
+    assert not preview.layer.visible
+
+
+def make_preview():
+    from c2f_core.events import Preview
+
+    pair = synthetic_pair(32, 0)
+    return Preview(1, SHAPES, pair.image, pair.coarse, pair.fine, pair.fine, None)
+
+
+# Runs
+
+
+def test_runs_are_listed_compared_reopened_exported_and_deleted(
+    viewer, widget, click, ended, qtbot, tmp_path, monkeypatch, type_in
 ):
-    with Image.open(data / "coarse" / "0.png") as opened:
-        colours = np.array(opened.convert("RGB"))
-    colours[3, 5] = (0, 255, 255)
-    Image.fromarray(colours).save(data / "coarse" / "0.png")
-    widget.steps.setValue(1)
+    for _ in range(2):
+        click(widget.train_button)
+        ended()
+        click(widget.reset_button)
+    widget.tabs.setCurrentWidget(widget.runs)
+    runs, buttons = widget.runs, widget.runs.buttons
+    qtbot.waitUntil(lambda: runs.runs.topLevelItemCount() == 2, timeout=LONGEST)
+    names = [runs.runs.topLevelItem(place).text(0) for place in range(2)]
+    assert names == ["data-2", "data-1"]
+    assert runs.runs.topLevelItem(0).text(3) == "finished"
+    runs.runs.selectAll()
+    assert not buttons["delete"].isEnabled()
+    click(buttons["compare"])
+    qtbot.waitUntil(lambda: runs.plot.isVisibleTo(runs), timeout=LONGEST)
+    assert runs.plot.points("data-1")[0] == [2, 4]
+    assert "data-1" in runs.plot.legend.text()
+    runs.runs.clearSelection()
+    runs.runs.topLevelItem(1).setSelected(True)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "m"), ""))
+    click(buttons["export"])
+    load_checkpoint(tmp_path / "m.safetensors")
+    click(buttons["start"])
+    assert widget.setup.start.value() == str(tmp_path / "runs" / "data-1")
+    click(buttons["open"])
+    assert widget.setup.run_folder.value() == tmp_path / "runs" / "data-1"
+    assert widget.setup.form.editor("network.widths").value() == ["4", "8"]
+    for answer, left in (("No", True), ("Yes", False)):
+        chosen = getattr(QMessageBox.StandardButton, answer)
+        monkeypatch.setattr(QMessageBox, "question", lambda *_, chosen=chosen: chosen)
+        click(buttons["delete"])
+        assert (tmp_path / "runs" / "data-1").exists() is left
+    assert runs.runs.topLevelItemCount() == 1
+
+
+# Tensorboard
+
+
+def test_tensorboard_opens_on_the_run(widget, click, ended, qtbot, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
     click(widget.train_button)
-    qtbot.waitUntil(lambda: widget.train_button.isEnabled(), timeout=60000)
-    assert "1 of 4096 pixels" in widget.status.text()
-    assert "row 3, column 5" in widget.status.text()
+    ended()
+    click(widget.board_button)
+    qtbot.waitUntil(lambda: bool(opened), timeout=LONGEST)
+    assert opened[0].startswith("http://localhost:")
+    process = widget._board._process
+    widget._board.close()
+    assert process.state() == process.ProcessState.NotRunning
 
 
 def test_every_control_has_a_tool_tip(widget):
-    kinds = (QAbstractButton, QComboBox, QProgressBar, QLineEdit, QAbstractSpinBox)
+    kinds = (
+        QAbstractButton,
+        QComboBox,
+        QProgressBar,
+        QLineEdit,
+        QAbstractSpinBox,
+        QPlainTextEdit,
+    )
     controls = [control for kind in kinds for control in widget.findChildren(kind)]
-    shown = [control for control in controls if control.objectName() != "qt_spinbox_lineedit"]
-    assert len(shown) > 10
-    assert [control for control in shown if not control.toolTip()] == []
+    ours = [
+        control
+        for control in controls
+        if control.objectName() != "qt_spinbox_lineedit" and not in_foreign(control)
+    ]
+    assert len(ours) > 60
+    assert [(control, control.parent()) for control in ours if not control.toolTip()] == []
+
+
+def in_foreign(control):
+    """Tell whether Qt, superqt or pyqtgraph made the control: titles, scroll buttons, menus."""
+    names = set()
+    parent = control
+    while parent is not None:
+        names.add(type(parent).__name__)
+        parent = parent.parent()
+    title = type(control.parent()).__name__ == "QCollapsible"
+    return title or "_Canvas" in names or (isinstance(control, QToolButton) and "QTabBar" in names)

@@ -70,12 +70,20 @@ def list_runs(root: str | Path) -> list[RunSummary]:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    if RunFolder(folder).config.is_file():
+    run = RunFolder(folder)
+    if run.log.exists() or run.has_checkpoint:
         yield folder
-    elif depth and folder.is_dir():
+        return
+    # A cross-validation or a search has a config too, and its runs in folders below.
+    below = list(_run_folders_below(folder, depth - 1)) if depth else []
+    yield from below or ([folder] if run.config.is_file() else [])
+
+
+def _run_folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    if folder.is_dir() and not (folder / STAGES[0]).is_dir():
         for child in sorted(folder.iterdir()):
             if child.is_dir() and not child.name.startswith("."):
-                yield from _run_folders(child, depth - 1)
+                yield from _run_folders(child, depth)
 
 
 def summarise(folder: str | Path) -> RunSummary:

@@ -18,6 +18,12 @@ from c2f_core.metrics import confusion_matrix, pixel_accuracy
 from c2f_core.training.loading import ShouldStop, load_class_table, refuse_without_coarse_only
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
+SAID: dict[Role, str] = {
+    "trains": "train",
+    "validates": "validate",
+    "coarse only": "train with their coarse maps only",
+    "unused": "are left out",
+}
 THUMBNAIL_SIDE = 64
 THUMBNAIL_COUNT = 200
 """Pairs that get a picture; more would only fill the memory."""
@@ -91,8 +97,9 @@ class Inspection:
 
     def lines(self) -> list[str]:
         """Say it to the user, one line each."""
-        roles: tuple[Role, ...] = ("trains", "validates", "coarse only", "unused")
-        counts = ", ".join(f"{self.count(role)} {role}" for role in roles if self.count(role))
+        counts = ", ".join(
+            f"{self.count(role)} {said}" for role, said in SAID.items() if self.count(role)
+        )
         lines = [f"{len(self.pairs)} pairs: {counts or 'none'}."]
         if self.accuracy is not None:
             share = f"{100 * self.accuracy:.1f} %"

@@ -25,16 +25,18 @@ from c2f_core.events import (
     Validated,
     rolled_back_message,
 )
-from c2f_core.io import write_image
+from c2f_core.io import atomic_path, write_image
 from c2f_core.training.curves import values_of
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
+HEAD = ("step", "name", "value")
+"""Columns of `log.csv`."""
 PANEL_GAP = 4
 """White pixels between the pictures of a panel."""
 
 
 class ProgressBar:
-    """A bar with loss and validation scores; messages and weights above it."""
+    """A bar with loss and validation scores; what the run says above it."""
 
     def __init__(self) -> None:
         self._bar: Any = tqdm(unit="step", dynamic_ncols=True)
@@ -49,35 +51,36 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, RunStarted):
-            self._announce(event)
+            self._bar.reset(total=event.steps)
+            self._bar.update(event.first_step)
         elif isinstance(event, StepDone):
             self._bar.update(1)
             self._bar.set_postfix(loss=f"{event.loss:.4f}", **self._scores)
         elif isinstance(event, Validated):
             self._scores = _percentages(event.scores)
-            self._bar.write(f"step {event.step}: {_line(event.scores)}{' *' * event.best}")
-            self._write_lines(event.notes)
-        elif isinstance(event, RolledBack):
-            self._write_lines([rolled_back_message(event)])
-
-    def _announce(self, event: RunStarted) -> None:
-        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
-        self._bar.reset(total=event.steps)
-        self._bar.update(event.first_step)
-        self._write_lines(
-            (
-                f"{event.method}: {event.train_pairs} pairs train, {event.validation_pairs} "
-                f"validate; {event.parameters:,} parameters on {event.device}",
-                f"class weights: {weights}",
-                f"coarse reference: {_line(event.reference)}",
-                *_classical_line(event.classical),
-                *event.messages,
-            )
-        )
-
-    def _write_lines(self, lines: Iterable[str]) -> None:
-        for line in lines:
+        for line in lines_of(event):
             self._bar.write(line)
+
+
+def lines_of(event: Event) -> tuple[str, ...]:
+    """Say in lines what a person wants to read of an event; nothing of a step."""
+    if isinstance(event, RunStarted):
+        return _announcement(event)
+    if isinstance(event, Validated):
+        return (f"step {event.step}: {_line(event.scores)}{' *' * event.best}", *event.notes)
+    return _notes(event)
+
+
+def _announcement(event: RunStarted) -> tuple[str, ...]:
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
+    return (
+        f"{event.method}: {event.train_pairs} pairs train, {event.validation_pairs} validate; "
+        f"{event.parameters:,} parameters on {event.device}",
+        f"class weights: {weights}",
+        f"coarse reference: {_line(event.reference)}",
+        *_classical_line(event.classical),
+        *event.messages,
+    )
 
 
 def _percentages(scores: dict[str, float]) -> dict[str, str]:
@@ -136,12 +139,17 @@ class CsvLog:
         rows: list[list[str]] = []
         if first_step and path.exists():
             with path.open(newline="", encoding="utf-8") as old:
-                rows = [row for row in csv.reader(old) if row[:1] != ["step"]]
+                # A killed run may have left half a row.
+                rows = [row for row in csv.reader(old) if len(row) == len(HEAD)]
         self.__exit__()
-        self._file = path.open("w", newline="", encoding="utf-8")
-        writer = csv.writer(self._file)
-        writer.writerow(["step", "name", "value"])
-        writer.writerows(row for row in rows if int(row[0]) <= first_step)
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as new,
+        ):
+            writer = csv.writer(new)
+            writer.writerow(HEAD)
+            writer.writerows(row for row in rows if row[0].isdigit() and int(row[0]) <= first_step)
+        self._file = path.open("a", newline="", encoding="utf-8")
 
     def __call__(self, event: Event) -> None:
         """Write one event; the first one opens the log."""

@@ -1,6 +1,7 @@
 """A network with its optimiser: what takes a turn in a training step."""
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from c2f_core.config import TrainConfig
+
+BACKWARD = threading.Lock()
+"""Fabric marks a backward pass by one flag in the whole process; runs in two threads share it."""
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -79,7 +83,8 @@ class Player:
             Norm of the gradient before clipping.
         """
         self._optimiser.zero_grad(set_to_none=True)
-        self._fabric.backward(loss)
+        with BACKWARD:
+            self._fabric.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._clip_norm)
         self._optimiser.step()
         return norm.item()

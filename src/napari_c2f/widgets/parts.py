@@ -1,21 +1,27 @@
 """Small editors and views that the widgets share."""
 
+from collections.abc import Callable
+from functools import wraps
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QToolButton,
     QWidget,
 )
+from superqt import QCollapsible
 
 from c2f_core.classes import ClassTable
 
@@ -56,22 +62,41 @@ class FileChoice(Choice):
         Text by value of the entries that are no files.
     pattern : str
         Of the file dialog.
+    describe : callable, optional
+        Returns the text of a file; without it that is its name and folder.
     """
 
-    def __init__(self, texts: dict[str, str], pattern: str) -> None:
+    def __init__(
+        self,
+        texts: dict[str, str],
+        pattern: str,
+        describe: Callable[[str], str] | None = None,
+    ) -> None:
         super().__init__({**texts, FROM_FILE: FROM_FILE})
         self._pattern = pattern
+        self._describe = describe or name_in_folder
         self._before = 0
         self.activated.connect(self._choose)
 
     def setValue(self, value: str) -> None:  # noqa: N802
         """Choose a value, or a file, which is added to the list."""
         if self.findData(value) < 0:
-            path = Path(value)
-            self.insertItem(self.count() - 1, f"{path.name} ({path.parent.name})", value)
-            self.setItemData(self.findData(value), value, Qt.ItemDataRole.ToolTipRole)
+            self.add(value)
         self._before = self.findData(value)
         self.setCurrentIndex(self._before)
+
+    def add(self, path: str) -> None:
+        """Add a file to the list, or tell its text anew; the choice stays as it is."""
+        place = self.findData(path)
+        if place < 0:
+            place = self._first_action()
+            self.insertItem(place, "", path)
+            self.setItemData(place, path, Qt.ItemDataRole.ToolTipRole)
+        self.setItemText(place, self._describe(path))
+
+    def _first_action(self) -> int:
+        """Place of the first entry that opens a dialog."""
+        return self.findData(FROM_FILE)
 
     def _choose(self, index: int) -> None:
         if self.itemData(index) != FROM_FILE:
@@ -83,16 +108,24 @@ class FileChoice(Choice):
             self.setValue(path)
 
 
+def name_in_folder(path: str) -> str:
+    """Return the name of a file with that of its folder."""
+    return f"{Path(path).name} ({Path(path).parent.name})"
+
+
 class FolderEdit(QWidget):
     """A folder, typed or chosen."""
+
+    changed = Signal()
 
     def __init__(self, placeholder: str) -> None:
         super().__init__()
         self.line = QLineEdit()
         self.line.setPlaceholderText(placeholder)
+        self.line.textChanged.connect(self.changed)
         button = QToolButton()
         button.setText("…")
-        button.setToolTip("Choose a folder")
+        button.setToolTip("Choose with a dialog")
         button.clicked.connect(self._choose)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -108,10 +141,17 @@ class FolderEdit(QWidget):
         """Show a folder."""
         self.line.setText(str(value))
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing was chosen."""
+        return not self.line.text().strip()
+
     def _choose(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, self.line.placeholderText())
+        chosen = self._ask()
         if chosen:
             self.setValue(chosen)
+
+    def _ask(self) -> str:
+        return QFileDialog.getExistingDirectory(self, self.line.placeholderText())
 
 
 class StatusText(QPlainTextEdit):
@@ -164,6 +204,22 @@ def _unbroken(name: str) -> str:
     return escape(name).replace(" ", "&nbsp;")
 
 
+def while_alive(show: Callable[..., None]) -> Callable[..., None]:
+    """Guard a view's method against events that come when Qt has deleted the view.
+
+    The work, whose `_controller` the view holds, is ended then.
+    """
+
+    @wraps(show)
+    def guarded(self: Any, *values: Any) -> None:
+        if isalive(self):
+            show(self, *values)
+        else:
+            self._controller.close()
+
+    return guarded
+
+
 def fix_width(box: QComboBox) -> None:
     """Let no long name widen the dock."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -187,6 +243,18 @@ def add_row(form: QFormLayout, text: str, editor: QWidget, tip: str) -> None:
         if widget is not None:
             widget.setToolTip(tip)
     form.addRow(label, editor)
+
+
+def collapsible(title: str, layout: QLayout) -> QCollapsible:
+    """Return a collapsed section with this layout."""
+    section = QCollapsible(title)
+    section.setDuration(0)
+    content = QWidget()
+    content.setLayout(layout)
+    layout.setContentsMargins(0, 0, 0, 4)
+    section.setContent(content)
+    section.collapse(animate=False)
+    return section
 
 
 def button_row(tips: dict[QPushButton, str]) -> QHBoxLayout:

@@ -7,7 +7,6 @@ import napari.viewer
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels, Layer
 from qtpy.compat import isalive
-from qtpy.QtCore import QSettings
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -22,8 +21,11 @@ from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import bundled_models
+from c2f_core.training.checkpoint import read_metadata
+from c2f_core.training.run_folder import STAGES
 from napari_c2f._controller import MakeRefiner, RefineController
 from napari_c2f._layers import TABLE_KEY, preferred_layer
+from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f.widgets.parts import (
     DEVICES,
     Choice,
@@ -39,7 +41,6 @@ FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 MODEL_FILES = "Models (*.safetensors)"
 TABLE_FILES = "Class tables (*.json *.toml)"
-RECENT_COUNT = 5
 TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
@@ -65,7 +66,6 @@ class RefineWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._controller = RefineController(viewer)
-        self._settings = QSettings("napari-c2f", "napari-c2f")
         self.image = ComboBox(choices=lambda _: self._layers_of(Image), nullable=True)
         self.coarse = ComboBox(choices=lambda _: self._layers_of(Labels), nullable=True)
         for box in (self.image, self.coarse):
@@ -74,10 +74,9 @@ class RefineWidget(QWidget):
         self.open_button = QPushButton("&Open map…")
         tables = {FROM_LAYER: FROM_LAYER, **{name: name for name in PRESETS}}
         self.class_table = FileChoice(tables, TABLE_FILES)
-        self.model = FileChoice(known_models(), MODEL_FILES)
-        for path in reversed(self._recent()):
-            self.model.setValue(path)
-        self.model.setCurrentIndex(0)
+        self.model = FileChoice(known_models(), MODEL_FILES, model_text)
+        for path in reversed(recent_models()):
+            self.model.add(path)
         self.device = Choice({name: name for name in DEVICES})
         self.legend = Legend()
         self.refine_button = QPushButton("&Refine")
@@ -121,6 +120,7 @@ class RefineWidget(QWidget):
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
+        remembered.connect(self._add_model)
         self.destroyed.connect(self._controller.close)
 
     def _layers_of(self, kind: type[Layer]) -> list[Layer]:
@@ -147,6 +147,7 @@ class RefineWidget(QWidget):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the work before the widget goes."""
+        remembered.disconnect(self._add_model, missing_ok=True)
         self._controller.close()
         super().closeEvent(event)
 
@@ -193,14 +194,14 @@ class RefineWidget(QWidget):
             table = coarse.metadata.get(TABLE_KEY)
         self.legend.show_table(table)
 
-    def _recent(self) -> list[str]:
-        stored = self._settings.value("recent models", [], list)
-        return [path for path in stored if Path(path).is_file()]
-
     def _remember(self, model: str) -> None:
         if model.endswith(".safetensors"):
-            others = [path for path in self._recent() if path != model]
-            self._settings.setValue("recent models", [model, *others][:RECENT_COUNT])
+            remember_model(model)
+
+    def _add_model(self, path: str) -> None:
+        """List a model that another widget trained or used."""
+        if self._alive():
+            self.model.add(path)
 
     def _alive(self) -> bool:
         """Tell whether Qt has not deleted the widget yet; end the work if it has."""
@@ -234,6 +235,18 @@ def known_models() -> dict[str, str]:
         **{name: f"{name} (bundled)" for name in bundled_models()},
         **{name: f"{name} (classical)" for name in CLASSICAL_REFINERS},
     }
+
+
+def model_text(path: str) -> str:
+    """Return what the user reads of a model's file: its run, name and validation accuracy."""
+    file = Path(path)
+    run = file.parent.parent if file.parent.name in STAGES else file.parent
+    try:
+        accuracy = read_metadata(path).scores.get("pixel accuracy")
+    except C2FError:
+        accuracy = None
+    score = "" if accuracy is None else f", {100 * accuracy:.1f} %"
+    return f"{run.name}: {file.stem}{score}"
 
 
 def refiner_maker(model: str, device: str) -> MakeRefiner:

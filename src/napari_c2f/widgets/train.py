@@ -1,145 +1,326 @@
-"""The Train widget: a small form over the settings of `c2f-train`."""
+"""The Train widget: set up, watch, and come back to runs."""
 
+from pathlib import Path
 from typing import Any
 
+import napari.viewer
 from qtpy.compat import isalive
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtCore import QEvent, Qt, QUrl
+from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import (
-    QFormLayout,
+    QLabel,
     QProgressBar,
     QPushButton,
-    QSpinBox,
+    QScrollArea,
+    QSplitter,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from c2f_core.classes import PRESETS
-from napari_c2f._controller import TrainController
-from napari_c2f.widgets.parts import (
-    DEVICES,
-    Choice,
-    FileChoice,
-    FolderEdit,
-    StatusText,
-    add_row,
-    button_row,
-)
-from napari_c2f.widgets.refine import TABLE_FILES
+from c2f_core.errors import C2FError
+from c2f_core.events import Preview
+from c2f_core.training.inspection import Inspection
+from c2f_core.training.run_folder import RunFolder
+from napari_c2f._layer_pairs import pairs_of_layers
+from napari_c2f._model import Phase
+from napari_c2f._preview import PreviewLayer
+from napari_c2f._tensorboard import TensorBoard
+from napari_c2f._train_controller import TrainController
+from napari_c2f.widgets.curves import CurvesView
+from napari_c2f.widgets.parts import StatusText, button_row, while_alive
+from napari_c2f.widgets.runs import RunsView
+from napari_c2f.widgets.train_data import DataView
+from napari_c2f.widgets.train_setup import SetupView
 
-METHODS = {
-    "model1": "Model 1 (image and coarse map)",
-    "model2": "Model 2 (few fine maps, two stages)",
-    "plain": "Plain U-Net (image only)",
+BUSY = (Phase.CHECKING, Phase.PREPARING, Phase.TRAINING, Phase.STOPPING)
+TIPS = {
+    "train": "Train in the background; napari stays usable",
+    "stop": "Stop after the step at hand and save a checkpoint",
+    "resume": "Go on with the run in the run folder from its last checkpoint",
+    "reset": "Make ready for another run; files stay as they are",
+    "preview": "Bring the preview layer into view",
+    "board": "Start TensorBoard on the run folder and open it in the browser",
 }
 
 
 class TrainWidget(QWidget):
-    """Trains Model 1 or the plain U-Net on a folder of pairs, in a thread."""
+    """Trains the plain U-Net, Model 1 or Model 2 on pairs, in a thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
         self._controller = TrainController()
-        self.data = FolderEdit("folder with images, coarse, fine")
-        self.class_table = FileChoice({name: name for name in PRESETS}, TABLE_FILES)
-        self.method = Choice(METHODS)
-        self.steps = number(1, 1_000_000, 800)
-        self.batch_size = number(1, 256, 8)
-        self.crop = number(16, 2048, 256)
-        self.device = Choice({name: name for name in DEVICES})
-        self.run_folder = FolderEdit("new folder for this run")
+        self._preview = PreviewLayer(viewer)
+        self._board = TensorBoard()
+        self._proposed = ""
+        self._logged = 0
+        self.data = DataView(viewer)
+        self.setup = SetupView()
+        self.curves = CurvesView()
+        self.runs = RunsView()
+        self.log = StatusText()
+        self.preview_button = QPushButton("Show previe&w")
+        self.board_button = QPushButton("Tensor&Board")
         self.train_button = QPushButton("&Train")
-        self.stop_button = QPushButton("St&op")
+        self.resume_button = QPushButton("Resu&me")
+        self.reset_button = QPushButton("Reset")
+        self.phase = QLabel()
         self.progress = QProgressBar()
         self.status = StatusText()
+        self.tabs = QTabWidget()
         self._lay_out()
         self._connect()
+        self._show_phase(Phase.IDLE)
+
+    # Layout
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        add_row(
-            form, "D&ata", self.data, "Folder with images/ coarse/ fine/, or FASSEG's own layout"
-        )
-        add_row(form, "Cla&sses", self.class_table, "Class table that the maps were drawn with")
-        add_row(form, "&Method", self.method, "What the network is given, and what it learns from")
-        add_row(form, "St&eps", self.steps, "Steps of the whole run")
-        add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer take less memory")
-        add_row(form, "&Crop (px)", self.crop, "Side of the training crops in pixels")
-        add_row(form, "&Device", self.device, "Where to train; auto takes the GPU if there is one")
-        add_row(
-            form, "&Run folder", self.run_folder, "New folder for settings, log and checkpoints"
-        )
-        buttons = {
-            self.train_button: "Train in the background; napari stays usable",
-            self.stop_button: "Stop after the step at hand and save a checkpoint",
-        }
-        self.stop_button.setEnabled(False)
+        self.tabs.addTab(self._setup_tab(), "Set up")
+        self.tabs.addTab(self._progress_tab(), "Progress")
+        self.tabs.addTab(self.runs, "Runs")
         self.progress.setRange(0, 1000)
         self.progress.setToolTip("Finished share of the steps")
+        self.phase.setWordWrap(True)
+        self.status.setMaximumHeight(7 * self.fontMetrics().lineSpacing())
+        buttons = {
+            self.train_button: TIPS["train"],
+            self.resume_button: TIPS["resume"],
+            self.reset_button: TIPS["reset"],
+        }
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addWidget(self.tabs, 1)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
-        layout.addWidget(self.status, 1)
+        layout.addWidget(self.phase)
+        layout.addWidget(self.status)
+
+    def _setup_tab(self) -> QScrollArea:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.addWidget(self.data)
+        layout.addWidget(self.setup)
+        layout.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        return area
+
+    def _progress_tab(self) -> QWidget:
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(self.curves)
+        split.addWidget(self.log)
+        split.setSizes([600, 120])
+        self.log.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.log.setToolTip("What the run said so far")
+        tab = QWidget()
+        layout = QVBoxLayout(tab)
+        buttons = {self.preview_button: TIPS["preview"], self.board_button: TIPS["board"]}
+        layout.addLayout(button_row(buttons))
+        layout.addWidget(split, 1)
+        return tab
 
     def _connect(self) -> None:
-        self.train_button.clicked.connect(self._train)
-        self.stop_button.clicked.connect(self._controller.stop)
+        self.train_button.clicked.connect(self._train_or_stop)
+        self.resume_button.clicked.connect(self._resume)
+        self.reset_button.clicked.connect(self._reset)
+        self.data.check_button.clicked.connect(self._check)
+        self.data.write_button.clicked.connect(self._write_pairs)
+        self.data.data.changed.connect(self._propose_run_folder)
+        self.preview_button.clicked.connect(self._preview.look)
+        self.board_button.clicked.connect(self._open_board)
+        self._board.ready.connect(self._show_board)
+        self._board.failed.connect(self.status.setText)
+        self.runs.opened.connect(self._open_run)
+        self.runs.started_from.connect(self._start_from)
+        self.tabs.currentChanged.connect(self._enter_tab)
         events = self._controller.activity.events
-        events.busy.connect(self._show_busy)
-        events.progress.connect(self._show_progress)
+        events.phase.connect(self._show_phase)
         events.message.connect(self._show_message)
+        events.progress.connect(self._show_progress)
+        events.resources.connect(self._show_resources)
+        events.log.connect(self._show_log)
+        events.updates.connect(self._show_curves)
+        events.preview.connect(self._show_preview)
+        events.inspection.connect(self._show_inspection)
         self.destroyed.connect(self._controller.close)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the run, with a checkpoint, before the widget goes."""
-        self._controller.close()
+        self._end()
         super().closeEvent(event)
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the run where napari takes the widget out of its dock: it does not close it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self._end()
+        return super().event(event)
+
+    def _end(self) -> None:
+        self._controller.close()
+        self._board.close()
+        self.runs.close()
+
+    def reset_choices(self, *_: Any) -> None:
+        """Follow the viewer's layers; napari calls this when they change."""
+        if isalive(self):
+            self.data.reset_choices()
+
+    # What the user asks for
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of a `TrainConfig` as the form shows them."""
-        steps = self.steps.value()
-        return {
-            "data": {"root": self.data.value(), "class_table": self.class_table.value()},
-            "run_folder": self.run_folder.value(),
-            "method": self.method.value(),
-            "steps": steps,
-            "stage2": {"steps": steps},
-            "validate_every": max(1, min(50, steps // 4)),
-            "batch_size": self.batch_size.value(),
-            "crop": self.crop.value(),
-            "device": self.device.value(),
-        }
+        settings = self.setup.value()
+        return settings | {"data": settings["data"] | self.data.value()}
 
-    def _train(self) -> None:
-        if not self.data.line.text() or not self.run_folder.line.text():
+    def _train_or_stop(self) -> None:
+        if self._controller.activity.phase in BUSY:
+            self._controller.stop()
+        elif self._is_ready():
+            self._controller.train(self.settings())
+
+    def _is_ready(self) -> bool:
+        missing = self.data.data.is_empty() or self.setup.run_folder.is_empty()
+        if missing:
             self._controller.fail("Choose the data folder and a new folder for the run.")
+        return not missing
+
+    def _check(self) -> None:
+        if self.data.data.is_empty():
+            self._controller.fail("Choose the data folder first.")
             return
-        self._controller.train(self.settings())
+        folder = self.setup.run_folder
+        run_folder = self.data.data.value() if folder.is_empty() else folder.value()
+        self._controller.check(self.settings() | {"run_folder": run_folder})
 
-    def _alive(self) -> bool:
-        """Tell whether Qt has not deleted the widget yet; end the work if it has."""
-        if not isalive(self):
-            self._controller.close()
-            return False
-        return True
+    def _resume(self) -> None:
+        folder = self.setup.run_folder
+        if folder.is_empty():
+            self._controller.fail("Choose the folder of the run to go on with.")
+            return
+        shown = self._controller.config
+        names = ["device"]
+        if shown is not None and shown.run_folder == folder.value():
+            names += ["batch_size", "crop"]  # The form shows this run: what is changed is meant.
+        settings = self.setup.value()
+        self._controller.resume(folder.value(), {name: settings[name] for name in names})
 
-    def _show_message(self, message: str) -> None:
-        if self._alive():
-            self.status.setText(message)
+    def _reset(self) -> None:
+        self._controller.reset()
+        self._proposed = str(self.setup.run_folder.value())
+        self._propose_run_folder()
+        self.tabs.setCurrentIndex(0)
 
-    def _show_busy(self, busy: bool) -> None:
-        if self._alive():
-            self.train_button.setEnabled(not busy)
-            self.stop_button.setEnabled(busy)
+    def _write_pairs(self) -> None:
+        if self.data.target.is_empty():
+            self._controller.fail("Choose the folder that the pairs are written to.")
+            return
+        layers = {name: box.value for name, box in self.data.layers.items()}
+        self._controller.write_pairs(
+            lambda: pairs_of_layers(**layers), self.data.target.value(), self.data.show_written
+        )
 
+    def _propose_run_folder(self) -> None:
+        """Name a folder that is free, unless the user has named one."""
+        line = self.setup.run_folder.line
+        if self.data.data.is_empty() or line.text() not in ("", self._proposed):
+            return
+        self._proposed = str(free_run_folder(self.data.data.value()))
+        self.setup.run_folder.setValue(self._proposed)
+
+    def _open_run(self, folder: Path) -> None:
+        try:
+            config = RunFolder(folder).read_config()
+        except C2FError as error:
+            self._controller.fail(str(error))
+            return
+        self.data.setValue(config.data.model_dump())
+        self.setup.setValue(config.model_copy(update={"run_folder": folder}))
+        self.tabs.setCurrentIndex(0)
+
+    def _start_from(self, folder: Path) -> None:
+        self.setup.start.setValue(folder)
+        self.tabs.setCurrentIndex(0)
+
+    def _open_board(self) -> None:
+        folder = self._controller.activity.run_folder
+        if folder is None:
+            self.status.setText("Train or resume a run first: TensorBoard shows its folder.")
+            return
+        self.status.setText("TensorBoard is starting…")
+        self._board.open(folder)
+
+    def _show_board(self, address: str) -> None:
+        self.status.setText(f"TensorBoard answers at {address}")
+        QDesktopServices.openUrl(QUrl(address))
+
+    def _enter_tab(self, index: int) -> None:
+        if self.tabs.widget(index) is self.runs:
+            if self.runs.folder.is_empty() and not self.setup.run_folder.is_empty():
+                self.runs.folder.setValue(self.setup.run_folder.value().parent)
+            self.runs.refresh()
+
+    # What the model says
+
+    @while_alive
+    def _show_phase(self, phase: Phase) -> None:
+        busy = phase in BUSY
+        self.train_button.setText("S&top" if busy else "&Train")
+        self.train_button.setToolTip(TIPS["stop" if busy else "train"])
+        self.train_button.setEnabled(phase is not Phase.STOPPING)
+        for button in (self.resume_button, self.reset_button, self.data.check_button):
+            button.setEnabled(not busy)
+        self.data.write_button.setEnabled(not busy)
+        if phase is Phase.PREPARING:
+            self.tabs.setCurrentIndex(1)
+        self._show_resources()
+        self._show_message()
+
+    @while_alive
+    def _show_resources(self, *_: Any) -> None:
+        model = self._controller.activity
+        resources = f" – {model.resources}" if model.resources else ""
+        self.phase.setText(f"<b>{model.phase.capitalize()}</b>{resources}")
+
+    @while_alive
+    def _show_message(self, *_: Any) -> None:
+        model = self._controller.activity
+        self.status.setText("\n".join(part for part in (model.message, model.advice) if part))
+
+    @while_alive
     def _show_progress(self, share: float) -> None:
-        if self._alive():
-            self.progress.setValue(round(1000 * share))
+        self.progress.setValue(round(1000 * share))
+
+    @while_alive
+    def _show_log(self, lines: tuple[str, ...]) -> None:
+        if len(lines) < self._logged:
+            self.log.setText("")
+            self._logged = 0
+        for line in lines[self._logged :]:
+            self.log.appendPlainText(line)
+        self._logged = len(lines)
+
+    @while_alive
+    def _show_curves(self, *_: Any) -> None:
+        self.curves.show_stages(self._controller.activity.stages)
+
+    @while_alive
+    def _show_preview(self, preview: Preview | None) -> None:
+        self._preview.show(preview)
+
+    @while_alive
+    def _show_inspection(self, found: Inspection | None) -> None:
+        self.data.show_inspection(found)
 
 
-def number(smallest: int, largest: int, value: int) -> QSpinBox:
-    """Return an editor of a whole number."""
-    editor = QSpinBox()
-    editor.setRange(smallest, largest)
-    editor.setValue(value)
-    return editor
+def free_run_folder(data: Path) -> Path:
+    """Return a folder for a run on these data that does not exist yet."""
+    number = 1
+    while (folder := data.parent / "runs" / f"{data.name}-{number}").exists():
+        number += 1
+    return folder

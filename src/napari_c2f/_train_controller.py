@@ -1,0 +1,339 @@
+"""Decides what happens in the Train widget; the only writer of its models."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from c2f_core.classes import ClassTable
+from c2f_core.config import TrainConfig
+from c2f_core.config_file import invalid_setting
+from c2f_core.data.pairs import Pair
+from c2f_core.data.writing import write_pairs
+from c2f_core.errors import C2FError, Cancelled, DataError
+from c2f_core.events import (
+    Event,
+    Finished,
+    Preview,
+    RolledBack,
+    RunStarted,
+    StepDone,
+    Validated,
+    rolled_back_message,
+)
+from c2f_core.resources import describe_memory
+from c2f_core.training.curves import Curves
+from c2f_core.training.inspection import Inspection, PairReport, inspect_data
+from c2f_core.training.listeners import RunLogs, lines_of
+from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.trainer import train
+from napari_c2f._clock import Clock
+from napari_c2f._controller import Controller
+from napari_c2f._model import Phase, Stage, Training
+from napari_c2f._recent import remember_model
+from napari_c2f._worker import Report, ShouldStop, Task, Work
+
+LayerPairs = tuple[list[Pair], ClassTable]
+STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
+RESOURCES_INTERVAL = 1.0
+"""Seconds between looks at the memory."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run, or a stage of it, has begun; curves are those of earlier sessions."""
+
+    event: RunStarted
+    curves: Curves
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How the work ended; `event` is None where it was stopped before its first step."""
+
+    event: Finished | None
+    best_model: Path | None
+
+
+def inspecting(config: TrainConfig) -> Work:
+    """Return the work of looking at the data."""
+
+    def work(report: Report, should_stop: ShouldStop) -> Inspection | None:
+        found = None
+        for found in inspect_data(config, should_stop):
+            report(found)
+        return found if isinstance(found, Inspection) else None
+
+    return work
+
+
+def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
+    """Return the work of a run, which begins with a look at the data unless that is done."""
+
+    def work(report: Report, should_stop: ShouldStop) -> Trained:
+        event = None
+        try:
+            if not inspected:
+                _inspect(config, report, should_stop)
+            events = train(config, resume=resume, should_stop=should_stop)
+            with RunLogs() as logs, closing(events):
+                for event in events:
+                    logs(event)
+                    report(_begun(event) if isinstance(event, RunStarted) else event)
+        except Cancelled:
+            pass
+        best_model = RunFolder(config.run_folder).best_model
+        return Trained(event if isinstance(event, Finished) else None, best_model)
+
+    return work
+
+
+def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> None:
+    found = inspecting(config)(lambda _: None, should_stop)
+    if found is None:
+        raise Cancelled("Stopped before the first step; nothing was trained.")
+    report(found)
+    if found.all_problems:
+        count, first = len(found.all_problems), found.all_problems[0]
+        raise DataError(
+            first if count == 1 else f"{count} things in the data have to be mended first: {first}"
+        )
+
+
+def _begun(event: RunStarted) -> Begun:
+    return Begun(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
+
+
+class TrainController(Controller):
+    """Checks data, trains, stops and resumes; one piece of work at a time."""
+
+    activity: Training
+
+    def __init__(self) -> None:
+        super().__init__(Training())
+        self.config: TrainConfig | None = None
+        """Of the run that is shown."""
+        self._inspected: TrainConfig | None = None
+        self._clock: Clock | None = None
+        self._looked = 0.0
+        self._guard = ""
+
+    # What the user asks for
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Look at the data of a `TrainConfig` with these fields."""
+        config = self._validated(settings)
+        if config is not None:
+            self._begin(Phase.CHECKING, "Looking at the data…")
+            self._start(Task(inspecting(config)), self._count_pairs, self._show_inspection(config))
+
+    def train(self, settings: dict[str, Any]) -> None:
+        """Start training with the fields of a `TrainConfig`."""
+        config = self._validated(settings)
+        if config is not None:
+            self._launch(config, resume=False)
+
+    def resume(self, folder: Path, changes: dict[str, Any]) -> None:
+        """Go on with the run in a folder; changes are fields that may differ, as its device."""
+        try:
+            config = RunFolder(folder).read_config()
+        except C2FError as error:
+            self.fail(str(error))
+            return
+        changed = config.model_dump() | changes | {"run_folder": folder}
+        config = self._validated(changed)
+        if config is not None:
+            self._launch(config, resume=True)
+
+    def write_pairs(
+        self, make_pairs: Callable[[], LayerPairs], folder: Path, done: Callable[[Path], None]
+    ) -> None:
+        """Write pairs to a folder of data, then call `done` with the file of their classes.
+
+        Parameters
+        ----------
+        make_pairs : callable
+            Returns pairs and class table; called now, so that drawing can go on.
+        folder : Path
+        done : callable
+        """
+        with self._errors_told():
+            pairs, table = make_pairs()
+            self._begin(Phase.CHECKING, "Writing the pairs…")
+            fine = sum(pair.fine is not None for pair in pairs)
+            told = f"{len(pairs)} pairs were written to {folder}, {fine} of them with a fine map."
+
+            def finish(table_file: Path) -> None:
+                self.activity.phase = Phase.IDLE
+                self._succeed(told)
+                done(table_file)
+
+            def work(*_: Any) -> Path:
+                return write_pairs(folder, pairs, table)
+
+            self._start(Task(work), lambda _: None, finish)
+
+    def stop(self) -> None:
+        """Ask the work to stop; a run saves a checkpoint first."""
+        if self._task is not None:
+            self._task.stop()
+            self.activity.phase = Phase.STOPPING
+            self.activity.message = "Stopping…"
+
+    def reset(self) -> None:
+        """Forget the run that is shown; its folder stays as it is."""
+        if self._task is None:
+            self._clear()
+            self.activity.phase = Phase.IDLE
+            self.activity.message = ""
+
+    def fail(self, message: str) -> None:
+        """Show an error; the work has ended."""
+        self.activity.phase = Phase.FAILED
+        self.activity.log = (*self.activity.log, message)
+        super().fail(message)
+
+    # What happens then
+
+    def _validated(self, settings: dict[str, Any]) -> TrainConfig | None:
+        try:
+            return TrainConfig.model_validate(settings)
+        except ValidationError as error:
+            self.fail(invalid_setting(error))
+            return None
+
+    def _begin(self, phase: Phase, message: str) -> None:
+        self.activity.phase = phase
+        self.activity.message = message
+
+    def _clear(self) -> None:
+        model, self._guard = self.activity, ""
+        model.progress, model.log, model.stages = 0.0, (), []
+        model.preview, model.run_folder, model.resources = None, None, ""
+        model.updates += 1
+
+    def _launch(self, config: TrainConfig, resume: bool) -> None:
+        self._clear()
+        self.config = config
+        self.activity.run_folder = config.run_folder
+        self._begin(Phase.PREPARING, "Reading the data…")
+        inspected = self._inspected is not None and _same_data(self._inspected, config)
+        self._start(Task(training(config, resume, inspected)), self._show_events, self._show_end)
+
+    def _count_pairs(self, found: list[PairReport | Inspection]) -> None:
+        pairs = [each.name for each in found if isinstance(each, PairReport)]
+        if pairs and self.activity.phase is Phase.CHECKING:
+            self.activity.message = f"Looking at the data… {pairs[-1]}"
+
+    def _show_inspection(self, config: TrainConfig) -> Callable[[Inspection | None], None]:
+        def show(found: Inspection | None) -> None:
+            self.activity.phase = Phase.IDLE
+            if found is None:
+                self._succeed("The check was stopped.")
+                return
+            self._keep(found, config)
+            count = len(found.all_problems)
+            self._succeed(
+                f"{count} things have to be mended before training; see the list."
+                if count
+                else "The data are ready for training."
+            )
+            self.activity.progress = 0.0
+
+        return show
+
+    def _keep(self, found: Inspection, config: TrainConfig) -> None:
+        self._inspected = None if found.all_problems else config
+        self.activity.inspection = found
+
+    def _show_events(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Inspection):
+                assert self.config is not None
+                self._keep(event, self.config)
+            elif isinstance(event, Begun):
+                self._show_start(event)
+            else:
+                self._show_event(event)
+        self.activity.updates += 1
+        self._look_at_resources()
+
+    def _show_start(self, begun: Begun) -> None:
+        self.activity.stages.append(Stage(begun.event, begun.curves))
+        self._clock = Clock(begun.event.steps)
+        if self.activity.phase is Phase.PREPARING:
+            self.activity.phase = Phase.TRAINING
+        self._write(begun.event)
+        self._tell_progress(begun.event.first_step)
+
+    def _show_event(self, event: Event) -> None:
+        self.activity.stages[-1].curves(event)
+        self._write(event)
+        if isinstance(event, Preview):
+            self.activity.preview = event
+        elif isinstance(event, RolledBack):
+            self._guard = rolled_back_message(event)
+        elif isinstance(event, StepDone):
+            assert self._clock is not None
+            self._clock.tick(event.step)
+            self._tell_progress(event.step)
+        elif isinstance(event, Validated):
+            self._tell_progress(event.step)
+
+    def _write(self, event: Event) -> None:
+        lines = lines_of(event)
+        if lines:
+            self.activity.log = (*self.activity.log, *lines)
+
+    def _tell_progress(self, step: int) -> None:
+        if self.activity.phase is not Phase.TRAINING:
+            return
+        stage = self.activity.stages[-1]
+        self.activity.progress = step / stage.start.steps
+        loss = stage.curves["loss"].values[-1:]
+        said = [f"{STAGES.get(stage.start.method, '')}Step {step} of {stage.start.steps}"]
+        said += [f"loss {value:.4f}" for value in loss]
+        assert self._clock is not None
+        self.activity.message = f"{', '.join(said)}. {self._clock.text()}{_scores(stage)}"
+
+    def _look_at_resources(self) -> None:
+        now = time.monotonic()
+        if self.activity.stages and now - self._looked > RESOURCES_INTERVAL:
+            self._looked = now
+            device = self.activity.stages[-1].start.device
+            self.activity.resources = f"{device}: {describe_memory(device)}"
+
+    def _show_end(self, end: Trained) -> None:
+        self._clock = None
+        if end.best_model is not None:
+            remember_model(end.best_model)
+        if end.event is None:
+            self.activity.phase = Phase.STOPPED
+            self._succeed("Stopped before the first step; nothing was trained.")
+            return
+        self.activity.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
+        how = "Stopped" if end.event.stopped else "Done"
+        where = f"the best model is {end.best_model}" if end.best_model else "not yet validated"
+        told = f"{how} after step {end.event.step}; {where}."
+        self.activity.log = (*self.activity.log, told)
+        share = self.activity.progress
+        self._succeed(f"{told} {self._guard}".strip())
+        if end.event.stopped:
+            self.activity.progress = share
+
+
+def _same_data(first: TrainConfig, second: TrainConfig) -> bool:
+    return (first.data, first.seed, first.method) == (second.data, second.seed, second.method)
+
+
+def _scores(stage: Stage) -> str:
+    reference = f"coarse maps {100 * stage.start.reference['pixel accuracy']:.2f} %"
+    reached = stage.curves["validation pixel accuracy"].values
+    if not reached:
+        return f"The {reference} are right; a refiner has to be better."
+    now, best = 100 * reached[-1], 100 * max(reached)
+    return f"Validation accuracy {now:.2f} %, best {best:.2f} %, {reference}."

@@ -1,0 +1,200 @@
+"""Curves of one run while it trains, or of two beside each other."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pyqtgraph as pg
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from c2f_core.training.curves import VALIDATION, Curves
+from c2f_core.training.listeners import SHOWN_SCORES
+from napari_c2f._model import Stage
+
+COLOURS = ("#e8a33d", "#4aa3df", "#7bc043", "#d9534f", "#a078d0", "#6fc7c1", "#c0c0c0")
+HEADROOM = 0.15
+"""How far below the lowest reference the plot of validation scores begins."""
+DISCRIMINATOR = (
+    "discriminator loss",
+    "discriminator accuracy",
+    "validation discriminator accuracy",
+)
+LINES = {"coarse": Qt.PenStyle.DashLine, "classical": Qt.PenStyle.DotLine}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve of a plot; `dots` marks its points."""
+
+    name: str
+    steps: list[float]
+    values: list[float]
+    dots: bool = False
+
+    def renamed(self, name: str) -> "Line":
+        """Return the curve under another name."""
+        return replace(self, name=name)
+
+
+class _Canvas(pg.PlotWidget):
+    """A plot that fits into a dock, and takes its menus with it when it goes."""
+
+    def __init__(self) -> None:
+        super().__init__(background=None)
+        for menu in (self.plotItem.ctrlMenu, self.plotItem.vb.menu):
+            menu.setParent(self, menu.windowFlags())
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Prefer less than pyqtgraph's 640 x 480."""
+        return QSize(360, 170)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Stay readable."""
+        return QSize(200, 100)
+
+
+class Plot(QWidget):
+    """Curves over steps with a legend above them, so that it hides none.
+
+    Parameters
+    ----------
+    title : str
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self.plot = _Canvas()
+        self.plot.setToolTip("Drag to move, scroll to zoom, right click for more")
+        self.plot.showGrid(x=True, y=True, alpha=0.2)
+        self.legend = QLabel(title)
+        self.legend.setWordWrap(True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.legend)
+        layout.addWidget(self.plot, 1)
+
+    def clear(self) -> None:
+        """Take all curves and lines away."""
+        self.plot.clear()
+        self._curves.clear()
+        self.legend.setText(f"<b>{self._title}</b>")
+
+    def show_lines(self, lines: Sequence[Line]) -> None:
+        """Show curves; those that are there already only get their new points."""
+        for line in lines:
+            if line.name not in self._curves:
+                self._add(line)
+            self._curves[line.name].setData(line.steps, line.values)
+        names = [f"{_mark(index)}&nbsp;{line.name}" for index, line in enumerate(lines)]
+        self.legend.setText(f"<b>{self._title}</b> {' '.join(names)}")
+
+    def _add(self, line: Line) -> None:
+        colour = COLOURS[len(self._curves) % len(COLOURS)]
+        dots = {"symbol": "o", "symbolSize": 4, "symbolBrush": colour, "symbolPen": None}
+        self._curves[line.name] = self.plot.plot(pen=colour, **(dots if line.dots else {}))
+
+    def points(self, name: str) -> tuple[list[float], list[float]]:
+        """Return steps and values of a curve as they are shown."""
+        steps, values = self._curves[name].getData()
+        return ([], []) if steps is None else (steps.tolist(), values.tolist())
+
+    def add_level(self, value: float, colour_of: int, style: Qt.PenStyle) -> None:
+        """Draw a horizontal line in the colour of a curve, by its number."""
+        pen = pg.mkPen(COLOURS[colour_of], style=style)
+        self.plot.addItem(pg.InfiniteLine(value, angle=0, pen=pen))
+
+    def changeEvent(self, event: object) -> None:  # noqa: N802
+        """Follow napari's theme."""
+        super().changeEvent(event)
+        colour = self.palette().color(QPalette.ColorRole.WindowText)
+        if hasattr(self, "plot"):
+            for side in ("left", "bottom"):
+                self.plot.getAxis(side).setTextPen(colour)
+
+
+def _mark(index: int) -> str:
+    return f'<span style="color:{COLOURS[index % len(COLOURS)]}">■</span>'
+
+
+class CurvesView(QWidget):
+    """Losses, the discriminator where there is one, and validation scores with their references."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses = Plot("Losses")
+        self.discriminator = Plot("Discriminator")
+        self.validation = Plot("Validation (%)")
+        self._levels: object = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for plot in (self.validation, self.losses, self.discriminator):
+            layout.addWidget(plot, 1)
+        self.show_stages([])
+
+    def show_stages(self, stages: Sequence[Stage]) -> None:
+        """Show a run; the steps of its second stage go on from those of the first."""
+        if not stages:
+            for plot in (self.losses, self.discriminator, self.validation):
+                plot.clear()
+            self._levels = None
+            self.discriminator.hide()
+            return
+        curves = [stage.curves for stage in stages]
+        names = [name for each in curves for name in each.series if is_loss(name)]
+        self.losses.show_lines([joined(curves, name) for name in dict.fromkeys(names)])
+        judged = [joined(curves, name) for name in DISCRIMINATOR]
+        self.discriminator.show_lines([line for line in judged if line.steps])
+        self.discriminator.setVisible(any(line.steps for line in judged))
+        self._show_validation(stages)
+
+    def _show_validation(self, stages: Sequence[Stage]) -> None:
+        curves = [stage.curves for stage in stages]
+        lines = [joined(curves, f"{VALIDATION}{score}", 100) for score in SHOWN_SCORES]
+        start = stages[-1].start
+        if self._levels is not start:
+            self._levels = start
+            self.validation.clear()
+            for number, score in enumerate(SHOWN_SCORES):
+                if score in start.reference:
+                    self.validation.add_level(100 * start.reference[score], number, LINES["coarse"])
+                if start.classical is not None:
+                    level = 100 * start.classical.scores[score]
+                    self.validation.add_level(level, number, LINES["classical"])
+        self.validation.show_lines(lines)
+        told = f"{self.validation.legend.text()} <i>dashed: coarse maps"
+        if start.classical is not None:
+            told += f", dotted: {start.classical.name}"
+        self.validation.legend.setText(f"{told}</i>")
+        classical = {} if start.classical is None else start.classical.scores
+        self._set_range(lines, [*start.reference.values(), *classical.values()])
+
+    def _set_range(self, lines: Iterable[Line], reference: Sequence[float]) -> None:
+        values = [value for line in lines for value in line.values]
+        floor = 100 * (min(reference, default=0.0) - HEADROOM)
+        shown = [max(value, floor) for value in values] + [100 * value for value in reference]
+        if shown:
+            self.validation.plot.setYRange(min(shown), max(shown))
+
+
+def is_loss(name: str) -> bool:
+    """Tell whether a series is a loss of the generator."""
+    of_generator = not name.startswith("discriminator")
+    return of_generator and (name.endswith("loss") or name == "feature matching")
+
+
+def joined(stages: Sequence[Curves], name: str, factor: float = 1.0) -> Line:
+    """Put the series of all stages one after the other."""
+    steps: list[float] = []
+    values: list[float] = []
+    offset = 0
+    for curves in stages:
+        steps += [offset + step for step in curves[name].steps]
+        values += [factor * value for value in curves[name].values]
+        offset += curves.last_step
+    shown = name.removeprefix(VALIDATION) if factor != 1.0 else name
+    return Line(shown, steps, values, dots=name.startswith(VALIDATION))

@@ -1,0 +1,167 @@
+"""The form that is made from the model of the settings."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication
+
+from c2f_core.config import Settings, TrainConfig, preset_settings
+from napari_c2f.widgets.config_form import ConfigForm, words
+from napari_c2f.widgets.train_setup import HERE, SetupView
+
+
+class Part(Settings):
+    """Settings of a part."""
+
+    sizes: tuple[int, ...] = (3, 4)
+    """Some sizes."""
+    rate: float | None = Field(default=0.5, gt=0)
+    """A rate, or none."""
+
+
+class Model(Settings):
+    """Settings of every kind."""
+
+    count: int = Field(default=2, ge=1)
+    """How many."""
+    wanted: bool = True
+    """Whether."""
+    kind: Literal["round", "square"] = "round"
+    """Which."""
+    side: Literal[1, 2, 4] = 2
+    """Which number."""
+    file: Path | None = None
+    """A file, or none."""
+    name: str = "a"
+    """A name."""
+    elsewhere: int = 1
+    """Edited elsewhere."""
+    part: Part = Part()
+    """A part."""
+
+
+@pytest.fixture
+def form(qtbot):
+    form = ConfigForm(Model, {"elsewhere"})
+    qtbot.addWidget(form)
+    return form
+
+
+def test_every_field_appears_with_its_description(form):
+    assert Model.model_validate(form.value()) == Model()
+    assert form.editor("count").toolTip() == "How many."
+    assert form.editor("part.rate").toolTip() == "A rate, or none."
+    assert list(form.groups) == ["Run", "Part"]
+    assert "elsewhere" not in form.value()
+
+
+def test_all_kinds_of_values_go_in_and_out(form):
+    wanted = {
+        "count": 7,
+        "wanted": False,
+        "kind": "square",
+        "side": 4,
+        "file": Path("/some/file"),
+        "name": "b",
+        "part": {"sizes": (1, 2, 3), "rate": None},
+    }
+    form.setValue(wanted)
+    assert Model.model_validate(form.value()) == Model.model_validate(wanted)
+    form.setValue({})
+    assert Model.model_validate(form.value()) == Model()
+
+
+def test_what_cannot_be_used_is_framed_and_explained(form, qtbot):
+    editor = form.editor("part.rate")
+    editor.clear()
+    qtbot.keyClicks(editor, "-1")
+    assert "border" in editor.styleSheet()
+    assert "greater than 0" in editor.toolTip()
+    editor.clear()
+    assert editor.styleSheet() == ""
+    assert editor.toolTip() == "A rate, or none."
+
+
+def test_scrolling_over_an_editor_changes_nothing(form):
+    for path in ("count", "kind"):
+        editor = form.editor(path)
+        before = editor.value()
+        wheel = QWheelEvent(
+            QPointF(5, 5),
+            QPointF(5, 5),
+            QPoint(0, -120),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(editor, wheel)
+        assert editor.value() == before
+
+
+@pytest.fixture
+def setup(qtbot, tmp_path):
+    setup = SetupView()
+    qtbot.addWidget(setup)
+    setup.run_folder.setValue(tmp_path / "run")
+    return setup
+
+
+def config_of(setup, tmp_path):
+    settings = setup.value()
+    settings["data"] |= {"root": tmp_path}
+    return TrainConfig.model_validate(settings)
+
+
+def leaves(model, path=""):
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            yield from leaves(kind, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def test_every_setting_of_training_has_an_editor(setup):
+    shown = set(setup.form._editors)
+    assert shown | HERE == set(leaves(TrainConfig))
+    assert not shown & HERE
+
+
+@pytest.mark.parametrize("name", ["quick", "balanced", "thorough", "report"])
+def test_a_preset_of_the_form_is_that_of_the_command_line(setup, tmp_path, name):
+    setup.preset.setValue("report")
+    setup.form.editor("seed").setValue(5)
+    setup.form.editor("data.validation_share").setValue(0.4)
+    setup.preset.setValue(name)
+    given = {"data": {"root": tmp_path, "validation_share": 0.4}, "run_folder": tmp_path / "run"}
+    expected = TrainConfig.model_validate(given | {"seed": 5} | preset_settings(name))
+    assert config_of(setup, tmp_path) == expected
+
+
+def test_the_form_shows_a_stored_run(setup, tmp_path):
+    config = TrainConfig.model_validate(
+        {
+            "data": {"root": tmp_path, "fine_maps": 3},
+            "run_folder": tmp_path / "old",
+            "method": "stage2",
+            "stage2": {"start": tmp_path / "first", "steps": 9, "guard": None},
+            "augmentation": {"scale": (0.5, 2.0), "background_class": "sky"},
+            "crop": 48,
+            "threads": 2,
+        }
+    )
+    setup.setValue(config)
+    assert config_of(setup, tmp_path) == config
+    assert not setup.steps.isVisibleTo(setup)
+    assert setup.stage2_steps.isVisibleTo(setup)
+
+
+def test_names_are_written_as_words():
+    assert words("learning_rate") == "Learning rate"
+    assert words("stage2") == "Stage 2"

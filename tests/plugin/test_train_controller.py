@@ -1,0 +1,272 @@
+"""The controller of training, without a viewer and without a widget."""
+
+import threading
+
+import pytest
+import torch
+
+from c2f_core.cli.train import main
+from c2f_core.config import TrainConfig
+from c2f_core.errors import C2FError
+from c2f_core.events import Finished, RolledBack, RunStarted, StepDone
+from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.curves import Curves
+from c2f_core.training.run_folder import RunFolder
+from napari_c2f import _train_controller
+from napari_c2f._clock import Clock
+from napari_c2f._model import ADVICE, Phase
+from napari_c2f._recent import recent_models
+from napari_c2f._train_controller import Begun, TrainController
+
+ENDED = (Phase.IDLE, Phase.STOPPED, Phase.DONE, Phase.FAILED)
+
+
+@pytest.fixture
+def controller(qtbot):
+    controller = TrainController()
+    yield controller
+    controller.close()
+
+
+@pytest.fixture
+def phases(controller):
+    """Phases that the controller went through."""
+    seen = []
+    controller.activity.events.phase.connect(lambda phase: seen.append(phase))
+    return seen
+
+
+@pytest.fixture
+def ended(controller, qtbot):
+    """Wait until the work has ended."""
+
+    def wait():
+        qtbot.waitUntil(lambda: controller.activity.phase in ENDED, timeout=60000)
+
+    return wait
+
+
+def test_a_run_goes_through_its_phases(controller, phases, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    assert phases == [Phase.PREPARING, Phase.TRAINING, Phase.DONE]
+    model = controller.activity
+    assert "Done after step 4" in model.message
+    assert model.progress == 1.0
+    assert model.resources.startswith("cpu: this program uses")
+    assert model.inspection.count("trains") == 3
+    assert model.preview.step == 4
+    text = "\n".join(model.log)
+    for told in ("class weights: ground", "coarse reference", "step 4: pixel accuracy"):
+        assert told in text
+    assert recent_models() == [str(tmp_path / "run" / "best.safetensors")]
+    logged = Curves.read(tmp_path / "run" / "log.csv")
+    assert logged["loss"].values == pytest.approx(model.stages[0].curves["loss"].values)
+    for name in ("panels", "tensorboard"):
+        assert list((tmp_path / "run" / name).iterdir())
+
+
+def test_both_stages_are_shown_one_after_the_other(controller, ended, tiny):
+    controller.train({**tiny, "method": "model2"})
+    ended()
+    starts = [stage.start.method for stage in controller.activity.stages]
+    assert starts == ["stage1", "stage2"]
+    assert controller.activity.phase is Phase.DONE
+
+
+def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, tmp_path):
+    controller.train({**tiny, "steps": 100_000})
+    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    controller.stop()
+    assert controller.activity.phase is Phase.STOPPING
+    ended()
+    assert phases[-2:] == [Phase.STOPPING, Phase.STOPPED]
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    controller.resume(tmp_path / "run", {})
+    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
+    stage = controller.activity.stages[0]
+    assert stage.start.first_step == reached
+    assert stage.curves["loss"].steps[:reached] == list(range(1, reached + 1))
+    controller.stop()
+    ended()
+
+
+def test_stop_while_the_data_are_read_trains_nothing(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    controller.stop()
+    ended()
+    assert controller.activity.phase is Phase.STOPPED
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_reset_forgets_the_run_and_keeps_its_files(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    controller.reset()
+    model = controller.activity
+    assert (model.phase, model.stages, model.log, model.progress) == (Phase.IDLE, [], (), 0.0)
+    load_checkpoint(tmp_path / "run" / "best.safetensors")
+
+
+def test_the_data_are_checked_before_the_first_step(controller, ended, tiny, data, tmp_path):
+    (data / "coarse" / "0.png").unlink()
+    (data / "coarse" / "1.png").unlink()
+    controller.train(tiny)
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert "things in the data have to be mended" in controller.activity.message
+    assert any("1: the image has no coarse map" in each for each in problems(controller))
+    assert not (tmp_path / "run").exists()
+
+
+def problems(controller):
+    return controller.activity.inspection.all_problems
+
+
+def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
+    controller.check(tiny)
+    ended()
+    assert phases == [Phase.CHECKING, Phase.IDLE]
+    assert controller.activity.message == "The data are ready for training."
+    assert problems(controller) == []
+
+
+def test_invalid_settings_are_named(controller, tiny):
+    controller.train({**tiny, "optimiser": {"learning_rate": "fast"}})
+    assert controller.activity.phase is Phase.FAILED
+    assert "optimiser.learning_rate is invalid" in controller.activity.message
+
+
+def failing(error):
+    def train(config, resume=False, should_stop=None):
+        yield RunStarted(
+            config.run_folder, "model1", 0, 4, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9}
+        )
+        raise error
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("mat1 and mat2"), "Unexpected error (RuntimeError: mat1 and mat2)"),
+        (ValueError("bad"), "Unexpected error (ValueError: bad)"),
+        (C2FError("Mend it."), "Mend it."),
+    ],
+)
+def test_errors_in_the_thread_reach_the_user(
+    controller, ended, tiny, monkeypatch, tmp_path, error, told, caplog
+):
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(_train_controller, "train", failing(error))
+    controller.train(tiny)
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert told in controller.activity.message
+    assert told in controller.activity.log[-1]
+    assert not controller.activity.busy
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory: 1")]
+)
+def test_exhausted_memory_comes_with_advice(controller, ended, tiny, monkeypatch, error):
+    from c2f_core.training.supervised import SupervisedLearner
+
+    def step(self, number):
+        raise error
+
+    monkeypatch.setattr(SupervisedLearner, "step", step)
+    controller.train(tiny)
+    ended()
+    assert "smaller batch_size or crop" in controller.activity.message
+    monkeypatch.undo()
+    controller.train({**tiny, "crop": 16, "batch_size": 4})
+    ended()
+    assert controller.activity.phase is Phase.DONE
+
+
+def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path):
+    with RunFolder(tmp_path / "run").locked():
+        controller.train(tiny)
+        ended()
+    assert "A run is under way" in controller.activity.message
+
+
+def test_runs_of_the_command_line_go_on_here_and_the_other_way(
+    controller, ended, tiny, tmp_path, capsys
+):
+    file = tmp_path / "config.json"
+    file.write_text(TrainConfig.model_validate({**tiny, "steps": 4}).model_dump_json())
+    with pytest.raises(SystemExit, match="0"):
+        main(["--config", str(file)])
+    (tmp_path / "run" / "state.pt").unlink()  # As if it had been killed early.
+    controller.resume(tmp_path / "run", {"device": "cpu"})
+    ended()
+    assert controller.activity.phase is Phase.DONE
+    with pytest.raises(SystemExit, match="0"):
+        main(["--resume", str(tmp_path / "run")])
+    assert "Done." in capsys.readouterr().out
+
+
+def test_the_guard_speaks(controller, tiny, tmp_path):
+    started = RunStarted(tmp_path, "stage2", 0, 9, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9})
+    controller._show_events([Begun(started, Curves())])
+    controller._show_events([RolledBack(3, 0.95, 0.9, tmp_path / "best.safetensors")])
+    controller._show_end(
+        _train_controller.Trained(Finished(3, False, None), tmp_path / "best.safetensors")
+    )
+    for told in ("fell to 90.00 % from 95.00 %", "in use again", "best.safetensors"):
+        assert told in controller.activity.message
+
+
+def test_many_steps_update_the_views_a_few_times_only(controller, tmp_path, qtbot):
+    started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})
+    counted = []
+    controller.activity.events.updates.connect(lambda *_: counted.append(1))
+    steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 5001)]
+    controller._show_events([Begun(started, Curves()), *steps])
+    assert len(counted) == 1
+    assert controller.activity.stages[0].curves.last_step == 5000
+
+
+def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qtbot, tmp_path):
+    controller.train({**tiny, "steps": 100_000})
+    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    task = controller._task
+    controller.close()
+    assert task._done.is_set()
+    assert (tmp_path / "run" / "state.pt").exists()
+    assert not RunFolder(tmp_path / "run").is_under_way
+
+
+def test_a_long_run_keeps_no_other_work_waiting(qtbot):
+    from qtpy.QtCore import QThreadPool
+
+    from napari_c2f._worker import Task
+
+    release = threading.Event()
+    waiting = [Task(lambda *_: release.wait(30)) for _ in range(QThreadPool().maxThreadCount())]
+    for task in waiting:
+        task.start()
+    quick = Task(lambda *_: "done")
+    with qtbot.waitSignal(quick.succeeded, timeout=5000):
+        quick.start()
+    release.set()
+    qtbot.waitUntil(lambda: all(task._done.is_set() for task in waiting), timeout=5000)
+
+
+def test_every_phase_says_what_to_do():
+    assert set(ADVICE) == set(Phase)
+
+
+def test_the_time_left_is_estimated_from_the_first_steps():
+    times = iter([0.0, 10.0, 20.0, 30.0])
+    clock = Clock(100, lambda: next(times))
+    for step in (1, 2):
+        clock.tick(step)
+        assert clock.text() == ""
+    clock.tick(3)
+    assert clock.seconds_left() == pytest.approx(970)
+    assert clock.text() == "About 16 min left. "
