@@ -14,7 +14,7 @@ from c2f_core.config import TrainConfig
 from c2f_core.config_file import invalid_setting
 from c2f_core.data.pairs import Pair
 from c2f_core.data.writing import write_pairs
-from c2f_core.errors import C2FError, Cancelled, DataError
+from c2f_core.errors import C2FError, DataError
 from c2f_core.events import (
     Event,
     Finished,
@@ -53,9 +53,9 @@ class Begun:
 
 @dataclass(frozen=True)
 class Trained:
-    """How the work ended; `event` is None where it was stopped before its first step."""
+    """How the work ended, and the best model so far."""
 
-    event: Finished | None
+    event: Finished
     best_model: Path | None
 
 
@@ -75,33 +75,31 @@ def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
     """Return the work of a run, which begins with a look at the data unless that is done."""
 
     def work(report: Report, should_stop: ShouldStop) -> Trained:
-        event = None
-        try:
-            if not inspected:
-                _inspect(config, report, should_stop)
-            events = train(config, resume=resume, should_stop=should_stop)
-            with RunLogs() as logs, closing(events):
-                for event in events:
-                    logs(event)
-                    report(_begun(event) if isinstance(event, RunStarted) else event)
-        except Cancelled:
-            pass
-        best_model = RunFolder(config.run_folder).best_model
-        return Trained(event if isinstance(event, Finished) else None, best_model)
+        if not inspected and not _inspect(config, report, should_stop):
+            return Trained(Finished(0, True, None), None)
+        events = train(config, resume=resume, should_stop=should_stop)
+        with RunLogs() as logs, closing(events):
+            for event in events:
+                logs(event)
+                report(_begun(event) if isinstance(event, RunStarted) else event)
+        assert isinstance(event, Finished)
+        return Trained(event, RunFolder(config.run_folder).best_model)
 
     return work
 
 
-def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> None:
+def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bool:
+    """Look at the data; return False where it was stopped, raise where something does not fit."""
     found = inspecting(config)(lambda _: None, should_stop)
     if found is None:
-        raise Cancelled("Stopped before the first step; nothing was trained.")
+        return False
     report(found)
     if found.all_problems:
         count, first = len(found.all_problems), found.all_problems[0]
         raise DataError(
             first if count == 1 else f"{count} things in the data have to be mended first: {first}"
         )
+    return True
 
 
 def _begun(event: RunStarted) -> Begun:
@@ -311,7 +309,7 @@ class TrainController(Controller):
         self._clock = None
         if end.best_model is not None:
             remember_model(end.best_model)
-        if end.event is None:
+        if end.event.stopped and not end.event.step:
             self.activity.phase = Phase.STOPPED
             self._succeed("Stopped before the first step; nothing was trained.")
             return

@@ -24,7 +24,7 @@ from c2f_core.cross_validation import (
 from c2f_core.data.splits import draw_folds, draw_validation
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ConfigError, DataError
-from c2f_core.events import RunStarted
+from c2f_core.events import RunStarted, StepDone
 from c2f_core.io import write_map
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.loading import load_training_data
@@ -167,8 +167,10 @@ def test_runs_are_recorded_once_and_interrupted_ones_go_on(shapes_folder, tmp_pa
         name: make_config(shapes_folder, tmp_path / name, method=method)
         for name, method in (("first", "plain"), ("second", "model1"))
     }
-    asked = itertools.count(1)  # After steps 1 and 2, after the first run, after another step.
-    list(cross_validate(configs, 2, should_stop=lambda: next(asked) == 4))
+    steps = []
+    for event in cross_validate(configs, 2, should_stop=lambda: len(steps) == 3):
+        if isinstance(event, StepDone):
+            steps.append(event)
     # One run is done, the second was stopped after one of its two steps.
     assert len(records_of(configs["first"])) == 1
     assert not records_of(configs["second"])

@@ -298,7 +298,11 @@ def test_a_killed_search_goes_on(shapes_folder, tmp_path):
     process.wait(timeout=60)
     ranges = read_ranges(tmp_path / "ranges.toml")
     stopped = []
-    for event in search(config, ranges, 1, should_stop=lambda: True):
+
+    def after_a_step():
+        return any(isinstance(event, StepDone) for event in stopped)
+
+    for event in search(config, ranges, 1, should_stop=after_a_step):
         stopped.append(event)
     assert isinstance(stopped[-1], Finished)
     assert stopped[0].number == 0

@@ -54,7 +54,9 @@ def _train(arguments: Sequence[str]) -> None:
             bar(event)
             logs(event)
     assert isinstance(event, Finished)
-    if event.stopped:
+    if event.stopped and not event.step:
+        print("Stopped before the first step; nothing was trained.")
+    elif event.stopped:
         print(
             f"Stopped after step {event.step}. Go on with: c2f-train --resume {config.run_folder}"
         )

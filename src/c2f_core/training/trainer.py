@@ -8,7 +8,7 @@ import torch
 
 from c2f_core.config import TrainConfig
 from c2f_core.data.pairs import fingerprint
-from c2f_core.errors import C2FError, is_out_of_memory
+from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
 from c2f_core.events import (
     Event,
     Finished,
@@ -70,7 +70,7 @@ def train(
     Event
         `RunStarted`, `StepDone`, `Validated`, `Preview`, `Saved`, in stage 2
         perhaps `RolledBack`, and `Finished` at the end; for model2 all of these
-        for each stage.
+        for each stage. Stopped while the data are read, it yields `Finished` alone.
 
     Raises
     ------
@@ -82,6 +82,8 @@ def train(
             yield from _in_folder(_Run(config, should_stop), resume)
         else:
             yield from _train_both_stages(config, resume, should_stop)
+    except Cancelled:
+        yield Finished(0, True, None)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -1,0 +1,111 @@
+"""Take pictures of a run in the Train widget: at the start, in the middle and at the end.
+
+    python scripts/screenshots_training.py DATA FOLDER [--run-folder RUN] [--steps 400]
+
+Drives the widget as a user does: choose the data, check them, train. FOLDER gets
+training-check.png, training-start.png, training-middle.png, training-end.png and
+training-runs.png. Needs a screen; xvfb-run gives one where there is none.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from imageio.v3 import imwrite
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+from screenshot import PLUGIN, pause
+
+from napari_c2f._model import Phase
+from napari_c2f.widgets.train import TrainWidget
+
+SIZE = (1500, 950)
+DOCK_WIDTH = 620
+OVER = (Phase.DONE, Phase.STOPPED, Phase.FAILED)
+
+
+def main() -> None:
+    """Open the widget, train, take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--run-folder", type=Path, help="a new folder; beside the data without it")
+    parser.add_argument("--classes", help="class table; that of the folder or FASSEG's without it")
+    parser.add_argument("--splits", type=Path)
+    parser.add_argument("--train", default="train", help="list of the split file")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--validate-every", type=int, default=25)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    fill(widget, options)
+    picture = Camera(viewer, options.output)
+    model = widget._controller.activity
+    widget.data.check_button.click()
+    wait_until(lambda: model.phase is not Phase.CHECKING)
+    picture.take("check")
+    widget.train_button.click()
+    wait_until(lambda: model.preview is not None or model.phase in OVER)
+    widget.preview_button.click()
+    picture.take("start")
+    wait_until(lambda: model.progress >= 0.5 or model.phase in OVER)
+    picture.take("middle")
+    wait_until(lambda: model.phase in OVER)
+    picture.take("end")
+    widget.tabs.setCurrentWidget(widget.runs)
+    wait_until(lambda: widget.runs.runs.topLevelItemCount() > 0)
+    widget.runs.runs.topLevelItem(0).setSelected(True)
+    widget.runs.buttons["compare"].click()
+    picture.take("runs")
+    print(widget.log.text())
+    print(widget.status.text())
+    viewer.close()
+
+
+def fill(widget: TrainWidget, options: argparse.Namespace) -> None:
+    """Choose data, steps and run folder in the form."""
+    widget.data.data.setValue(options.data)
+    if options.classes:
+        widget.data.class_table.setValue(options.classes)
+    if options.run_folder:
+        widget.setup.run_folder.setValue(options.run_folder)
+    widget.setup.steps.setValue(options.steps)
+    editors = {
+        "validate_every": options.validate_every,
+        "threads": options.threads,
+        "data.splits": options.splits,
+        "data.train": options.train,
+    }
+    for path, value in editors.items():
+        widget.setup.form.editor(path).setValue(value)
+
+
+class Camera:
+    """Takes numbered pictures of the whole window."""
+
+    def __init__(self, viewer: napari.Viewer, folder: Path) -> None:
+        self._viewer = viewer
+        self._folder = folder
+
+    def take(self, name: str) -> None:
+        """Take one picture, when the window has settled."""
+        pause(1500)
+        pixels = self._viewer.screenshot(canvas_only=False, flash=False)
+        imwrite(self._folder / f"training-{name}.png", pixels)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the window work until the condition holds, however long that takes."""
+    while not condition():
+        QApplication.processEvents()
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()
