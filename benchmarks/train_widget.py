@@ -27,6 +27,8 @@ TICK = 10
 """Milliseconds between ticks of the timer."""
 SIZE = (1500, 950)
 WARM_UP = 3
+SETTLING = 3000
+"""Milliseconds after which the window is drawn and still."""
 
 
 def main() -> None:
@@ -96,8 +98,7 @@ def median_step(log: Path) -> float:
 def run_widget(config_file: Path) -> None:
     """Train in the widget and print the stalls (ms) by phase as JSON."""
     import napari
-    from qtpy.QtCore import QTimer
-    from qtpy.QtWidgets import QApplication
+    from qtpy.QtCore import QEventLoop, QTimer
 
     from napari_c2f._model import Phase
 
@@ -110,25 +111,27 @@ def run_widget(config_file: Path) -> None:
     model = widget._controller.activity
     stalls: dict[str, list[float]] = {}
     last = time.perf_counter()
+    loop = QEventLoop()
 
     def tick() -> None:
         nonlocal last
         now = time.perf_counter()
         stalls.setdefault(str(model.phase), []).append(1000 * (now - last) - TICK)
         last = now
+        if model.phase in (Phase.DONE, Phase.FAILED):
+            loop.quit()
+
+    def begin() -> None:
+        nonlocal last
+        last = time.perf_counter()
+        timer.start()
+        widget.train_button.click()
 
     timer = QTimer()
     timer.setInterval(TICK)
     timer.timeout.connect(tick)
-    settle = time.perf_counter() + 3
-    while time.perf_counter() < settle:
-        QApplication.processEvents()
-    last = time.perf_counter()
-    timer.start()
-    widget.train_button.click()
-    while model.phase not in (Phase.DONE, Phase.FAILED):
-        QApplication.processEvents()
-        time.sleep(0.001)
+    QTimer.singleShot(SETTLING, begin)
+    loop.exec()
     timer.stop()
     print(widget.status.text(), file=sys.stderr)
     viewer.close()

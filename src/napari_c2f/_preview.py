@@ -11,8 +11,8 @@ from c2f_core.training.listeners import panel
 from napari_c2f._layers import RESULT_KEY, unique_name
 
 NAME = "training: image, coarse, prediction now, fine"
-GAP = 0.05
-"""Distance from the user's layers, in widths of the preview."""
+GAP = 50.0
+"""Distance from the user's layers, in the units of the world."""
 
 
 class PreviewLayer:
@@ -29,45 +29,64 @@ class PreviewLayer:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self.layer: Image | None = None
-        self._shown = False
+        self._is_blank = False
+        self._is_alone = False
 
-    def show(self, preview: Preview | None) -> None:
-        """Show a preview; None says that another run begins."""
-        if preview is None:
-            self._shown = False
-        elif self.layer is not None and self.layer in self._viewer.layers:
-            self.layer.data = panel(preview)
-            self._shown = True
-        elif not self._shown:
-            self._add(panel(preview))
-            self._shown = True
+    @property
+    def _is_there(self) -> bool:
+        return self.layer is not None and self.layer in self._viewer.layers
 
-    def look(self) -> None:
-        """Bring the layer into view: the user asked for it."""
-        if self.layer is not None and self.layer in self._viewer.layers:
-            self.layer.visible = True
-            self._viewer.fit_to_view(layers=[self.layer])
+    def prepare(self) -> None:
+        """Add the layer, hidden and blank: napari takes a while for it, and no run waits yet."""
+        if not self._is_there:
+            self._is_alone = not len(self._viewer.layers)
+            self._is_blank = True
+            self._add()
 
-    def _add(self, pixels: np.ndarray[Any, Any]) -> None:
+    def _add(self) -> None:
         layers = self._viewer.layers
         selected, active = set(layers.selection), layers.selection.active
         self.layer = Image(
-            pixels,
+            np.zeros((1, 1, 3), np.uint8),
             rgb=True,
             name=unique_name(layers, NAME),
-            translate=_beside(layers, pixels.shape[1]),
+            visible=False,
+            translate=_beside(layers),
             units=layers[0].units[-2:] if len(layers) else None,
             metadata={RESULT_KEY: True},
         )
         layers.append(self.layer)
-        if selected:
-            layers.selection = selected
-            layers.selection.active = active
+        layers.selection = selected
+        layers.selection.active = active
+
+    def show(self, preview: Preview) -> None:
+        """Show a preview, if the user has left the layer there."""
+        if not self._is_there:
+            return
+        assert self.layer is not None
+        self.layer.data = panel(preview)
+        if self._is_blank:
+            self._is_blank = False
+            self.layer.visible = True
+            if self._is_alone:
+                self._viewer.fit_to_view(layers=[self.layer])
+
+    def tidy(self) -> None:
+        """Take the layer away where a run has ended before there was anything to show."""
+        if self._is_blank and self._is_there:
+            self._viewer.layers.remove(self.layer)
+
+    def look(self) -> None:
+        """Bring the layer into view: the user asked for it."""
+        if self._is_there and not self._is_blank:
+            assert self.layer is not None
+            self.layer.visible = True
+            self._viewer.fit_to_view(layers=[self.layer])
 
 
-def _beside(layers: Any, width: int) -> tuple[float, float]:
+def _beside(layers: Any) -> tuple[float, float]:
     """Return where the preview lies in the world: right of all layers."""
     if not len(layers):
         return 0.0, 0.0
     top, right = layers.extent.world[0][-2], layers.extent.world[1][-1]
-    return float(top), float(right + GAP * width)
+    return float(top), float(right + GAP)

@@ -321,18 +321,31 @@ def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, e
 
 
 def test_a_preview_that_the_user_removed_stays_away(viewer, widget):
-    preview = widget._preview
-    event = make_preview()
+    preview, event = widget._preview, make_preview()
+    preview.prepare()
+    assert not preview.layer.visible
     preview.show(event)
+    assert preview.layer.visible
     viewer.layers.remove(preview.layer)
     preview.show(event)
     assert len(viewer.layers) == 0
-    preview.show(None)
+    preview.prepare()
     preview.show(event)
-    assert len(viewer.layers) == 1
     preview.layer.visible = False
     preview.show(replace(event, step=2))
     assert not preview.layer.visible
+    preview.prepare()
+    assert len(viewer.layers) == 1
+
+
+def test_a_run_that_showed_nothing_leaves_no_layer(viewer, widget):
+    widget._preview.prepare()
+    widget._preview.tidy()
+    assert len(viewer.layers) == 0
+    widget._preview.prepare()
+    widget._preview.show(make_preview())
+    widget._preview.tidy()
+    assert len(viewer.layers) == 1
 
 
 def make_preview():

@@ -278,6 +278,9 @@ class TrainWidget(QWidget):
         self.data.write_button.setEnabled(not busy)
         if phase is Phase.PREPARING:
             self.tabs.setCurrentIndex(1)
+            self._preview.prepare()
+        elif phase in (Phase.STOPPED, Phase.FAILED):
+            self._preview.tidy()
         self._show_resources()
         self._show_message()
 
@@ -311,7 +314,8 @@ class TrainWidget(QWidget):
 
     @while_alive
     def _show_preview(self, preview: Preview | None) -> None:
-        self._preview.show(preview)
+        if preview is not None:
+            self._preview.show(preview)
 
     @while_alive
     def _show_inspection(self, found: Inspection | None) -> None:
