@@ -64,12 +64,12 @@ class PreviewLayer:
         if not self._is_there:
             return
         assert self.layer is not None
+        first, self._is_blank = self._is_blank, False
+        if first:
+            self.layer.visible = True  # Before its data: napari measures no hidden layer.
         self.layer.data = panel(preview)
-        if self._is_blank:
-            self._is_blank = False
-            self.layer.visible = True
-            if self._is_alone:
-                self._viewer.fit_to_view(layers=[self.layer])
+        if first and self._is_alone:
+            self._viewer.fit_to_view(layers=[self.layer])
 
     def tidy(self) -> None:
         """Take the layer away where a run has ended before there was anything to show."""

@@ -317,7 +317,8 @@ def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, e
     np.testing.assert_array_equal(image.data, 0)
     assert sum(layer.name.startswith(NAME) for layer in viewer.layers) == 2
     click(widget.preview_button)
-    assert viewer.scene.camera.center != camera[1]
+    left = preview.translate[-1]
+    assert left < viewer.scene.camera.center[-1] < left + preview.data.shape[1]
 
 
 def test_a_preview_that_the_user_removed_stays_away(viewer, widget):
@@ -326,6 +327,9 @@ def test_a_preview_that_the_user_removed_stays_away(viewer, widget):
     assert not preview.layer.visible
     preview.show(event)
     assert preview.layer.visible
+    height, width = preview.layer.data.shape[:2]
+    centre = ((height - 1) / 2, (width - 1) / 2)
+    assert viewer.scene.camera.center[-2:] == pytest.approx(centre, abs=1)
     viewer.layers.remove(preview.layer)
     preview.show(event)
     assert len(viewer.layers) == 0

@@ -79,7 +79,7 @@ def train(
     """
     try:
         if config.method != "model2":
-            yield from _in_folder(_Run(config, should_stop), resume)
+            yield from _train_stage(config, resume, should_stop)
         else:
             yield from _train_both_stages(config, resume, should_stop)
     except Cancelled:
@@ -99,16 +99,19 @@ def _train_both_stages(
     with RunFolder.open(config, resume):
         for stage in stage_configs(config):
             begun = RunFolder(stage.run_folder).has_checkpoint
-            run = _Run(stage, should_stop)
-            refuse_without_coarse_only(run.data.coarse_only)  # Not only hours later, in stage 2.
-            for event in _in_folder(run, begun):
+            for event in _train_stage(stage, begun, should_stop, of_both=True):
                 yield event
                 if isinstance(event, Finished) and event.stopped:
                     return
 
 
-def _in_folder(run: "_Run", resume: bool) -> Iterator[Event]:
-    with RunFolder.open(run.config, resume) as folder:
+def _train_stage(
+    config: TrainConfig, resume: bool, should_stop: ShouldStop, *, of_both: bool = False
+) -> Iterator[Event]:
+    run = _Run(config, should_stop)
+    if of_both:
+        refuse_without_coarse_only(run.data.coarse_only)  # Not only hours later, in stage 2.
+    with RunFolder.open(config, resume) as folder:
         yield from run.events(folder, resume)
 
 

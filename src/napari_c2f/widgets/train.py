@@ -261,9 +261,16 @@ class TrainWidget(QWidget):
 
     def _enter_tab(self, index: int) -> None:
         if self.tabs.widget(index) is self.runs:
-            if self.runs.folder.is_empty() and not self.setup.run_folder.is_empty():
-                self.runs.folder.setValue(self.setup.run_folder.value().parent)
+            self._choose_runs()
             self.runs.refresh()
+
+    def _choose_runs(self) -> None:
+        """Look where the shown run lies, or, where nothing is chosen, where the next one will."""
+        run, folder = self._controller.activity.run_folder, self.runs.folder
+        if run is None and folder.is_empty() and not self.setup.run_folder.is_empty():
+            run = self.setup.run_folder.value()
+        if run is not None and (folder.is_empty() or not run.is_relative_to(folder.value())):
+            folder.setValue(run.parent)
 
     # What the model says
 

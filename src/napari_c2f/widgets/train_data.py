@@ -156,10 +156,15 @@ class DataView(QWidget):
         if found is None:
             return
         self.summary.setText("\n".join(found.lines()))
-        for pair in sorted(found.pairs, key=lambda pair: not pair.problems):
+        for pair in sorted(found.pairs, key=_rank):
             self.pairs.addTopLevelItem(_row(pair))
         for column in range(len(COLUMNS)):
             self.pairs.resizeColumnToContents(column)
+
+
+def _rank(pair: PairReport) -> tuple[bool, bool]:
+    """Put what has to be mended first, and what is left out last."""
+    return not pair.problems, pair.role == "unused"
 
 
 def _row(pair: PairReport) -> QTreeWidgetItem:
