@@ -110,6 +110,7 @@ def run_widget(config_file: Path) -> None:
     widget.setup.setValue(config)
     model = widget._controller.activity
     stalls: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
     last = time.perf_counter()
     loop = QEventLoop()
 
@@ -117,6 +118,7 @@ def run_widget(config_file: Path) -> None:
         nonlocal last
         now = time.perf_counter()
         stalls.setdefault(str(model.phase), []).append(1000 * (now - last) - TICK)
+        spent.setdefault(str(model.phase), []).append(time.thread_time())
         last = now
         if model.phase in (Phase.DONE, Phase.FAILED):
             loop.quit()
@@ -135,6 +137,9 @@ def run_widget(config_file: Path) -> None:
     timer.stop()
     print(widget.status.text(), file=sys.stderr)
     viewer.close()
+    taken = spent["training"][-1] - spent["training"][0]
+    during = sum(stalls["training"]) / 1000 + TICK / 1000 * len(stalls["training"])
+    print(f"The window took {100 * taken / during:.0f} % of a core.", file=sys.stderr)
     print(json.dumps(stalls))
 
 

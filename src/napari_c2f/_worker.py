@@ -15,7 +15,7 @@ from c2f_core.errors import C2FError
 LOGGER = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
 """Seconds to wait for the step at hand when the window closes."""
-REPORT_INTERVAL = 200
+REPORT_INTERVAL = 400
 """Milliseconds between deliveries: however fast the work reports, the window stays quick."""
 
 Report = Callable[[Any], None]

@@ -1,5 +1,6 @@
 """Runs and their folders: the lock, starting weights, exhausted memory, the catalogue."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.events import Finished, RunStarted, Saved, StepDone
+from c2f_core.resources import describe_memory
 from c2f_core.training.catalogue import delete_run, export_model, list_runs, stages_of, summarise
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
@@ -237,6 +239,12 @@ def test_the_best_classical_refiner_is_a_reference(data, tmp_path):
     assert started.classical.name in ("watershed", "random walker")
     assert 0.5 < started.classical.scores["pixel accuracy"] <= 1
     assert started.classical.pairs == 1
+
+
+def test_the_memory_in_use_is_told():
+    assert re.fullmatch(
+        r"this program uses [\d.]+ GiB, [\d.]+ GiB are free", describe_memory("cpu")
+    )
 
 
 # The catalogue

@@ -66,6 +66,7 @@ class Plot(QWidget):
         super().__init__()
         self._title = title
         self._curves: dict[str, pg.PlotDataItem] = {}
+        self._drawn: dict[str, int] = {}
         self.plot = _Canvas()
         self.plot.setToolTip("Drag to move, scroll to zoom, right click for more")
         self.plot.showGrid(x=True, y=True, alpha=0.2)
@@ -82,16 +83,28 @@ class Plot(QWidget):
         """Take all curves and lines away."""
         self.plot.clear()
         self._curves.clear()
+        self._drawn.clear()
         self.legend.setText(f"<b>{self._title}</b>")
 
-    def show_lines(self, lines: Sequence[Line]) -> None:
-        """Show curves; those that are there already only get their new points."""
+    def show_lines(self, lines: Sequence[Line], note: str = "") -> None:
+        """Show curves; those that are there already only get their new points.
+
+        Parameters
+        ----------
+        lines : sequence of Line
+        note : str
+            Stands behind the names of the curves.
+        """
         for line in lines:
             if line.name not in self._curves:
                 self._add(line)
-            self._curves[line.name].setData(line.steps, line.values)
+            if self._drawn.get(line.name) != len(line.steps):  # Drawing takes time from training.
+                self._drawn[line.name] = len(line.steps)
+                self._curves[line.name].setData(line.steps, line.values)
         names = [f"{_mark(index)}&nbsp;{line.name}" for index, line in enumerate(lines)]
-        self.legend.setText(f"<b>{self._title}</b> {' '.join(names)}")
+        text = f"<b>{self._title}</b> {' '.join(names)} <i>{note}</i>"
+        if text != self.legend.text():
+            self.legend.setText(text)
 
     def _add(self, line: Line) -> None:
         colour = COLOURS[len(self._curves) % len(COLOURS)]
@@ -130,6 +143,7 @@ class CurvesView(QWidget):
         self.discriminator = Plot("Discriminator")
         self.validation = Plot("Validation (%)")
         self._levels: object = None
+        self._range: tuple[float, float] | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for plot in (self.validation, self.losses, self.discriminator):
@@ -165,20 +179,19 @@ class CurvesView(QWidget):
                 if start.classical is not None:
                     level = 100 * start.classical.scores[score]
                     self.validation.add_level(level, number, LINES["classical"])
-        self.validation.show_lines(lines)
-        told = f"{self.validation.legend.text()} <i>dashed: coarse maps"
-        if start.classical is not None:
-            told += f", dotted: {start.classical.name}"
-        self.validation.legend.setText(f"{told}</i>")
-        classical = {} if start.classical is None else start.classical.scores
-        self._set_range(lines, [*start.reference.values(), *classical.values()])
+        classical = start.classical
+        dotted = "" if classical is None else f", dotted: {classical.name}"
+        self.validation.show_lines(lines, f"dashed: coarse maps{dotted}")
+        levels = [] if classical is None else list(classical.scores.values())
+        self._set_range(lines, [*start.reference.values(), *levels])
 
     def _set_range(self, lines: Iterable[Line], reference: Sequence[float]) -> None:
         values = [value for line in lines for value in line.values]
         floor = 100 * (min(reference, default=0.0) - HEADROOM)
         shown = [max(value, floor) for value in values] + [100 * value for value in reference]
-        if shown:
-            self.validation.plot.setYRange(min(shown), max(shown))
+        if shown and self._range != (min(shown), max(shown)):
+            self._range = min(shown), max(shown)
+            self.validation.plot.setYRange(*self._range)
 
 
 def is_loss(name: str) -> bool:
