@@ -98,10 +98,13 @@ def median_step(log: Path) -> float:
 def run_widget(config_file: Path) -> None:
     """Train in the widget and print the stalls (ms) by phase as JSON."""
     import napari
-    from qtpy.QtCore import QEventLoop, QTimer
+    from qtpy.QtCore import QEventLoop, QSettings, QTimer
 
     from napari_c2f._model import Phase
 
+    # What the widgets remember stays out of the user's own settings.
+    scope, folder = QSettings.Scope.UserScope, str(config_file.parent)
+    QSettings.setPath(QSettings.Format.NativeFormat, scope, folder)
     config = TrainConfig.model_validate_json(config_file.read_text(encoding="utf-8"))
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)

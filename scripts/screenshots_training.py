@@ -8,13 +8,14 @@ training-runs.png. Needs a screen; xvfb-run gives one where there is none.
 """
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import napari
 from imageio.v3 import imwrite
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QApplication
 from screenshot import PLUGIN, pause
 
@@ -27,7 +28,7 @@ OVER = (Phase.DONE, Phase.STOPPED, Phase.FAILED)
 
 
 def main() -> None:
-    """Open the widget, train, take the pictures."""
+    """Read the arguments and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
@@ -40,6 +41,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # What the widgets remember stays out of the user's own settings.
+        QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, folder)
+        take_pictures(options)
+
+
+def take_pictures(options: argparse.Namespace) -> None:
+    """Drive the widget from the check of the data to the list of runs."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
