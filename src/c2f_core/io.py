@@ -4,6 +4,7 @@ Maps are images of class indices or colours, NumPy arrays, or annotation files.
 """
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ MapStyle = Literal["palette", "colour", "index"]
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
 ARRAY_SUFFIX = ".npy"
+FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
+"""Black and white of the dtypes whose values do not decide on them."""
+SMALLEST_RANGE = 1e-300
+"""Least difference of white and black; an image without contrast becomes black."""
 
 
 class MapReport(Protocol):
@@ -109,18 +114,20 @@ def read_image(path: str | Path) -> NDArray[Any]:
     return image
 
 
-def as_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
+def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Bring any image to 8-bit RGB.
 
-    uint8 is kept; uint16 is divided by 257 when it uses more than 12 bits and by
-    16 otherwise; other integers are stretched from their minimum to their
-    maximum; floats within [0, 1] are multiplied by 255 and others stretched.
-    Alpha is dropped.
+    Values between the limits are stretched to 0 to 255, others cut off. Alpha
+    is dropped.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, 1, 3 or 4) array
         bool, integer or float.
+    limits : (float, float), optional
+        Which values are black and white; without them, `intensity_limits` of the
+        image. A part of an image looks as it does in the whole only with the
+        limits of the whole, unless it is uint8 or bool.
 
     Returns
     -------
@@ -140,27 +147,61 @@ def as_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
         )
     if image.size == 0:
         raise ImageError("The image is empty; choose an image of at least one pixel.")
-    rgb = _as_uint8(image[..., :3])
+    _require_numbers(image)
+    colours = image[..., :3]
+    rgb = _as_uint8(colours, limits or intensity_limits(colours))
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
 
 
-def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    if image.dtype == np.uint8:
-        return image
-    if image.dtype == np.bool_:
-        return image.astype(np.uint8) * np.uint8(255)
-    if image.dtype == np.uint16:
-        divisor = 257.0 if image.max() > 4095 else 16.0
-        return np.clip(np.rint(image / divisor), 0, 255).astype(np.uint8)
-    if image.dtype.kind not in "iuf":
+def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
+    """Find which values of an image are black and white.
+
+    (0, 1) for bool and for floats within it, (0, 255) for uint8, (0, 65535) for
+    uint16 that uses more than 12 bits and (0, 4080) for other uint16; all else
+    goes from its minimum to its maximum.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, 1, 3 or 4) array
+        bool, integer or float; alpha does not count.
+
+    Raises
+    ------
+    ImageError
+        The dtype is none of these, or the image holds values that are not finite.
+    """
+    _require_numbers(image)
+    kind, name = image.dtype.kind, image.dtype.name
+    if name in FIXED_LIMITS:
+        return FIXED_LIMITS[name]
+    colours = image[..., :3] if image.ndim == 3 else image
+    low, high = float(colours.min()), float(colours.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise _not_finite()
+    if name == "uint16":
+        return 0.0, 65535.0 if high > 4095 else 4080.0
+    return (0.0, 1.0) if kind == "f" and low >= 0 and high <= 1 else (low, high)
+
+
+def _require_numbers(image: NDArray[Any]) -> None:
+    if image.dtype.kind not in "buif":
         raise ImageError(f"The image holds {image.dtype} values; convert it to uint8 or float.")
+
+
+def _as_uint8(image: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    low, high = limits
+    if image.dtype == np.uint8 and limits == FIXED_LIMITS["uint8"]:
+        return image
     values = image.astype(np.float64)
     if not np.isfinite(values).all():
-        raise ImageError("The image holds NaN or infinite values; replace them first.")
-    low, high = float(values.min()), float(values.max())
-    if image.dtype.kind != "f" or low < 0 or high > 1:
-        values = (values - low) / max(high - low, np.finfo(float).tiny)
-    return np.rint(values * 255).astype(np.uint8)
+        raise _not_finite()
+    # The factor is exact for 12 bits, so that halves are rounded to even as in integers.
+    factor = 255 / max(high - low, SMALLEST_RANGE)
+    return np.rint(np.clip((values - low) * factor, 0, 255)).astype(np.uint8)
+
+
+def _not_finite() -> ImageError:
+    return ImageError("The image holds NaN or infinite values; replace them first.")
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:

@@ -15,10 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import ClassTableError, DataError
+from c2f_core.windows import Size, Window, clipped, extent
 
-Size = tuple[int, int]
-"""Rows and columns of an image."""
-Window = tuple[slice, slice]
 FARTHEST = 1e7
 """Largest coordinate that a point may have: no image is that large."""
 
@@ -62,7 +60,7 @@ class Area:
         """Return a window of the image, and which of its pixels the shape covers."""
         window = pixel_window(self.span(), size)
         corner = [axis.start for axis in window]
-        return window, _inside([ring - corner for ring in self.rings], _extent(window))
+        return window, _inside([ring - corner for ring in self.rings], extent(window))
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Stroke:
         window = pixel_window(self.span(), size, radius)
         corner = [axis.start for axis in window]
         points = self.points - corner
-        covered = np.zeros(_extent(window), dtype=np.bool_)
+        covered = np.zeros(extent(window), dtype=np.bool_)
         for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
             part = pixel_window(_span(np.stack([start, end])), covered.shape, radius)
             covered[part] |= _near(start, end, part) <= radius**2
@@ -127,7 +125,7 @@ class Pixels:
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
         """Return a window of the image, and which of its pixels the shape covers."""
         bottom, right = self.top + self.mask.shape[0], self.left + self.mask.shape[1]
-        window = _clipped(self.top, bottom, size[0]), _clipped(self.left, right, size[1])
+        window = clipped(self.top, bottom, size[0]), clipped(self.left, right, size[1])
         inner = tuple(
             slice(axis.start - first, axis.stop - first)
             for axis, first in zip(window, (self.top, self.left), strict=True)
@@ -248,12 +246,6 @@ def _points(points: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def _clipped(first: int, last: int, size: int) -> slice:
-    """Return the part of [first, last) that lies in [0, size)."""
-    start = min(max(first, 0), size)
-    return slice(start, max(start, min(last, size)))
-
-
 def _span(points: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(points):
         return np.zeros((2, 2))
@@ -265,15 +257,10 @@ def pixel_window(span: NDArray[np.float64], size: Size, margin: float = 0.0) -> 
     first = np.ceil(span[0] - margin).astype(int).tolist()
     last = np.floor(span[1] + margin).astype(int).tolist()
     rows, columns = (
-        _clipped(start, end + 1, length)
+        clipped(start, end + 1, length)
         for start, end, length in zip(first, last, size, strict=True)
     )
     return rows, columns
-
-
-def _extent(window: Window) -> Size:
-    rows, columns = window
-    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _inside(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool_]:

@@ -11,7 +11,14 @@ from PIL import Image
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError
-from c2f_core.io import as_rgb8, atomic_path, read_image, read_map, write_map
+from c2f_core.io import (
+    as_rgb8,
+    atomic_path,
+    intensity_limits,
+    read_image,
+    read_map,
+    write_map,
+)
 
 TABLE = ClassTable.preset("fasseg")
 MAPS = hnp.arrays(
@@ -133,3 +140,27 @@ def test_wide_floats_are_stretched_and_booleans_are_black_and_white():
 def test_unusable_images_are_refused(image):
     with pytest.raises(ImageError):
         as_rgb8(image)
+
+
+def test_sixteen_bits_are_divided_without_rounding_twice():
+    values = np.arange(0, 65536, 7, dtype=np.uint16)[None]
+    for image, divisor in ((values, 257), (values[:, :585], 16)):
+        expected = np.clip(np.rint(image / divisor), 0, 255)
+        np.testing.assert_array_equal(as_rgb8(image)[..., 0], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.int16, np.float32])
+def test_a_part_is_as_bright_as_in_the_whole_with_its_limits(dtype):
+    image = np.random.default_rng(0).normal(300, 200, (20, 30, 4)).clip(0, 255).astype(dtype)
+    image[..., 3] = 1  # Alpha has no say.
+    part = as_rgb8(image[3:5, 4:9], intensity_limits(image))
+    np.testing.assert_array_equal(part, as_rgb8(image)[3:5, 4:9])
+
+
+def test_values_beyond_the_limits_are_cut_off():
+    image = np.array([[-5.0, 0.0, 15.0, 30.0, 99.0]])
+    assert as_rgb8(image, (0, 30))[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    with pytest.raises(ImageError, match="NaN"):
+        as_rgb8(np.array([[np.nan]]), (0, 1))
+    with pytest.raises(ImageError, match="complex"):
+        as_rgb8(np.ones((2, 2), complex), (0, 1))

@@ -11,7 +11,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from c2f_core.classes import ClassTable, Colour
 from c2f_core.errors import DataError
-from c2f_core.shapes import Labelled, Size
+from c2f_core.shapes import Labelled
+from c2f_core.windows import Size
 
 TABLE_KEY = "c2f_class_table"
 """Key of the class table in files of all kinds, so that indices and colours come back."""

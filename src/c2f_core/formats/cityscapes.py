@@ -27,7 +27,8 @@ from c2f_core.formats.base import (
     parse_json,
 )
 from c2f_core.formats.outlines import Region, outer_pixels, regions
-from c2f_core.shapes import Area, Labelled, Size, Window, pixel_window
+from c2f_core.shapes import Area, Labelled, pixel_window
+from c2f_core.windows import Size, Window
 
 SUFFIX = ".json"
 MARKERS = (b'"imgHeight"', b'"objects"')

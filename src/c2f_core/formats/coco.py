@@ -32,7 +32,8 @@ from c2f_core.formats.outlines import (
     labelled_regions,
     outline,
 )
-from c2f_core.shapes import Area, Labelled, Pixels, Shape, Size
+from c2f_core.shapes import Area, Labelled, Pixels, Shape
+from c2f_core.windows import Size
 
 SUFFIX = ".json"
 MARKERS = (b'"annotations"', b'"images"', b'"categories"')
