@@ -41,6 +41,23 @@ def test_wrong_number_of_channels_is_refused():
         network(torch.zeros(1, 3, 8, 8))
 
 
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
+@pytest.mark.parametrize(("stem", "widths"), [(1, (4, 4, 4)), (2, (4, 4, 4)), (4, (4,))])
+def test_only_what_is_in_reach_matters(upsampling, stem, widths):
+    torch.manual_seed(0)
+    config = GeneratorConfig(widths=widths, stem=stem, upsampling=upsampling)
+    network = build_generator(config, 3).eval()
+    first = 2 * network.stride * (network.reach // network.stride)
+    inputs = torch.randn(1, network.input_channels, 32, 3 * first, requires_grad=True)
+    distances = []
+    for column in range(first, first + network.stride):
+        (gradient,) = torch.autograd.grad(network(inputs)[..., column].square().sum(), inputs)
+        seen = gradient.abs().sum((0, 1, 2)).nonzero()
+        distances.append((seen - column).abs().max().item())
+    slack = network.stride if upsampling == "bilinear" else 0  # Its cells lie apart from the grid.
+    assert network.reach - slack <= max(distances) <= network.reach
+
+
 def test_the_report_input_has_nine_channels():
     images, coarse = torch.zeros(1, 3, 256, 256), torch.zeros(1, 6, 256, 256)
     assert generator_input(images, coarse, True).shape == (1, 9, 256, 256)

@@ -97,6 +97,19 @@ class UNet(nn.Module):
         """Pixels of the input in one pixel of the coarsest level, per axis."""
         return int(self.config.stem * 2 ** (len(self.config.widths) - 1))
 
+    @property
+    def reach(self) -> int:
+        """Distance in pixels, per axis, up to which the input matters for an output pixel.
+
+        Two 3 x 3 convolutions see 2 cells to each side, on the way down and on
+        the way up; bilinear upsampling sees one more. At the coarsest level a
+        cell is as large as the stride. Group normalisation is left out: through
+        the means and deviations of its groups, all pixels matter a little.
+        """
+        cells: list[int] = [self.config.stem * 2**level for level in range(len(self.config.widths))]
+        seen = 2 * sum(cells) + 2 * sum(cells[:-1]) + self.stride - 1
+        return seen + (sum(cells[1:]) if self.config.upsampling == "bilinear" else 0)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits.
 

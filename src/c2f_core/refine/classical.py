@@ -22,6 +22,7 @@ from c2f_core.refine.interface import (
     check_inputs,
     raise_if_stopped,
 )
+from c2f_core.windows import Size, Window, whole
 
 SMALL_REGION_SHARE = 0.5
 """A region too small for the erosion keeps the pixels deeper than this share of its depth."""
@@ -118,6 +119,10 @@ class _MarkerRefiner:
             progress(1.0)
         labels = self._class_table.to_indices((flooded - 1).astype(np.uint8))
         return RefineResult(labels, confidence.astype(np.float32))
+
+    def surroundings(self, _part: Window, size: Size, /) -> Window:
+        """Return the whole image: a class can flood unlabelled pixels from far away."""
+        return whole(size)
 
     def _flood(
         self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from c2f_core.classes import ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.io import as_rgb8
+from c2f_core.windows import Size, Window
 
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
@@ -73,6 +74,13 @@ class RefinerInterface(Protocol):
             `should_stop` returned True.
         """
 
+    def surroundings(self, part: Window, size: Size, /) -> Window:
+        """Return the window of an image of this size that the result in a part depends on.
+
+        Refining the window alone gives the same result in the part as refining
+        the whole image.
+        """
+
 
 def check_inputs(
     image: NDArray[Any], coarse: NDArray[Any], class_table: ClassTable
@@ -92,18 +100,29 @@ def check_inputs(
     ClassTableError
         The coarse map holds an index that is not in the class table.
     """
-    coarse = np.asarray(coarse)
-    if coarse.ndim != 2:
+    image, coarse = np.asarray(image), np.asarray(coarse)
+    check_sizes(image.shape, coarse.shape)
+    return as_rgb8(image), class_table.to_positions(coarse)
+
+
+def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:
+    """Check that the shapes of an image and of a coarse map fit, and return their size.
+
+    Raises
+    ------
+    ImageError
+        The coarse map is no plane, or of another size than the image.
+    """
+    if len(coarse) != 2:
         raise ImageError(
-            f"The coarse map has {coarse.ndim} dimensions; choose one plane of shape (Y, X)."
+            f"The coarse map has {len(coarse)} dimensions; choose one plane of shape (Y, X)."
         )
-    rgb = as_rgb8(np.asarray(image))
-    if rgb.shape[:2] != coarse.shape:
+    if image[:2] != coarse:
         raise ImageError(
-            f"The image is {rgb.shape[0]} x {rgb.shape[1]} pixels and the coarse map "
-            f"{coarse.shape[0]} x {coarse.shape[1]}; choose a coarse map drawn on this image."
+            f"The image is {' x '.join(map(str, image[:2]))} pixels and the coarse map "
+            f"{coarse[0]} x {coarse[1]}; choose a coarse map drawn on this image."
         )
-    return rgb, class_table.to_positions(coarse)
+    return coarse[0], coarse[1]
 
 
 def raise_if_stopped(should_stop: ShouldStop | None) -> None:

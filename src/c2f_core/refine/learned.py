@@ -21,6 +21,7 @@ from c2f_core.refine.interface import (
 )
 from c2f_core.refine.tiling import blend, spans
 from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
+from c2f_core.windows import Size, Window, grown
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models"
 SMALLEST_OVERLAP = 128
@@ -179,6 +180,16 @@ class Refiner:
             # Only here, outside the handler, does the traceback hold no tensors any more.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
+
+    def surroundings(self, part: Window, size: Size, /) -> Window:
+        """Return the window of an image of this size that the result in a part depends on.
+
+        The window holds all that the network sees of the part, on the grid on
+        which it samples the whole image. So the result in the part is that of the
+        whole image where both fit into a tile, and as close as tiles are where
+        they do not, where flips are averaged or groups are normalised.
+        """
+        return grown(part, self._generator.reach, size, self._generator.stride)
 
     def _refine_in_tiles(
         self,
