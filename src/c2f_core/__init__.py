@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefineResult
+from c2f_core.refine.scope import Scope
+from c2f_core.refine.within import refine_within
 
 if TYPE_CHECKING:
     from c2f_core.refine.learned import Refiner
 
-__all__ = ["C2FError", "ClassTable", "RefineResult", "Refiner"]
+__all__ = ["C2FError", "ClassTable", "RefineResult", "Refiner", "Scope", "refine_within"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,8 @@ from scipy.spatial import cKDTree
 from c2f_core.errors import ClassTableError
 
 UNLABELLED_POSITION = 255
+POSITIONS = UNLABELLED_POSITION + 1
+"""How many positions there can be; the base of codes for pairs of them."""
 DEFAULT_TOLERANCE = 64.0
 """Largest Euclidean RGB distance at which a colour still counts as a class."""
 
@@ -120,6 +122,11 @@ class ClassTable(BaseModel):
     def names(self) -> list[str]:
         """Class names in order."""
         return [entry.name for entry in self.classes]
+
+    @property
+    def names_by_position(self) -> dict[int, str]:
+        """Names of the classes, and of the unlabelled entry at its position."""
+        return dict(enumerate(self.names)) | {UNLABELLED_POSITION: self.unlabelled.name}
 
     @property
     def colours(self) -> NDArray[np.uint8]:

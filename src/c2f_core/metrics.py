@@ -7,6 +7,7 @@ wrong. Shares are in [0, 1].
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,15 +74,25 @@ def _mean(values: Sequence[float] | NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def boundary_pixels(fine: Positions) -> NDArray[np.bool_]:
-    """Mark pixels with a 4-neighbour of another class; unlabelled ones make no boundary."""
+def boundary_pixels(
+    fine: NDArray[Any], unlabelled: int | None = UNLABELLED_POSITION
+) -> NDArray[np.bool_]:
+    """Mark pixels with a 4-neighbour of another class.
+
+    Parameters
+    ----------
+    fine : (Y, X) integer array
+    unlabelled : int, optional
+        Value that makes no boundary; with None every value does.
+    """
     marked = np.zeros(fine.shape, dtype=bool)
     for first, second in (
         ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
     ):
-        known = (fine[first] != UNLABELLED_POSITION) & (fine[second] != UNLABELLED_POSITION)
-        differ = known & (fine[first] != fine[second])
+        differ = fine[first] != fine[second]
+        if unlabelled is not None:
+            differ &= (fine[first] != unlabelled) & (fine[second] != unlabelled)
         marked[first] |= differ
         marked[second] |= differ
     return marked
