@@ -14,6 +14,8 @@ from c2f_core.config import GeneratorConfig
 from c2f_core.io import read_map, write_map
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
+from c2f_core.refine.scope import Scope
+from c2f_core.refine.within import refine_within
 from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
 
 TABLE = ClassTable.preset("fasseg")
@@ -70,6 +72,31 @@ def test_one_pair_in_each_style(run, model: Path, tmp_path: Path, style: str) ->
     np.testing.assert_array_equal(written, expected.confidence)
     with Image.open(fine) as opened:
         assert opened.mode == {"palette": "P", "colour": "RGB", "index": "L"}[style]
+
+
+def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, _, err = run(
+        image, coarse, "-o", fine, "--confidence", confidence,
+        "--band", "2", "--minimal-confidence", "0.2", "--classes", "hair", "skin",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    before = read_map(coarse, TABLE)[0]
+    scope = Scope(band=2, minimal_confidence=0.2, classes=("hair", "skin"))
+    expected = refine_within(Refiner.load(model, "cpu"), np.array(Image.open(image)), before, scope)
+    after = read_map(fine, TABLE)[0]
+    assert (after != before).any()
+    np.testing.assert_array_equal(after, expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
+
+
+def test_impossible_scopes_are_named(run, tmp_path: Path) -> None:
+    pair, fine = write_pair(tmp_path, "a"), tmp_path / "fine.png"
+    refused(run(*pair, "-o", fine, "--minimal-confidence", "80"), "80", "from 0 to 1")
+    refused(run(*pair, "-o", fine, "--band", "0"), "0 px")
+    refused(run(*pair, "-o", fine, "--classes", "beard"), "'beard'", "hair")
+    assert not fine.exists()
 
 
 def test_folders_are_matched_by_name(run, tmp_path: Path) -> None:

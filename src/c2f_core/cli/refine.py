@@ -17,7 +17,9 @@ from c2f_core.cli.errors import run_command
 from c2f_core.data.folder import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
-from c2f_core.refine.interface import RefineResult, check_inputs
+from c2f_core.refine.interface import check_inputs
+from c2f_core.refine.scope import ClassRules, Scope
+from c2f_core.refine.within import ScopedResult, refine_within
 
 if TYPE_CHECKING:
     from c2f_core.refine.learned import Refiner
@@ -48,7 +50,13 @@ class Options:
     style: MapStyle = "palette"
     """Fine maps as palette images with class colours, RGB images or grey images of the indices."""
     confidence: Path | None = None
-    """Also write the confidence (0 to 1): a .tif file, or a folder for them."""
+    """Also write the confidence (0 to 1, NaN outside of the band): a .tif file, or a folder."""
+    minimal_confidence: float = 0.0
+    """Where the model is less sure (0 to 1), pixels keep their coarse label or stay unlabelled."""
+    band: int | None = None
+    """Change only pixels up to so many pixels from a coarse boundary, and unlabelled ones."""
+    classes: tuple[str, ...] | None = None
+    """Change only pixels that are, or become, one of these classes."""
     tolerance: float = DEFAULT_TOLERANCE
     """Largest RGB distance from a class colour; coarse pixels beyond it count as unlabelled."""
     average_flips: bool = False
@@ -84,13 +92,19 @@ def refine_files(options: Options) -> None:
     """
     jobs = find_jobs(options)
     refuse_overwriting(jobs, options.overwrite)
+    scope = Scope(
+        classes=options.classes,
+        band=options.band,
+        minimal_confidence=options.minimal_confidence,
+    )
     # Torch takes seconds to import; errors in paths do not wait for it.
     refiner = _open_refiner(options)
+    ClassRules.of(scope, refiner.class_table)  # Raises where a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
         for finished, job in enumerate(jobs):
-            result = _refine(job, refiner, options.tolerance, bar, finished)
+            result = _refine(job, refiner, scope, options.tolerance, bar, finished)
             _write(job, result, refiner.class_table, options.style)
     kind = "fine map" if len(jobs) == 1 else "fine maps"
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
@@ -202,16 +216,21 @@ def _read(
 
 
 def _refine(
-    job: Job, refiner: "Refiner", tolerance: float, bar: "tqdm[Any]", finished: int
-) -> RefineResult:
+    job: Job,
+    refiner: "Refiner",
+    scope: Scope,
+    tolerance: float,
+    bar: "tqdm[Any]",
+    finished: int,
+) -> ScopedResult:
     def show(share: float) -> None:
         bar.update(finished + share - bar.n)
 
     image, coarse, _ = _read(job, refiner.class_table, tolerance)
-    return refiner.refine(image, coarse, progress=show)
+    return refine_within(refiner, image, coarse, scope, progress=show)
 
 
-def _write(job: Job, result: RefineResult, class_table: ClassTable, style: MapStyle) -> None:
+def _write(job: Job, result: ScopedResult, class_table: ClassTable, style: MapStyle) -> None:
     for path in _outputs(job):
         _make_folder(path.parent)
     write_map(job.output, result.labels, class_table, style)
