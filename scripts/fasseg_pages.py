@@ -203,15 +203,16 @@ def control_rows(records: list[Record]) -> list[Row]:
         ways = differences(records, "model1", "control", fine, score)
         if not gains:
             continue
-        way = np.mean([ways[fold] for fold in gains if fold in ways]) if ways else np.nan
-        share = np.mean([gains[fold] for fold in gains if fold in ways]) / way if ways else np.nan
+        measured = [fold for fold in gains if fold in ways]
+        way = sum(ways[fold] for fold in measured)
+        share = f"{100 * sum(gains[fold] for fold in measured) / way:.0f} %" if measured else "–"
         row: Row = {
             "fine maps": str(fine),
             "score": SCORES[score],
             "stage 2 less control, by fold": ", ".join(f"{gain:+.2f}" for gain in gains.values()),
             "mean": f"{np.mean(list(gains.values())):+.2f}",
             "better in": f"{sum(gain > 0 for gain in gains.values())} of {len(gains)}",
-            "of the way to Model 1": f"{100 * share:.0f} %",
+            "of the way to Model 1": share,
         }
         rows.append(row)
     return rows
