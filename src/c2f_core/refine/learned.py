@@ -235,7 +235,7 @@ class Refiner:
             coarse = torch.from_numpy(np.array(positions)).to(self.device)
             classes = torch.arange(self._generator.number_of_classes, device=self.device)
             channels.append((coarse[..., None] == classes.to(coarse.dtype)).float())
-        return torch.cat(channels, dim=-1).permute(2, 0, 1)[None]
+        return torch.cat(channels, dim=-1)[None].permute(0, 3, 1, 2)
 
     def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
