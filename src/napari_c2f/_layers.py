@@ -25,13 +25,16 @@ SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_lab
 
 
 def label_colormap(class_table: ClassTable) -> DirectLabelColormap:
-    """Make napari's colours of a class table; unlabelled and unknown are transparent."""
+    """Make napari's colours of a class table; unlabelled and unknown are transparent.
+
+    napari's eraser makes pixels unlabelled, whatever index that has.
+    """
     transparent = np.zeros(4)
     colours: dict[int | None, NDArray[Any]] = {None: transparent}
     for entry in class_table.classes:
         colours[entry.index] = np.array([*(channel / 255 for channel in entry.colour), 1.0])
     colours[class_table.unlabelled.index] = transparent
-    return DirectLabelColormap(color_dict=colours)
+    return DirectLabelColormap(color_dict=colours, background_value=class_table.unlabelled.index)
 
 
 def labels_layer_data(
@@ -91,28 +94,28 @@ def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDa
 def class_table_of_layer(layer: Labels) -> ClassTable:
     """Return the class table of a Labels layer, or make one from its labels and colours.
 
-    A layer without a table gets a class for each label that it holds, but 0,
-    which is unlabelled.
+    A layer without a table gets a class for each label that it holds, but its
+    background, napari's 0, which is unlabelled.
 
     Raises
     ------
     ClassTableError
-        The layer holds no label but 0.
+        The layer holds no label but that.
     """
     table = layer.metadata.get(TABLE_KEY)
     if isinstance(table, ClassTable):
         return table
-    names = _names_by_index(layer)
+    names, background = _names_by_index(layer), layer.colormap.background_value
     entries: dict[int, tuple[str, tuple[int, int, int]]] = {}
     taken: set[tuple[int, int, int]] = set()
     for label in np.unique(np.asarray(layer.data)).tolist():
-        if label:
+        if label != background:
             colour = _distinct(_colour_of(layer, label), taken)
             taken.add(colour)
             entries[label] = (names.get(label, f"class {label}"), colour)
     if not entries:
         raise ClassTableError(f"Nothing is drawn in '{layer.name}'; draw at least one class.")
-    return table_from_colours(layer.name, entries)
+    return table_from_colours(layer.name, entries, background)
 
 
 def _names_by_index(layer: Labels) -> dict[int, str]:
