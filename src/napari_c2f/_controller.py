@@ -94,6 +94,49 @@ class Controller:
         self.activity.busy = False
 
 
+class MapController(Controller):
+    """Adds maps to the viewer.
+
+    Parameters
+    ----------
+    activity : Activity
+        The model.
+    viewer : ViewerModel
+    """
+
+    def __init__(self, activity: Activity, viewer: ViewerModel) -> None:
+        super().__init__(activity)
+        self._viewer = viewer
+
+    def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
+        """Add an unlabelled map to draw in, as large as the image and in its place."""
+        with self._errors_told():
+            if image is None:
+                raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
+            table = choose_table()
+            if table is None:
+                raise C2FError("Choose the classes of the new map first, under 'Classes'.")
+            unlabelled = np.full(image_plane(image).shape[:2], UNLABELLED_POSITION, np.uint8)
+            name = f"{image.name} coarse"
+            self._add_map(table.to_indices(unlabelled), table, name, spatial_keywords(image))
+            self.activity.message = (
+                f"Paint in '{name}' where you are sure; the number of each class is its label."
+            )
+
+    def _add_map(
+        self,
+        index_map: NDArray[Any],
+        class_table: ClassTable,
+        name: str,
+        spatial: dict[str, Any],
+        **metadata: Any,
+    ) -> Labels:
+        name = unique_name(self._viewer.layers, name)
+        data, keywords, _ = labels_layer_data(index_map, class_table, name)
+        keywords["metadata"].update(metadata)
+        return self._viewer.add_labels(data, **keywords, **spatial)
+
+
 @dataclass(frozen=True)
 class RefineRequest:
     """What was asked for, as it was when the user clicked."""
@@ -119,7 +162,7 @@ def refining(request: RefineRequest, make_refiner: MakeRefiner) -> Work:
     return work
 
 
-class RefineController(Controller):
+class RefineController(MapController):
     """Refines a coarse layer into new layers, and brings coarse layers in.
 
     Parameters
@@ -128,23 +171,7 @@ class RefineController(Controller):
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__(Activity())
-        self._viewer = viewer
-
-    def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
-        """Add an unlabelled map to draw in, as large as the image and in its place."""
-        with self._errors_told():
-            if image is None:
-                raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
-            table = choose_table()
-            if table is None:
-                raise C2FError("Choose the classes of the new map first, under 'Classes'.")
-            unlabelled = np.full(image_plane(image).shape[:2], UNLABELLED_POSITION, np.uint8)
-            name = f"{image.name} coarse"
-            self._add_map(table.to_indices(unlabelled), table, name, spatial_keywords(image))
-            self.activity.message = (
-                f"Paint in '{name}' where you are sure; the number of each class is its label."
-            )
+        super().__init__(Activity(), viewer)
 
     def open_map(self, path: str, choose_table: ChooseTable) -> None:
         """Add the map of a file, read with the chosen class table or with its own."""
@@ -158,19 +185,6 @@ class RefineController(Controller):
             index_map, report = read_map(path, table)
             self._add_map(index_map, table, Path(path).stem, {})
             self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
-
-    def _add_map(
-        self,
-        index_map: NDArray[Any],
-        class_table: ClassTable,
-        name: str,
-        spatial: dict[str, Any],
-        **metadata: Any,
-    ) -> Labels:
-        name = unique_name(self._viewer.layers, name)
-        data, keywords, _ = labels_layer_data(index_map, class_table, name)
-        keywords["metadata"].update(metadata)
-        return self._viewer.add_labels(data, **keywords, **spatial)
 
     def refine(
         self,

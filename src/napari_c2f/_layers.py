@@ -53,19 +53,32 @@ def labels_layer_data(
     -------
     (data, keyword arguments, "labels")
     """
-    features = pd.DataFrame(
+    keywords = {
+        "name": name,
+        "colormap": label_colormap(class_table),
+        "features": _class_features(class_table),
+        "metadata": {TABLE_KEY: class_table},
+    }
+    return index_map, keywords, "labels"
+
+
+def _class_features(class_table: ClassTable) -> pd.DataFrame:
+    """Return what napari shows of each label under the mouse."""
+    return pd.DataFrame(
         {
             "index": [entry.index for entry in class_table.entries],
             "name": [entry.name for entry in class_table.entries],
         }
     )
-    keywords = {
-        "name": name,
-        "colormap": label_colormap(class_table),
-        "features": features,
-        "metadata": {TABLE_KEY: class_table},
-    }
-    return index_map, keywords, "labels"
+
+
+def set_class_table(layer: Labels, class_table: ClassTable) -> None:
+    """Give a Labels layer the colours and names of a class table; its labels stay."""
+    layer.metadata[TABLE_KEY] = class_table
+    layer.features = _class_features(class_table)
+    colormap = label_colormap(class_table)
+    colormap.use_selection, colormap.selection = layer.show_selected_label, layer.selected_label
+    layer.colormap = colormap
 
 
 def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDataTuple:

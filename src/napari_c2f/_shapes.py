@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from napari.layers import Layer, Shapes
 from numpy.typing import NDArray
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes import ClassEntry, ClassTable
 from c2f_core.errors import ClassTableError, ImageError
 from c2f_core.shapes import Area, DrawReport, Labelled, Shape, Size, Stroke, draw, ellipse
 
@@ -47,6 +48,59 @@ def coarse_of_shapes(
         A layer is not two-dimensional.
     """
     return draw(labelled_shapes(layer, image, chosen), size, class_table)
+
+
+def set_class(layer: Shapes, entry: ClassEntry) -> None:
+    """Give the selected shapes a class and its colour, and those that are drawn next.
+
+    napari leaves the shape selected that was drawn last. While more are being
+    drawn, it gets the class only if it has none yet.
+    """
+    features, defaults = _with_classes(layer.features), _with_classes(layer.feature_defaults)
+    is_drawing, names = layer.mode.startswith("add_"), features[CLASS_FEATURE].tolist()
+    members = [
+        number
+        for number in sorted(layer.selected_data)
+        if not (is_drawing and _is_name(names[number]))
+    ]
+    features.loc[members, CLASS_FEATURE] = entry.name
+    defaults[CLASS_FEATURE] = entry.name
+    layer.features, layer.feature_defaults = features, defaults
+    _colour(layer, members, entry)
+    with layer.block_update_properties():
+        layer.current_edge_color = layer.current_face_color = _rgba(entry)
+
+
+def follow_class(layer: Shapes, before: ClassEntry, after: ClassEntry) -> None:
+    """Give the shapes of a class its new name and colour."""
+    if CLASS_FEATURE not in layer.features:
+        return
+    features, defaults = _with_classes(layer.features), _with_classes(layer.feature_defaults)
+    members = np.flatnonzero(features[CLASS_FEATURE] == before.name).tolist()
+    for table in (features, defaults):
+        table[CLASS_FEATURE] = table[CLASS_FEATURE].replace(before.name, after.name)
+    layer.features, layer.feature_defaults = features, defaults
+    _colour(layer, members, after)
+    if (defaults[CLASS_FEATURE] == after.name).all():
+        with layer.block_update_properties():
+            layer.current_edge_color = layer.current_face_color = _rgba(after)
+
+
+def _colour(layer: Shapes, members: list[int], entry: ClassEntry) -> None:
+    if members:
+        edges, faces = layer.edge_color.copy(), layer.face_color.copy()
+        edges[members], faces[members] = _rgba(entry), _rgba(entry)
+        layer.edge_color, layer.face_color = edges, faces
+
+
+def _rgba(entry: ClassEntry) -> list[float]:
+    return [*(channel / 255 for channel in entry.colour), 1.0]
+
+
+def _with_classes(features: pd.DataFrame) -> pd.DataFrame:
+    if CLASS_FEATURE in features:
+        return features.copy()
+    return features.assign(**{CLASS_FEATURE: pd.Series("", index=features.index, dtype=object)})
 
 
 def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> list[Labelled]:
@@ -91,13 +145,17 @@ def _to_pixels(layer: Shapes, image: Layer) -> tuple[NDArray[np.float64], NDArra
 def _class_names(layer: Shapes, chosen: str | None) -> list[str]:
     features = layer.features
     given = features[CLASS_FEATURE].tolist() if CLASS_FEATURE in features else []
-    names = [name if isinstance(name, str) and name else chosen for name in given]
+    names = [name if _is_name(name) else chosen for name in given]
     names += [chosen] * (layer.nshapes - len(names))
     if None in names:
         raise ClassTableError(
             f"Shape {names.index(None) + 1} of '{layer.name}' has no class; choose one for it."
         )
     return [str(name) for name in names]
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _shape(kind: str, points: NDArray[np.float64], width: float) -> Shape:

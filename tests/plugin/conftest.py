@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from qtpy.QtCore import QSettings, Qt
+from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
@@ -20,6 +22,32 @@ def own_settings(tmp_path):
 def click(qtbot):
     """Click a button with the mouse."""
     return lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+@pytest.fixture
+def drag(qtbot):
+    """Draw on the canvas with the mouse, from point to point of the world (row, column)."""
+
+    def send(viewer, kind, point, buttons, button=Qt.MouseButton.NoButton):
+        canvas = viewer.window._qt_viewer.canvas
+        x, y = canvas.view.scene.transform.map((point[1], point[0], 0, 1))[:2]
+        place = QPointF(float(x), float(y))
+        modifiers = Qt.KeyboardModifier.NoModifier
+        event = QMouseEvent(kind, place, place, button, buttons, modifiers)
+        qtbot.wait(15)  # vispy drops what comes within 10 ms.
+        QApplication.sendEvent(canvas.native, event)
+
+    def draw(viewer, *points):
+        for _ in range(5):  # Docks and new layers settle.
+            QApplication.processEvents()
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        send(viewer, QEvent.Type.MouseMove, points[0], none)
+        send(viewer, QEvent.Type.MouseButtonPress, points[0], left, left)
+        for point in points[1:]:
+            send(viewer, QEvent.Type.MouseMove, point, left)
+        send(viewer, QEvent.Type.MouseButtonRelease, points[-1], none, left)
+
+    return draw
 
 
 @pytest.fixture

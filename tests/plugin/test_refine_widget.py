@@ -315,18 +315,18 @@ def test_the_tabulator_follows_the_form(docked):
     assert [control for control in order if control in wanted] == wanted
 
 
-def test_the_plugins_menu_opens_both_widgets(make_napari_viewer):
+def test_the_plugins_menu_opens_all_widgets(make_napari_viewer):
     viewer = make_napari_viewer()
     menu = viewer.window._qt_window.menuBar()
     for title in ("Plugins", "Coarse-to-Fine Refine"):
         menu = next(action for action in menu.actions() if action.text().strip("&") == title).menu()
         menu.aboutToShow.emit()
     actions = {action.text(): action for action in menu.actions()}
-    assert list(actions) == ["Refine", "Train"]
+    assert list(actions) == ["Draw", "Refine", "Train"]
     for action in actions.values():
         action.trigger()
     kinds = [type(widget).__name__ for widget in viewer.window.dock_widgets.values()]
-    assert kinds == ["RefineWidget", "TrainWidget"]
+    assert kinds == ["DrawWidget", "RefineWidget", "TrainWidget"]
 
 
 WRONG_INPUTS = {

@@ -6,6 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from magicgui.widgets import ComboBox
+from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -218,6 +221,24 @@ def while_alive(show: Callable[..., None]) -> Callable[..., None]:
             self._controller.close()
 
     return guarded
+
+
+def layer_box(viewer: ViewerModel, kind: type[Layer]) -> ComboBox:
+    """Return a list of the viewer's layers of a kind; `reset_choices` brings it up to date."""
+
+    def layers(_: Any) -> list[Layer]:
+        return [layer for layer in viewer.layers if isinstance(layer, kind)]
+
+    box = ComboBox(choices=layers, nullable=True)
+    fix_width(box.native)
+    return box
+
+
+def update_layer_box(box: ComboBox, viewer: ViewerModel) -> None:
+    """List the layers that there are now; the choice stays while its layer is there."""
+    before = box.value
+    box.reset_choices()
+    box.value = before if before in viewer.layers else None
 
 
 def fix_width(box: QComboBox) -> None:

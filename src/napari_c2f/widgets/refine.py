@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from magicgui.widgets import ComboBox
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from qtpy.compat import isalive
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
@@ -34,7 +33,8 @@ from napari_c2f.widgets.parts import (
     StatusText,
     add_row,
     button_row,
-    fix_width,
+    layer_box,
+    update_layer_box,
 )
 
 FROM_LAYER = "From the coarse map"
@@ -66,10 +66,8 @@ class RefineWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._controller = RefineController(viewer)
-        self.image = ComboBox(choices=lambda _: self._layers_of(Image), nullable=True)
-        self.coarse = ComboBox(choices=lambda _: self._layers_of(Labels), nullable=True)
-        for box in (self.image, self.coarse):
-            fix_width(box.native)
+        self.image = layer_box(viewer, Image)
+        self.coarse = layer_box(viewer, Labels)
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
         tables = {FROM_LAYER: FROM_LAYER, **{name: name for name in PRESETS}}
@@ -123,16 +121,10 @@ class RefineWidget(QWidget):
         remembered.connect(self._add_model)
         self.destroyed.connect(self._controller.close)
 
-    def _layers_of(self, kind: type[Layer]) -> list[Layer]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, kind)]
-
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
-        before = self.image.value, self.coarse.value
         for box in (self.image, self.coarse):
-            box.reset_choices()
-        for box, layer in zip((self.image, self.coarse), before, strict=True):
-            box.value = layer if layer in self._viewer.layers else None
+            update_layer_box(box, self._viewer)
         self._follow_layers()
 
     def _follow_layers(self, *_: Any) -> None:

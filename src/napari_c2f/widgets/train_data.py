@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from napari_c2f.widgets.parts import (
     add_row,
     button_row,
     collapsible,
-    fix_width,
+    layer_box,
 )
 from napari_c2f.widgets.refine import TABLE_FILES
 
@@ -64,7 +63,7 @@ class DataView(QWidget):
         self.data = FolderEdit("folder with images, coarse, fine")
         self.class_table = FileChoice({name: name for name in PRESETS}, TABLE_FILES)
         kinds = {"image": Image, "coarse": Labels, "fine": Labels}
-        self.layers = {name: self._layer_box(kind) for name, kind in kinds.items()}
+        self.layers = {name: layer_box(viewer, kind) for name, kind in kinds.items()}
         self.target = FolderEdit("new folder for the pairs")
         self.write_button = QPushButton("&Write pairs")
         self.check_button = QPushButton("Chec&k data")
@@ -73,14 +72,6 @@ class DataView(QWidget):
         self._lay_out()
         self.data.changed.connect(self._find_classes)
         self.reset_choices()
-
-    def _layer_box(self, kind: type) -> ComboBox:
-        box = ComboBox(choices=lambda _: self._layers_of(kind), nullable=True)
-        fix_width(box.native)
-        return box
-
-    def _layers_of(self, kind: type) -> list[Any]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, kind)]
 
     def _lay_out(self) -> None:
         form = QFormLayout()
