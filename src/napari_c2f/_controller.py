@@ -27,6 +27,7 @@ from napari_c2f._layers import (
     spatial_keywords,
     unique_name,
 )
+from napari_c2f._locks import locked_pixels
 from napari_c2f._model import Activity
 from napari_c2f._worker import Report, ShouldStop, Task, Work
 
@@ -143,6 +144,7 @@ class RefineRequest:
 
     pixels: NDArray[Any]
     coarse: NDArray[Any]
+    locked: NDArray[np.bool_]
     class_table: ClassTable
     layer: Labels
     done: Callable[[], None]
@@ -157,6 +159,7 @@ def refining(request: RefineRequest, make_refiner: MakeRefiner) -> Work:
         given = table.translate(request.coarse, refiner.class_table)
         result = refiner.refine(request.pixels, given, progress=report, should_stop=should_stop)
         fine = refiner.class_table.translate(result.labels, table)
+        fine[request.locked] = request.coarse[request.locked]
         return RefineResult(fine, result.confidence)
 
     return work
@@ -229,6 +232,7 @@ class RefineController(MapController):
         return RefineRequest(
             pixels=image_plane(image),
             coarse=labels_plane(coarse),
+            locked=locked_pixels(coarse),
             class_table=choose_table() or class_table_of_layer(coarse),
             layer=coarse,
             done=done,

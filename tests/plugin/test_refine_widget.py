@@ -25,6 +25,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
 from napari_c2f._layers import labels_layer_data
+from napari_c2f._locks import lock
 from napari_c2f.widgets.refine import RefineWidget
 
 PLUGIN = "napari-c2f"
@@ -126,6 +127,17 @@ def test_refining_goes_in_the_right_direction(docked, qtbot):
     refine(qtbot, widget, "watershed")
     refined = viewer.layers["coarse refined"].data
     assert (refined == fine).mean() > 0.99 > (coarse == fine).mean()
+
+
+def test_refining_leaves_locked_classes_alone(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    coarse = viewer.layers["shapes-3 coarse"]
+    lock(coarse, 1, True)
+    refine(qtbot, widget)
+    fine = viewer.layers["shapes-3 coarse refined"].data
+    assert (fine[coarse.data == 1] == 1).all()
+    assert (fine != coarse.data).any()
 
 
 def test_a_second_click_refines_the_same_coarse_map_again(docked, qtbot):

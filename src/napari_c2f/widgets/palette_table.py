@@ -1,15 +1,13 @@
 """The classes as a table: colour, name, key, share, lock."""
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QPoint, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
-    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QWidget,
 )
 
 from napari_c2f._model import Swatch
@@ -23,6 +21,14 @@ COLUMNS = {
 }
 COLOUR, NAME, KEY, SHARE, LOCK = range(len(COLUMNS))
 ICON = QSize(18, 18)
+
+
+class CellBox(QCheckBox):
+    """A check box that a click anywhere in its cell switches."""
+
+    def hitButton(self, pos: QPoint) -> bool:  # noqa: N802
+        """Tell whether a click here is meant for the box."""
+        return bool(self.rect().contains(pos))
 
 
 class PaletteTable(QTableWidget):
@@ -105,13 +111,9 @@ class PaletteTable(QTableWidget):
             self.item(row, column).setTextAlignment(
                 Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             )
-        box = QCheckBox()
+        box = CellBox()
         box.toggled.connect(lambda on: self.locked.emit(self._index(row), on))
-        centre = QWidget()
-        layout = QHBoxLayout(centre)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(box, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.setCellWidget(row, LOCK, centre)
+        self.setCellWidget(row, LOCK, box)
 
     def _show_row(self, row: int, swatch: Swatch, has_map: bool) -> None:
         entry = swatch.entry
@@ -129,13 +131,12 @@ class PaletteTable(QTableWidget):
         box.setChecked(swatch.locked)
         box.blockSignals(False)
         box.setEnabled(has_map)
-        box.setVisible(not swatch.is_eraser)
         box.setToolTip(f"Leave '{entry.name}' as it is")
 
-    def lock_box(self, row: int) -> QCheckBox:
+    def lock_box(self, row: int) -> CellBox:
         """Return the box that locks the class of a row."""
-        box = self.cellWidget(row, LOCK).findChild(QCheckBox)
-        assert isinstance(box, QCheckBox)
+        box = self.cellWidget(row, LOCK)
+        assert isinstance(box, CellBox)
         return box
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802

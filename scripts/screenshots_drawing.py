@@ -1,0 +1,82 @@
+"""Take pictures of the Draw widget: shapes with their classes, and the map made of them.
+
+    python scripts/screenshots_drawing.py FOLDER [--theme light]
+
+FOLDER gets drawing-shapes.png and drawing-map.png. Needs a screen; xvfb-run gives
+one where there is none.
+"""
+
+import argparse
+from pathlib import Path
+
+import napari
+import numpy as np
+from imageio.v3 import imwrite
+from qtpy.QtCore import Qt
+from screenshot import PLUGIN, SIZE, pause
+
+DOCK_WIDTH = 400
+OUTLINES = {
+    "background": ("path", [(0.06, 0.05), (0.06, 0.3), (0.3, 0.06), (0.7, 0.06)]),
+    "hair": ("polygon", [(0.1, 0.5), (0.2, 0.25), (0.6, 0.2), (0.6, 0.85), (0.2, 0.8)]),
+    "skin": ("ellipse", [(0.25, 0.32), (0.25, 0.7), (0.8, 0.7), (0.8, 0.32)]),
+    "nose": ("polygon", [(0.45, 0.5), (0.6, 0.44), (0.6, 0.58)]),
+}
+"""Kind and points, as shares of height and width, of a shape of each class."""
+STROKE_WIDTH = 12
+
+
+def main() -> None:
+    """Read the arguments and take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    take_pictures(options.output, options.theme)
+
+
+def take_pictures(folder: Path, theme: str) -> None:
+    """Draw shapes of several classes, make a map of them, lock a class."""
+    viewer = napari.Viewer(show=True)
+    viewer.theme = theme
+    viewer.window.resize(*SIZE)
+    viewer.open_sample(PLUGIN, "astronaut")
+    image = viewer.layers[0]
+    del viewer.layers[1:]
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
+    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    widget.class_table.setValue("fasseg")
+    pause(500)
+    viewer.reset_view()
+    draw_shapes(viewer, widget, image.data.shape[:2])
+    take(viewer, folder / "drawing-shapes.png")
+    widget.shapes_button.click()
+    skin = widget.map.value.metadata["c2f_class_table"].names.index("skin")
+    widget.palette.lock_box(skin).click()
+    widget._controller.choose(skin + 1)
+    pause(1000)  # Pixels are counted meanwhile.
+    take(viewer, folder / "drawing-map.png")
+    viewer.close()
+
+
+def draw_shapes(viewer, widget, size) -> None:
+    """Choose each class in the palette and draw its shape."""
+    shapes = viewer.add_shapes(ndim=2, name="rough", opacity=0.6)
+    shapes.mode = "add_polygon"
+    for row, name in enumerate(["background", "hair", "skin", "eyes", "nose", "mouth"]):
+        if name in OUTLINES:
+            widget.palette.selectRow(row)
+            kind, points = OUTLINES[name]
+            width = STROKE_WIDTH if kind == "path" else 1
+            shapes.add(np.array(points) * size, shape_type=kind, edge_width=width)
+
+
+def take(viewer, path: Path) -> None:
+    """Take a picture of the whole window, when it has settled."""
+    pause(1500)
+    imwrite(path, viewer.screenshot(canvas_only=False, flash=False))
+
+
+if __name__ == "__main__":
+    main()
