@@ -75,10 +75,10 @@ def _class_features(class_table: ClassTable) -> pd.DataFrame:
 def set_class_table(layer: Labels, class_table: ClassTable) -> None:
     """Give a Labels layer the colours and names of a class table; its labels stay."""
     layer.metadata[TABLE_KEY] = class_table
-    layer.features = _class_features(class_table)
     colormap = label_colormap(class_table)
     colormap.use_selection, colormap.selection = layer.show_selected_label, layer.selected_label
     layer.colormap = colormap
+    layer.features = _class_features(class_table)  # Last: its event tells of the whole change.
 
 
 def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDataTuple:

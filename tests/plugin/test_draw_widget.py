@@ -126,6 +126,14 @@ def test_a_class_is_renamed_in_place(docked, qtbot):
     assert texts(widget)[SKIN] == "face"
 
 
+def test_the_refine_widget_tells_the_new_classes(docked, click):
+    viewer, widget = docked
+    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    add_face(viewer)
+    widget._controller.rename(SKIN, "cheek", None)
+    assert "cheek" in refine.legend.text()
+
+
 def test_a_class_is_recoloured_with_the_dialog(docked, qtbot, click, monkeypatch):
     viewer, widget = docked
     layer = add_face(viewer)

@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Labels
 
 from c2f_core.classes import ClassTable
+from napari_c2f import _locks
 from napari_c2f._layers import labels_layer_data
 from napari_c2f._locks import lock, locked_classes, locked_pixels
 
@@ -53,8 +54,10 @@ def rectangle(layer):
     stroke(layer, [(3, 3), (3, 3)], EYES)
 
 
+@pytest.mark.parametrize("most_listed", [0, _locks.MOST_LISTED])
 @pytest.mark.parametrize("draw", [wipe, fill, polygon, setitem, rectangle])
-def test_what_is_drawn_over_a_locked_class_is_taken_back(draw):
+def test_what_is_drawn_over_a_locked_class_is_taken_back(draw, most_listed, monkeypatch):
+    monkeypatch.setattr(_locks, "MOST_LISTED", most_listed)
     free, layer = face(), face()
     draw(free)
     lock(layer, HAIR, True)

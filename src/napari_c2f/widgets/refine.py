@@ -112,7 +112,7 @@ class RefineWidget(QWidget):
         self.refine_button.clicked.connect(self._refine)
         self.cancel_button.clicked.connect(self._controller.stop)
         self.class_table.currentIndexChanged.connect(self._show_classes)
-        self.coarse.changed.connect(self._show_classes)
+        self.coarse.changed.connect(self._show_classes_of)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self._controller.activity.events
         events.busy.connect(self._show_busy)
@@ -174,7 +174,14 @@ class RefineWidget(QWidget):
             return None
         return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
 
+    def _show_classes_of(self, coarse: Labels | None) -> None:
+        if coarse is not None:  # The Draw widget renames and recolours them.
+            coarse.events.features.connect(self._show_classes)
+        self._show_classes()
+
     def _show_classes(self, *_: Any) -> None:
+        if not self._alive():
+            return
         try:
             table = self.chosen_table()
         except C2FError as error:
