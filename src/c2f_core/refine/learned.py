@@ -228,14 +228,15 @@ class Refiner:
 
     def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
         """Turn (Y, X, 3) and (Y, X) into the (1, 3 + C, Y, X) input, channels last in memory."""
-        normalisation = self.metadata.normalisation
+        normalisation, generator = self.metadata.normalisation, self._generator
+        inputs = torch.empty(1, *positions.shape, generator.input_channels, device=self.device)
+        image, *coarse = inputs[0].split([3] + [1] * (generator.input_channels - 3), dim=-1)
         pixels = torch.from_numpy(np.array(rgb)).to(self.device)
-        channels = [(pixels.float() - normalisation.mean) / normalisation.scale]
-        if self._generator.conditional:
-            coarse = torch.from_numpy(np.array(positions)).to(self.device)
-            classes = torch.arange(self._generator.number_of_classes, device=self.device)
-            channels.append((coarse[..., None] == classes.to(coarse.dtype)).float())
-        return torch.cat(channels, dim=-1)[None].permute(0, 3, 1, 2)
+        torch.sub(pixels, normalisation.mean, out=image).div_(normalisation.scale)
+        known = torch.from_numpy(np.array(positions)).to(self.device)[..., None]
+        for position, channel in enumerate(coarse):
+            torch.eq(known, position, out=channel)
+        return inputs.permute(0, 3, 1, 2)
 
     def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
@@ -246,8 +247,8 @@ class Refiner:
                 f"The model '{self.name}' computes values that are not finite; its weights are "
                 "damaged, so take another checkpoint."
             )
-        odds = ((planes - largest) / self.metadata.temperature).exp().sum(dim=0)
-        return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal().cpu().numpy()
+        odds = (planes - largest).div_(self.metadata.temperature).exp_().sum(dim=0)
+        return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal_().cpu().numpy()
 
     @property
     def _overlap(self) -> int:
