@@ -120,8 +120,9 @@ class SupervisedLearner:
         return StepResult(loss.item(), self._descend(loss))
 
     def _ahead(self, make_batch: MakeBatch) -> BatchesAhead:
-        """Make batches ahead in the threads that are to spare."""
-        threads = min(MOST_AHEAD, torch.get_num_threads() - 1)
+        """Make batches ahead, but not on a CPU: there the threads slow the network down."""
+        on_cpu = self._fabric.device.type == "cpu"
+        threads = 0 if on_cpu else min(MOST_AHEAD, torch.get_num_threads() - 1)
         return BatchesAhead(make_batch, threads, self._config.devices)
 
     def _fine_batch(self, number: int) -> Batch:
