@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--plain-steps", type=int, default=1000)
+    parser.add_argument("--plain-steps", type=int, default=3000)
     parser.add_argument("--hardware", default=default_hardware())
     options = parser.parse_args()
     folders = {method: finished_run(settings_of(method, options)) for method in METHODS}

@@ -78,7 +78,7 @@ class Stage2Learner(Stage1Learner):
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
         classes = data.class_table.number_of_classes
-        self._coarse_only = self._ahead(make_coarse_only_batches(config, data))
+        self._coarse_only = make_coarse_only_batches(config, data)
         table = torch.from_numpy(likelihoods(data.train, classes))
         self._likelihoods = table.to(fabric.device)
         self._names = data.class_table.names

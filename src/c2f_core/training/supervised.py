@@ -10,15 +10,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from c2f_core.config import OptimiserConfig, TrainConfig
-from c2f_core.data.ahead import BatchesAhead, MakeBatch
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
 from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.player import Player
-
-MOST_AHEAD = 4
-"""Largest number of batches that are made ahead."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ class SupervisedLearner:
         self._config = config
         self._fabric = fabric
         self._pixel_loss = PIXEL_LOSSES[config.loss]
-        self._batches = self._ahead(make_batches(config, data))
+        self._batches = make_batches(config, data)
 
     @property
     def validated_generator(self) -> UNet:
@@ -118,12 +114,6 @@ class SupervisedLearner:
             self._logits(batch.images, batch.coarse), batch.fine, self.class_weights
         )
         return StepResult(loss.item(), self._descend(loss))
-
-    def _ahead(self, make_batch: MakeBatch) -> BatchesAhead:
-        """Make batches ahead, but not on a CPU: there the threads slow the network down."""
-        on_cpu = self._fabric.device.type == "cpu"
-        threads = 0 if on_cpu else min(MOST_AHEAD, torch.get_num_threads() - 1)
-        return BatchesAhead(make_batch, threads, self._config.devices)
 
     def _fine_batch(self, number: int) -> Batch:
         return self._batches(self._stream(number)).to(self._fabric.device)
