@@ -124,7 +124,7 @@ def agreement_rows(scores: list[dict[str, list[Scores]]], names: tuple[str, ...]
     """Return the mean agreement of each kind."""
     for kind in scores[0]:
         summary = mean_scores([each for photograph in scores for each in photograph[kind]], names)
-        yield {"agreement of": kind, **{name: 100 * summary[name] for name in SHOWN}}
+        yield {"agreement of": kind, **{name: summary[name] for name in SHOWN}}
 
 
 if __name__ == "__main__":

@@ -119,10 +119,12 @@ def write_pages(facts: dict[str, str]) -> None:
         how=how_table(folds, facts),
     )
     on_report = [record for record in records if record["fold"] == "report"]
-    report = REPORT_TEXT.format(
-        table=table_of(report_rows(on_report)), how=how_table(on_report, facts)
-    )
-    for path, text in ((FEW_PAGE, few), (REPORT_PAGE, report)):
+    pages = {FEW_PAGE: few}
+    if on_report:
+        pages[REPORT_PAGE] = REPORT_TEXT.format(
+            table=table_of(report_rows(on_report)), how=how_table(on_report, facts)
+        )
+    for path, text in pages.items():
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
