@@ -7,20 +7,19 @@ from napari.layers import Image, Labels, Shapes
 from qtpy.QtGui import QCloseEvent, QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
-from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.classes import ClassTable
 from napari_c2f._layers import preferred_layer
 from napari_c2f._palette_controller import PaletteController
 from napari_c2f.widgets.palette_table import PaletteTable
 from napari_c2f.widgets.parts import (
-    FileChoice,
     StatusText,
+    TableChoice,
     add_row,
     button_row,
     layer_box,
     update_layer_box,
     while_alive,
 )
-from napari_c2f.widgets.refine import TABLE_FILES
 
 FROM_PALETTE = "As in the palette"
 TIPS = {
@@ -52,8 +51,7 @@ class DrawWidget(QWidget):
         self.image = layer_box(viewer, Image)
         self.map = layer_box(viewer, Labels)
         self.shapes = layer_box(viewer, Shapes)
-        tables = {FROM_PALETTE: FROM_PALETTE, **{name: name for name in PRESETS}}
-        self.class_table = FileChoice(tables, TABLE_FILES)
+        self.class_table = TableChoice(FROM_PALETTE)
         self.new_button = QPushButton("N&ew map")
         self.shapes_button = QPushButton("&From shapes")
         self.palette = PaletteTable()
@@ -137,10 +135,8 @@ class DrawWidget(QWidget):
         ClassTableError
             The chosen file is no class table.
         """
-        name = self.class_table.value()
-        if name == FROM_PALETTE:
-            return self._controller.table
-        return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
+        own = self.class_table.value() == FROM_PALETTE
+        return self._controller.table if own else self.class_table.table()
 
     def _add(self) -> None:
         self._controller.add()

@@ -26,9 +26,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.training.loading import load_class_table
 
 FROM_FILE = "From file…"
+TABLE_FILES = "Class tables (*.json *.toml)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -109,6 +111,29 @@ class FileChoice(Choice):
         path, _ = QFileDialog.getOpenFileName(self, FROM_FILE, "", self._pattern)
         if path:
             self.setValue(path)
+
+
+class TableChoice(FileChoice):
+    """A list of class tables: presets and files.
+
+    Parameters
+    ----------
+    own : str
+        Entries before them that stand for something of the widget's own.
+    """
+
+    def __init__(self, *own: str) -> None:
+        super().__init__({name: name for name in (*own, *PRESETS)}, TABLE_FILES)
+
+    def table(self) -> ClassTable:
+        """Load the class table that is chosen, which must be none of the widget's own.
+
+        Raises
+        ------
+        ClassTableError
+            The chosen file is no class table.
+        """
+        return load_class_table(self.value())
 
 
 def name_in_folder(path: str) -> str:

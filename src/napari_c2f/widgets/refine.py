@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import bundled_models
@@ -31,6 +31,7 @@ from napari_c2f.widgets.parts import (
     FileChoice,
     Legend,
     StatusText,
+    TableChoice,
     add_row,
     button_row,
     layer_box,
@@ -40,7 +41,6 @@ from napari_c2f.widgets.parts import (
 FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 MODEL_FILES = "Models (*.safetensors)"
-TABLE_FILES = "Class tables (*.json *.toml)"
 TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
@@ -70,8 +70,7 @@ class RefineWidget(QWidget):
         self.coarse = layer_box(viewer, Labels)
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
-        tables = {FROM_LAYER: FROM_LAYER, **{name: name for name in PRESETS}}
-        self.class_table = FileChoice(tables, TABLE_FILES)
+        self.class_table = TableChoice(FROM_LAYER)
         self.model = FileChoice(known_models(), MODEL_FILES, model_text)
         for path in reversed(recent_models()):
             self.model.add(path)
@@ -169,10 +168,8 @@ class RefineWidget(QWidget):
         ClassTableError
             The chosen file is no class table.
         """
-        name = self.class_table.value()
-        if name == FROM_LAYER:
-            return None
-        return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
+        own = self.class_table.value() == FROM_LAYER
+        return None if own else self.class_table.table()
 
     def _show_classes_of(self, coarse: Labels | None) -> None:
         if coarse is not None:  # The Draw widget renames and recolours them.

@@ -19,20 +19,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from c2f_core.classes import PRESETS
 from c2f_core.data.writing import TABLE_FILE
 from c2f_core.recognise import TABLE_NAMES
 from c2f_core.training.inspection import Inspection, PairReport
 from napari_c2f._layers import preferred_layer
 from napari_c2f.widgets.parts import (
-    FileChoice,
     FolderEdit,
+    TableChoice,
     add_row,
     button_row,
     collapsible,
     layer_box,
 )
-from napari_c2f.widgets.refine import TABLE_FILES
 
 COLUMNS = ("Pair", "Role", "Coarse right", "Size")
 ICON = QSize(132, 44)
@@ -61,7 +59,7 @@ class DataView(QWidget):
         super().__init__()
         self._viewer = viewer
         self.data = FolderEdit("folder with images, coarse, fine")
-        self.class_table = FileChoice({name: name for name in PRESETS}, TABLE_FILES)
+        self.class_table = TableChoice()
         kinds = {"image": Image, "coarse": Labels, "fine": Labels}
         self.layers = {name: layer_box(viewer, kind) for name, kind in kinds.items()}
         self.target = FolderEdit("new folder for the pairs")
