@@ -16,6 +16,12 @@ from c2f_core.errors import ClassTableError, ImageError
 TABLE_KEY = "c2f_class_table"
 RESULT_KEY = "c2f_result"
 """Metadata key of the layers that refining made."""
+COARSE_KEY = "c2f_coarse"
+"""Of a fine layer: `unique_id` of the layer that was refined."""
+CONFIDENCE_KEY = "c2f_confidence"
+"""Of a fine layer: `unique_id` of its confidence layer."""
+PROVENANCE_KEY = "c2f_provenance"
+"""Of a fine layer: how it was made, as JSON; see `c2f_core.refine.record.run_record`."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
 SURE_FROM = 0.5, 0.95
@@ -197,6 +203,23 @@ def preferred_layer(
     if any(layer is current for layer in layers):
         return current
     return drawn[-1] if drawn else None
+
+
+def coarse_of(layers: Iterable[Layer], fine: Layer) -> Labels | None:
+    """Return the layer that was refined into a fine one; None if it is gone."""
+    return _known(layers, fine.metadata.get(COARSE_KEY), Labels)
+
+
+def confidence_of(layers: Iterable[Layer], fine: Layer) -> Image | None:
+    """Return the confidence layer of a fine one; None if it is gone."""
+    return _known(layers, fine.metadata.get(CONFIDENCE_KEY), Image)
+
+
+def _known(layers: Iterable[Layer], wanted: Any, kind: type[AnyLayer]) -> AnyLayer | None:
+    for layer in layers:
+        if layer.unique_id == wanted and isinstance(layer, kind):
+            return layer
+    return None
 
 
 def image_plane(layer: Image) -> NDArray[Any]:

@@ -27,16 +27,6 @@ def locked_classes(layer: Labels) -> frozenset[int]:
     return frozenset(layer.metadata.get(LOCK_KEY, ()))
 
 
-def locked_pixels(layer: Labels) -> NDArray[np.bool_]:
-    """Return where a layer's pixels belong to a locked class.
-
-    Returns
-    -------
-    bool array of the layer's shape
-    """
-    return _among(np.asarray(layer.data), locked_classes(layer))
-
-
 def _among(labels: NDArray[Any], classes: Iterable[int]) -> NDArray[np.bool_]:
     """Tell which labels are of these few classes, fifty times faster than `numpy.isin`."""
     among = np.zeros(labels.shape, dtype=np.bool_)

@@ -10,6 +10,7 @@ from psygnal import SignalGroupDescriptor
 
 from c2f_core.classes import ClassEntry
 from c2f_core.events import Preview, RunStarted
+from c2f_core.refine.report import ScopeReport
 from c2f_core.training.catalogue import RunSummary
 from c2f_core.training.curves import Curves
 from c2f_core.training.inspection import Inspection
@@ -34,6 +35,23 @@ class Activity:
     busy: bool = False
     progress: float = 0.0
     message: str = ""
+
+
+@dataclass
+class Refining(Activity):
+    """State of the Refine widget.
+
+    Attributes
+    ----------
+    report : ScopeReport or None
+        What the latest run changed.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
+        equality_operators={"report": operator.is_}
+    )
+
+    report: ScopeReport | None = None
 
 
 class Phase(StrEnum):

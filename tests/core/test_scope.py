@@ -18,8 +18,9 @@ from c2f_core.refine import learned, scope
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.refine.learned import Refiner
+from c2f_core.refine.report import total_report
 from c2f_core.refine.scope import Scope, boundary_band, cheapest_parts
-from c2f_core.refine.within import ScopedResult, refine_stack, refine_within, total_report
+from c2f_core.refine.within import ScopedResult, refine_stack, refine_within
 from c2f_core.windows import area, grown
 
 TABLE = ClassTable.preset("fasseg")

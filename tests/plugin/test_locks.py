@@ -9,7 +9,7 @@ from napari.layers import Labels
 from c2f_core.classes import ClassTable
 from napari_c2f import _locks
 from napari_c2f._layers import labels_layer_data
-from napari_c2f._locks import lock, locked_classes, locked_pixels
+from napari_c2f._locks import lock
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
@@ -131,15 +131,6 @@ def test_unlocking_lets_the_next_stroke_through():
     lock(layer, HAIR, False)
     wipe(layer)
     assert layer.data[10, 3] == EYES
-
-
-def test_the_mask_of_locked_pixels():
-    layer = face()
-    assert not locked_pixels(layer).any()
-    lock(layer, HAIR, True)
-    lock(layer, EYES, True)
-    assert locked_classes(layer) == {HAIR, EYES}
-    np.testing.assert_array_equal(locked_pixels(layer), layer.data == HAIR)
 
 
 def test_the_eraser_of_napari_makes_pixels_unlabelled():

@@ -24,7 +24,7 @@ from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
-from napari_c2f._layers import labels_layer_data
+from napari_c2f._layers import PROVENANCE_KEY, coarse_of, confidence_of, labels_layer_data
 from napari_c2f._locks import lock
 from napari_c2f.widgets.refine import RefineWidget
 
@@ -116,6 +116,23 @@ def test_the_confidence_shows_the_doubtful_places_above_the_fine_map(docked, qtb
     assert viewer.layers.selection.active is fine
     assert fine.visible
     assert not viewer.layers["shapes-3 coarse"].visible
+
+
+def test_the_fine_layer_remembers_where_it_came_from(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    coarse = viewer.layers["shapes-3 coarse"]
+    refine(qtbot, widget)
+    fine, confidence = viewer.layers[-2:]
+    coarse.name = confidence.name = "renamed"
+    assert coarse_of(viewer.layers, fine) is coarse
+    assert confidence_of(viewer.layers, fine) is confidence
+    record = fine.metadata[PROVENANCE_KEY]
+    assert record["refiner"] == "watershed"
+    assert record["changed"] == (fine.data != coarse.data).sum()
+    assert record["changed"] == widget.state.report.changed
+    viewer.layers.remove(coarse)
+    assert coarse_of(viewer.layers, fine) is None
 
 
 def test_refining_goes_in_the_right_direction(docked, qtbot):

@@ -54,6 +54,8 @@ class Refiner:
     average_flips : bool
         Average the logits over the image and its mirror image; takes twice
         the time.
+    source : Path, optional
+        File that the generator was loaded from.
 
     Raises
     ------
@@ -69,8 +71,10 @@ class Refiner:
         name: str,
         device: str = "auto",
         average_flips: bool = False,
+        source: Path | None = None,
     ) -> None:
         self.name = name
+        self.source = source
         self.metadata = metadata
         self.device = choose_device(device)
         self.average_flips = average_flips
@@ -114,7 +118,12 @@ class Refiner:
         """
         generator, metadata = load_checkpoint(path)
         return cls(
-            generator, metadata, name=Path(path).stem, device=device, average_flips=average_flips
+            generator,
+            metadata,
+            name=Path(path).stem,
+            device=device,
+            average_flips=average_flips,
+            source=Path(path),
         )
 
     @property

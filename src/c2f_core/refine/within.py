@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from c2f_core.refine.interface import (
     check_sizes,
     raise_if_stopped,
 )
+from c2f_core.refine.report import ScopeReport, by_frequency
 from c2f_core.refine.scope import (
     ClassRules,
     Scope,
@@ -33,67 +34,6 @@ from c2f_core.windows import Window, area, grown, inside, outside
 
 Limits = tuple[float, float]
 EVERYWHERE = Scope()
-PAIRS_SHOWN = 3
-"""How many pairs of classes a report's sentence names."""
-
-
-@dataclass(frozen=True)
-class ScopeReport:
-    """What a refiner changed.
-
-    Attributes
-    ----------
-    pixels : int
-        Pixels that might have changed.
-    changed : int
-        Pixels that did.
-    by_class : mapping of (str, str) to int
-        Changed pixels by their class before and after, most frequent first.
-    confidence : float
-        Mean of the changed pixels, in [0, 1]; NaN where none changed.
-    seconds : float
-        Time that it took.
-    """
-
-    pixels: int
-    changed: int
-    by_class: Mapping[tuple[str, str], int]
-    confidence: float
-    seconds: float
-
-    def message(self) -> str:
-        """One sentence for the user."""
-        if not self.changed:
-            return f"None of {self.pixels:,} pixels changed, in {self.seconds:.1f} s."
-        pairs = [f"{old} to {new} {count:,}" for (old, new), count in self.by_class.items()]
-        more = ", …" if len(pairs) > PAIRS_SHOWN else ""
-        return (
-            f"{self.changed:,} of {self.pixels:,} pixels changed "
-            f"({', '.join(pairs[:PAIRS_SHOWN])}{more}), with a mean confidence of "
-            f"{self.confidence:.2f}, in {self.seconds:.1f} s."
-        )
-
-
-def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:
-    """Add the reports of several planes or images."""
-    reports = list(reports)
-    changed = sum(report.changed for report in reports)
-    by_class: dict[tuple[str, str], int] = {}
-    for report in reports:
-        for pair, count in report.by_class.items():
-            by_class[pair] = by_class.get(pair, 0) + count
-    sureness = sum(report.changed * report.confidence for report in reports if report.changed)
-    return ScopeReport(
-        pixels=sum(report.pixels for report in reports),
-        changed=changed,
-        by_class=_by_frequency(by_class),
-        confidence=sureness / changed if changed else math.nan,
-        seconds=sum(report.seconds for report in reports),
-    )
-
-
-def _by_frequency(by_class: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    return dict(sorted(by_class.items(), key=lambda item: -item[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +124,7 @@ def refine_within(
 
     region = scope.region(size)
     around = refiner.surroundings(grown(region, scope.band or 0, size), size)
-    known = np.asarray(coarse[around])
+    known = np.array(coarse[around])  # A copy: the user may go on drawing.
     may = changeable(scope, known, around, region, refiner.class_table)
     draft = _Draft(known[inside(region, around)], may, scope, refiner.class_table)
 
@@ -258,13 +198,12 @@ class _Draft:
 
     def finish(self, region: Window, started: float) -> ScopedResult:
         """Count what changed."""
-        changed = int(self._changed.sum())
-        sureness = self._confidence[self._changed]
         report = ScopeReport(
             pixels=int(self._may.sum()),
-            changed=changed,
+            changed=int(self._changed.sum()),
             by_class=self._count(),
-            confidence=float(sureness.mean(dtype=np.float64)) if changed else math.nan,
+            confidence=_mean_where(self._confidence, self._changed),
+            mean_confidence=_mean_where(self._confidence, self._may),
             seconds=time.perf_counter() - started,
         )
         return ScopedResult(region, self._labels, self._confidence, self._changed, report)
@@ -276,12 +215,16 @@ class _Draft:
         )
         counts = np.bincount(before * POSITIONS + after)
         names = self._table.names_by_position
-        return _by_frequency(
+        return by_frequency(
             {
                 (names[pair // POSITIONS], names[pair % POSITIONS]): int(counts[pair])
                 for pair in np.flatnonzero(counts).tolist()
             }
         )
+
+
+def _mean_where(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    return float(values.mean(dtype=np.float64, where=where)) if where.any() else math.nan
 
 
 def refine_stack(

@@ -22,9 +22,10 @@ from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import bundled_models
 from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.run_folder import STAGES
-from napari_c2f._controller import MakeRefiner, RefineController
 from napari_c2f._layers import TABLE_KEY, preferred_layer
 from napari_c2f._recent import recent_models, remember_model, remembered
+from napari_c2f._refine_controller import RefineController
+from napari_c2f._refining import MakeRefiner
 from napari_c2f.widgets.parts import (
     DEVICES,
     Choice,
@@ -66,6 +67,7 @@ class RefineWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._controller = RefineController(viewer)
+        self.state = self._controller.refining
         self.image = layer_box(viewer, Image)
         self.coarse = layer_box(viewer, Labels)
         self.new_button = QPushButton("N&ew map")
@@ -113,7 +115,7 @@ class RefineWidget(QWidget):
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_classes_of)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
-        events = self._controller.activity.events
+        events = self.state.events
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)

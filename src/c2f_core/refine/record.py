@@ -1,0 +1,102 @@
+"""Records of runs in JSON: enough to run again and get the same map."""
+
+import base64
+import hashlib
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.report import ScopeReport
+from c2f_core.refine.scope import Scope, Sliceable
+from c2f_core.refine.translated import Translated
+
+Record = dict[str, Any]
+
+
+def run_record(refiner: RefinerInterface, scope: Scope, report: ScopeReport) -> Record:
+    """Describe a run.
+
+    Parameters
+    ----------
+    refiner : RefinerInterface
+        A learned one is known by its file: `sha256` is that of its bytes, and
+        None for classical ones.
+    scope : Scope
+    report : ScopeReport
+
+    Returns
+    -------
+    dict
+        Strings, numbers, lists and None only; what is not known is None.
+    """
+    inner = refiner.refiner if isinstance(refiner, Translated) else refiner
+    source = getattr(inner, "source", None)
+    return {
+        "refiner": refiner.name,
+        "sha256": None if source is None else file_hash(source),
+        "scope": scope_record(scope),
+        "pixels": report.pixels,
+        "changed": report.changed,
+        "by_class": [[before, after, count] for (before, after), count in report.by_class.items()],
+        "mean_confidence": _number(report.mean_confidence),
+        "seconds": report.seconds,
+    }
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def scope_record(scope: Scope) -> Record:
+    """Turn a scope into JSON; `scope_of_record` turns it back."""
+    return {
+        "box": None if scope.box is None else [[axis.start, axis.stop] for axis in scope.box],
+        "mask": None if scope.mask is None else _packed(scope.mask),
+        "classes": None if scope.classes is None else list(scope.classes),
+        "locked": list(scope.locked),
+        "protected": None if scope.protected is None else _packed(scope.protected),
+        "band": scope.band,
+        "minimal_confidence": scope.minimal_confidence,
+    }
+
+
+def scope_of_record(record: Record) -> Scope:
+    """Return the scope that `scope_record` made a record of."""
+    box, classes = record["box"], record["classes"]
+    return Scope(
+        box=None if box is None else (slice(*box[0]), slice(*box[1])),
+        mask=_unpacked(record["mask"]),
+        classes=None if classes is None else tuple(classes),
+        locked=tuple(record["locked"]),
+        protected=_unpacked(record["protected"]),
+        band=record["band"],
+        minimal_confidence=record["minimal_confidence"],
+    )
+
+
+def _packed(mask: Sliceable) -> Record:
+    """Return a mask as its shape and its bits, compressed, in base 64."""
+    bits = np.packbits(np.asarray(mask[...], dtype=np.bool_))
+    return {
+        "shape": list(mask.shape),
+        "bits": base64.b64encode(zlib.compress(bits.tobytes())).decode("ascii"),
+    }
+
+
+def _unpacked(record: Record | None) -> NDArray[np.bool_] | None:
+    if record is None:
+        return None
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(record["bits"])), dtype=np.uint8)
+    count = math.prod(record["shape"])
+    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(record["shape"])

@@ -1,0 +1,78 @@
+"""What refining changed, in figures."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+PAIRS_SHOWN = 3
+"""How many pairs of classes a report's sentence names."""
+
+
+@dataclass(frozen=True)
+class ScopeReport:
+    """What a refiner changed.
+
+    Attributes
+    ----------
+    pixels : int
+        Pixels that might have changed.
+    changed : int
+        Pixels that did.
+    by_class : mapping of (str, str) to int
+        Changed pixels by their class before and after, most frequent first.
+    confidence : float
+        Mean of the changed pixels, in [0, 1]; NaN where none changed.
+    mean_confidence : float
+        Mean of all pixels that might have changed; NaN where there are none.
+    seconds : float
+        Time that it took.
+    """
+
+    pixels: int
+    changed: int
+    by_class: Mapping[tuple[str, str], int]
+    confidence: float
+    mean_confidence: float
+    seconds: float
+
+    def message(self) -> str:
+        """One sentence for the user."""
+        if not self.changed:
+            return f"None of {self.pixels:,} pixels changed, in {self.seconds:.1f} s."
+        pairs = [f"{old} to {new} {count:,}" for (old, new), count in self.by_class.items()]
+        more = ", …" if len(pairs) > PAIRS_SHOWN else ""
+        return (
+            f"{self.changed:,} of {self.pixels:,} pixels changed "
+            f"({', '.join(pairs[:PAIRS_SHOWN])}{more}), with a mean confidence of "
+            f"{self.confidence:.2f}, in {self.seconds:.1f} s."
+        )
+
+
+def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:
+    """Add the reports of several planes or images."""
+    reports = list(reports)
+    changed = sum(report.changed for report in reports)
+    by_class: dict[tuple[str, str], int] = {}
+    for report in reports:
+        for pair, count in report.by_class.items():
+            by_class[pair] = by_class.get(pair, 0) + count
+    return ScopeReport(
+        pixels=sum(report.pixels for report in reports),
+        changed=changed,
+        by_class=by_frequency(by_class),
+        confidence=_mean((report.confidence, report.changed) for report in reports),
+        mean_confidence=_mean((report.mean_confidence, report.pixels) for report in reports),
+        seconds=sum(report.seconds for report in reports),
+    )
+
+
+def _mean(values: Iterable[tuple[float, int]]) -> float:
+    """Return the mean of values that stand for so many pixels each; NaN where there are none."""
+    known = [(value, pixels) for value, pixels in values if pixels]
+    pixels = sum(pixels for _, pixels in known)
+    return sum(value * pixels for value, pixels in known) / pixels if pixels else math.nan
+
+
+def by_frequency(by_class: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Return counts by class before and after, the largest first."""
+    return dict(sorted(by_class.items(), key=lambda item: -item[1]))
