@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_core.config import GeneratorConfig
-from c2f_core.networks.unet import build_generator, generator_input
+from c2f_core.networks.unet import build_generator, for_inference, generator_input
 
 CONFIGS = [
     GeneratorConfig(widths=(4, 8), stem=stem, normalisation=norm, upsampling=up, conditional=cond)
@@ -33,6 +33,20 @@ def test_every_parameter_gets_a_gradient(config):
     network = build_generator(config, 3)
     network(torch.randn(2, network.input_channels, 16, 16)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_for_inference_the_logits_stay_and_the_normalisation_goes(config):
+    network = build_generator(config, 3)
+    inputs = torch.randn(2, network.input_channels, 16, 16)
+    for _ in range(3):
+        network(inputs)  # Batch normalisation learns its statistics.
+    copy = for_inference(network)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in copy.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(copy(inputs), network.eval()(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_wrong_number_of_channels_is_refused():

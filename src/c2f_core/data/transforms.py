@@ -357,7 +357,8 @@ def _warp(planes: Tensor, placement: Placement, shift: NDArray[np.int64]) -> _Cr
 
 def _signed(images: Sequence[Tensor]) -> Tensor:
     """Stack images (3, Y, X) in [0, 1] to (N, 3, Y, X) in [-1, 1]."""
-    return torch.stack(tuple(images)).mul_(2).sub_(1)
+    stacked = torch.stack(tuple(images))
+    return torch.add(torch.tensor(-1.0), stacked, alpha=2, out=stacked)
 
 
 def _background_position(name: str | None, class_table: ClassTable) -> int | None:

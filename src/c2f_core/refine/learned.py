@@ -11,7 +11,7 @@ from torch import Tensor
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
-from c2f_core.networks.unet import UNet
+from c2f_core.networks.unet import UNet, for_inference
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
@@ -44,7 +44,7 @@ class Refiner:
     Parameters
     ----------
     generator : UNet
-        Becomes part of the refiner: moved to the device and set to evaluation.
+        The refiner works with a copy of it.
     metadata : CheckpointMetadata
         Class table, normalisation and temperature of the generator.
     name : str
@@ -78,7 +78,7 @@ class Refiner:
         self.metadata = metadata
         self.device = choose_device(device)
         self.average_flips = average_flips
-        self._generator = generator.eval().requires_grad_(False)
+        self._generator = for_inference(generator)
         # Channels last nearly halves the time of a forward pass on a CPU.
         self._generator.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
