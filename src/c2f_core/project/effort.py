@@ -1,0 +1,60 @@
+"""What the maps of a project cost: minutes and hand-painted pixels by image."""
+
+from pathlib import Path
+
+from c2f_core.errors import DataError
+from c2f_core.evaluation import Row, markdown_table, write_csv
+from c2f_core.io import atomic_path
+from c2f_core.project.folder import Project
+from c2f_core.project.records import Effort, Status
+
+TOTAL = "all"
+"""Name of the last row."""
+
+
+def effort_rows(project: Project) -> list[Row]:
+    """Return one row for each image, and one for all of them.
+
+    Columns are the minutes in which the image was open and the window active, and
+    the pixels whose label was changed by hand, both before the first refining and
+    after it, and the doubt when the image was refined last.
+    """
+    rows = [
+        _row(record.name, record.status, record.doubt, record.before, record.after)
+        for record in project.records
+    ]
+    before, after = Effort(), Effort()
+    for record in project.records:
+        before, after = before + record.before, after + record.after
+    reviewed = sum(record.status is Status.REVIEWED for record in project.records)
+    return [*rows, _row(TOTAL, f"{reviewed} reviewed", None, before, after)]
+
+
+def _row(name: str, status: str, doubt: float | None, before: Effort, after: Effort) -> Row:
+    return {
+        "image": name,
+        "status": str(status),
+        "doubt": "" if doubt is None else f"{doubt:.3f}",
+        "minutes before": f"{before.seconds / 60:.1f}",
+        "minutes after": f"{after.seconds / 60:.1f}",
+        "painted before": str(before.painted),
+        "painted after": str(after.painted),
+    }
+
+
+def write_effort(project: Project, path: str | Path) -> None:
+    """Write the table of `effort_rows` as CSV or, to a file that ends in .md, as Markdown.
+
+    Raises
+    ------
+    DataError
+        The ending is another, or the file cannot be written.
+    """
+    path, rows = Path(path), effort_rows(project)
+    if path.suffix.lower() == ".csv":
+        write_csv(path, rows)
+    elif path.suffix.lower() == ".md":
+        with atomic_path(path) as temporary:
+            temporary.write_text(markdown_table(rows), encoding="utf-8")
+    else:
+        raise DataError(f"The table is written as .csv or .md; rename {path.name}.")

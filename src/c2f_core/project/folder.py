@@ -1,0 +1,413 @@
+"""The folder of a project: what lies where, and what happens to it all or nothing."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.data.folder import images_by_stem
+from c2f_core.errors import ClassTableError, DataError
+from c2f_core.io import as_rgb8, embedded_table, read_image, read_map
+from c2f_core.io import write_map as write_map_file
+from c2f_core.project.files import acquired, kept_model, store_image, write_table
+from c2f_core.project.journal import Journal
+from c2f_core.project.records import (
+    ImageRecord,
+    ProjectFile,
+    Status,
+    by_doubt,
+    is_kept_back,
+)
+from c2f_core.project.snapshots import IndexMap, Work, read_snapshot, write_snapshot
+
+FOLDERS = ("images", "coarse", "refined", "fine", "models", "exports", "autosave")
+TEMPORARY = ".*-????????.*"
+"""Files that a killed process did not finish, see `atomic_path`."""
+
+
+class Project:
+    """A folder of images in work; make one with `create` or `open`, and close it.
+
+    It is laid out as a training set, which c2f-train reads:
+
+    - `images`: copies, so that the folder can be moved, and is whole in ten years;
+    - `coarse`: a coarse map of each image, all unlabelled before it is drawn;
+    - `fine`: fine maps that a person reviewed, and no others, as these teach;
+    - `refined`: fine maps that nobody has reviewed yet;
+    - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
+    - `autosave`: work that a crash would lose; opening the project takes it over.
+
+    Maps are index images, so that classes can be renamed and recoloured. All
+    methods may be called from several threads.
+
+    Attributes
+    ----------
+    root : Path
+    class_table : ClassTable
+    journal : Journal
+    restored : tuple of str
+        Names of the images whose work opening found in `autosave` and saved.
+    """
+
+    def __init__(self, root: Path, lock: FileLock) -> None:
+        self.root = root
+        self.class_table = ClassTable.from_file(root / "classes.json")
+        self.journal = Journal(root / "journal.jsonl")
+        self.restored: tuple[str, ...] = ()
+        self._content = ProjectFile.read(root / "project.json")
+        self._lock = lock
+        self._mutex = threading.RLock()
+
+    @classmethod
+    def create(cls, root: str | Path, class_table: ClassTable) -> Self:
+        """Make a project; pairs that are in its folders already become images to do or reviewed.
+
+        Parameters
+        ----------
+        root : str or Path
+            Made where it lacks.
+        class_table : ClassTable
+
+        Raises
+        ------
+        DataError
+            There is a project, or data of other classes, or the folder cannot be made.
+        """
+        root = Path(root)
+        if (root / "project.json").exists():
+            raise DataError(f"{root} holds a project already; open it, or choose another folder.")
+        table = root / "classes.json"
+        if table.exists() and ClassTable.from_file(table) != class_table:
+            raise DataError(f"{root} holds data of other classes; choose another folder.")
+        try:
+            for folder in FOLDERS:
+                (root / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"The folder {root} cannot be made ({error}); choose another."
+            ) from error
+        write_table(table, class_table)
+        ProjectFile().write(root / "project.json")  # Last: now it is a project.
+        project = cls.open(root)
+        project.journal.write("created")
+        return project
+
+    @classmethod
+    def open(cls, root: str | Path) -> Self:
+        """Open a project, and keep other processes out of it until it is closed.
+
+        Work that was interrupted by a crash is saved, see `restored`.
+
+        Raises
+        ------
+        DataError
+            The folder holds no project, it is open elsewhere, or a file is damaged.
+        """
+        root = Path(root)
+        ProjectFile.read(root / "project.json")  # A folder without a project is left as it is.
+        lock = acquired(root)
+        try:
+            project = cls(root, lock)
+            project._repair()
+        except BaseException:
+            lock.release()
+            raise
+        return project
+
+    def close(self) -> None:
+        """Let others open the project; it cannot be used any more."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Return the project itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the project."""
+        self.close()
+
+    # What there is
+
+    @property
+    def records(self) -> tuple[ImageRecord, ...]:
+        """The images, in the order in which they were added."""
+        return self._content.images
+
+    @property
+    def model(self) -> str:
+        """The refiner of the project: its name, or its file; empty where none was chosen."""
+        return self.model_file(self._content.model)
+
+    def model_file(self, model: str) -> str:
+        """Return the file of a model of the project; the name of any other refiner."""
+        return str(self.root / "models" / model) if model.endswith(".safetensors") else model
+
+    @property
+    def models(self) -> list[Path]:
+        """Model files of the project, the newest last."""
+        files = (self.root / "models").glob("*.safetensors")
+        return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def by_doubt(self) -> list[ImageRecord]:
+        """Return the images in the order in which they are worth a look."""
+        return by_doubt(self.records)
+
+    def record(self, name: str) -> ImageRecord:
+        """Return what is known of an image.
+
+        Raises
+        ------
+        DataError
+            There is no such image.
+        """
+        for record in self.records:
+            if record.name == name:
+                return record
+        raise DataError(f"The project has no image '{name}'; add it first.")
+
+    def image_path(self, name: str) -> Path:
+        """Return the file of an image."""
+        return self.root / "images" / self.record(name).image
+
+    def read_image(self, name: str) -> NDArray[Any]:
+        """Read an image as it is stored, (Y, X) or (Y, X, 3 or 4)."""
+        return read_image(self.image_path(name))
+
+    def read(self, name: str) -> Work:
+        """Read all work on an image, as it was saved last.
+
+        Raises
+        ------
+        DataError, ClassTableError
+            There is no such image, or a map cannot be read.
+        """
+        record = self.record(name)
+        with self._mutex:
+            fine = self._fine_path(record)
+            return Work(
+                record,
+                self.class_table,
+                self._read_map(self.root / "coarse" / f"{name}.png"),
+                self._read_map(fine) if fine.exists() else None,
+            )
+
+    # What a person does
+
+    def add_image(self, source: str | Path | NDArray[Any], name: str = "") -> ImageRecord:
+        """Copy an image into the project, with an unlabelled coarse map.
+
+        Parameters
+        ----------
+        source : str, Path or (Y, X) or (Y, X, 3 or 4) array
+            A file is copied as it is, an array is stored as TIFF.
+        name : str
+            Without it that of the file, or "image". A name that is taken gets a number.
+
+        Raises
+        ------
+        C2FError
+            The file is no image that can be refined, or cannot be written.
+        """
+        with self._mutex:
+            wanted = name or ("image" if isinstance(source, np.ndarray) else Path(source).stem)
+            name = self._free_name(wanted)
+            path, size = store_image(source, self.root / "images", name)
+            record = ImageRecord(name=name, image=path.name, size=size)
+            self._begin(record)
+        return record
+
+    def autosave(self, work: Work) -> None:
+        """Keep the work where a crash cannot reach it; the saved files stay as they are.
+
+        Raises
+        ------
+        C2FError
+            As `save`.
+        """
+        with self._mutex:
+            self._check(work)
+            write_snapshot(self._snapshot(work.record.name), work)
+
+    def save(self, work: Work) -> None:
+        """Save the work on an image, all or nothing: a crash leaves the old or the new state.
+
+        Parameters
+        ----------
+        work : Work
+            Without a fine map the one that is there stays.
+
+        Raises
+        ------
+        DataError
+            The maps are not of the image's size, or a file cannot be written.
+        ClassTableError
+            A map holds an index that is not in the work's class table, or that table
+            lacks classes of the project.
+        """
+        with self._mutex:
+            self.autosave(work)  # From here on, opening would finish what follows.
+            self._take_over(work)
+            self.journal.write(
+                "saved", image=work.record.name, record=work.record.model_dump(mode="json")
+            )
+
+    def review(self, name: str, reviewed: bool = True) -> ImageRecord:
+        """Say that a person vouches for the fine map of an image, or does not any more.
+
+        The second of the reviewed images, and every fourth after it, is kept back
+        for good: lessons are judged by it.
+
+        Raises
+        ------
+        DataError
+            The image has no fine map.
+        """
+        with self._mutex:
+            work = self.read(name)
+            if work.fine is None:
+                raise DataError(f"'{name}' has no fine map yet; refine it first.")
+            kept_back = work.record.kept_back
+            if kept_back is None:
+                kept_back = is_kept_back(self.records)
+            status = Status.REVIEWED if reviewed else Status.REFINED
+            changes = {"status": status, "kept_back": kept_back}
+            work = replace(work, record=work.record.model_copy(update=changes))
+            self.save(work)
+            return work.record
+
+    def choose_model(self, model: str | Path) -> None:
+        """Refine with this model from now on.
+
+        Parameters
+        ----------
+        model : str or Path
+            Name of a bundled or classical refiner, or a .safetensors file, which is
+            copied into the project unless it is there.
+
+        Raises
+        ------
+        DataError
+            The file cannot be copied.
+        """
+        with self._mutex:
+            name = self.keep_model(model)
+            self._content = self._content.model_copy(update={"model": name})
+            self._write()
+            self.journal.write("model", model=name)
+
+    def keep_model(self, model: str | Path) -> str:
+        """Copy a model file into the project; return its name, or that of any other refiner.
+
+        Raises
+        ------
+        DataError
+            The file cannot be copied.
+        """
+        is_file = str(model).endswith(".safetensors")
+        return kept_model(Path(model), self.root / "models").name if is_file else str(model)
+
+    # How it is done
+
+    def _check(self, work: Work) -> None:
+        record = self.record(work.record.name)
+        if work.coarse.shape != record.size:
+            raise DataError(
+                f"The maps of '{record.name}' have {work.coarse.shape} pixels and the image "
+                f"{record.size} (rows, columns); save maps that were drawn on it."
+            )
+        ours, theirs = self.class_table, work.class_table
+        kept = {entry.index for entry in ours.classes} <= {entry.index for entry in theirs.classes}
+        if not kept or ours.unlabelled.index != theirs.unlabelled.index:
+            raise ClassTableError(
+                f"The maps have other classes ({', '.join(theirs.names)}) than the project "
+                f"({', '.join(ours.names)}); draw with the classes of the project, and add to them."
+            )
+
+    def _take_over(self, work: Work) -> None:
+        """Write the work to its files; doing it twice does no harm."""
+        name, table = work.record.name, work.class_table
+        if table != self.class_table:
+            write_table(self.root / "classes.json", table)
+            self.class_table = table
+        self._write_map(self.root / "coarse" / f"{name}.png", work.coarse)
+        before = self._fine_path(self.record(name))
+        after = self._fine_path(work.record)
+        if work.fine is not None:
+            self._write_map(after, work.fine)
+            if before != after:
+                before.unlink(missing_ok=True)
+        self._content = self._content.with_record(work.record)
+        self._write()
+        self._snapshot(name).unlink(missing_ok=True)
+
+    def _begin(self, record: ImageRecord) -> None:
+        coarse = self.root / "coarse" / f"{record.name}.png"
+        if not coarse.exists():
+            nothing = np.full(record.size, UNLABELLED_POSITION, dtype=np.uint8)
+            self._write_map(coarse, self.class_table.to_indices(nothing))
+        self._content = self._content.with_record(record)
+        self._write()
+        self.journal.write("added", image=record.name, file=record.image)
+
+    def _repair(self) -> None:
+        """Finish what a crash interrupted."""
+        for folder in FOLDERS:
+            (self.root / folder).mkdir(exist_ok=True)
+            for left in (self.root / folder).glob(TEMPORARY):
+                left.unlink()
+        for left in self.root.glob(TEMPORARY):
+            left.unlink()
+        known = {record.name for record in self.records}
+        for stem, path in images_by_stem(self.root / "images").items():
+            if stem not in known:
+                self._begin(self._found(stem, path))
+        snapshots = sorted((self.root / "autosave").glob("*.npz"))
+        for snapshot in snapshots:
+            work = read_snapshot(snapshot)
+            self._take_over(work)
+            self.journal.write("restored", image=work.record.name)
+        self.restored = tuple(snapshot.stem for snapshot in snapshots)
+
+    def _found(self, name: str, path: Path) -> ImageRecord:
+        """Return the record of an image that lies in the folder without one."""
+        height, width, _ = as_rgb8(read_image(path)).shape
+        record = ImageRecord(name=name, image=path.name, size=(height, width))
+        if not (self.root / "fine" / f"{name}.png").exists():
+            return record
+        changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(self.records)}
+        return record.model_copy(update=changes)
+
+    def _free_name(self, wanted: str) -> str:
+        taken, name, number = {record.name for record in self.records}, wanted, 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}-{number}"
+        return name
+
+    def _fine_path(self, record: ImageRecord) -> Path:
+        folder = "fine" if record.status is Status.REVIEWED else "refined"
+        return self.root / folder / f"{record.name}.png"
+
+    def _snapshot(self, name: str) -> Path:
+        return self.root / "autosave" / f"{name}.npz"
+
+    def _read_map(self, path: Path) -> IndexMap:
+        # A map keeps its indices when its classes are recoloured, so that its own table reads it.
+        return read_map(path, embedded_table(path) or self.class_table)[0]
+
+    def _write_map(self, path: Path, index_map: IndexMap) -> None:
+        write_map_file(path, index_map, self.class_table, "index")
+
+    def _write(self) -> None:
+        self._content.write(self.root / "project.json")

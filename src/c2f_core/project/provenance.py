@@ -1,0 +1,217 @@
+"""Export a map with a sidecar that tells how it came about, and make it again from that.
+
+An exported map is the coarse map, with the regions that the refiner changed and a
+person accepted, and with what a person painted. The sidecar holds the coarse map,
+the numbers of these regions and the painted pixels; image and model it names, with
+their hashes. So the map follows from the sidecar, to the last byte.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.errors import DataError
+from c2f_core.io import MapStyle, atomic_path, read_image, write_map
+from c2f_core.project.folder import Project
+from c2f_core.project.records import ImageRecord
+from c2f_core.project.refining import file_of_model, is_model_file, open_refiner, proposal
+from c2f_core.project.runs import encode_runs, map_hash, paint_runs
+from c2f_core.project.sidecar import (
+    SUFFIX,
+    Sidecar,
+    file_hash,
+    relative_to,
+    require_hash,
+)
+from c2f_core.project.snapshots import Work
+from c2f_core.refine.interface import Progress, RefineResult, ShouldStop
+from c2f_core.review import Review, review_changes
+
+
+@dataclass(frozen=True)
+class Export:
+    """The files of an exported map."""
+
+    file: Path
+    sidecar: Path
+
+
+def export_map(
+    project: Project,
+    name: str,
+    path: str | Path,
+    *,
+    style: MapStyle = "palette",
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Export:
+    """Write the fine map of an image, and beside it how it came about.
+
+    The refiner of the image refines once more, to tell what was accepted of its
+    result from what was painted. A sidecar is written last and taken away first, so
+    that there is none that tells of another map.
+
+    Parameters
+    ----------
+    project : Project
+    name : str
+        Of an image that was refined.
+    path : str or Path
+        Ends in .png, .tif, .tiff or .npy; a file of this name is replaced.
+    style : {"palette", "colour", "index"}
+    progress, should_stop : callable, optional
+        See `RefinerInterface.refine`.
+
+    Raises
+    ------
+    C2FError
+        The image has no fine map, the model does not fit, a file cannot be written,
+        or it was stopped; then nothing is written.
+    """
+    path, work = Path(path), project.read(name)
+    if work.fine is None:
+        raise DataError(f"'{name}' has no fine map yet; refine it first.")
+    asked = work.record.parameters
+    refiner = open_refiner(project.model_file(work.record.model), work.class_table, asked)
+    proposed = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
+    accepted = _mostly_taken(_review(work, proposed), work.fine)
+    sidecar = Path(f"{path}{SUFFIX}")
+    sidecar.unlink(missing_ok=True)
+    write_map(path, work.fine, work.class_table, style)
+    told = Sidecar(
+        file=path.name,
+        file_sha256=file_hash(path),
+        style=style,
+        made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        parameters=asked,
+        **_told_of_files(project, work.record, path.parent),
+        **_told_of_work(work, accepted),
+    )
+    with atomic_path(sidecar) as temporary:
+        temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
+    project.journal.write("exported", image=name, file=str(path))
+    return Export(path, sidecar)
+
+
+def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[str, Any]:
+    """Return what a sidecar in this folder says of image and model."""
+    image, model = project.image_path(record.name), project.model_file(record.model)
+    file = file_of_model(model)
+    return {
+        "image": relative_to(image, folder),
+        "image_sha256": file_hash(image),
+        "model": relative_to(Path(model), folder) if is_model_file(model) else model,
+        "model_sha256": file_hash(file) if file else "",
+        "library_versions": _versions(),
+    }
+
+
+def _told_of_work(work: Work, accepted: Review) -> dict[str, Any]:
+    """Return what a sidecar says of a person's work."""
+    assert work.fine is not None
+    edited = work.fine != accepted.final_map()
+    return {
+        "class_table": work.class_table,
+        "size": work.record.size,
+        "coarse": encode_runs(work.coarse),
+        "coarse_sha256": map_hash(work.coarse),
+        "regions": len(accepted.regions),
+        "accepted_regions": sorted(accepted.accepted),
+        "hand_edited": encode_runs(work.fine, edited),
+        "hand_edited_pixels": int(edited.sum()),
+        "before": work.record.before,
+        "after": work.record.after,
+    }
+
+
+def rerun(
+    sidecar: str | Path,
+    output: str | Path,
+    *,
+    image: str | Path | None = None,
+    model: str | Path | None = None,
+) -> Path:
+    """Make an exported map again from its sidecar.
+
+    Parameters
+    ----------
+    sidecar : str or Path
+    output : str or Path
+        With the ending of the exported file.
+    image, model : str or Path, optional
+        Where these files are now, if they are not where the sidecar says.
+
+    Returns
+    -------
+    Path
+        The written file, equal to the exported one byte by byte.
+
+    Raises
+    ------
+    DataError
+        Image, model or coarse map are not those of the sidecar, or the result is
+        another: other libraries, or another machine, may round otherwise.
+    """
+    told, folder, output = Sidecar.read(sidecar), Path(sidecar).parent, Path(output)
+    if output.suffix.lower() != Path(told.file).suffix.lower():
+        raise DataError(f"The map was written as {told.file}; give an output of the same ending.")
+    image_file = Path(image or folder / told.image)
+    name = str(model or (folder / told.model if is_model_file(told.model) else told.model))
+    require_hash(image_file, told.image_sha256, "image")
+    if told.model_sha256:
+        require_hash(file_of_model(name) or Path(name), told.model_sha256, "model")
+    refiner = open_refiner(name, told.class_table, told.parameters)
+    work = Work(_record_of(told), told.class_table, _coarse_of(told))
+    review = _review(work, proposal(refiner, read_image(image_file), work, told.parameters))
+    if len(review.regions) != told.regions:
+        raise _is_other(told)
+    chosen = (review.regions[number - 1] for number in told.accepted_regions)
+    final = np.ascontiguousarray(review.accept(chosen).final_map())
+    paint_runs(final, told.hand_edited)
+    write_map(output, final, told.class_table, told.style)
+    if file_hash(output) != told.file_sha256:
+        raise _is_other(told)
+    return output
+
+
+def _review(work: Work, proposed: RefineResult) -> Review:
+    return review_changes(work.coarse, proposed.labels, proposed.confidence, work.class_table)
+
+
+def _mostly_taken(review: Review, fine: NDArray[Any]) -> Review:
+    """Accept the regions most of whose pixels are in the fine map as the refiner made them."""
+    taken = review.numbers[fine == review.refined]
+    counts = np.bincount(taken, minlength=len(review.regions) + 1)
+    return review.accept(
+        region for region in review.regions if 2 * counts[region.number] > region.size
+    )
+
+
+def _record_of(told: Sidecar) -> ImageRecord:
+    return ImageRecord(name=Path(told.file).stem, image=Path(told.image).name, size=told.size)
+
+
+def _coarse_of(told: Sidecar) -> NDArray[Any]:
+    coarse = told.class_table.to_indices(np.zeros(told.size, dtype=np.uint8))
+    paint_runs(coarse, told.coarse)
+    if map_hash(coarse) != told.coarse_sha256:
+        raise DataError(f"The sidecar of {told.file} is damaged: its coarse map is another.")
+    return coarse
+
+
+def _is_other(told: Sidecar) -> DataError:
+    made_with = ", ".join(f"{name} {number}" for name, number in told.library_versions.items())
+    return DataError(
+        f"The map that follows from the sidecar of {told.file} is another one here; make it with "
+        f"{made_with} on a machine like the first."
+    )
+
+
+def _versions() -> dict[str, str]:
+    from c2f_core.training.checkpoint import library_versions
+
+    return library_versions()

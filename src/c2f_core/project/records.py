@@ -1,0 +1,179 @@
+"""What a project knows of each image, and the file that holds it."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator
+
+from c2f_core.config import Settings
+from c2f_core.errors import DataError
+from c2f_core.io import atomic_path
+from c2f_core.refine.scope import Scope
+
+FORMAT_VERSION = 1
+KEPT_BACK_EVERY = 4
+"""Of so many reviewed images one is kept back, the second of them: two images make a lesson."""
+
+
+class Status(StrEnum):
+    """How far the work on an image is."""
+
+    TO_DO = "to do"
+    REFINED = "refined"
+    REVIEWED = "reviewed"
+
+
+class Effort(Settings):
+    """Work of a person on one image, before or after its first refining."""
+
+    seconds: float = Field(default=0.0, ge=0)
+    """Time in which the image was open and the window active."""
+    painted: int = Field(default=0, ge=0)
+    """Pixels whose label was changed by hand, counted anew at each stroke."""
+
+    def __add__(self, other: "Effort") -> "Effort":
+        """Add the work of another sitting."""
+        return Effort(seconds=self.seconds + other.seconds, painted=self.painted + other.painted)
+
+
+class Parameters(Settings):
+    """How the refiner was asked."""
+
+    device: str = "cpu"
+    """Where it computed: other devices may round otherwise."""
+    average_flips: bool = False
+    """Whether it averaged over the image and its mirror image."""
+    classes: tuple[str, ...] | None = None
+    """The only classes that it might change; see `Scope`."""
+    locked: tuple[str, ...] = ()
+    """Classes that it had to leave as they are."""
+    band: int | None = None
+    """Largest distance from a coarse boundary, in pixels."""
+    minimal_confidence: float = 0.0
+    """Below it pixels kept their coarse label."""
+
+    @property
+    def scope(self) -> Scope:
+        """Where it might change the map."""
+        return Scope(
+            classes=self.classes,
+            locked=self.locked,
+            band=self.band,
+            minimal_confidence=self.minimal_confidence,
+        )
+
+
+class ImageRecord(Settings):
+    """One image of a project."""
+
+    name: str
+    """Name of its files without ending."""
+    image: str
+    """File name in `images`."""
+    size: tuple[int, int]
+    """Rows and columns."""
+    status: Status = Status.TO_DO
+    """To do, refined or reviewed."""
+    doubt: float | None = Field(default=None, ge=0, le=1)
+    """One minus the mean confidence when it was refined last; None before."""
+    model: str = ""
+    """Refiner that refined it last, as in `ProjectFile`; empty where none did."""
+    parameters: Parameters = Parameters()
+    """How that was asked."""
+    before: Effort = Effort()
+    """Work before the first refining."""
+    after: Effort = Effort()
+    """Work after the first refining."""
+    kept_back: bool | None = None
+    """No lesson trains on it, so that it judges them; None before the first review."""
+
+    @field_validator("name", "image")
+    @classmethod
+    def _is_a_file_name(cls, name: str) -> str:
+        if not name or name.startswith(".") or name != Path(name).name:
+            raise ValueError("a name is that of a file, not of a path")
+        return name
+
+    def refined(self, model: str, confidence: float, parameters: Parameters) -> Self:
+        """Return the record after refining with a model, with this mean confidence."""
+        changes = {"model": model, "doubt": 1 - confidence, "parameters": parameters}
+        status = Status.REFINED if self.status is Status.TO_DO else self.status
+        return self.model_copy(update=changes | {"status": status})
+
+    def with_effort(self, effort: Effort) -> Self:
+        """Return the record with more work, which counts before or after by the status."""
+        kind = "before" if self.status is Status.TO_DO else "after"
+        return self.model_copy(update={kind: getattr(self, kind) + effort})
+
+
+class ProjectFile(Settings):
+    """Content of `project.json`."""
+
+    format_version: int = FORMAT_VERSION
+    """Changes where older programs could not read the file."""
+    model: str = ""
+    """Refiner of the project: a bundled or classical one, or a file in `models`; empty is none."""
+    images: tuple[ImageRecord, ...] = ()
+    """In the order in which they were added."""
+
+    @classmethod
+    def read(cls, path: Path) -> "ProjectFile":
+        """Read the file.
+
+        Raises
+        ------
+        DataError
+            It lacks, is damaged, or a newer program wrote it.
+        """
+        try:
+            found = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise DataError(
+                f"{path.parent} holds no project that can be read ({reason}); choose the folder of "
+                "a project, or create one."
+            ) from error
+        if found.format_version != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format {found.format_version}, this version reads {FORMAT_VERSION}; "
+                "update napari-c2f."
+            )
+        return found
+
+    def write(self, path: Path) -> None:
+        """Write the file atomically."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def with_record(self, record: ImageRecord) -> "ProjectFile":
+        """Return the content with a record added, or put in the place of the one of its name."""
+        records = {each.name: each for each in self.images} | {record.name: record}
+        return self.model_copy(update={"images": tuple(records.values())})
+
+
+def is_kept_back(reviewed: Iterable[ImageRecord]) -> bool:
+    """Say whether the next image that is reviewed is kept back, given those that were.
+
+    It is decided once, at the first review, so that no image on which a lesson
+    trained ever judges a later one.
+    """
+    decided = sum(record.kept_back is not None for record in reviewed)
+    return decided % KEPT_BACK_EVERY == 1
+
+
+def by_doubt(records: Iterable[ImageRecord]) -> list[ImageRecord]:
+    """Order images by where a look is worth most.
+
+    First those not reviewed yet, the most doubtful before; those that were never
+    refined, of which nothing is known, come after them, and reviewed ones last.
+    """
+    return sorted(
+        records,
+        key=lambda record: (
+            record.status is Status.REVIEWED,
+            record.doubt is None,
+            -(record.doubt or 0.0),
+        ),
+    )

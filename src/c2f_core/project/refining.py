@@ -1,0 +1,116 @@
+"""Refine the images of a project, without a screen."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable
+from c2f_core.errors import DataError
+from c2f_core.project.folder import Project
+from c2f_core.project.records import Parameters
+from c2f_core.project.snapshots import Work
+from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
+from c2f_core.refine.within import refine_within
+
+
+def refine_image(
+    project: Project,
+    name: str,
+    parameters: Parameters | None = None,
+    *,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Work:
+    """Refine the coarse map of an image with the model of the project, and save the fine map.
+
+    A fine map that is there is replaced.
+
+    Returns
+    -------
+    Work
+        As it was saved.
+
+    Raises
+    ------
+    C2FError
+        The project has no model, or it does not fit, or the work was stopped.
+    """
+    work, model, asked = project.read(name), project.model, parameters or Parameters()
+    refiner = open_refiner(model, work.class_table, asked)
+    if refiner is None:
+        raise DataError("The project has no model yet; choose one first.")
+    result = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
+    record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
+    refined = replace(work, record=record, fine=result.labels)
+    project.save(refined)
+    return refined
+
+
+def mean_confidence(result: RefineResult) -> float:
+    """Return the mean where there is a confidence; 1 where nothing was refined."""
+    known = result.confidence[np.isfinite(result.confidence)]
+    return float(known.mean(dtype=np.float64)) if known.size else 1.0
+
+
+def proposal(
+    refiner: RefinerInterface | None,
+    image: NDArray[Any],
+    work: Work,
+    parameters: Parameters,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> RefineResult:
+    """Refine the coarse map of a work, in its own classes; without a refiner it stays.
+
+    Raises
+    ------
+    C2FError
+        Image, map and classes do not fit, or it was stopped.
+    """
+    coarse, table = work.coarse, work.class_table
+    if refiner is None:
+        return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
+    theirs = table.translate(coarse, refiner.class_table)
+    result = refine_within(
+        refiner, image, theirs, parameters.scope, progress=progress, should_stop=should_stop
+    )
+    return RefineResult(refiner.class_table.translate(result.labels, table), result.confidence)
+
+
+def open_refiner(
+    model: str, class_table: ClassTable, parameters: Parameters
+) -> RefinerInterface | None:
+    """Open the refiner of a name or file; None for an empty name.
+
+    Raises
+    ------
+    C2FError
+        There is no such refiner, or the device does not exist.
+    """
+    if not model:
+        return None
+    # Torch takes seconds to import; opening a project does not wait for it.
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+    from c2f_core.refine.learned import Refiner
+
+    if model in CLASSICAL_REFINERS:
+        return CLASSICAL_REFINERS[model](class_table)
+    load = Refiner.load if is_model_file(model) else Refiner.bundled
+    return load(model, parameters.device, average_flips=parameters.average_flips)
+
+
+def is_model_file(model: str) -> bool:
+    """Tell a file from the name of a bundled or classical refiner."""
+    return model.endswith(".safetensors")
+
+
+def file_of_model(model: str) -> Path | None:
+    """Return the file of a model, bundled ones too; None for classical refiners and for none."""
+    if is_model_file(model):
+        return Path(model)
+    from c2f_core.refine.learned import BUNDLED_FOLDER, bundled_models
+
+    return BUNDLED_FOLDER / f"{model}.safetensors" if model in bundled_models() else None

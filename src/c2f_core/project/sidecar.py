@@ -1,0 +1,121 @@
+"""The sidecar of an exported map: how the map came about."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from c2f_core.classes import ClassTable
+from c2f_core.config import Settings
+from c2f_core.errors import DataError
+from c2f_core.io import MapStyle
+from c2f_core.project.records import Effort, Parameters
+from c2f_core.project.runs import Run
+
+FORMAT_VERSION = 1
+SUFFIX = ".json"
+"""Added to the name of the map's file."""
+
+
+class Sidecar(Settings):
+    """How an exported map came about."""
+
+    format_version: int = FORMAT_VERSION
+    """Changes where older programs could not read the file."""
+    file: str
+    """Name of the map's file, beside this one."""
+    file_sha256: str
+    """Hash of its bytes."""
+    style: MapStyle
+    """How it was written."""
+    made: str
+    """When, UTC."""
+    class_table: ClassTable
+    """Of all maps."""
+    image: str
+    """File of the image, from the folder of this file on."""
+    image_sha256: str
+    """Hash of its bytes."""
+    size: tuple[int, int]
+    """Rows and columns."""
+    coarse: list[Run]
+    """The coarse map: first pixel in row-major order, number of pixels, class index."""
+    coarse_sha256: str
+    """See `map_hash`."""
+    model: str
+    """Name of a bundled or classical refiner, or the file of a model; empty: none."""
+    model_sha256: str
+    """Hash of its bytes; empty for classical refiners."""
+    parameters: Parameters
+    """How it was asked."""
+    regions: int
+    """How many regions it changed."""
+    accepted_regions: list[int]
+    """Numbers of those that were accepted, see `review_changes`."""
+    hand_edited: list[Run]
+    """Pixels that are neither as in the coarse map nor as the refiner made them, as `coarse`."""
+    hand_edited_pixels: int = Field(ge=0)
+    """How many these are."""
+    before: Effort
+    """Work before the first refining."""
+    after: Effort
+    """Work after it."""
+    library_versions: dict[str, str]
+    """Of the libraries that shape a result."""
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Sidecar":
+        """Read a sidecar.
+
+        Raises
+        ------
+        DataError
+            It lacks, is damaged, or a newer program wrote it.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise DataError(
+                f"{path} is no sidecar of a map ({reason}); choose the .json file beside it, "
+                "or export the map again."
+            ) from error
+
+
+def relative_to(path: Path, folder: Path) -> str:
+    """Return the way from a folder to a file; the whole path where there is none."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # On another drive of Windows.
+        return str(path.resolve())
+
+
+def file_hash(path: Path) -> str:
+    """Hash the bytes of a file; hexadecimal SHA-256.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); say where the file is.") from error
+
+
+def require_hash(path: Path, wanted: str, kind: str) -> None:
+    """Check that a file is the one that a sidecar tells of.
+
+    Raises
+    ------
+    DataError
+        It is another, or cannot be read.
+    """
+    if file_hash(path) != wanted:
+        raise DataError(
+            f"{path} is not the {kind} that the map was made with; give the one whose SHA-256 is "
+            f"{wanted}."
+        )

@@ -1,0 +1,382 @@
+"""Project folders: saving, restoring, locking, exporting, and making a map again."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from c2f_core.class_editing import recoloured, renamed, with_class
+from c2f_core.classes import ClassTable
+from c2f_core.config import GeneratorConfig
+from c2f_core.data.folder import open_pairs
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import C2FError, ClassTableError, DataError
+from c2f_core.networks.unet import build_generator
+from c2f_core.project import Effort, Project, Status
+from c2f_core.project.effort import effort_rows, write_effort
+from c2f_core.project.provenance import export_map, rerun
+from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_back
+from c2f_core.project.refining import refine_image
+from c2f_core.project.runs import encode_runs, paint_runs
+from c2f_core.project.sidecar import Sidecar
+from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+
+PAIR = synthetic_pair(48, 0)
+COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project of one image whose coarse map is drawn."""
+    with Project.create(tmp_path / "project", SHAPES) as made:
+        made.add_image(PAIR.image, "face")
+        made.save(replace(made.read("face"), coarse=COARSE))
+        yield made
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A small model with random weights."""
+    architecture = GeneratorConfig(widths=(4, 8), stem=1)
+    generator = build_generator(architecture, SHAPES.number_of_classes)
+    metadata = CheckpointMetadata(architecture=architecture, class_table=SHAPES)
+    save_checkpoint(tmp_path / "random.safetensors", generator, metadata)
+    return tmp_path / "random.safetensors"
+
+
+def refined(project, fine=FINE, name="face", doubt=0.25):
+    """Save a fine map as if a model had made it."""
+    work = project.read(name)
+    record = work.record.refined("watershed", 1 - doubt, Parameters())
+    project.save(replace(work, record=record, fine=fine))
+
+
+def test_work_comes_back_as_it_was_saved(project):
+    refined(project)
+    project.close()
+    with Project.open(project.root) as opened:
+        work = opened.read("face")
+        np.testing.assert_array_equal(work.coarse, COARSE)
+        np.testing.assert_array_equal(work.fine, FINE)
+        np.testing.assert_array_equal(opened.read_image("face"), PAIR.image)
+        assert work.record.status is Status.REFINED
+        assert work.record.doubt == 0.25
+        assert work.class_table == SHAPES
+        assert opened.restored == ()
+
+
+def test_a_project_is_a_training_set_of_what_was_reviewed(project):
+    project.add_image(PAIR.image, "other")
+    refined(project)
+    pairs = open_pairs(project.root, SHAPES)
+    assert pairs.names == ["face", "other"]
+    assert pairs.names_with_fine == []
+    project.review("face")
+    face, other = open_pairs(project.root, SHAPES)
+    np.testing.assert_array_equal(face.fine, PAIR.fine)
+    np.testing.assert_array_equal(face.coarse, PAIR.coarse)
+    assert other.fine is None
+    assert (other.coarse == 255).all()
+    project.review("face", reviewed=False)
+    assert open_pairs(project.root, SHAPES).names_with_fine == []
+    np.testing.assert_array_equal(project.read("face").fine, FINE)
+
+
+def test_image_files_are_copied_as_they_are(project, tmp_path):
+    deep = np.arange(48 * 40, dtype=np.uint16).reshape(48, 40)
+    tifffile.imwrite(tmp_path / "deep.tif", deep)
+    Image.fromarray(PAIR.image).save(tmp_path / "face.png")
+    assert project.add_image(tmp_path / "deep.tif").size == (48, 40)
+    assert project.add_image(tmp_path / "face.png").name == "face-2"
+    np.testing.assert_array_equal(project.read_image("deep"), deep)
+    copy = project.image_path("face-2")
+    assert copy.read_bytes() == (tmp_path / "face.png").read_bytes()
+    with pytest.raises(DataError, match="is no image"):
+        project.add_image(tmp_path / "map.npy")
+
+
+def test_existing_pairs_become_images_of_a_new_project(tmp_path, project):
+    refined(project)
+    project.review("face")
+    (project.root / "project.json").unlink()
+    project.close()
+    with Project.create(project.root, SHAPES) as again:
+        assert [record.status for record in again.records] == [Status.REVIEWED]
+        np.testing.assert_array_equal(again.read("face").fine, FINE)
+    with pytest.raises(DataError, match="holds a project already"):
+        Project.create(project.root, SHAPES)
+
+
+def test_a_project_is_open_in_one_place_at_a_time(project):
+    with pytest.raises(DataError, match="open in another window"):
+        Project.open(project.root)
+    project.close()
+    Project.open(project.root).close()
+
+
+def test_what_is_no_project_is_refused(tmp_path, project):
+    with pytest.raises(DataError, match="holds no project"):
+        Project.open(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+    project.close()
+    file = project.root / "project.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(DataError, match="format 2"):
+        Project.open(project.root)
+    file.write_text(file.read_text()[:40])
+    with pytest.raises(DataError, match="holds no project that can be read"):
+        Project.open(project.root)
+
+
+def test_names_that_leave_the_folder_are_refused(project):
+    project.close()
+    file = project.root / "project.json"
+    file.write_text(file.read_text().replace('"face.tif"', '"../face.tif"'))
+    with pytest.raises(DataError, match="of a file, not of a path"):
+        Project.open(project.root)
+
+
+def test_autosaved_work_is_restored_after_a_crash(project):
+    drawn = COARSE.copy()
+    drawn[:5] = 3
+    project.autosave(replace(project.read("face"), coarse=drawn))
+    np.testing.assert_array_equal(project.read("face").coarse, COARSE)
+    project._lock.release()  # as the end of the process does
+    with Project.open(project.root) as opened:
+        assert opened.restored == ("face",)
+        np.testing.assert_array_equal(opened.read("face").coarse, drawn)
+        assert not list((project.root / "autosave").iterdir())
+        assert [each["event"] for each in opened.journal.records()][-1] == "restored"
+    with Project.open(project.root) as opened:
+        assert opened.restored == ()
+
+
+def test_saving_takes_an_older_autosave_away(project):
+    work = project.read("face")
+    project.autosave(replace(work, coarse=FINE))
+    project.save(work)
+    project.close()
+    with Project.open(project.root) as opened:
+        assert opened.restored == ()
+        np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
+
+
+def test_maps_outlive_changes_of_their_classes(project):
+    project.add_image(PAIR.image, "other")
+    table = with_class(recoloured(renamed(SHAPES, 2, "coin"), 3, (1, 2, 3)))
+    project.save(replace(project.read("other"), class_table=table))
+    work = project.read("face")
+    assert work.class_table.names == ["ground", "coin", "ellipse", "triangle", "class 5"]
+    np.testing.assert_array_equal(work.coarse, COARSE)
+    assert open_pairs(project.root, ClassTable.from_file(project.root / "classes.json"))[0].name
+
+
+def test_work_that_does_not_fit_is_refused_and_nothing_changes(project):
+    work = project.read("face")
+    with pytest.raises(DataError, match="save maps that were drawn on it"):
+        project.save(replace(work, coarse=COARSE[:-1]))
+    with pytest.raises(DataError, match="maps of one image"):
+        replace(work, fine=FINE[:-1])
+    with pytest.raises(ClassTableError, match="other classes"):
+        project.save(replace(work, class_table=ClassTable.preset("fasseg")))
+    with pytest.raises(ClassTableError, match="not in the class table"):
+        project.save(replace(work, coarse=np.full_like(COARSE, 9)))
+    with pytest.raises(DataError, match="no image 'nobody'"):
+        project.read("nobody")
+    with pytest.raises(DataError, match="refine it first"):
+        project.review("face")
+    np.testing.assert_array_equal(project.read("face").coarse, COARSE)
+    project.close()
+    with Project.open(project.root) as opened:
+        assert opened.restored == ()
+
+
+def test_a_torn_line_of_the_journal_is_passed_over(project):
+    with project.journal.path.open("ab") as file:
+        file.write(b'{"time": "2026-')
+    project.journal.write("after", number=1)
+    events = [record["event"] for record in project.journal.records()]
+    assert events == ["created", "added", "saved", "after"]
+
+
+def test_images_are_ordered_by_doubt():
+    def record(name, status, doubt=None):
+        return ImageRecord(name=name, image="x.png", size=(1, 1), status=status, doubt=doubt)
+
+    images = [
+        record("reviewed", Status.REVIEWED, 0.9),
+        record("new", Status.TO_DO),
+        record("sure", Status.REFINED, 0.1),
+        record("doubtful", Status.REFINED, 0.4),
+    ]
+    ordered = [each.name for each in by_doubt(images)]
+    assert ordered == ["doubtful", "sure", "new", "reviewed"]
+
+
+def test_every_fourth_reviewed_image_is_kept_back_for_good(project):
+    for number in range(6):
+        project.add_image(PAIR.image, str(number))
+        refined(project, name=str(number))
+        project.review(str(number))
+    kept = [record.name for record in project.records if record.kept_back]
+    assert kept == ["1", "5"]
+    project.review("1", reviewed=False)
+    assert project.review("1").kept_back
+    assert not is_kept_back(project.records)
+
+
+def test_effort_counts_before_or_after_refining(project, tmp_path):
+    def work_on(effort):
+        work = project.read("face")
+        project.save(replace(work, record=work.record.with_effort(effort)))
+
+    work_on(Effort(seconds=90, painted=40))
+    work_on(Effort(seconds=30, painted=2))
+    refined(project)
+    work_on(Effort(seconds=60, painted=7))
+    project.add_image(PAIR.image, "other")
+    face, _, total = effort_rows(project)
+    assert face == {
+        "image": "face",
+        "status": "refined",
+        "doubt": "0.250",
+        "minutes before": "2.0",
+        "minutes after": "1.0",
+        "painted before": "42",
+        "painted after": "7",
+    }
+    assert total["painted before"] == "42"
+    write_effort(project, tmp_path / "effort.csv")
+    write_effort(project, tmp_path / "effort.md")
+    with (tmp_path / "effort.csv").open(newline="") as file:
+        assert next(csv.DictReader(file)) == face
+    assert "| face | refined |" in (tmp_path / "effort.md").read_text()
+    with pytest.raises(DataError, match="written as"):
+        write_effort(project, tmp_path / "effort.txt")
+
+
+# Exporting
+
+
+def correct_by_hand(project, name="face"):
+    """Take one region of the refiner back, and paint elsewhere."""
+    work = project.read(name)
+    final = work.fine.copy()
+    final[:10] = work.coarse[:10]
+    final[20:24, 5:30] = 4
+    project.save(replace(work, fine=final))
+    return final
+
+
+@pytest.mark.parametrize("name", ["face.png", "face.tif", "face.npy"])
+@pytest.mark.parametrize("kind", ["learned", "classical", "none"])
+def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, kind):
+    if kind == "none":
+        refined(project)
+        project.save(
+            replace(
+                project.read("face"), record=project.record("face").refined("", 1, Parameters())
+            )
+        )
+    else:
+        project.choose_model(model if kind == "learned" else "watershed")
+        refine_image(project, "face", Parameters(minimal_confidence=0.1, band=9))
+    final = correct_by_hand(project)
+    made = export_map(project, "face", project.root / "exports" / name)
+    told = Sidecar.read(made.sidecar)
+    assert told.before == project.record("face").before
+    assert bool(told.model_sha256) == (kind == "learned")
+    assert 0 < told.hand_edited_pixels < final.size
+    project.save(replace(project.read("face"), coarse=np.full_like(COARSE, 1)))
+    again = rerun(made.sidecar, tmp_path / name)
+    assert again.read_bytes() == made.file.read_bytes()
+
+
+def test_a_sidecar_tells_accepted_regions_from_painted_pixels(project, tmp_path):
+    project.choose_model("watershed")
+    work = refine_image(project, "face")
+    changed = int((work.fine != work.coarse).sum())
+    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert told.accepted_regions == list(range(1, told.regions + 1))
+    assert told.hand_edited == []
+    project.save(replace(work, fine=work.coarse))
+    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert told.accepted_regions == []
+    assert told.hand_edited == []
+    assert changed > 0
+    painted = work.coarse.copy()
+    painted[0, :7] = 4
+    project.save(replace(work, fine=painted))
+    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert told.hand_edited_pixels == 7
+    assert told.hand_edited == [(0, 7, 4)]
+
+
+def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
+    project.choose_model(model)
+    refine_image(project, "face")
+    made = export_map(project, "face", tmp_path / "face.png")
+    with pytest.raises(DataError, match="same ending"):
+        rerun(made.sidecar, tmp_path / "face.tif")
+    with pytest.raises(DataError, match="not the image"):
+        rerun(made.sidecar, tmp_path / "b.png", image=made.file)
+    with pytest.raises(DataError, match="not the model"):
+        rerun(made.sidecar, tmp_path / "b.png", model="fasseg")
+    with pytest.raises(DataError, match="is no sidecar"):
+        rerun(made.file, tmp_path / "b.png")
+    text = made.sidecar.read_text()
+    told = Sidecar.read(made.sidecar)
+    first = told.coarse[0]
+    broken = told.model_copy(update={"coarse": [(first[0], first[1], 4), *told.coarse[1:]]})
+    made.sidecar.write_text(broken.model_dump_json())
+    with pytest.raises(DataError, match="damaged"):
+        rerun(made.sidecar, tmp_path / "b.png")
+    made.sidecar.write_text(text.replace(told.file_sha256, "0" * 64))
+    with pytest.raises(DataError, match="is another one here"):
+        rerun(made.sidecar, tmp_path / "b.png")
+
+
+def test_what_is_not_refined_is_not_exported(project, tmp_path):
+    with pytest.raises(DataError, match="refine it first"):
+        export_map(project, "face", tmp_path / "face.png")
+    assert not list(tmp_path.glob("face*"))
+    with pytest.raises(DataError, match="no model yet"):
+        refine_image(project, "face")
+    project.choose_model("nobody")
+    with pytest.raises(C2FError, match="no bundled model"):
+        refine_image(project, "face")
+
+
+def test_models_are_kept_in_the_project(project, model, tmp_path):
+    project.choose_model(model)
+    assert project.model == str(project.root / "models" / "random.safetensors")
+    project.choose_model(project.model)
+    other = tmp_path / "elsewhere" / "random.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(model.read_bytes() + b" ")
+    project.choose_model(other)
+    names = [path.name for path in project.models]
+    assert names == ["random.safetensors", "random-2.safetensors"]
+    with pytest.raises(DataError, match="cannot be read"):
+        project.choose_model(tmp_path / "lacks.safetensors")
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_runs_hold_every_map_and_every_part_of_it(data):
+    rows, columns = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
+    labels = st.lists(st.integers(0, 3), min_size=rows * columns, max_size=rows * columns)
+    index_map = np.array(data.draw(labels), dtype=np.uint8).reshape(rows, columns)
+    where = np.array(data.draw(labels)).reshape(rows, columns) > 1
+    below = np.full_like(index_map, 7)
+    paint_runs(below, encode_runs(index_map, where))
+    np.testing.assert_array_equal(below, np.where(where, index_map, 7))
+    paint_runs(below, encode_runs(index_map))
+    np.testing.assert_array_equal(below, index_map)
