@@ -25,9 +25,12 @@ from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_
 from c2f_core.project.refining import refine_image
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
+from c2f_core.refine.record import scope_record
+from c2f_core.refine.scope import Scope
 from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
 
 PAIR = synthetic_pair(48, 0)
+BOX = slice(3, 48), slice(0, 40)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
 
 
@@ -287,7 +290,11 @@ def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, ki
         )
     else:
         project.choose_model(model if kind == "learned" else "watershed")
-        refine_image(project, "face", Parameters(minimal_confidence=0.1, band=9))
+        refine_image(
+            project,
+            "face",
+            Parameters(scope=scope_record(Scope(minimal_confidence=0.1, band=9, box=BOX))),
+        )
     final = correct_by_hand(project)
     made = export_map(project, "face", project.root / "exports" / name)
     told = Sidecar.read(made.sidecar)
@@ -337,6 +344,9 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     broken = told.model_copy(update={"coarse": [(first[0], first[1], 4), *told.coarse[1:]]})
     made.sidecar.write_text(broken.model_dump_json())
     with pytest.raises(DataError, match="damaged"):
+        rerun(made.sidecar, tmp_path / "b.png")
+    made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))
+    with pytest.raises(DataError, match="is no sidecar"):
         rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace(told.file_sha256, "0" * 64))
     with pytest.raises(DataError, match="is another one here"):

@@ -19,7 +19,7 @@ from c2f_core.data.synthetic import SHAPES
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.provenance import export_map
 from c2f_core.project.records import Parameters
-from c2f_core.project.sidecar import SUFFIX, Sidecar, file_hash
+from c2f_core.project.sidecar import SUFFIX, Sidecar, hash_of
 from c2f_core.refine import learned  # imported once, and not in each process
 
 root, how, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -85,7 +85,7 @@ def killed_at(seconds):
 def check_export():
     sidecar = Path(f"{OUTPUT}{SUFFIX}")
     if sidecar.exists():
-        assert Sidecar.read(sidecar).file_sha256 == file_hash(OUTPUT)
+        assert Sidecar.read(sidecar).file_sha256 == hash_of(OUTPUT)
 
 
 with Project.create(root, SHAPES) as project:

@@ -23,7 +23,7 @@ from c2f_core.project.runs import encode_runs, map_hash, paint_runs
 from c2f_core.project.sidecar import (
     SUFFIX,
     Sidecar,
-    file_hash,
+    hash_of,
     relative_to,
     require_hash,
 )
@@ -84,7 +84,7 @@ def export_map(
     write_map(path, work.fine, work.class_table, style)
     told = Sidecar(
         file=path.name,
-        file_sha256=file_hash(path),
+        file_sha256=hash_of(path),
         style=style,
         made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
         parameters=asked,
@@ -103,9 +103,9 @@ def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[
     file = file_of_model(model)
     return {
         "image": relative_to(image, folder),
-        "image_sha256": file_hash(image),
+        "image_sha256": hash_of(image),
         "model": relative_to(Path(model), folder) if is_model_file(model) else model,
-        "model_sha256": file_hash(file) if file else "",
+        "model_sha256": hash_of(file) if file else "",
         "library_versions": _versions(),
     }
 
@@ -173,7 +173,7 @@ def rerun(
     final = np.ascontiguousarray(review.accept(chosen).final_map())
     paint_runs(final, told.hand_edited)
     write_map(output, final, told.class_table, told.style)
-    if file_hash(output) != told.file_sha256:
+    if hash_of(output) != told.file_sha256:
         raise _is_other(told)
     return output
 

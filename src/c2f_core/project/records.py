@@ -1,5 +1,6 @@
 """What a project knows of each image, and the file that holds it."""
 
+import zlib
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from c2f_core.config import Settings
 from c2f_core.errors import DataError
 from c2f_core.io import atomic_path
+from c2f_core.refine.record import Record, scope_of_record, scope_record
 from c2f_core.refine.scope import Scope
 
 FORMAT_VERSION = 1
@@ -42,27 +44,25 @@ class Parameters(Settings):
     """How the refiner was asked."""
 
     device: str = "cpu"
-    """Where it computed: other devices may round otherwise."""
+    """Where it computes when it is asked again: other devices may round otherwise."""
     average_flips: bool = False
-    """Whether it averaged over the image and its mirror image."""
-    classes: tuple[str, ...] | None = None
-    """The only classes that it might change; see `Scope`."""
-    locked: tuple[str, ...] = ()
-    """Classes that it had to leave as they are."""
-    band: int | None = None
-    """Largest distance from a coarse boundary, in pixels."""
-    minimal_confidence: float = 0.0
-    """Below it pixels kept their coarse label."""
+    """Whether it averages over the image and its mirror image."""
+    scope: Record = Field(default_factory=lambda: scope_record(Scope()))
+    """Where it may change the map, see `scope_record`."""
+
+    @field_validator("scope")
+    @classmethod
+    def _is_the_record_of_a_scope(cls, scope: Record) -> Record:
+        try:
+            scope_of_record(scope)
+        except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
+            raise ValueError(f"the scope is damaged ({error})") from error
+        return scope
 
     @property
-    def scope(self) -> Scope:
-        """Where it might change the map."""
-        return Scope(
-            classes=self.classes,
-            locked=self.locked,
-            band=self.band,
-            minimal_confidence=self.minimal_confidence,
-        )
+    def where(self) -> Scope:
+        """Where it may change the map."""
+        return scope_of_record(self.scope)
 
 
 class ImageRecord(Settings):

@@ -13,6 +13,7 @@ from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
+from c2f_core.refine.translated import Translated
 from c2f_core.refine.within import refine_within
 
 
@@ -70,14 +71,20 @@ def proposal(
     C2FError
         Image, map and classes do not fit, or it was stopped.
     """
-    coarse, table = work.coarse, work.class_table
+    coarse = work.coarse
     if refiner is None:
         return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
-    theirs = table.translate(coarse, refiner.class_table)
     result = refine_within(
-        refiner, image, theirs, parameters.scope, progress=progress, should_stop=should_stop
+        Translated(refiner, work.class_table),
+        image,
+        coarse,
+        parameters.where,
+        progress=progress,
+        should_stop=should_stop,
     )
-    return RefineResult(refiner.class_table.translate(result.labels, table), result.confidence)
+    confidence = np.full(coarse.shape, np.nan, dtype=np.float32)
+    confidence[result.window] = result.confidence
+    return RefineResult(result.applied_to(coarse), confidence)
 
 
 def open_refiner(

@@ -1,6 +1,5 @@
 """The sidecar of an exported map: how the map came about."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from c2f_core.errors import DataError
 from c2f_core.io import MapStyle
 from c2f_core.project.records import Effort, Parameters
 from c2f_core.project.runs import Run
+from c2f_core.refine.record import file_hash
 
 FORMAT_VERSION = 1
 SUFFIX = ".json"
@@ -91,7 +91,7 @@ def relative_to(path: Path, folder: Path) -> str:
         return str(path.resolve())
 
 
-def file_hash(path: Path) -> str:
+def hash_of(path: Path) -> str:
     """Hash the bytes of a file; hexadecimal SHA-256.
 
     Raises
@@ -100,8 +100,7 @@ def file_hash(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}); say where the file is.") from error
 
@@ -114,7 +113,7 @@ def require_hash(path: Path, wanted: str, kind: str) -> None:
     DataError
         It is another, or cannot be read.
     """
-    if file_hash(path) != wanted:
+    if hash_of(path) != wanted:
         raise DataError(
             f"{path} is not the {kind} that the map was made with; give the one whose SHA-256 is "
             f"{wanted}."
