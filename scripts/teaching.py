@@ -1,0 +1,302 @@
+"""What corrections teach: accuracy on unseen faces by the number of corrected images.
+
+    python scripts/teaching.py --data FASSEG --splits FASSEG/splits.json [--arms bundled]
+    python scripts/teaching.py --tables-only
+
+An annotator is played by FASSEG's own: the corrected map of an image is its fine map. As
+in the Project widget every fourth corrected image, beginning with the second, is kept
+back and judges the lesson, and the model is replaced only by a better one. No person of
+the unseen images is among the corrected ones, or among those that the start model knows.
+
+- bundled: the bundled model has learned from all 50 training images of the split
+  `report`, so that corrected and unseen images are halves of its 20 test images, parted
+  by person; each half is unseen once. There are not enough for 20 corrected ones.
+- small: a model of ten `train_fine` images; the corrected ones are of
+  `train_coarse_only`, unseen are all 20 test images.
+- scratch: no model; images as in `small`.
+
+Every lesson is one record in docs/results/teaching.json; what is recorded is not done
+again, and a lesson that was interrupted goes on, so the script can be stopped any time.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from results import DOCS, default_hardware, finished_run, today
+
+from c2f_core.config import TrainConfig
+from c2f_core.cross_validation import Record, add_record, read_records
+from c2f_core.data.folder import open_pairs
+from c2f_core.data.pairs import Pair, PairSource
+from c2f_core.data.splits import assign_roles, draw_folds, read_groups, read_split
+from c2f_core.evaluation import Row, markdown_table
+from c2f_core.io import atomic_path
+from c2f_core.project.records import KEPT_BACK_EVERY
+from c2f_core.refine.learned import BUNDLED_FOLDER
+from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, accuracy_of, teach
+
+RECORDS = DOCS / "results" / "teaching.json"
+PAGE_FILE = DOCS / "results" / "teaching.md"
+KNOWN = "report:train_fine+report:train_coarse_only"
+TEST = "report:test"
+SMALL = 10
+"""Images that the small start model knows."""
+COUNTS = {"bundled": (0, 2, 5, 10), "small": (0, 2, 5, 10, 20), "scratch": (0, 2, 5, 10, 20)}
+"""Numbers of corrected images by where the lesson starts."""
+TITLES = {
+    "bundled": "the bundled model (50 images)",
+    "small": f"a model of {SMALL} images",
+    "scratch": "random weights",
+}
+
+PAGE = """# What corrections teach
+
+Written by `scripts/teaching.py`; no figure here was entered by hand.
+
+Pixel accuracy in per cent on faces that neither the start model nor the lesson has seen;
+no person is on both sides. The first figure is that of the model that is in use after the
+lesson: the new one if it was better on the corrected images that were kept back, else the
+old one. In brackets that of the new one where it was not taken. Without any corrected
+image it is the start model or, without one, the coarse maps. Means over {halves} for the
+bundled model, whose corrected and unseen images are halves of the test images.
+
+{table}
+Every fourth corrected image, beginning with the second, judges and does not train. The
+bundled and the small model replay the images that they know in half of the crops.
+
+| | |
+| --- | --- |
+| command | `python scripts/teaching.py --data FASSEG --splits FASSEG/splits.json` |
+| steps of a lesson | {steps} of {batch} crops of {crop} px; from random weights {scratch_steps} |
+| steps of the small start model | {start_steps} |
+| seed | {seed} |
+| time of a lesson | {seconds:.0f} s on the average, one thread |
+| hardware | {hardware} |
+| date | {date} |
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One lesson: where it starts, how many images were corrected, which half is unseen."""
+
+    arm: str
+    corrected: int
+    half: int
+
+    def is_recorded(self, records: Sequence[Record]) -> bool:
+        """Tell whether the lesson was done."""
+        key = (self.arm, self.corrected, self.half)
+        return any((each["arm"], each["corrected"], each["half"]) == key for each in records)
+
+
+def cells(arms: Sequence[str]) -> Iterator[Cell]:
+    """Yield all lessons, the quick ones first."""
+    for arm in arms:
+        for half in (0, 1) if arm == "bundled" else (0,):
+            for corrected in COUNTS[arm]:
+                yield Cell(arm, corrected, half)
+
+
+class Faces:
+    """FASSEG, and who may teach or judge whom."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        splits, small = options.splits, small_config(options)
+        self.source: PairSource = open_pairs(options.data)
+        self.known = read_split(splits, KNOWN)
+        self.test = read_split(splits, TEST)
+        self.small = assign_roles(small.data, small.seed, self.source.names, bool).train
+        self.others = read_split(splits, "report:train_coarse_only")
+        self.halves = draw_folds(self.test, 2, options.seed, read_groups(splits))
+
+    def pairs(self, names: Sequence[str]) -> list[Pair]:
+        """Read the pairs of these names."""
+        return list(self.source.subset(names))
+
+    def names(self, cell: Cell) -> tuple[list[str], list[str], list[str]]:
+        """Return what is corrected, what the start model knows, and what is unseen."""
+        if cell.arm == "bundled":
+            corrected, unseen, known = (
+                self.halves[1 - cell.half],
+                self.halves[cell.half],
+                self.known,
+            )
+        else:
+            corrected, unseen = self.others, self.test
+            known = self.small if cell.arm == "small" else []
+        return corrected[: cell.corrected], known, unseen
+
+
+def main() -> None:
+    """Teach what is missing, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--splits", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/teaching"))
+    parser.add_argument("--arms", nargs="*", choices=COUNTS, default=list(COUNTS))
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--steps", type=int, default=TeachingSettings().steps)
+    parser.add_argument("--scratch-steps", type=int, default=400)
+    parser.add_argument("--start-steps", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--hardware", default=default_hardware())
+    parser.add_argument("--tables-only", action="store_true")
+    options = parser.parse_args()
+    if not options.tables_only:
+        if options.data is None or options.splits is None:
+            parser.error("--data and --splits are needed to teach")
+        faces = Faces(options)
+        for cell in cells(options.arms):
+            if not cell.is_recorded(read_records(options.records)):
+                add_record(options.records, measured(cell, faces, options))
+    write_page(read_records(options.records), options.records.with_suffix(".md"))
+
+
+def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> Record:
+    """Teach one lesson and score it on the unseen images; return its record."""
+    corrected, known, unseen = (faces.pairs(names) for names in faces.names(cell))
+    table, start = faces.source.class_table, start_model(cell, options)
+    started = time.perf_counter()
+    taught = lesson(cell, start, corrected, known, options) if corrected else None
+    seconds = time.perf_counter() - started
+    before = accuracy_of(start, unseen, table)
+    after = before if taught is None else accuracy_of(taught.checkpoint, unseen, table)
+    taken = taught is not None and taught.is_better
+    record: Record = {
+        "arm": cell.arm,
+        "corrected": cell.corrected,
+        "half": cell.half,
+        "unseen": [pair.name for pair in unseen],
+        "names": [pair.name for pair in corrected],
+        "accuracy": round(100 * (after if taken else before), 3),
+        "of lesson": round(100 * after, 3),
+        "taken": taken,
+        "kept back": None
+        if taught is None
+        else [round(100 * value, 3) for value in (taught.coarse, taught.before, taught.after)],
+        "seconds": round(seconds, 1),
+        "steps": steps_of(cell, options),
+        "start steps": options.start_steps,
+        "seed": options.seed,
+        "hardware": options.hardware,
+        "date": today(),
+    }
+    print(record, flush=True)
+    return record
+
+
+def steps_of(cell: Cell, options: argparse.Namespace) -> int:
+    """Return the steps of a lesson."""
+    return int(options.scratch_steps if cell.arm == "scratch" else options.steps)
+
+
+def lesson(
+    cell: Cell,
+    start: Path | None,
+    corrected: Sequence[Pair],
+    known: Sequence[Pair],
+    options: argparse.Namespace,
+) -> Taught:
+    """Teach the corrected pairs, of which some are kept back."""
+    kept_back = corrected[1::KEPT_BACK_EVERY]
+    names = {pair.name for pair in kept_back}
+    corrections = Corrections(
+        open_pairs(options.data).class_table,
+        [pair for pair in corrected if pair.name not in names],
+        kept_back,
+        known,
+    )
+    settings = TeachingSettings(
+        steps=steps_of(cell, options), seed=options.seed, threads=options.threads
+    )
+    *_, taught = teach(start, corrections, options.runs / cell.arm, settings)
+    assert isinstance(taught, Taught)
+    return taught
+
+
+def start_model(cell: Cell, options: argparse.Namespace) -> Path | None:
+    """Return the checkpoint that a lesson starts from; the small one is trained first."""
+    if cell.arm == "scratch":
+        return None
+    if cell.arm == "bundled":
+        return BUNDLED_FOLDER / "fasseg.safetensors"
+    return finished_run(small_config(options)).last
+
+
+def small_config(options: argparse.Namespace) -> TrainConfig:
+    """Return the settings of the small start model."""
+    return TrainConfig.model_validate(
+        {
+            "data": {
+                "root": options.data,
+                "splits": options.splits,
+                "train": "report:train_fine",
+                "fine_maps": SMALL,
+            },
+            "run_folder": options.runs / "start",
+            "steps": options.start_steps,
+            "validate_every": options.start_steps,
+            "seed": options.seed,
+            "threads": options.threads,
+        }
+    )
+
+
+def write_page(records: Sequence[Record], path: Path) -> None:
+    """Write the table of all records."""
+    if not records:
+        raise SystemExit("There are no records yet; give --data and --splits.")
+    settings = TeachingSettings()
+    first = records[0]
+    taught = [each["seconds"] for each in records if each["corrected"]]
+    page = PAGE.format(
+        table=markdown_table(list(rows(records))),
+        halves="both halves",
+        steps=_of("steps", [each for each in records if each["arm"] != "scratch"]),
+        scratch_steps=_of("steps", [each for each in records if each["arm"] == "scratch"]),
+        start_steps=first["start steps"],
+        batch=settings.batch_size,
+        crop=settings.crop,
+        seed=first["seed"],
+        seconds=np.mean(taught) if taught else 0.0,
+        hardware=first["hardware"],
+        date=records[-1]["date"],
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(page)
+
+
+def _of(key: str, records: Sequence[Record]) -> str:
+    return str(records[0][key]) if records else "–"
+
+
+def rows(records: Sequence[Record]) -> Iterator[Row]:
+    """Yield a row for each number of corrected images, a column for each start."""
+    for count in sorted({each["corrected"] for each in records}):
+        of_count = [each for each in records if each["corrected"] == count]
+        yield {
+            "corrected images": str(count),
+            **{
+                title: _cell([e for e in of_count if e["arm"] == arm])
+                for arm, title in TITLES.items()
+            },
+        }
+
+
+def _cell(records: Sequence[Record]) -> str:
+    if not records:
+        return "–"
+    in_use = np.mean([each["accuracy"] for each in records])
+    of_lesson = np.mean([each["of lesson"] for each in records])
+    return f"{in_use:.2f}" if in_use == of_lesson else f"{in_use:.2f} ({of_lesson:.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Teach the model of a project what its reviewed images show."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from c2f_core.data.folder import open_pairs
+from c2f_core.data.pairs import Pair
+from c2f_core.errors import Cancelled
+from c2f_core.events import Event
+from c2f_core.io import as_rgb8, atomic_path
+from c2f_core.project.folder import Project
+from c2f_core.project.records import Status
+from c2f_core.project.refining import file_of_model
+from c2f_core.training.loading import ShouldStop
+from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, teach
+
+
+def learn(
+    project: Project,
+    replay: Path | None = None,
+    settings: TeachingSettings | None = None,
+    *,
+    should_stop: ShouldStop = lambda: False,
+) -> Iterator[Event | Taught]:
+    """Learn from the reviewed images, and use the new model if it is better.
+
+    It goes on from the model of the project; without one, or with a classical refiner,
+    it starts from random weights, and has to be better than the coarse maps. The old
+    model stays in `models`.
+
+    Parameters
+    ----------
+    project : Project
+    replay : Path, optional
+        Folder of pairs that the model has learned from already.
+    settings : TeachingSettings, optional
+    should_stop : callable
+        Asked between steps. A lesson that was stopped goes on where it was when the
+        same images are learned from again.
+
+    Yields
+    ------
+    Event or Taught
+        Events of the run, then `Taught` unless it was stopped.
+
+    Raises
+    ------
+    C2FError
+        Fewer than two images are reviewed, or the model or the pairs do not fit.
+    """
+    corrections = corrections_of(project, replay, should_stop)
+    lessons = project.root / "lessons"
+    model = file_of_model(project.model)
+    for event in teach(model, corrections, lessons, settings, should_stop=should_stop):
+        if isinstance(event, Taught):
+            event = _adopted(project, event)
+            shutil.rmtree(lessons)
+        yield event
+
+
+def corrections_of(
+    project: Project, replay: Path | None = None, should_stop: ShouldStop = lambda: False
+) -> Corrections:
+    """Read the reviewed images, and the pairs to replay but those that are kept back.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read.
+    ClassTableError
+        The pairs to replay hold a class that the project lacks.
+    Cancelled
+        `should_stop` returned True.
+    """
+    train: list[Pair] = []
+    kept_back: list[Pair] = []
+    for record in project.records:
+        if record.status is Status.REVIEWED:
+            _raise_if(should_stop)
+            (kept_back if record.kept_back else train).append(_pair(project, record.name))
+    found = Corrections(project.class_table, train, kept_back)
+    return found if replay is None else _with_earlier(found, replay, should_stop)
+
+
+def _with_earlier(found: Corrections, root: Path, should_stop: ShouldStop) -> Corrections:
+    source = open_pairs(root, found.class_table)
+    judges = {pair.image.tobytes() for pair in found.kept_back}
+    earlier = []
+    for pair in source.subset(source.names_with_fine):
+        _raise_if(should_stop)
+        if pair.image.tobytes() not in judges:
+            earlier.append(pair)
+    theirs = Corrections(source.class_table, (), (), earlier)
+    return replace(found, earlier=theirs.in_classes_of(found.class_table).earlier)
+
+
+def _pair(project: Project, name: str) -> Pair:
+    work, table = project.read(name), project.class_table
+    return Pair(
+        name=name,
+        image=as_rgb8(project.read_image(name)),
+        coarse=table.to_positions(work.coarse),
+        fine=None if work.fine is None else table.to_positions(work.fine),
+    )
+
+
+def _adopted(project: Project, taught: Taught) -> Taught:
+    """Keep the new model in the project, if it is better, and use it."""
+    folder = project.root / "models"
+    number = 1 + len(list(folder.glob("lesson-*.safetensors")))
+    kept = folder / f"lesson-{number}.safetensors"
+    if taught.is_better:
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(taught.checkpoint, temporary)
+        project.choose_model(kept)
+        taught = replace(taught, checkpoint=kept)
+    project.journal.write(
+        "learned",
+        model=kept.name if taught.is_better else None,
+        before=taught.before,
+        after=taught.after,
+        pairs=taught.pairs,
+        kept_back=taught.kept_back,
+        earlier=taught.earlier,
+    )
+    return taught
+
+
+def _raise_if(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise Cancelled("Stopped before the first step; nothing was learned.")
