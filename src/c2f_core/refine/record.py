@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.patches import Patch
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.scope import Scope, Sliceable
 from c2f_core.refine.translated import Translated
 
 Record = dict[str, Any]
+VALUES = np.dtype("<u2")
+"""How labels are stored; no class index is larger."""
 
 
-def run_record(refiner: RefinerInterface, scope: Scope, report: ScopeReport) -> Record:
+def run_record(
+    refiner: RefinerInterface,
+    scope: Scope,
+    report: ScopeReport,
+    plane: tuple[int, ...] | None = (),
+    painted: Sequence[Patch] = (),
+) -> Record:
     """Describe a run.
 
     Parameters
@@ -28,6 +38,10 @@ def run_record(refiner: RefinerInterface, scope: Scope, report: ScopeReport) -> 
         None for classical ones.
     scope : Scope
     report : ScopeReport
+    plane : tuple of int, optional
+        Plane of a stack that was refined, None for all.
+    painted : sequence of Patch
+        Pixels painted by hand that the refiner saw.
 
     Returns
     -------
@@ -39,7 +53,9 @@ def run_record(refiner: RefinerInterface, scope: Scope, report: ScopeReport) -> 
     return {
         "refiner": refiner.name,
         "sha256": None if source is None else file_hash(source),
+        "plane": None if plane is None else list(plane),
         "scope": scope_record(scope),
+        "painted": [_patch_record(patch) for patch in painted],
         "pixels": report.pixels,
         "changed": report.changed,
         "by_class": [[before, after, count] for (before, after), count in report.by_class.items()],
@@ -56,6 +72,26 @@ def file_hash(path: str | Path) -> str:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def painted_of_record(record: Record) -> list[Patch]:
+    """Return the patches of a run's record."""
+    return [
+        Patch(
+            tuple(slice(*axis) for axis in patch["place"]),
+            _bits(patch["mask"]),
+            np.frombuffer(_decompressed(patch["values"]), dtype=VALUES),
+        )
+        for patch in record["painted"]
+    ]
+
+
+def _patch_record(patch: Patch) -> Record:
+    return {
+        "place": [[axis.start, axis.stop] for axis in patch.place],
+        "mask": _packed(patch.mask),
+        "values": _compressed(patch.values.astype(VALUES).tobytes()),
+    }
 
 
 def scope_record(scope: Scope) -> Record:
@@ -90,13 +126,23 @@ def _packed(mask: Sliceable) -> Record:
     bits = np.packbits(np.asarray(mask[...], dtype=np.bool_))
     return {
         "shape": list(mask.shape),
-        "bits": base64.b64encode(zlib.compress(bits.tobytes())).decode("ascii"),
+        "bits": _compressed(bits.tobytes()),
     }
 
 
 def _unpacked(record: Record | None) -> NDArray[np.bool_] | None:
-    if record is None:
-        return None
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(record["bits"])), dtype=np.uint8)
+    return None if record is None else _bits(record)
+
+
+def _bits(record: Record) -> NDArray[np.bool_]:
+    bits = np.frombuffer(_decompressed(record["bits"]), dtype=np.uint8)
     count = math.prod(record["shape"])
     return np.unpackbits(bits, count=count).astype(np.bool_).reshape(record["shape"])
+
+
+def _compressed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode("ascii")
+
+
+def _decompressed(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))

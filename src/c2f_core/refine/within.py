@@ -171,18 +171,22 @@ def _shares(costs: list[int], progress: Progress | None) -> Iterator[Progress]:
         done += cost
 
 
+def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
+    """Return the dtype of a refined map: the coarse map's, if that holds all class indices."""
+    largest = max(entry.index for entry in class_table.entries)
+    return np.promote_types(coarse, np.min_scalar_type(largest))
+
+
 class _Draft:
     """A result in the making: takes part after part."""
 
     def __init__(
         self, before: NDArray[Any], may: NDArray[np.bool_], scope: Scope, class_table: ClassTable
     ) -> None:
-        largest = max(entry.index for entry in class_table.entries)
-        dtype = np.promote_types(before.dtype, np.min_scalar_type(largest))
         self._before, self._may, self._table = before, may, class_table
         self._rules = ClassRules.of(scope, class_table)
         self._minimum = scope.minimal_confidence
-        self._labels = before.astype(dtype)
+        self._labels = before.astype(label_dtype(before.dtype, class_table))
         self._confidence = np.full(before.shape, np.nan, dtype=np.float32)
         self._changed = np.zeros(before.shape, dtype=np.bool_)
 
