@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError
 from napari_c2f._layers import (
-    image_plane,
     labels_layer_data,
+    plane_shape,
     spatial_keywords,
     unique_name,
 )
@@ -104,7 +104,7 @@ class MapController(Controller):
             table = choose_table()
             if table is None:
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
-            unlabelled = np.full(image_plane(image).shape[:2], UNLABELLED_POSITION, np.uint8)
+            unlabelled = np.full(plane_shape(image), UNLABELLED_POSITION, np.uint8)
             name = f"{image.name} coarse"
             self._add_map(table.to_indices(unlabelled), table, name, spatial_keywords(image))
             self.activity.message = (

@@ -22,6 +22,8 @@ CONFIDENCE_KEY = "c2f_confidence"
 """Of a fine layer: `unique_id` of its confidence layer."""
 PROVENANCE_KEY = "c2f_provenance"
 """Of a fine layer: how it was made, as JSON; see `c2f_core.refine.record.run_record`."""
+PLACE_KEY = "c2f_place"
+"""Of a fine layer that covers a part of its coarse layer: that part, a slice of each axis."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
 SURE_FROM = 0.5, 0.95
@@ -235,14 +237,12 @@ def image_plane(layer: Image) -> NDArray[Any]:
     return np.asarray(layer.data)
 
 
-def labels_plane(layer: Labels) -> NDArray[Any]:
-    """Return a copy of a Labels layer's labels (Y, X), so that drawing can go on.
+def level0(layer: Layer) -> Any:
+    """Return a layer's data, of a pyramid the finest level; they may be loaded lazily."""
+    return layer.data[0] if layer.multiscale else layer.data
 
-    Raises
-    ------
-    ImageError
-        The layer is a stack.
-    """
-    if layer.ndim != 2 or layer.multiscale:
-        raise ImageError(f"'{layer.name}' is a stack or a pyramid; choose a two-dimensional map.")
-    return np.array(layer.data)
+
+def plane_shape(image: Image) -> tuple[int, ...]:
+    """Return the shape (..., Y, X) of an image or stack, without its colours."""
+    shape = tuple(level0(image).shape)
+    return shape[:-1] if image.rgb else shape

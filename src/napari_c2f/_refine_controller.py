@@ -4,30 +4,39 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Shapes
 
 from c2f_core.classes import ClassTable
-from c2f_core.errors import C2FError, DataError
+from c2f_core.errors import DataError
 from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
-from c2f_core.refine.scope import Scope
+from c2f_core.refine.run import RunResult
 from napari_c2f._controller import ChooseTable, MapController
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
+    PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
     class_table_of_layer,
     confidence_layer_data,
-    image_plane,
-    labels_plane,
-    spatial_keywords,
+    level0,
     unique_name,
 )
-from napari_c2f._locks import locked_classes
 from napari_c2f._model import Refining
-from napari_c2f._refining import MakeRefiner, Refined, RefineRequest, refining
+from napari_c2f._painted import follow
+from napari_c2f._refining import MakeRefiner, check_layers, refining, run_of_layers
+from napari_c2f._results import (
+    Kept,
+    kept_pixels,
+    latest_result,
+    placed_keywords,
+    strokes_in,
+)
+from napari_c2f._scoping import ScopeChoice, planes_of, scope_of
 from napari_c2f._worker import Task
+
+EVERYTHING = ScopeChoice(all_planes=True)
 
 
 class RefineController(MapController):
@@ -61,6 +70,8 @@ class RefineController(MapController):
         coarse: Labels | None,
         choose_table: ChooseTable,
         make_refiner: MakeRefiner,
+        choice: ScopeChoice = EVERYTHING,
+        shapes: Shapes | None = None,
         done: Callable[[], None] = lambda: None,
     ) -> None:
         """Start refining; errors and progress are shown in the model.
@@ -73,61 +84,76 @@ class RefineController(MapController):
             Returns the class table of the coarse map, None for its layer's own.
         make_refiner : callable
             Called in the thread.
+        choice : ScopeChoice
+            What may change.
+        shapes : Shapes or None
+            Where, if the choice says so.
         done : callable
             Called after success.
         """
         with self._errors_told():
             self.activity.progress = 0.0
-            if image is None or coarse is None:
-                raise C2FError("Choose an image and a coarse map: open or draw them first.")
-            request = _request(image, coarse, choose_table() or class_table_of_layer(coarse))
+            image, coarse = check_layers(image, coarse)
+            table = choose_table() or class_table_of_layer(coarse)
+            layers, fine = self._viewer.layers, latest_result(self._viewer.layers, coarse)
+            unlabelled = table.unlabelled.index
+            kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse, unlabelled)
+            run = run_of_layers(
+                image,
+                coarse,
+                table,
+                scope_of(choice, self._viewer, coarse, shapes),
+                planes_of(choice, self._viewer, coarse),
+                [each.patch for each in kept],
+                fine,
+                layers,
+            )
             self.activity.message = "Refining…"
 
-            def succeed(refined: Refined) -> None:
+            def succeed(result: RunResult) -> None:
                 done()
-                self._show_result(coarse, request.class_table, refined)
+                self._show_result(coarse, table, result, kept)
 
-            self._start(Task(refining(request, make_refiner)), self._show_progress, succeed)
+            self._start(Task(refining(run, make_refiner)), self._show_progress, succeed)
 
     def _show_progress(self, shares: list[float]) -> None:
         self.activity.progress = shares[-1]
 
-    def _show_result(self, coarse: Labels, class_table: ClassTable, refined: Refined) -> None:
-        confidence = self._add_layers(coarse, class_table, refined)
-        report = refined.report
+    def _show_result(
+        self, coarse: Labels, class_table: ClassTable, result: RunResult, kept: list[Kept]
+    ) -> None:
+        fine, confidence = self._add_layers(coarse, class_table, result)
+        follow(fine, strokes_in(kept, result.place))
+        follow(coarse)
+        report = result.report
         self.refining.report = report
         self._succeed(
-            f"{100 * report.changed / max(report.pixels, 1):.1f} % of the pixels changed, mean "
-            f"confidence {100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful "
-            f"places are magenta, see '{confidence}'. The coarse map is as it was, and hidden."
+            f"{result.cancelled} {100 * report.changed / max(report.pixels, 1):.1f} % of the "
+            f"pixels changed, mean confidence {100 * report.mean_confidence:.1f} %, "
+            f"{report.seconds:.1f} s. Doubtful places are magenta, see '{confidence.name}'. The "
+            "coarse map is as it was, and hidden.".strip()
         )
 
-    def _add_layers(self, coarse: Labels, class_table: ClassTable, refined: Refined) -> str:
-        """Add the fine map and, above it, the confidence; return the latter's name."""
-        layers, spatial = self._viewer.layers, spatial_keywords(coarse)
-        name = unique_name(layers, f"{coarse.name} confidence")
-        data, keywords, _ = confidence_layer_data(refined.confidence, name)
+    def _add_layers(
+        self, coarse: Labels, class_table: ClassTable, result: RunResult
+    ) -> tuple[Labels, Image]:
+        """Add the fine map and, above it, the confidence."""
+        layers, spatial = self._viewer.layers, placed_keywords(coarse, result.place)
+        # What is refined again keeps its name, with a number.
+        name = coarse.name if RESULT_KEY in coarse.metadata else f"{coarse.name} refined"
+        confidence_name = unique_name(layers, f"{coarse.name} confidence")
+        data, keywords, _ = confidence_layer_data(result.confidence, confidence_name)
         confidence = Image(data, **keywords, **spatial)
         metadata = {
             RESULT_KEY: True,
             COARSE_KEY: coarse.unique_id,
             CONFIDENCE_KEY: confidence.unique_id,
-            PROVENANCE_KEY: refined.record,
+            PROVENANCE_KEY: result.record,
         }
-        fine_name = f"{coarse.name} refined"
-        fine = self._add_map(refined.labels, class_table, fine_name, spatial, **metadata)
+        if result.labels.shape != level0(coarse).shape:
+            metadata[PLACE_KEY] = result.place
+        fine = self._add_map(result.labels, class_table, name, spatial, **metadata)
         self._viewer.add_layer(confidence)
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False  # Two maps on top of each other show neither.
-        return name
-
-
-def _request(image: Image, coarse: Labels, class_table: ClassTable) -> RefineRequest:
-    locked = locked_classes(coarse)
-    names = tuple(entry.name for entry in class_table.entries if entry.index in locked)
-    return RefineRequest(
-        image=image_plane(image),
-        coarse=labels_plane(coarse),
-        scope=Scope(locked=names),
-        class_table=class_table,
-    )
+        return fine, confidence

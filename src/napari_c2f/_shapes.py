@@ -133,11 +133,35 @@ def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> l
     ]
 
 
+def areas_of_shapes(layer: Shapes, image: Layer) -> list[Shape]:
+    """Return the selected shapes of a layer, all if none is, in pixels of an image's planes.
+
+    While shapes are being drawn napari selects the last one of itself; then all
+    count. Shapes of a stack count for all of its planes.
+    """
+    shift, matrix = _to_pixels(layer, image)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
+    selected = sorted(layer.selected_data) if layer.mode in ("select", "direct") else []
+    return [
+        _shape(
+            layer.shape_type[number],
+            layer.data[number][:, -2:] @ matrix + shift,
+            layer.edge_width[number] * scale,
+        )
+        for number in selected or range(layer.nshapes)
+    ]
+
+
 def _to_pixels(layer: Shapes, image: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return shift (2,) and matrix (2, 2) that bring points of a layer to pixels of an image."""
+    """Return shift (2,) and matrix (2, 2) that bring points of a layer to pixels of an image.
+
+    Both for the last two axes.
+    """
+    leading = [0.0] * (layer.ndim - 2)
     corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
     origin, *ends = (
-        np.asarray(image.world_to_data(layer.data_to_world(corner))) for corner in corners
+        np.asarray(image.world_to_data(layer.data_to_world([*leading, *corner])))[-2:]
+        for corner in corners
     )
     return origin, np.stack(ends) - origin
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
@@ -9,6 +10,9 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
+from c2f_core.refine.classical import CLASSICAL_REFINERS
+from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
+from c2f_core.windows import grown
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +52,57 @@ def drag(qtbot):
         send(viewer, QEvent.Type.MouseButtonRelease, points[-1], none, left)
 
     return draw
+
+
+class NextClass:
+    """Turns each class of the synthetic scene into the next one; sees three pixels around each.
+
+    It is surer on the right than on the left.
+    """
+
+    name = "next class"
+
+    def __init__(self, class_table):
+        self.class_table = class_table
+
+    def refine(self, image, coarse, *, progress=None, should_stop=None):
+        raise_if_stopped(should_stop)
+        _, positions = check_inputs(image, coarse, self.class_table)
+        labels = self.class_table.to_indices((positions + 1) % self.class_table.number_of_classes)
+        if progress is not None:
+            progress(1.0)
+        sure = np.linspace(0.5, 1, coarse.shape[1], dtype=np.float32)
+        return RefineResult(labels, np.broadcast_to(sure, coarse.shape))
+
+    def surroundings(self, part, size, /):
+        return grown(part, 3, size)
+
+
+@pytest.fixture
+def next_class(monkeypatch):
+    """The class of a quick refiner that takes the place of the watershed."""
+    monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
+    return NextClass
+
+
+@pytest.fixture
+def docked(make_napari_viewer):
+    """A viewer with the docked Refine widget."""
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Refine")
+    return viewer, widget
+
+
+@pytest.fixture
+def refine(qtbot):
+    """Click Refine, and wait until it is done."""
+
+    def click(widget, model="watershed", timeout=60000):
+        widget.model.setValue(model)
+        qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=timeout)
+
+    return click
 
 
 @pytest.fixture

@@ -359,8 +359,14 @@ def test_the_plugins_menu_opens_all_widgets(make_napari_viewer):
 
 
 WRONG_INPUTS = {
-    "is a stack": (np.zeros((3, 40, 50)), np.ones((40, 50), dtype=int)),
-    "choose a two-dimensional map": (np.zeros((40, 50)), np.ones((3, 40, 50), dtype=int)),
+    "'image' is a stack of 3 dimensions and 'coarse' has 2": (
+        np.zeros((3, 40, 50)),
+        np.ones((40, 50), dtype=int),
+    ),
+    "'coarse' is a stack of 3 dimensions and 'image' has 2": (
+        np.zeros((40, 50)),
+        np.ones((3, 40, 50), dtype=int),
+    ),
     "40 x 50 pixels and the coarse map 40 x 51": (np.zeros((40, 50)), np.ones((40, 51), dtype=int)),
     "NaN": (np.full((40, 50), np.nan), np.ones((40, 50), dtype=int)),
     "Nothing is drawn": (np.zeros((40, 50)), np.zeros((40, 50), dtype=int)),

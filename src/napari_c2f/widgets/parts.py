@@ -31,6 +31,8 @@ from c2f_core.training.loading import load_class_table
 
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
+LARGEST_HEIGHT = (1 << 24) - 1
+"""Qt's limit."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -291,14 +293,22 @@ def add_row(form: QFormLayout, text: str, editor: QWidget, tip: str) -> None:
     form.addRow(label, editor)
 
 
-def collapsible(title: str, layout: QLayout) -> QCollapsible:
-    """Return a collapsed section with this layout."""
+def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
+    """Return a collapsed section with this layout or widget."""
     section = QCollapsible(title)
     section.setDuration(0)
-    content = QWidget()
-    content.setLayout(layout)
-    layout.setContentsMargins(0, 0, 0, 4)
+    if isinstance(content, QLayout):
+        layout, content = content, QWidget()
+        content.setLayout(layout)
+        layout.setContentsMargins(0, 0, 0, 4)
     section.setContent(content)
+
+    def show(is_open: bool) -> None:
+        content.setVisible(is_open)  # What is collapsed takes no part in tabbing.
+        if is_open:  # It may grow later.
+            content.setMaximumHeight(LARGEST_HEIGHT)
+
+    section.toggled.connect(show)
     section.collapse(animate=False)
     return section
 

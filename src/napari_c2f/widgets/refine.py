@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Shapes
 from qtpy.compat import isalive
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
@@ -35,9 +35,11 @@ from napari_c2f.widgets.parts import (
     TableChoice,
     add_row,
     button_row,
+    collapsible,
     layer_box,
     update_layer_box,
 )
+from napari_c2f.widgets.scope import ScopeEditor
 
 FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
@@ -50,6 +52,7 @@ TIPS = {
     "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
     "model": "Who refines: a trained network for its classes, or a classical method for any",
     "device": "Where a network computes; auto takes the GPU where there is one",
+    "scope": "Refine only a part, keep what is in doubt or painted by hand",
     "refine": "Add a fine map and its confidence as new layers",
     "cancel": "Stop refining; no layer changes",
 }
@@ -78,6 +81,8 @@ class RefineWidget(QWidget):
             self.model.add(path)
         self.device = Choice({name: name for name in DEVICES})
         self.legend = Legend()
+        self.scope = ScopeEditor(viewer)
+        self.scope_section = collapsible("", self.scope)
         self.refine_button = QPushButton("&Refine")
         self.cancel_button = QPushButton("Ca&ncel")
         self.progress = QProgressBar()
@@ -101,8 +106,10 @@ class RefineWidget(QWidget):
         self.cancel_button.setEnabled(False)
         self.progress.setRange(0, 100)
         self.progress.setToolTip("Finished share of the image")
+        self.scope_section.toggleButton().setToolTip(TIPS["scope"])
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addWidget(self.scope_section)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
         layout.addWidget(self.status, 1)
@@ -113,7 +120,8 @@ class RefineWidget(QWidget):
         self.refine_button.clicked.connect(self._refine)
         self.cancel_button.clicked.connect(self._controller.stop)
         self.class_table.currentIndexChanged.connect(self._show_classes)
-        self.coarse.changed.connect(self._show_classes_of)
+        self.coarse.changed.connect(self._show_coarse)
+        self.scope.changed.connect(self._show_scope)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self.state.events
         events.busy.connect(self._show_busy)
@@ -124,7 +132,7 @@ class RefineWidget(QWidget):
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
-        for box in (self.image, self.coarse):
+        for box in (self.image, self.coarse, self.scope.shapes):
             update_layer_box(box, self._viewer)
         self._follow_layers()
 
@@ -133,7 +141,8 @@ class RefineWidget(QWidget):
         if not self._alive():
             return
         layers = self._viewer.layers
-        for box, kind in ((self.image, Image), (self.coarse, Labels)):
+        boxes = (self.image, Image), (self.coarse, Labels), (self.scope.shapes, Shapes)
+        for box, kind in boxes:
             layer = preferred_layer(layers, layers.selection, kind, box.value)
             if layer is None or layer in box.choices:
                 box.value = layer
@@ -159,6 +168,8 @@ class RefineWidget(QWidget):
             self.coarse.value,
             self.chosen_table,
             refiner_maker(model, self.device.value()),
+            self.scope.value(),
+            self.scope.shapes.value,
             lambda: self._remember(model),
         )
 
@@ -173,10 +184,14 @@ class RefineWidget(QWidget):
         own = self.class_table.value() == FROM_LAYER
         return None if own else self.class_table.table()
 
-    def _show_classes_of(self, coarse: Labels | None) -> None:
-        if coarse is not None:  # The Draw widget renames and recolours them.
+    def _show_coarse(self, coarse: Labels | None) -> None:
+        if coarse is not None:  # The Draw widget renames and recolours its classes.
             coarse.events.features.connect(self._show_classes)
+        self.scope.show_stack(coarse is not None and coarse.ndim > 2)
         self._show_classes()
+
+    def _show_scope(self) -> None:
+        self.scope_section.setText(f"Scope: {self.scope.summary()}")
 
     def _show_classes(self, *_: Any) -> None:
         if not self._alive():
@@ -184,13 +199,17 @@ class RefineWidget(QWidget):
         try:
             table = self.chosen_table()
         except C2FError as error:
-            self.legend.show_table(None)
+            self._show_table(None)
             self._show_message(str(error))
             return
         coarse = self.coarse.value
         if table is None and coarse is not None:
             table = coarse.metadata.get(TABLE_KEY)
-        self.legend.show_table(table)
+        self._show_table(table)
+
+    def _show_table(self, class_table: ClassTable | None) -> None:
+        self.legend.show_table(class_table)
+        self.scope.show_classes(class_table)
 
     def _remember(self, model: str) -> None:
         if model.endswith(".safetensors"):

@@ -1,0 +1,179 @@
+"""Pixels of a Labels layer that the user painted by hand, told from napari's own history.
+
+A stroke counts for as long as it is not undone, also when napari no longer
+remembers it. Its pixels are those that it changed, but what a lock took back.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from c2f_core.refine.patches import Patch, Place
+
+_followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
+_stamps = count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke:
+    """Pixels that one stroke changed.
+
+    Attributes
+    ----------
+    place : tuple of slices
+        Of the layer's data.
+    mask : boolean array of the size of the place
+    stamp : int
+        Grows with time, over all layers.
+    rough : bool
+        Drawn to be refined: it need not stay.
+    """
+
+    place: Place
+    mask: NDArray[np.bool_]
+    stamp: int
+    rough: bool = False
+
+    def seen_from(self, place: Place) -> "Stroke | None":
+        """Return its part in a place, counted from the place's corner; None if there is none."""
+        first = [max(one.start, other.start) for one, other in zip(self.place, place, strict=True)]
+        last = [min(one.stop, other.stop) for one, other in zip(self.place, place, strict=True)]
+        if any(start >= stop for start, stop in zip(first, last, strict=True)):
+            return None
+        bounds = list(zip(first, last, strict=True))
+        mask = self.mask[_from_corner(bounds, self.place)]
+        return replace(self, place=_from_corner(bounds, place), mask=mask)
+
+    def seen_around(self, place: Place) -> "Stroke":
+        """Return it as in the array of which its own is the part in a place."""
+        moved = (
+            slice(one.start + axis.start, one.stop + axis.start)
+            for one, axis in zip(self.place, place, strict=True)
+        )
+        return replace(self, place=tuple(moved))
+
+
+def _from_corner(bounds: list[tuple[int, int]], place: Place) -> Place:
+    return tuple(
+        slice(first - axis.start, last - axis.start)
+        for (first, last), axis in zip(bounds, place, strict=True)
+    )
+
+
+class Follower:
+    """Follows what is painted in one layer.
+
+    Parameters
+    ----------
+    layer : Labels
+    strokes : iterable of Stroke
+        Made before, in another layer: they cannot be undone here.
+    """
+
+    touched = Signal(tuple)
+    """Sent with the place of each stroke that is made, undone or made again."""
+
+    def __init__(self, layer: Labels, strokes: Iterable[Stroke] = ()) -> None:
+        self.rough = False
+        """The strokes to come are drawn to be refined."""
+        self._layer = ref(layer)
+        self._for_good = list(strokes)
+        self._recent: list[tuple[list[Any], Stroke | None]] = []
+        layer.events.paint.connect(self._on_paint)
+        layer.events.set_data.connect(self._on_set_data)
+
+    def strokes(self) -> list[Stroke]:
+        """Return all strokes, the earliest first."""
+        self._follow_history()
+        self._measure(len(self._recent))
+        return self._for_good + [stroke for _, stroke in self._recent if stroke is not None]
+
+    def _on_paint(self, event: Any) -> None:
+        """Note a stroke; some tools tell of it before they change the pixels."""
+        self._follow_history()
+        self._measure(len(self._recent) - 1)
+        self.touched.emit(_bounds(event.value))
+
+    def _on_set_data(self) -> None:
+        """Notice undo and redo, of which no event of their own tells."""
+        for item in self._follow_history():
+            self.touched.emit(_bounds(item))
+
+    def _follow_history(self) -> list[list[Any]]:
+        """Compare with napari's history; return the items that came or went."""
+        layer = self._layer()
+        history = [] if layer is None else list(layer._undo_history)
+        known = {id(item) for item in history}
+        there = [id(item) in known for item, _ in self._recent]
+        oldest = there.index(True) if any(there) else 0
+        self._for_good += [stroke for _, stroke in self._recent[:oldest] if stroke is not None]
+        gone = [item for (item, _), is_there in zip(self._recent, there, strict=True)
+                if not is_there][oldest:]  # fmt: skip
+        kept = [entry for entry, is_there in zip(self._recent, there, strict=True) if is_there]
+        followed = {id(item) for item, _ in kept}
+        new = [item for item in history if id(item) not in followed]
+        self._recent = kept + [(item, None) for item in new]
+        return gone + new
+
+    def _measure(self, first: int) -> None:
+        """Find the pixels of the first so many strokes that were not looked at yet."""
+        layer = self._layer()
+        for number, (item, stroke) in enumerate(self._recent[:first]):
+            if stroke is None and layer is not None:
+                self._recent[number] = item, _stroke(layer, item, self.rough)
+
+
+def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
+    place = _bounds(item)
+    after = np.asarray(layer.data[place])
+    before = after.copy()
+    for atom in reversed(item):
+        if hasattr(atom, "slice_key"):
+            box = before[_from_corner([(a.start, a.stop) for a in atom.slice_key], place)]
+            mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
+            box[mask] = np.ravel(atom.old_values)
+        else:
+            indices = zip(atom[0], place, strict=True)
+            before[tuple(np.asarray(index) - axis.start for index, axis in indices)] = atom[1]
+    return Stroke(place, before != after, next(_stamps), rough)
+
+
+def _bounds(item: Sequence[Any]) -> Place:
+    """Return the smallest place that holds all steps of a stroke."""
+    places = [
+        atom.slice_key
+        if hasattr(atom, "slice_key")
+        else tuple(slice(int(np.min(axis)), int(np.max(axis)) + 1) for axis in atom[0])
+        for atom in item
+    ]
+    return tuple(
+        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
+        for axes in zip(*places, strict=True)
+    )
+
+
+def follow(layer: Labels, strokes: Iterable[Stroke] = ()) -> Follower:
+    """Follow a layer from now on, unless it is followed already."""
+    if layer not in _followers:
+        _followers[layer] = Follower(layer, strokes)
+    return _followers[layer]
+
+
+def strokes_of(layer: Labels | None) -> list[Stroke]:
+    """Return the strokes of a layer since it is followed, the earliest first."""
+    follower = None if layer is None else _followers.get(layer)
+    return [] if follower is None else follower.strokes()
+
+
+def patch_of(layer: Labels, stroke: Stroke, unlabelled: int) -> Patch:
+    """Return the pixels of a stroke with what they are now; erased ones are given free."""
+    labels = np.asarray(layer.data[stroke.place])
+    mask = stroke.mask & (labels != unlabelled)
+    return Patch(stroke.place, mask, labels[mask])

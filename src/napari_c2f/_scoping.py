@@ -1,0 +1,156 @@
+"""From what the user chose, and sees, to the scope of a run."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels, Layer, Shapes
+
+from c2f_core.errors import C2FError, ImageError
+from c2f_core.refine.patches import Covered, Patch
+from c2f_core.refine.run import Plane
+from c2f_core.refine.scope import Scope
+from c2f_core.windows import Size, Window, clipped
+from napari_c2f._layers import level0
+from napari_c2f._shapes import areas_of_shapes
+
+
+class Where(StrEnum):
+    """Part of an image."""
+
+    IMAGE = "image"
+    VIEW = "view"
+    SHAPES = "shapes"
+
+
+@dataclass(frozen=True)
+class ScopeChoice:
+    """What the user chose.
+
+    Attributes
+    ----------
+    where : Where
+    classes : tuple of str or None
+        None for all.
+    band : int or None
+        Pixels on either side of coarse boundaries; None for no band.
+    minimal_confidence : float
+        In [0, 1].
+    all_planes : bool
+        Of a stack; else the one that is shown.
+    keep_fine, keep_coarse : bool
+        Pixels that were painted by hand in the fine map, or in the coarse map
+        after a refinement, stay.
+    """
+
+    where: Where = Where.IMAGE
+    classes: tuple[str, ...] | None = None
+    band: int | None = None
+    minimal_confidence: float = 0.0
+    all_planes: bool = False
+    keep_fine: bool = True
+    keep_coarse: bool = True
+
+
+def scope_of(
+    choice: ScopeChoice, viewer: ViewerModel, coarse: Labels, shapes: Shapes | None
+) -> Scope:
+    """Return the scope of a run on the planes of a coarse map, without locked classes.
+
+    Raises
+    ------
+    C2FError
+        No class was chosen, or the view or the shapes hold nothing of the map.
+    """
+    if choice.classes == ():
+        raise C2FError("No class is checked under 'Scope'; check those that may change.")
+    size = plane_size(coarse)
+    box, mask = None, None
+    if choice.where is Where.VIEW:
+        box = view_of(viewer, coarse)
+    elif choice.where is Where.SHAPES:
+        mask, box = drawn_mask(shapes, coarse, size)
+    return Scope(
+        box=box,
+        mask=mask,
+        classes=choice.classes,
+        band=choice.band,
+        minimal_confidence=choice.minimal_confidence,
+    )
+
+
+def plane_size(layer: Labels) -> Size:
+    """Return rows and columns of a Labels layer's planes."""
+    shape = level0(layer).shape
+    return int(shape[-2]), int(shape[-1])
+
+
+def planes_of(choice: ScopeChoice, viewer: ViewerModel, layer: Layer) -> Plane | None:
+    """Return the plane of a layer that was chosen, None for all planes of a stack."""
+    return None if choice.all_planes and layer.ndim > 2 else current_plane(viewer, layer)
+
+
+def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
+    """Return which plane of a layer is shown; () if the layer is one."""
+    shape = level0(layer).shape
+    leading = layer.ndim - 2
+    point = np.rint(layer.world_to_data(viewer.dims.point)[:leading]).astype(int)
+    last = np.array(shape[:leading], dtype=int) - 1
+    return tuple(np.clip(point, 0, last).tolist())
+
+
+def view_of(viewer: ViewerModel, layer: Labels) -> Window:
+    """Return the part of a layer's plane that the canvas shows.
+
+    Raises
+    ------
+    ImageError
+        The canvas shows nothing of it, or not its rows and columns.
+    """
+    shown = list(layer._slice_input.displayed)
+    if viewer.dims.ndisplay != 2 or shown != [layer.ndim - 2, layer.ndim - 1]:
+        raise ImageError(
+            "The view does not show rows and columns of the map as they are; show it in two "
+            "dimensions, with its axes in order."
+        )
+    first, last = layer.corner_pixels[:, -2:]
+    if (first == last).any():  # napari moves what is outside to the border.
+        raise ImageError(f"The view shows nothing of '{layer.name}'; move it there.")
+    if layer.multiscale:
+        factors = layer.downsample_factors[layer.data_level][-2:]
+        first, last = np.floor(first * factors), np.ceil((last + 1) * factors)
+    size = plane_size(layer)
+    box = tuple(
+        clipped(int(start), int(stop) + 1, length)
+        for start, stop, length in zip(first, last, size, strict=True)
+    )
+    return box[0], box[1]
+
+
+def drawn_mask(shapes: Shapes | None, layer: Labels, size: Size) -> tuple[Covered, Window]:
+    """Return what the selected shapes of a layer cover, all if none is, and a box around it.
+
+    Raises
+    ------
+    C2FError
+        There are no shapes, or they cover nothing.
+    """
+    if shapes is None or not shapes.nshapes:
+        raise C2FError(
+            "Draw a box or polygon first: add a Shapes layer above the layer list, draw in it and "
+            "choose it here."
+        )
+    patches = []
+    for shape in areas_of_shapes(shapes, layer):
+        window, covered = shape.cover(size)
+        if covered.any():
+            patches.append(Patch(window, covered, np.ones(int(covered.sum()), dtype=np.uint8)))
+    if not patches:
+        raise C2FError(f"The shapes in '{shapes.name}' cover nothing of '{layer.name}'.")
+    rows, columns = zip(*(patch.place for patch in patches), strict=True)
+    box = tuple(
+        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
+        for axes in (rows, columns)
+    )
+    return Covered(size, patches), (box[0], box[1])
