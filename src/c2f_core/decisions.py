@@ -1,0 +1,105 @@
+"""What was decided on each region of a review, read off the pixels of the final map.
+
+The final map is the one truth: undoing a change of its pixels undoes the decision.
+Only rejecting leaves no trace in it, so rejected regions are remembered beside it.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.review import Review
+
+
+class Decision(IntEnum):
+    """What was decided on a region."""
+
+    UNDECIDED = 0
+    ACCEPTED = 1
+    REJECTED = 2
+    EDITED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedPixels:
+    """The changed pixels of a review, region by region; make them with `changed_pixels`.
+
+    Attributes
+    ----------
+    places : (N,) integer array
+        Where each pixel is in the flattened map.
+    sizes : (R,) integer array
+        Pixels of each region, in the order of their numbers.
+    coarse, refined : (N,) integer array
+        Class indices.
+    """
+
+    places: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    coarse: NDArray[Any]
+    refined: NDArray[Any]
+
+    def of(self, numbers: Collection[int]) -> NDArray[np.intp]:
+        """Return which of the N pixels belong to the regions of these numbers."""
+        wanted = np.zeros(len(self.sizes), dtype=np.bool_)
+        wanted[np.fromiter(numbers, np.intp) - 1] = True
+        return np.flatnonzero(np.repeat(wanted, self.sizes))
+
+    def decisions(self, final: NDArray[Any], rejected: Collection[int]) -> NDArray[np.uint8]:
+        """Read what was decided off a final map.
+
+        A region is accepted where all its pixels are as refined, and edited where
+        some are and some are not, or are neither as refined nor as in the coarse map.
+
+        Parameters
+        ----------
+        final : (Y, X) integer array
+            Class indices.
+        rejected : collection of int
+            Numbers of the regions that were rejected, whatever became of them.
+
+        Returns
+        -------
+        (R,) uint8 array
+            A `Decision` for each region.
+        """
+        labels = np.take(final, self.places)
+        refined, coarse = (self._all(labels == each) for each in (self.refined, self.coarse))
+        turned_down = np.zeros(len(self.sizes), dtype=np.bool_)
+        turned_down[np.fromiter(rejected, np.intp) - 1] = True
+        decisions = np.full(len(self.sizes), Decision.EDITED, dtype=np.uint8)
+        decisions[coarse] = Decision.UNDECIDED
+        decisions[coarse & turned_down] = Decision.REJECTED
+        decisions[refined] = Decision.ACCEPTED
+        return decisions
+
+    def _all(self, agree: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell for each region whether all its pixels agree."""
+        if not len(self.sizes):
+            return np.zeros(0, dtype=np.bool_)
+        starts = np.cumsum(self.sizes) - self.sizes
+        together: NDArray[np.bool_] = np.logical_and.reduceat(agree, starts)
+        return together
+
+
+def changed_pixels(review: Review) -> ChangedPixels:
+    """Sort the changed pixels of a review by region."""
+    numbers = review.numbers.ravel()
+    changed = np.flatnonzero(numbers)
+    places = changed[np.argsort(numbers[changed], kind="stable")]
+    return ChangedPixels(
+        places,
+        np.array([region.size for region in review.regions], dtype=np.intp),
+        np.take(review.coarse, places),
+        np.take(review.refined, places),
+    )
+
+
+def digest_of(review: Review) -> str:
+    """Return a short text that tells the regions of one review from those of another."""
+    return hashlib.blake2b(review.numbers.tobytes(), digest_size=8).hexdigest()
