@@ -1,0 +1,93 @@
+"""Decisions in the history of the final layer, so that napari's undo takes them back.
+
+Accepting changes pixels, which napari records. Rejecting may change none: it is recorded
+as a step without pixels that tells which regions were rejected before and after it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+REJECTED_KEY = "c2f_rejected"
+"""Metadata key of a final layer: digest of its review, and numbers of the rejected regions."""
+Numbers = frozenset[int]
+
+
+class _Rejection(tuple[Any, Any, Any]):
+    """A step of napari's history (indices, labels before, labels after) that changes no pixel."""
+
+    digest: str
+    before: Numbers
+    after: Numbers
+
+
+class DecisionHistory:
+    """Writes decisions into the final layer of a review, and follows undo and redo.
+
+    Parameters
+    ----------
+    layer : Labels
+        The final layer.
+    digest : str
+        Tells this review's regions from those of another one.
+    """
+
+    def __init__(self, layer: Labels, digest: str) -> None:
+        self._layer = layer
+        self._digest = digest
+
+    @property
+    def rejected(self) -> Numbers:
+        """Numbers of the regions that were rejected, whatever became of their pixels."""
+        digest, numbers = self._layer.metadata.get(REJECTED_KEY, ("", ()))
+        return frozenset(numbers) if digest == self._digest else frozenset()
+
+    def write(
+        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[int] = ()
+    ) -> None:
+        """Change pixels, and reject regions, in one step of the history.
+
+        Parameters
+        ----------
+        places : (N,) integer array
+            Where the pixels are in the flattened map.
+        labels : (N,) integer array
+            What they become.
+        rejecting : iterable of int
+            Numbers of the regions that are rejected.
+        """
+        before = self.rejected
+        after = before.union(rejecting)
+        with self._layer.block_history():
+            self._layer.data_setitem(np.unravel_index(places, self._layer.data.shape), labels)
+            if after != before:
+                self._layer._save_history(self._rejection(before, after))
+                self._remember(after)
+
+    def follow(self) -> None:
+        """Remember what is rejected now, after an undo or redo."""
+        done, undone = (
+            [
+                step
+                for item in history
+                for step in item
+                if isinstance(step, _Rejection) and step.digest == self._digest
+            ]
+            for history in (self._layer._undo_history, self._layer._redo_history)
+        )
+        if done:
+            self._remember(done[-1].after)
+        elif undone:
+            self._remember(undone[-1].before)
+
+    def _rejection(self, before: Numbers, after: Numbers) -> _Rejection:
+        nowhere = np.zeros(0, dtype=np.intp)
+        step = _Rejection(((nowhere,) * self._layer.data.ndim, nowhere, nowhere))
+        step.digest, step.before, step.after = self._digest, before, after
+        return step
+
+    def _remember(self, numbers: Numbers) -> None:
+        self._layer.metadata[REJECTED_KEY] = [self._digest, sorted(numbers)]

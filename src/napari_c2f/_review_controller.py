@@ -1,0 +1,363 @@
+"""Decides what happens in the Review widget; the only writer of its model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+
+from c2f_core.decisions import Decision
+from c2f_core.errors import C2FError
+from c2f_core.review import Place
+from napari_c2f._camera import look_at
+from napari_c2f._controller import MapController
+from napari_c2f._decision_history import DecisionHistory
+from napari_c2f._layers import (
+    FINE_KEY,
+    RESULT_KEY,
+    TABLE_KEY,
+    class_table_of_layer,
+    labels_plane,
+    spatial_keywords,
+)
+from napari_c2f._review_layers import CHANGES, OUTLINE, ReviewLayers, codes_of, paint
+from napari_c2f._review_model import ReviewState
+from napari_c2f._reviewing import Reviewed, ReviewRequest, reviewing
+from napari_c2f._worker import Task
+
+CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
+"""Events of a layer that tell of other pixels; undo shows in `set_data` only."""
+
+
+class ReviewController(MapController):
+    """Lets the user decide on what refining changed, region by region.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.state = ReviewState()
+        super().__init__(self.state, viewer)
+        self._review: _Review | None = None
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self, *_: Any) -> None:
+        """End the work and the review for good: the window closes."""
+        super().close()
+        self.end()
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+
+    def begin(self, fine: Labels | None, coarse: Labels | None, confidence: Image | None) -> None:
+        """Find what a fine map changed in a coarse one, and begin to review it.
+
+        An earlier review of the same fine map goes on where it was.
+
+        Parameters
+        ----------
+        fine, coarse : Labels
+            Their data are taken now.
+        confidence : Image or None
+            Of the fine map; without it larger regions come first, and no place is doubtful.
+        """
+        with self._errors_told():
+            if fine is None or coarse is None or fine is coarse:
+                raise C2FError(
+                    "Choose a fine map and the coarse map that it was made of; refine one first."
+                )
+            request = ReviewRequest(
+                fine=labels_plane(fine),
+                coarse=labels_plane(coarse),
+                confidence=None if confidence is None else np.array(confidence.data),
+                fine_table=class_table_of_layer(fine),
+                coarse_table=class_table_of_layer(coarse),
+            )
+            self.end()
+            self._remove_changes()
+            self.state.message = "Looking for what changed…"
+            self._start(
+                Task(reviewing(request)),
+                lambda _: None,
+                lambda reviewed: self._add_final(reviewed, fine, coarse, confidence),
+            )
+
+    def _remove_changes(self) -> None:
+        """Remove the changes layer of an earlier review."""
+        for layer in list(self._viewer.layers):
+            if layer.metadata.get(TABLE_KEY) is CHANGES:
+                self._viewer.layers.remove(layer)
+
+    def _add_final(
+        self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
+    ) -> None:
+        """Add the final layer, or take that of an earlier review of the same fine map."""
+        final = self._final_of(fine, reviewed.review.coarse.shape) or self._add_map(
+            reviewed.review.coarse.copy(),
+            reviewed.class_table,
+            f"{coarse.name} final",
+            spatial_keywords(coarse),
+            **{RESULT_KEY: True, FINE_KEY: fine.unique_id},
+        )
+        # The next layer comes later: each takes the window nearly a tenth of a second.
+        QTimer.singleShot(0, lambda: self._add_changes(reviewed, fine, coarse, final, confidence))
+
+    def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels) and layer.metadata.get(FINE_KEY) == fine.unique_id:
+                return layer if layer.data.shape == size else None
+        return None
+
+    def _add_changes(
+        self,
+        reviewed: Reviewed,
+        fine: Labels,
+        coarse: Labels,
+        final: Labels,
+        confidence: Image | None,
+    ) -> None:
+        """Add the changes layer and begin."""
+        if self._task is None:  # The window was closed meanwhile.
+            return
+        if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
+            self.fail("A layer of the review was removed; begin again.")
+            return
+        history = DecisionHistory(final, reviewed.digest)
+        decisions = reviewed.pixels.decisions(final.data, history.rejected)
+        codes = codes_of(decisions, 0)
+        changes = self._add_map(
+            paint(reviewed.pixels, codes, final.data.shape),
+            CHANGES,
+            f"{coarse.name} changes",
+            spatial_keywords(coarse),
+            **{RESULT_KEY: True},
+        )
+        changes.contour, changes.opacity, changes.editable = OUTLINE, 1.0, False
+        layers = ReviewLayers(self._viewer, coarse, fine, final, changes, reviewed.pixels, codes)
+        self._review = _Review(reviewed, layers, history)
+        for layer in (coarse, *([] if confidence is None else [confidence])):
+            layer.visible = False  # They would hide what is to be judged.
+        self._show_review(decisions)
+
+    def _show_review(self, decisions: NDArray[np.uint8]) -> None:
+        review, state = self._review, self.state
+        for name in CHANGE_EVENTS:
+            review.layers.final.events[name].connect(self._on_change)
+        review.layers.bind(self.undo, self.redo, self._choose_at)
+        review.layers.outline(state.outlined)
+        state.current = 0
+        state.regions, state.decisions = review.reviewed.review.regions, decisions
+        state.reviewing = True
+        self.show_final(False)
+        self._succeed("")
+        self._tell(f"{len(state.regions)} regions changed.")
+        self.next()
+
+    def end(self) -> None:
+        """End the review; the final layer stays, and a later review goes on with it."""
+        review, self._review, state = self._review, None, self.state
+        if review is None:
+            return
+        for name in CHANGE_EVENTS:
+            review.layers.final.events[name].disconnect(self._on_change)
+        review.layers.release()
+        state.reviewing, state.current = False, 0
+        state.regions, state.decisions = (), np.zeros(0, dtype=np.uint8)
+
+    def _on_removed(self, event: Any) -> None:
+        if self._review is not None and event.value in self._review.layers.all:
+            self.end()
+            self.state.message = f"'{event.value.name}' was removed, so the review has ended."
+
+    # Looking at regions
+
+    def choose(self, number: int) -> None:
+        """Look at the region of this number."""
+        if self._review is None:
+            return
+        self.state.current = number
+        self._colour()
+        self._look_at(self.state.regions[number - 1])
+
+    def _choose_at(self, place: int) -> None:
+        """Look at the region at a place of the flattened map, if there is one."""
+        number = int(self._review.reviewed.review.numbers.flat[place])
+        if number:
+            self.choose(number)
+
+    def next(self) -> None:
+        """Look at the next undecided region; where there is none, at the next one."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Look at the previous undecided region; where there is none, at the previous one."""
+        self._step(-1)
+
+    def _step(self, direction: int) -> None:
+        state = self.state
+        candidates = state.numbers(Decision.UNDECIDED) or range(1, len(state.regions) + 1)
+        ordered = sorted(candidates, reverse=direction < 0)
+        if ordered:
+            beyond = (each for each in ordered if (each - state.current) * direction > 0)
+            self.choose(next(beyond, ordered[0]))
+
+    def next_doubtful(self) -> None:
+        """Look at the most doubtful place that was not looked at yet, changed or not."""
+        review = self._review
+        if review is None:
+            return
+        places = review.reviewed.places
+        if not places:
+            self.state.message = "No place is doubtful."
+            return
+        place = places[review.places_seen % len(places)]
+        review.places_seen += 1
+        self._look_at(place)
+        self.state.message = (
+            f"Doubtful place {place.number} of {len(places)}: {place.size} px, mean confidence "
+            f"{100 * place.confidence:.0f} %."
+            + (" That was the last one." if place.number == len(places) else "")
+        )
+
+    def _look_at(self, place: Place) -> None:
+        look_at(self._viewer, self._review.layers.changes, place.window)
+
+    # Deciding
+
+    def accept(self) -> None:
+        """Take the region that is looked at over into the final map."""
+        self._decide(Decision.ACCEPTED, self._current())
+
+    def reject(self) -> None:
+        """Keep the coarse map in the region that is looked at."""
+        self._decide(Decision.REJECTED, self._current())
+
+    def accept_above(self, confidence: float) -> None:
+        """Accept the undecided regions of at least this mean confidence, in [0, 1]."""
+        regions = self.state.regions
+        sure = [
+            number
+            for number in self.state.numbers(Decision.UNDECIDED)
+            if regions[number - 1].confidence >= confidence
+        ]
+        self._decide(Decision.ACCEPTED, sure)
+
+    def accept_rest(self) -> None:
+        """Accept all undecided regions."""
+        self._decide(Decision.ACCEPTED, self.state.numbers(Decision.UNDECIDED))
+
+    def reject_rest(self) -> None:
+        """Reject all undecided regions."""
+        self._decide(Decision.REJECTED, self.state.numbers(Decision.UNDECIDED))
+
+    def _current(self) -> list[int]:
+        return [self.state.current] if self.state.current else []
+
+    def _decide(self, decision: Decision, numbers: Sequence[int]) -> None:
+        """Write a decision into the final layer, and look at the next region."""
+        review, state = self._review, self.state
+        if review is None:
+            return
+        if not numbers:
+            self._tell("There is no such region.")
+            return
+        pixels = review.reviewed.pixels
+        chosen = pixels.of(numbers)
+        accepted = decision is Decision.ACCEPTED
+        labels = (pixels.refined if accepted else pixels.coarse)[chosen]
+        review.history.write(pixels.places[chosen], labels, () if accepted else numbers)
+        self._look_again()
+        self._tell(f"{decision.name.capitalize()}: {self._named(numbers)}.")
+        if state.count(Decision.UNDECIDED):
+            self.next()
+        else:
+            self.show_final(True)
+
+    def undo(self) -> None:
+        """Undo the last change of the final layer, and look at what is decided otherwise."""
+        self._back_or_forth(lambda layer: layer.undo(), "Undone")
+
+    def redo(self) -> None:
+        """Redo what was undone last, and look at what is decided otherwise."""
+        self._back_or_forth(lambda layer: layer.redo(), "Redone")
+
+    def _back_or_forth(self, step: Callable[[Labels], None], name: str) -> None:
+        before = self.state.decisions
+        step(self._review.layers.final)
+        self._look_again()  # A hidden layer does not tell.
+        differing = (np.flatnonzero(before != self.state.decisions) + 1).tolist()
+        if differing:
+            self.choose(differing[0])
+            self._tell(f"{name}: {self._named(differing)}.")
+
+    def _on_change(self, event: Any) -> None:
+        """Follow the final layer; a stroke shows when it is finished, by its event `paint`."""
+        if event.type != "labels_update" or not event.source._staged_history:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Read the decisions off the final layer."""
+        review = self._review
+        final = review.layers.final
+        if final.data.shape != review.layers.changes.data.shape:
+            self.end()
+            self.state.message = f"'{final.name}' has another size now; review again."
+            return
+        review.history.follow()
+        decisions = review.reviewed.pixels.decisions(final.data, review.history.rejected)
+        if not np.array_equal(decisions, self.state.decisions):
+            self.state.decisions = decisions
+            self._colour()
+            self._show_share()
+
+    # What is shown
+
+    def show_final(self, final: bool) -> None:
+        """Show the final map, to correct it by hand, or the refined one, to judge it."""
+        if self._review is not None:
+            self._review.layers.show_final(final)
+            self.state.shows_final = final
+
+    def outline(self, outlined: bool) -> None:
+        """Show maps as outlines of their classes, or filled."""
+        self.state.outlined = outlined
+        if self._review is not None:
+            self._review.layers.outline(outlined)
+
+    def compare(self, held: bool) -> None:
+        """Show the coarse map in place of the others as long as this is held."""
+        if self._review is not None:
+            self._review.layers.compare(held)
+
+    def _colour(self) -> None:
+        self._review.layers.show_codes(codes_of(self.state.decisions, self.state.current))
+
+    def _show_share(self) -> None:
+        left, total = self.state.count(Decision.UNDECIDED), len(self.state.regions)
+        self.state.progress = 1 - left / total if total else 1.0
+
+    def _named(self, numbers: Sequence[int]) -> str:
+        if len(numbers) > 1:
+            return f"{len(numbers)} regions"
+        region = self.state.regions[numbers[0] - 1]
+        return f"{region.before} → {region.after}, {region.size} px"
+
+    def _tell(self, sentence: str) -> None:
+        self._show_share()
+        left = self.state.count(Decision.UNDECIDED)
+        self.state.message = f"{sentence} " + (
+            f"{left} left to decide." if left else "All is decided; save the final layer."
+        )
+
+
+class _Review:
+    """A review under way."""
+
+    def __init__(self, reviewed: Reviewed, layers: ReviewLayers, history: DecisionHistory) -> None:
+        self.reviewed = reviewed
+        self.layers = layers
+        self.history = history
+        self.places_seen = 0

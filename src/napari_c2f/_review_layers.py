@@ -1,0 +1,137 @@
+"""The layers of a review, and how they are shown."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from c2f_core.classes import table_from_colours
+from c2f_core.decisions import ChangedPixels
+
+OUTLINE = 2
+"""Width of outlines, in pixels of the map."""
+CURRENT = 5
+"""Label of the region that is looked at, in the changes layer; else 1 + its decision."""
+CHANGES = table_from_colours(
+    "changes",
+    {
+        1: ("undecided", (230, 159, 0)),
+        2: ("accepted", (0, 158, 115)),
+        3: ("rejected", (86, 180, 233)),
+        4: ("edited", (240, 240, 240)),
+        CURRENT: ("looked at", (255, 0, 200)),
+    },
+)
+"""Labels of the changes layer; colours that colour-blind people can tell (Okabe and Ito 2008)."""
+UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
+Codes = NDArray[np.uint8]
+
+
+def codes_of(decisions: NDArray[np.uint8], current: int) -> Codes:
+    """Return the label of each region in the changes layer."""
+    codes = decisions + np.uint8(1)
+    if current:
+        codes[current - 1] = CURRENT
+    return codes
+
+
+def paint(pixels: ChangedPixels, codes: Codes, size: tuple[int, ...]) -> Codes:
+    """Make the map of the changes layer."""
+    index_map = np.zeros(size, dtype=np.uint8)
+    index_map.ravel()[pixels.places] = np.repeat(codes, pixels.sizes)
+    return index_map
+
+
+class ReviewLayers:
+    """Shows a review in the layers of a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    coarse, fine, final, changes : Labels
+    pixels : ChangedPixels
+    codes : (R,) uint8 array
+        Labels that the regions have in the changes layer.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        coarse: Labels,
+        fine: Labels,
+        final: Labels,
+        changes: Labels,
+        pixels: ChangedPixels,
+        codes: Codes,
+    ) -> None:
+        self._viewer = viewer
+        self.coarse, self.fine, self.final, self.changes = coarse, fine, final, changes
+        self._pixels = pixels
+        self._codes = codes
+        self._shown: list[tuple[Labels, bool]] = []
+
+    @property
+    def all(self) -> tuple[Labels, ...]:
+        """Those that a review cannot do without."""
+        return self.coarse, self.fine, self.final, self.changes
+
+    def show_codes(self, codes: Codes) -> None:
+        """Colour the regions whose label differs from what is shown."""
+        differing = np.flatnonzero(codes != self._codes)
+        self._codes = codes
+        pixels = self._pixels.of((differing + 1).tolist())
+        places = np.unravel_index(self._pixels.places[pixels], self.changes.data.shape)
+        labels = np.repeat(codes, self._pixels.sizes)[pixels]
+        self.changes.data_setitem(places, labels)
+        self.changes._reset_history()  # It follows the final layer's.
+
+    def show_final(self, final: bool) -> None:
+        """Show the final map, to draw in it; else the refined one, to judge it."""
+        self.final.visible, self.fine.visible = final, not final
+        self._viewer.layers.selection.active = self.final if final else self.changes
+
+    def outline(self, outlined: bool) -> None:
+        """Show the maps as outlines of their classes, so that the photograph is seen."""
+        for layer in (self.coarse, self.fine, self.final):
+            layer.contour = OUTLINE if outlined else 0
+
+    def compare(self, held: bool) -> None:
+        """Show the coarse map in place of the others as long as this is held."""
+        if held and not self._shown:
+            self._shown = [(layer, layer.visible) for layer in self.all]
+            for layer in self.all:
+                layer.visible = layer is self.coarse
+        elif not held:
+            for layer, visible in self._shown:
+                layer.visible = visible
+            self._shown = []
+
+    def bind(
+        self, undo: Callable[[], None], redo: Callable[[], None], choose: Callable[[int], None]
+    ) -> None:
+        """Bind napari's keys of undo and redo, and a click on a region in the changes layer."""
+
+        def pick(_layer: Labels, event: Any) -> Iterator[None]:
+            yield
+            if event.type != "mouse_release":
+                return
+            row, column = (round(x) for x in self.changes.world_to_data(event.position)[-2:])
+            height, width = self.changes.data.shape
+            if 0 <= row < height and 0 <= column < width:
+                choose(row * width + column)
+
+        for layer in (self.final, self.changes):
+            layer.bind_key(UNDO_KEY, lambda _layer: undo(), overwrite=True)
+            layer.bind_key(REDO_KEY, lambda _layer: redo(), overwrite=True)
+        self.changes.mouse_drag_callbacks.append(pick)
+
+    def release(self) -> None:
+        """Leave the layers to the user: the review has ended."""
+        self.compare(False)
+        for layer in (self.final, self.changes):
+            layer.bind_key(UNDO_KEY, None)
+            layer.bind_key(REDO_KEY, None)
+        self.changes.mouse_drag_callbacks.clear()

@@ -1,0 +1,48 @@
+"""Finding what is to be reviewed, for a thread: arrays in, arrays out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import ClassTable
+from c2f_core.decisions import ChangedPixels, changed_pixels, digest_of
+from c2f_core.review import Place, Review, doubtful_places, review_changes
+from napari_c2f._worker import Report, ShouldStop, Work
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewRequest:
+    """What is to be reviewed, as it was when the user clicked."""
+
+    fine: NDArray[Any]
+    coarse: NDArray[Any]
+    confidence: NDArray[np.floating[Any]] | None
+    fine_table: ClassTable
+    coarse_table: ClassTable
+
+
+@dataclass(frozen=True, eq=False)
+class Reviewed:
+    """What was found; all labels are those of the class table."""
+
+    review: Review
+    pixels: ChangedPixels
+    digest: str
+    places: list[Place]
+    class_table: ClassTable
+
+
+def reviewing(request: ReviewRequest) -> Work:
+    """Return the work of one request, for a thread."""
+
+    def work(_report: Report, _should_stop: ShouldStop) -> Reviewed:
+        table, confidence = request.coarse_table, request.confidence
+        fine = request.fine_table.translate(request.fine, table)
+        unknown = np.full(fine.shape, np.nan) if confidence is None else confidence
+        review = review_changes(request.coarse, fine, unknown, table)
+        pixels = changed_pixels(review)
+        return Reviewed(review, pixels, digest_of(review), doubtful_places(unknown), table)
+
+    return work
