@@ -31,6 +31,7 @@ DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt
 SURE_FROM = 0.5, 0.95
 """Confidences at which the colour is full and gone."""
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
+AnyKind = TypeVar("AnyKind")
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -207,6 +208,11 @@ def preferred_layer(
     if any(layer is current for layer in layers):
         return current
     return drawn[-1] if drawn else None
+
+
+def bare(proxied: AnyKind) -> AnyKind:
+    """Return a viewer or layer itself: napari hands plugins a proxy, which keeps its history."""
+    return getattr(proxied, "__wrapped__", proxied)
 
 
 def coarse_of(layers: Iterable[Layer], fine: Layer) -> Labels | None:

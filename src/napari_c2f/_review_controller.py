@@ -19,6 +19,7 @@ from napari_c2f._layers import (
     FINE_KEY,
     RESULT_KEY,
     TABLE_KEY,
+    bare,
     class_table_of_layer,
     labels_plane,
     spatial_keywords,
@@ -82,7 +83,7 @@ class ReviewController(MapController):
             self._start(
                 Task(reviewing(request)),
                 lambda _: None,
-                lambda reviewed: self._add_final(reviewed, fine, coarse, confidence),
+                lambda reviewed: self._add_final(reviewed, bare(fine), bare(coarse), confidence),
             )
 
     def _remove_changes(self) -> None:
@@ -103,7 +104,9 @@ class ReviewController(MapController):
             **{RESULT_KEY: True, FINE_KEY: fine.unique_id},
         )
         # The next layer comes later: each takes the window nearly a tenth of a second.
-        QTimer.singleShot(0, lambda: self._add_changes(reviewed, fine, coarse, final, confidence))
+        QTimer.singleShot(
+            0, lambda: self._add_changes(reviewed, fine, coarse, bare(final), confidence)
+        )
 
     def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
         for layer in self._viewer.layers:
@@ -136,7 +139,9 @@ class ReviewController(MapController):
             **{RESULT_KEY: True},
         )
         changes.contour, changes.opacity, changes.editable = OUTLINE, 1.0, False
-        layers = ReviewLayers(self._viewer, coarse, fine, final, changes, reviewed.pixels, codes)
+        layers = ReviewLayers(
+            self._viewer, coarse, fine, final, bare(changes), reviewed.pixels, codes
+        )
         self._review = _Review(reviewed, layers, history)
         for layer in (coarse, *([] if confidence is None else [confidence])):
             layer.visible = False  # They would hide what is to be judged.
@@ -235,15 +240,18 @@ class ReviewController(MapController):
         """Keep the coarse map in the region that is looked at."""
         self._decide(Decision.REJECTED, self._current())
 
-    def accept_above(self, confidence: float) -> None:
-        """Accept the undecided regions of at least this mean confidence, in [0, 1]."""
-        regions = self.state.regions
-        sure = [
-            number
-            for number in self.state.numbers(Decision.UNDECIDED)
-            if regions[number - 1].confidence >= confidence
-        ]
-        self._decide(Decision.ACCEPTED, sure)
+    def set_enough(self, confidence: float) -> None:
+        """Set the mean confidence from which regions are accepted together, in [0, 1]."""
+        self.state.enough = confidence
+
+    def accept_above(self) -> None:
+        """Accept the undecided regions of enough confidence, in whole percents."""
+        regions, enough = self.state.regions, self.state.enough
+        undecided = self.state.numbers(Decision.UNDECIDED)
+        self._decide(
+            Decision.ACCEPTED,
+            [number for number in undecided if round(regions[number - 1].confidence, 2) >= enough],
+        )
 
     def accept_rest(self) -> None:
         """Accept all undecided regions."""
@@ -320,6 +328,14 @@ class ReviewController(MapController):
         if self._review is not None:
             self._review.layers.show_final(final)
             self.state.shows_final = final
+
+    def switch_final(self) -> None:
+        """Show the other of the final and the refined map."""
+        self.show_final(not self.state.shows_final)
+
+    def switch_outlines(self) -> None:
+        """Show maps as outlines of their classes, or filled again."""
+        self.outline(not self.state.outlined)
 
     def outline(self, outlined: bool) -> None:
         """Show maps as outlines of their classes, or filled."""

@@ -127,6 +127,7 @@ class ReviewLayers:
             layer.bind_key(UNDO_KEY, lambda _layer: undo(), overwrite=True)
             layer.bind_key(REDO_KEY, lambda _layer: redo(), overwrite=True)
         self.changes.mouse_drag_callbacks.append(pick)
+        self._pick = pick
 
     def release(self) -> None:
         """Leave the layers to the user: the review has ended."""
@@ -134,4 +135,4 @@ class ReviewLayers:
         for layer in (self.final, self.changes):
             layer.bind_key(UNDO_KEY, None)
             layer.bind_key(REDO_KEY, None)
-        self.changes.mouse_drag_callbacks.clear()
+        self.changes.mouse_drag_callbacks.remove(self._pick)

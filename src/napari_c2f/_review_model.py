@@ -28,6 +28,8 @@ class ReviewState(Activity):
         A `Decision` for each region.
     current : int
         Number of the region that is looked at, 0 for none.
+    enough : float
+        Mean confidence from which regions are accepted together, in [0, 1].
     reviewing : bool
         There is a review.
     shows_final : bool
@@ -43,6 +45,7 @@ class ReviewState(Activity):
     regions: tuple[Region, ...] = ()
     decisions: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     current: int = 0
+    enough: float = 0.9
     reviewing: bool = False
     shows_final: bool = False
     outlined: bool = False

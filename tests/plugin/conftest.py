@@ -8,11 +8,22 @@ from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
+from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.windows import grown
+from napari_c2f._layers import (
+    COARSE_KEY,
+    CONFIDENCE_KEY,
+    RESULT_KEY,
+    confidence_layer_data,
+    labels_layer_data,
+)
+
+FASSEG = ClassTable.preset("fasseg")
+HAIR, SKIN, EYES = 1, 2, 3
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +141,44 @@ def tiny(data, tmp_path):
         "threads": 1,
         "precision": "float32",
     }
+
+
+@pytest.fixture
+def review_maps():
+    """A coarse map, a fine one that differs in four islands, and a confidence.
+
+    In the order of doubt × size: skin 48 px of 50 %, eyes 24 px of 60 %, hair 30 px
+    of 90 %, hair 4 px of 50 %. A place without change is doubtful, too.
+    """
+    coarse = np.zeros((40, 60), np.uint8)
+    fine, confidence = coarse.copy(), np.full(coarse.shape, 0.95, np.float32)
+    for rows, columns, label, sure in (
+        (slice(4, 10), slice(4, 12), SKIN, 0.5),
+        (slice(20, 24), slice(4, 10), EYES, 0.6),
+        (slice(20, 25), slice(30, 36), HAIR, 0.9),
+        (slice(34, 36), slice(50, 52), HAIR, 0.5),
+    ):
+        fine[rows, columns], confidence[rows, columns] = label, sure
+    confidence[2:8, 40:50] = 0.2
+    return coarse, fine, confidence
+
+
+@pytest.fixture
+def add_result(review_maps):
+    """Add the layers that refining leaves, and return them."""
+
+    def add(viewer, **spatial):
+        coarse_map, fine_map, sure = (each.copy() for each in review_maps)
+        data, keywords, _ = labels_layer_data(coarse_map, FASSEG, "face coarse")
+        coarse = viewer.add_labels(data, **keywords, **spatial)
+        data, keywords, _ = confidence_layer_data(sure, "face confidence")
+        confidence = viewer.add_image(data, **keywords, **spatial)
+        data, keywords, _ = labels_layer_data(fine_map, FASSEG, "face refined")
+        keywords["metadata"] |= {
+            RESULT_KEY: True,
+            COARSE_KEY: coarse.unique_id,
+            CONFIDENCE_KEY: confidence.unique_id,
+        }
+        return viewer.add_labels(data, **keywords, **spatial), coarse, confidence
+
+    return add

@@ -7,13 +7,6 @@ from napari.components import ViewerModel
 from c2f_core.classes import ClassTable
 from c2f_core.decisions import Decision
 from napari_c2f._decision_history import REJECTED_KEY
-from napari_c2f._layers import (
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    RESULT_KEY,
-    confidence_layer_data,
-    labels_layer_data,
-)
 from napari_c2f._locks import lock
 from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_layers import CHANGES
@@ -21,41 +14,6 @@ from napari_c2f._review_layers import CHANGES
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES = 1, 2, 3
 UNDECIDED, ACCEPTED, REJECTED, EDITED = Decision
-
-
-def maps():
-    """A coarse map, a fine one that differs in four islands, and a confidence.
-
-    In the order of doubt × size: skin 48 px of 50 %, eyes 24 px of 60 %, hair 30 px
-    of 90 %, hair 4 px of 50 %. A place without change is doubtful, too.
-    """
-    coarse = np.zeros((40, 60), np.uint8)
-    fine, confidence = coarse.copy(), np.full(coarse.shape, 0.95, np.float32)
-    for rows, columns, label, sure in (
-        (slice(4, 10), slice(4, 12), SKIN, 0.5),
-        (slice(20, 24), slice(4, 10), EYES, 0.6),
-        (slice(20, 25), slice(30, 36), HAIR, 0.9),
-        (slice(34, 36), slice(50, 52), HAIR, 0.5),
-    ):
-        fine[rows, columns], confidence[rows, columns] = label, sure
-    confidence[2:8, 40:50] = 0.2
-    return coarse, fine, confidence
-
-
-def add_result(viewer, **spatial):
-    """Add the layers that refining leaves, and return them."""
-    coarse_map, fine_map, sure = maps()
-    data, keywords, _ = labels_layer_data(coarse_map, FASSEG, "face coarse")
-    coarse = viewer.add_labels(data, **keywords, **spatial)
-    data, keywords, _ = confidence_layer_data(sure, "face confidence")
-    confidence = viewer.add_image(data, **keywords, **spatial)
-    data, keywords, _ = labels_layer_data(fine_map, FASSEG, "face refined")
-    keywords["metadata"] |= {
-        RESULT_KEY: True,
-        COARSE_KEY: coarse.unique_id,
-        CONFIDENCE_KEY: confidence.unique_id,
-    }
-    return viewer.add_labels(data, **keywords, **spatial), coarse, confidence
 
 
 @pytest.fixture
@@ -82,7 +40,7 @@ def start(viewer, qtbot):
 
 
 @pytest.fixture
-def review(viewer, start):
+def review(viewer, start, add_result):
     return start(*add_result(viewer))
 
 
@@ -96,9 +54,9 @@ def code_of(controller, number):
     return CHANGES.names[controller._viewer.layers["face coarse changes"].data[row, column] - 1]
 
 
-def test_a_review_begins_with_the_most_doubtful_region(viewer, review):
+def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_maps):
     controller, final = review
-    coarse_map, fine_map, _ = maps()
+    coarse_map, fine_map, _ = review_maps
     assert [region.after for region in controller.state.regions] == ["skin", "eyes", "hair", "hair"]
     assert controller.state.current == 1
     assert decisions(controller) == [UNDECIDED] * 4
@@ -111,9 +69,9 @@ def test_a_review_begins_with_the_most_doubtful_region(viewer, review):
     np.testing.assert_allclose(center, controller.state.regions[0].centre)
 
 
-def test_accepted_regions_alone_go_into_the_final_map(viewer, review):
+def test_accepted_regions_alone_go_into_the_final_map(viewer, review, review_maps):
     controller, final = review
-    coarse_map, fine_map, _ = maps()
+    coarse_map, fine_map, _ = review_maps
     controller.accept()
     assert controller.state.current == 2
     controller.reject()
@@ -128,7 +86,7 @@ def test_accepted_regions_alone_go_into_the_final_map(viewer, review):
     assert controller.state.progress == 0.75
 
 
-def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review):
+def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review, review_maps):
     controller, final = review
     controller.show_final(True)
     steps = [decisions(controller)]
@@ -139,7 +97,7 @@ def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review
     for expected in steps[-2::-1]:
         final.undo()
         assert decisions(controller) == expected
-    np.testing.assert_array_equal(final.data, maps()[0])
+    np.testing.assert_array_equal(final.data, review_maps[0])
     for expected in steps[1:]:
         final.redo()
         assert decisions(controller) == expected
@@ -159,13 +117,13 @@ def test_undo_looks_at_what_it_took_back(review):
     assert not final.visible  # The refined map is shown: hidden layers follow undo, too.
 
 
-def test_a_decision_can_be_changed(review):
+def test_a_decision_can_be_changed(review, review_maps):
     controller, final = review
     controller.accept()
     controller.choose(1)
     controller.reject()
     assert decisions(controller)[0] is REJECTED
-    np.testing.assert_array_equal(final.data, maps()[0])
+    np.testing.assert_array_equal(final.data, review_maps[0])
     controller.choose(1)
     controller.accept()
     assert decisions(controller)[0] is ACCEPTED
@@ -200,18 +158,19 @@ def test_a_rejection_outlives_more_strokes_than_napari_remembers(review):
     assert decisions(controller)[0] is REJECTED
 
 
-def test_locked_classes_of_the_final_layer_are_kept(review):
+def test_locked_classes_of_the_final_layer_are_kept(review, review_maps):
     controller, final = review
     lock(final, 0, True)
     controller.accept()
     assert decisions(controller)[0] is UNDECIDED
-    np.testing.assert_array_equal(final.data, maps()[0])
+    np.testing.assert_array_equal(final.data, review_maps[0])
 
 
 def test_regions_of_a_confidence_are_accepted_but_what_was_rejected(review):
     controller, _ = review
     controller.reject()
-    controller.accept_above(0.55)
+    controller.set_enough(0.55)
+    controller.accept_above()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, UNDECIDED]
     controller.reject_rest()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, REJECTED]
@@ -276,7 +235,7 @@ def test_comparing_shows_the_coarse_map_only_while_it_is_held(viewer, review):
     assert (fine.contour, changes.contour) == (0, 2)
 
 
-def test_the_camera_finds_regions_in_the_world(viewer, start):
+def test_the_camera_finds_regions_in_the_world(viewer, start, add_result):
     spatial = {"scale": (0.5, 2.0), "translate": (10, -5)}
     viewer.add_image(np.zeros((3, 40, 60)), name="stack")
     controller, final = start(*add_result(viewer, **spatial))
@@ -285,7 +244,7 @@ def test_the_camera_finds_regions_in_the_world(viewer, start):
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (10 + 22 * 0.5, -5 + 32.5 * 2))
 
 
-def test_a_review_goes_on_where_it_was(viewer, start):
+def test_a_review_goes_on_where_it_was(viewer, start, add_result):
     fine, coarse, confidence = add_result(viewer)
     controller, final = start(fine, coarse, confidence)
     controller.accept()
@@ -305,7 +264,7 @@ def test_a_review_goes_on_where_it_was(viewer, start):
     assert decisions(controller) == [UNDECIDED]
 
 
-def test_without_confidence_larger_regions_come_first(viewer, start):
+def test_without_confidence_larger_regions_come_first(viewer, start, add_result):
     fine, coarse, _ = add_result(viewer)
     controller, _ = start(fine, coarse, None)
     assert [region.size for region in controller.state.regions] == [48, 30, 24, 4]
@@ -325,7 +284,7 @@ def test_a_removed_layer_ends_the_review(viewer, review):
     assert controller.state.current == 0
 
 
-def test_what_cannot_be_reviewed_is_told(viewer, qtbot):
+def test_what_cannot_be_reviewed_is_told(viewer, qtbot, add_result):
     fine, coarse, _ = add_result(viewer)
     controller = ReviewController(viewer)
     for pair in ((None, coarse), (fine, None), (fine, fine)):
