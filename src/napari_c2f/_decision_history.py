@@ -1,7 +1,7 @@
 """Decisions in the history of the final layer, so that napari's undo takes them back.
 
 Accepting changes pixels, which napari records. Rejecting may change none: it is recorded
-as a step without pixels that tells which regions were rejected before and after it.
+as a step in which one pixel stays as it is; the step knows what was rejected before and after.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ Numbers = frozenset[int]
 
 
 class _Rejection(tuple[Any, Any, Any]):
-    """A step of napari's history (indices, labels before, labels after) that changes no pixel."""
+    """A step of napari's history, (indices, labels before, labels after), that changes nothing."""
 
     digest: str
     before: Numbers
@@ -61,10 +61,11 @@ class DecisionHistory:
         """
         before = self.rejected
         after = before.union(rejecting)
+        indices = np.unravel_index(places, self._layer.data.shape)
         with self._layer.block_history():
-            self._layer.data_setitem(np.unravel_index(places, self._layer.data.shape), labels)
+            self._layer.data_setitem(indices, labels)
             if after != before:
-                self._layer._save_history(self._rejection(before, after))
+                self._layer._save_history(self._rejection(indices, before, after))
                 self._remember(after)
 
     def follow(self) -> None:
@@ -83,9 +84,12 @@ class DecisionHistory:
         elif undone:
             self._remember(undone[-1].before)
 
-    def _rejection(self, before: Numbers, after: Numbers) -> _Rejection:
-        nowhere = np.zeros(0, dtype=np.intp)
-        step = _Rejection(((nowhere,) * self._layer.data.ndim, nowhere, nowhere))
+    def _rejection(
+        self, indices: tuple[NDArray[np.intp], ...], before: Numbers, after: Numbers
+    ) -> _Rejection:
+        first = tuple(axis[:1] for axis in indices)
+        label = np.array(self._layer.data[first])
+        step = _Rejection((first, label, label))
         step.digest, step.before, step.after = self._digest, before, after
         return step
 

@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from c2f_core.decisions import Decision
-from c2f_core.errors import C2FError
 from c2f_core.review import Place
 from napari_c2f._camera import look_at
 from napari_c2f._controller import MapController
 from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._layers import (
+    COARSE_KEY,
     FINE_KEY,
+    PLACE_KEY,
     RESULT_KEY,
     TABLE_KEY,
     bare,
-    class_table_of_layer,
-    labels_plane,
     spatial_keywords,
 )
+from napari_c2f._painted import follow
 from napari_c2f._review_layers import CHANGES, OUTLINE, ReviewLayers, codes_of, paint
 from napari_c2f._review_model import ReviewState
-from napari_c2f._reviewing import Reviewed, ReviewRequest, reviewing
+from napari_c2f._reviewing import Reviewed, request_of_layers, reviewing
 from napari_c2f._worker import Task
 
 CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
@@ -66,17 +66,7 @@ class ReviewController(MapController):
             Of the fine map; without it larger regions come first, and no place is doubtful.
         """
         with self._errors_told():
-            if fine is None or coarse is None or fine is coarse:
-                raise C2FError(
-                    "Choose a fine map and the coarse map that it was made of; refine one first."
-                )
-            request = ReviewRequest(
-                fine=labels_plane(fine),
-                coarse=labels_plane(coarse),
-                confidence=None if confidence is None else np.array(confidence.data),
-                fine_table=class_table_of_layer(fine),
-                coarse_table=class_table_of_layer(coarse),
-            )
+            request = request_of_layers(fine, coarse, confidence)
             self.end()
             self._remove_changes()
             self.state.message = "Looking for what changed…"
@@ -100,8 +90,8 @@ class ReviewController(MapController):
             reviewed.review.coarse.copy(),
             reviewed.class_table,
             f"{coarse.name} final",
-            spatial_keywords(coarse),
-            **{RESULT_KEY: True, FINE_KEY: fine.unique_id},
+            spatial_keywords(fine),
+            **_metadata(fine),
         )
         # The next layer comes later: each takes the window nearly a tenth of a second.
         QTimer.singleShot(
@@ -128,6 +118,7 @@ class ReviewController(MapController):
         if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
+        follow(final)  # What is accepted or painted there outlives the next refinement.
         history = DecisionHistory(final, reviewed.digest)
         decisions = reviewed.pixels.decisions(final.data, history.rejected)
         codes = codes_of(decisions, 0)
@@ -135,7 +126,7 @@ class ReviewController(MapController):
             paint(reviewed.pixels, codes, final.data.shape),
             CHANGES,
             f"{coarse.name} changes",
-            spatial_keywords(coarse),
+            spatial_keywords(fine),
             **{RESULT_KEY: True},
         )
         changes.contour, changes.opacity, changes.editable = OUTLINE, 1.0, False
@@ -367,6 +358,12 @@ class ReviewController(MapController):
         self.state.message = f"{sentence} " + (
             f"{left} left to decide." if left else "All is decided; save the final layer."
         )
+
+
+def _metadata(fine: Labels) -> dict[str, Any]:
+    """Return the metadata of the final layer: it is a result of the same coarse layer."""
+    known = {key: fine.metadata[key] for key in (COARSE_KEY, PLACE_KEY) if key in fine.metadata}
+    return {RESULT_KEY: True, FINE_KEY: fine.unique_id, **known}
 
 
 class _Review:

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.decisions import ChangedPixels, changed_pixels, digest_of
+from c2f_core.errors import C2FError, ImageError
 from c2f_core.review import Place, Review, doubtful_places, review_changes
+from napari_c2f._layers import class_table_of_layer, level0
+from napari_c2f._results import place_of
 from napari_c2f._worker import Report, ShouldStop, Work
 
 
@@ -32,6 +36,31 @@ class Reviewed:
     digest: str
     places: list[Place]
     class_table: ClassTable
+
+
+def request_of_layers(
+    fine: Labels | None, coarse: Labels | None, confidence: Image | None
+) -> ReviewRequest:
+    """Take the data of layers as they are now.
+
+    Raises
+    ------
+    C2FError
+        A map lacks, is a stack, or nothing is drawn in it.
+    """
+    if fine is None or coarse is None or fine is coarse:
+        raise C2FError(
+            "Choose a fine map and the coarse map that it was made of; refine one first."
+        )
+    if fine.ndim != 2 or coarse.ndim != 2:
+        raise ImageError(f"'{fine.name}' is a stack; choose a two-dimensional map.")
+    return ReviewRequest(
+        fine=np.array(level0(fine)),
+        coarse=np.array(level0(coarse)[place_of(fine)]),
+        confidence=None if confidence is None else np.array(level0(confidence)),
+        fine_table=class_table_of_layer(fine),
+        coarse_table=class_table_of_layer(coarse),
+    )
 
 
 def reviewing(request: ReviewRequest) -> Work:

@@ -7,7 +7,10 @@ from napari.components import ViewerModel
 from c2f_core.classes import ClassTable
 from c2f_core.decisions import Decision
 from napari_c2f._decision_history import REJECTED_KEY
+from napari_c2f._layers import PLACE_KEY
 from napari_c2f._locks import lock
+from napari_c2f._painted import strokes_of
+from napari_c2f._results import latest_result
 from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_layers import CHANGES
 
@@ -294,4 +297,42 @@ def test_what_cannot_be_reviewed_is_told(viewer, qtbot, add_result):
     controller.begin(fine, small, None)
     qtbot.waitUntil(lambda: not controller.state.busy, timeout=10000)
     assert "choose those of one image" in controller.state.message
+    controller.close()
+
+
+def test_a_fine_map_of_a_part_is_reviewed_in_its_place(viewer, start, add_result, review_maps):
+    fine, coarse, confidence = add_result(viewer, scale=(2, 2))
+    place = slice(2, 30), slice(3, 40)
+    part = viewer.add_labels(
+        fine.data[place],
+        metadata=fine.metadata | {PLACE_KEY: place},
+        translate=(4, 6),
+        scale=(2, 2),
+    )
+    sure = viewer.add_image(confidence.data[place], translate=(4, 6), scale=(2, 2))
+    controller, final = start(part, coarse, sure)
+    controller.accept_rest()
+    expected = np.where(review_maps[1] > 0, review_maps[1], review_maps[0])[place]
+    np.testing.assert_array_equal(final.data, expected)
+    np.testing.assert_array_equal(final.translate, (4, 6))
+    controller.choose(1)
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (6.5 * 2, 7.5 * 2))
+
+
+def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewer, review):
+    controller, final = review
+    assert latest_result(viewer.layers, viewer.layers["face coarse"]) is final
+    controller.reject()
+    controller.accept()
+    drawn = [stroke for stroke in strokes_of(final) if stroke.mask.any()]
+    assert [int(stroke.mask.sum()) for stroke in drawn] == [24]
+    controller.undo()
+    assert not any(stroke.mask.any() for stroke in strokes_of(final))
+
+
+def test_stacks_cannot_be_reviewed(viewer, qtbot):
+    stacks = [viewer.add_labels(np.ones((2, 5, 6), int)) for _ in range(2)]
+    controller = ReviewController(viewer)
+    controller.begin(*stacks, None)
+    assert "is a stack" in controller.state.message
     controller.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import napari.viewer
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from napari.utils.action_manager import action_manager
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_c2f._layers import COARSE_KEY, coarse_of, confidence_of
+from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_keys import follow_keys, leave_keys, tip
 from napari_c2f.widgets.parts import (
@@ -156,7 +156,7 @@ class ReviewWidget(QWidget):
         """Choose the fine map that is selected, or else the topmost one."""
         layers = self._viewer.layers
         active = layers.selection.active
-        fine = [layer for layer in layers if COARSE_KEY in layer.metadata]
+        fine = [layer for layer in layers if _is_fine(layer)]
         if active in self.fine.choices and active in fine:
             self.fine.value = active
         elif self.fine.value is None and fine and fine[-1] in self.fine.choices:
@@ -215,6 +215,11 @@ class ReviewWidget(QWidget):
     @while_alive
     def _show_message(self, message: str) -> None:
         self.status.setText(message)
+
+
+def _is_fine(layer: Layer) -> bool:
+    """Tell what refining made from the final layer of a review, which knows its fine layer."""
+    return COARSE_KEY in layer.metadata and FINE_KEY not in layer.metadata
 
 
 def _end(viewer: ViewerModel, controller: ReviewController, *_: Any) -> None:
