@@ -351,11 +351,11 @@ def test_the_plugins_menu_opens_all_widgets(make_napari_viewer):
         menu = next(action for action in menu.actions() if action.text().strip("&") == title).menu()
         menu.aboutToShow.emit()
     actions = {action.text(): action for action in menu.actions()}
-    assert list(actions) == ["Draw", "Refine", "Train"]
+    assert list(actions) == ["Draw", "Refine", "Review", "Train"]
     for action in actions.values():
         action.trigger()
     kinds = [type(widget).__name__ for widget in viewer.window.dock_widgets.values()]
-    assert kinds == ["DrawWidget", "RefineWidget", "TrainWidget"]
+    assert kinds == ["DrawWidget", "RefineWidget", "ReviewWidget", "TrainWidget"]
 
 
 WRONG_INPUTS = {
