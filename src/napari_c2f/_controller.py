@@ -122,4 +122,6 @@ class MapController(Controller):
         name = unique_name(self._viewer.layers, name)
         data, keywords, _ = labels_layer_data(index_map, class_table, name)
         keywords["metadata"].update(metadata)
-        return self._viewer.add_labels(data, **keywords, **spatial)
+        layer = Labels(data, **keywords, **spatial)  # The viewer would return a proxy of it.
+        self._viewer.add_layer(layer)
+        return layer

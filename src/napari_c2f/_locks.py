@@ -85,23 +85,23 @@ def _overpainted(
     return [(atom, hit) for atom, hit in hits if hit.any()]
 
 
-def _has_mask(atom: Any) -> bool:
+def has_mask(atom: Any) -> bool:
     """Tell what brush, bucket and polygon store from what `data_setitem` does."""
     return hasattr(atom, "slice_key")
 
 
 def _before(atom: Any) -> NDArray[Any]:
     """Return the labels before a step, flat."""
-    return np.ravel(atom.old_values if _has_mask(atom) else atom[1])
+    return np.ravel(atom.old_values if has_mask(atom) else atom[1])
 
 
 def _take_back(layer: Labels, item: list[Any], atom: Any, hit: NDArray[np.bool_]) -> None:
     goes_on = layer._staged_history is item
-    if _has_mask(atom) and not (goes_on and hit.sum() <= MOST_LISTED):
+    if has_mask(atom) and not (goes_on and hit.sum() <= MOST_LISTED):
         _put_back(layer, item, atom, hit)
         return
     before = _before(atom)[hit]
-    if _has_mask(atom):
+    if has_mask(atom):
         starts = (axis.start for axis in atom.slice_key)
         inside = np.nonzero(_inside(atom, hit))
         indices = tuple(axis + start for axis, start in zip(inside, starts, strict=True))

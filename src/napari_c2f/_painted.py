@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.refine.patches import Patch, Place
+from napari_c2f._locks import has_mask
 
 _followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
 _stamps = count(1)
@@ -67,6 +68,16 @@ def _from_corner(bounds: list[tuple[int, int]], place: Place) -> Place:
     )
 
 
+@dataclass
+class _Entry:
+    """A stroke that napari remembers; those made before have no mask."""
+
+    item: list[Any]
+    rough: bool = False
+    stroke: Stroke | None = None
+    is_measured: bool = False
+
+
 class Follower:
     """Follows what is painted in one layer.
 
@@ -85,20 +96,20 @@ class Follower:
         """The strokes to come are drawn to be refined."""
         self._layer = ref(layer)
         self._for_good = list(strokes)
-        self._recent: list[tuple[list[Any], Stroke | None]] = []
+        self._recent = [_Entry(item, is_measured=True) for item in layer._undo_history]
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_set_data)
 
     def strokes(self) -> list[Stroke]:
         """Return all strokes, the earliest first."""
         self._follow_history()
-        self._measure(len(self._recent))
-        return self._for_good + [stroke for _, stroke in self._recent if stroke is not None]
+        self._measure(self._recent)
+        return self._for_good + _strokes(self._recent)
 
     def _on_paint(self, event: Any) -> None:
-        """Note a stroke; some tools tell of it before they change the pixels."""
+        """Note a stroke; a lock may still take back some of the latest."""
         self._follow_history()
-        self._measure(len(self._recent) - 1)
+        self._measure(self._recent[:-1])
         self.touched.emit(_bounds(event.value))
 
     def _on_set_data(self) -> None:
@@ -111,38 +122,53 @@ class Follower:
         layer = self._layer()
         history = [] if layer is None else list(layer._undo_history)
         known = {id(item) for item in history}
-        there = [id(item) in known for item, _ in self._recent]
+        there = [id(entry.item) in known for entry in self._recent]
         oldest = there.index(True) if any(there) else 0
-        self._for_good += [stroke for _, stroke in self._recent[:oldest] if stroke is not None]
-        gone = [item for (item, _), is_there in zip(self._recent, there, strict=True)
-                if not is_there][oldest:]  # fmt: skip
-        kept = [entry for entry, is_there in zip(self._recent, there, strict=True) if is_there]
-        followed = {id(item) for item, _ in kept}
+        self._for_good += _strokes(self._recent[:oldest])  # napari forgot them.
+        followed = {id(entry.item) for entry in self._recent}
         new = [item for item in history if id(item) not in followed]
-        self._recent = kept + [(item, None) for item in new]
+        gone = [
+            entry.item
+            for entry, is_there in zip(self._recent[oldest:], there[oldest:], strict=True)
+            if not is_there
+        ]
+        kept = [entry for entry in self._recent if id(entry.item) in known]
+        self._recent = kept + [_Entry(item, self.rough) for item in new]
         return gone + new
 
-    def _measure(self, first: int) -> None:
-        """Find the pixels of the first so many strokes that were not looked at yet."""
+    def _measure(self, entries: Iterable[_Entry]) -> None:
         layer = self._layer()
-        for number, (item, stroke) in enumerate(self._recent[:first]):
-            if stroke is None and layer is not None:
-                self._recent[number] = item, _stroke(layer, item, self.rough)
+        for entry in entries:
+            if not entry.is_measured and layer is not None:
+                entry.stroke = _stroke(layer, entry.item, entry.rough)
+                entry.is_measured = True
+
+
+def _strokes(entries: Iterable[_Entry]) -> list[Stroke]:
+    return [entry.stroke for entry in entries if entry.stroke is not None]
 
 
 def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
+    """Measure a stroke by its own steps: others may have painted over it since."""
     place = _bounds(item)
-    after = np.asarray(layer.data[place])
+    after = np.array(layer.data[place])
+    for atom in item:
+        _set(after, atom, place, atom.new_value if has_mask(atom) else atom[2])
     before = after.copy()
     for atom in reversed(item):
-        if hasattr(atom, "slice_key"):
-            box = before[_from_corner([(a.start, a.stop) for a in atom.slice_key], place)]
-            mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
-            box[mask] = np.ravel(atom.old_values)
-        else:
-            indices = zip(atom[0], place, strict=True)
-            before[tuple(np.asarray(index) - axis.start for index, axis in indices)] = atom[1]
+        _set(before, atom, place, atom.old_values if has_mask(atom) else atom[1])
     return Stroke(place, before != after, next(_stamps), rough)
+
+
+def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
+    """Set the pixels of one step in the part of the data that lies at a place."""
+    if has_mask(atom):
+        box = part[_from_corner([(axis.start, axis.stop) for axis in atom.slice_key], place)]
+        mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
+        box[mask] = np.ravel(values) if np.ndim(values) else values
+        return
+    indices = zip(atom[0], place, strict=True)
+    part[tuple(np.asarray(index) - axis.start for index, axis in indices)] = values
 
 
 def _bounds(item: Sequence[Any]) -> Place:
@@ -166,14 +192,19 @@ def follow(layer: Labels, strokes: Iterable[Stroke] = ()) -> Follower:
     return _followers[layer]
 
 
+def is_followed(layer: Labels) -> bool:
+    """Tell whether strokes in a layer are followed."""
+    return layer in _followers
+
+
 def strokes_of(layer: Labels | None) -> list[Stroke]:
     """Return the strokes of a layer since it is followed, the earliest first."""
     follower = None if layer is None else _followers.get(layer)
     return [] if follower is None else follower.strokes()
 
 
-def patch_of(layer: Labels, stroke: Stroke, unlabelled: int) -> Patch:
+def patch_of(layer: Labels, stroke: Stroke) -> Patch:
     """Return the pixels of a stroke with what they are now; erased ones are given free."""
     labels = np.asarray(layer.data[stroke.place])
-    mask = stroke.mask & (labels != unlabelled)
+    mask = stroke.mask & (labels != layer.colormap.background_value)
     return Patch(stroke.place, mask, labels[mask])

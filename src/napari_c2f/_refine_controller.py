@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
@@ -12,6 +13,7 @@ from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.run import RunResult
 from napari_c2f._controller import ChooseTable, MapController
+from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -24,7 +26,7 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._model import Refining
-from napari_c2f._painted import follow
+from napari_c2f._painted import follow, is_followed
 from napari_c2f._refining import MakeRefiner, check_layers, refining, run_of_layers
 from napari_c2f._results import (
     Kept,
@@ -50,6 +52,28 @@ class RefineController(MapController):
     def __init__(self, viewer: ViewerModel) -> None:
         self.refining = Refining()
         super().__init__(self.refining, viewer)
+        self._shown: tuple[Labels, ScopeChoice] | None = None
+        self._kept_layer = KeptLayer(viewer, self._look_at_kept)
+
+    def close(self, *_: Any) -> None:
+        """End the work for good: the window closes."""
+        super().close()
+        self._kept_layer.close()
+
+    def show_kept(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
+        """Show as a layer what the next refinement of a coarse map would leave as it is."""
+        self._shown = None if coarse is None else (coarse, choice)
+        self._kept_layer.want(shown)
+
+    def _look_at_kept(self) -> tuple[Labels, list[Kept]] | None:
+        if self._shown is None:
+            return None
+        coarse, choice = self._shown
+        fine = latest_result(self._viewer.layers, coarse)
+        for layer in (coarse, fine):
+            if layer is not None and is_followed(layer):
+                follow(layer).touched.connect(self._kept_layer.update, unique=True)
+        return coarse, kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
 
     def open_map(self, path: str, choose_table: ChooseTable) -> None:
         """Add the map of a file, read with the chosen class table or with its own."""
@@ -96,8 +120,7 @@ class RefineController(MapController):
             image, coarse = check_layers(image, coarse)
             table = choose_table() or class_table_of_layer(coarse)
             layers, fine = self._viewer.layers, latest_result(self._viewer.layers, coarse)
-            unlabelled = table.unlabelled.index
-            kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse, unlabelled)
+            kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
             run = run_of_layers(
                 image,
                 coarse,
@@ -125,6 +148,7 @@ class RefineController(MapController):
         fine, confidence = self._add_layers(coarse, class_table, result)
         follow(fine, strokes_in(kept, result.place))
         follow(coarse)
+        self._kept_layer.update()
         report = result.report
         self.refining.report = report
         self._succeed(

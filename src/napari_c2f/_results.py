@@ -59,7 +59,7 @@ class Kept:
 
 
 def kept_pixels(
-    coarse: Labels, fine: Labels | None, keep_fine: bool, keep_coarse: bool, unlabelled: int
+    coarse: Labels, fine: Labels | None, keep_fine: bool, keep_coarse: bool
 ) -> list[Kept]:
     """Return what was painted by hand and stays, the latest last.
 
@@ -68,17 +68,17 @@ def kept_pixels(
     """
     kept = []
     if keep_fine if RESULT_KEY in coarse.metadata else keep_coarse:
-        kept += _kept_in(coarse, unlabelled)
+        kept += _kept_in(coarse)
     if keep_fine and fine is not None:
-        kept += _kept_in(fine, unlabelled)
+        kept += _kept_in(fine)
     return sorted(kept, key=lambda each: each.stroke.stamp)
 
 
-def _kept_in(layer: Labels, unlabelled: int) -> list[Kept]:
+def _kept_in(layer: Labels) -> list[Kept]:
     place, kept = place_of(layer), []
     for stroke in strokes_of(layer):
         if not stroke.rough:
-            patch = patch_of(layer, stroke, unlabelled)
+            patch = patch_of(layer, stroke)
             moved = replace(stroke.seen_around(place), mask=patch.mask)
             kept.append(Kept(moved, replace(patch, place=moved.place)))
     return kept

@@ -108,7 +108,7 @@ def docked(make_napari_viewer):
 def refine(qtbot):
     """Click Refine, and wait until it is done."""
 
-    def click(widget, model="watershed", timeout=60000):
+    def click(widget, model="watershed", timeout=20000):
         widget.model.setValue(model)
         qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=timeout)

@@ -122,6 +122,7 @@ class RefineWidget(QWidget):
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
+        self.scope.show_kept.toggled.connect(self._show_kept)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self.state.events
         events.busy.connect(self._show_busy)
@@ -192,6 +193,11 @@ class RefineWidget(QWidget):
 
     def _show_scope(self) -> None:
         self.scope_section.setText(f"Scope: {self.scope.summary()}")
+        self._show_kept()
+
+    def _show_kept(self) -> None:
+        shown = self.scope.show_kept.isChecked()
+        self._controller.show_kept(self.coarse.value, self.scope.value(), shown)
 
     def _show_classes(self, *_: Any) -> None:
         if not self._alive():
