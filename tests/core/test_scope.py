@@ -18,7 +18,7 @@ from c2f_core.refine import learned, scope
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.refine.learned import Refiner
-from c2f_core.refine.report import total_report
+from c2f_core.refine.report import class_changes, total_report
 from c2f_core.refine.scope import Scope, boundary_band, cheapest_parts
 from c2f_core.refine.within import ScopedResult, refine_stack, refine_within
 from c2f_core.windows import area, grown
@@ -373,6 +373,14 @@ def test_reports_say_what_changed_and_add_up() -> None:
     assert list(total.by_class.values()) == sorted(total.by_class.values(), reverse=True)
     (old, new), count = next(iter(total.by_class.items()))
     assert f"{total.changed:,} of 1,200 pixels changed ({old} to {new} {count}" in total.message()
+    changes = class_changes(total)
+    assert sum(change.gained for change in changes) == total.changed
+    assert sum(change.net for change in changes) == 0
+    labels = refine_within(LocalRefiner(), image, coarse).labels
+    for change in changes:
+        index = INDEX[change.name]
+        assert change.gained == ((labels == index) & (coarse != index)).sum()
+        assert change.net == (labels == index).sum() - (coarse == index).sum()
     nothing = refine_within(LocalRefiner(), image, coarse, Scope(classes=()))
     assert "None of 1,200 pixels changed" in nothing.report.message()
     assert math.isnan(nothing.report.confidence)

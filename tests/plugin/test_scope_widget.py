@@ -174,6 +174,12 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     scope = scope_of_record(viewer.layers["coarse refined"].metadata[PROVENANCE_KEY]["scope"])
     assert (scope.band, scope.minimal_confidence) == (2, 0.75)
     assert widget.state.report.changed == changed.sum()
+    fine = viewer.layers["coarse refined"].data
+    rows = {row[0]: row[1:] for row in widget.report.text()}
+    for entry in SHAPES.classes:
+        net = int((fine == entry.index).sum()) - int((coarse.data == entry.index).sum())
+        assert rows[entry.name][2] == f"{net:+,}"
+    assert not widget.report.isHidden()
 
 
 def test_of_a_stack_the_slice_that_is_shown_is_refined(expanded, refine):

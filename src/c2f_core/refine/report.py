@@ -1,6 +1,7 @@
 """What refining changed, in figures."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -76,3 +77,35 @@ def _mean(values: Iterable[tuple[float, int]]) -> float:
 def by_frequency(by_class: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
     """Return counts by class before and after, the largest first."""
     return dict(sorted(by_class.items(), key=lambda item: -item[1]))
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """What one class gained and lost.
+
+    Attributes
+    ----------
+    name : str
+    gained, lost : int
+        Pixels that became and that were of this class.
+    """
+
+    name: str
+    gained: int
+    lost: int
+
+    @property
+    def net(self) -> int:
+        """By how many pixels it is larger now."""
+        return self.gained - self.lost
+
+
+def class_changes(report: ScopeReport) -> list[ClassChange]:
+    """Return what each class gained and lost, those with the most changed pixels first."""
+    gained, lost = Counter[str](), Counter[str]()
+    for (before, after), pixels in report.by_class.items():
+        lost[before] += pixels
+        gained[after] += pixels
+    return [
+        ClassChange(name, gained[name], lost[name]) for name, _ in (gained + lost).most_common()
+    ]

@@ -20,6 +20,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import bundled_models
+from c2f_core.refine.report import ScopeReport
 from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.run_folder import STAGES
 from napari_c2f._layers import TABLE_KEY, preferred_layer
@@ -39,6 +40,7 @@ from napari_c2f.widgets.parts import (
     layer_box,
     update_layer_box,
 )
+from napari_c2f.widgets.report import ReportTable
 from napari_c2f.widgets.scope import ScopeEditor
 
 FROM_LAYER = "From the coarse map"
@@ -87,6 +89,7 @@ class RefineWidget(QWidget):
         self.cancel_button = QPushButton("Ca&ncel")
         self.progress = QProgressBar()
         self.status = StatusText()
+        self.report = ReportTable()
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -112,6 +115,7 @@ class RefineWidget(QWidget):
         layout.addWidget(self.scope_section)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
+        layout.addWidget(self.report)
         layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
@@ -128,6 +132,7 @@ class RefineWidget(QWidget):
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
+        events.report.connect(self._show_report)
         remembered.connect(self._add_model)
         self.destroyed.connect(self._controller.close)
 
@@ -236,6 +241,10 @@ class RefineWidget(QWidget):
     def _show_message(self, message: str) -> None:
         if self._alive():
             self.status.setText(message)
+
+    def _show_report(self, report: ScopeReport | None) -> None:
+        if self._alive():
+            self.report.show_report(report)
 
     def _show_busy(self, busy: bool) -> None:
         if self._alive():
