@@ -25,6 +25,7 @@ from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_
 from c2f_core.project.refining import refine_image
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
+from c2f_core.project.snapshots import read_confidence, stored_confidence
 from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
 from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
@@ -72,6 +73,26 @@ def test_work_comes_back_as_it_was_saved(project):
         assert work.record.doubt == 0.25
         assert work.class_table == SHAPES
         assert opened.restored == ()
+
+
+def test_a_review_under_way_comes_back(project):
+    refined(project)
+    confidence = np.linspace(0, 1, COARSE.size, dtype=np.float32).reshape(COARSE.shape)
+    confidence[0, :9] = np.nan
+    stored = stored_confidence(confidence)
+    np.testing.assert_allclose(read_confidence(stored), confidence, atol=1 / 500)
+    final = np.where(np.arange(48) < 24, FINE, COARSE)
+    under_way = replace(project.read("face"), fine=final, refined=FINE, confidence=stored)
+    project.autosave(under_way)
+    project.close()
+    with Project.open(project.root) as opened:
+        work = opened.read("face")
+        assert work.has_maps_of(under_way)
+        assert not work.has_maps_of(replace(under_way, fine=FINE))
+        assert not work.has_maps_of(replace(under_way, refined=None))
+        opened.save(replace(work, fine=FINE, refined=None, confidence=None))
+        assert opened.read("face").refined is None
+        assert opened.read("face").confidence is None
 
 
 def test_a_project_is_a_training_set_of_what_was_reviewed(project):

@@ -10,13 +10,13 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io import as_rgb8, embedded_table, read_image, read_map
-from c2f_core.io import write_map as write_map_file
+from c2f_core.io import as_rgb8, read_image
 from c2f_core.project.files import acquired, kept_model, store_image, write_table
 from c2f_core.project.journal import Journal
+from c2f_core.project.maps import KINDS, MapFiles
 from c2f_core.project.records import (
     ImageRecord,
     ProjectFile,
@@ -24,9 +24,9 @@ from c2f_core.project.records import (
     by_doubt,
     is_kept_back,
 )
-from c2f_core.project.snapshots import IndexMap, Work, read_snapshot, write_snapshot
+from c2f_core.project.snapshots import Work, read_snapshot, write_snapshot
 
-FOLDERS = ("images", "coarse", "refined", "fine", "models", "exports", "autosave")
+FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
 TEMPORARY = ".*-????????.*"
 """Files that a killed process did not finish, see `atomic_path`."""
 
@@ -39,7 +39,8 @@ class Project:
     - `images`: copies, so that the folder can be moved, and is whole in ten years;
     - `coarse`: a coarse map of each image, all unlabelled before it is drawn;
     - `fine`: fine maps that a person reviewed, and no others, as these teach;
-    - `refined`: fine maps that nobody has reviewed yet;
+    - `drafts`: fine maps that nobody vouches for yet;
+    - `refined`, `confidence`: what the refiner made of images under review;
     - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
     - `autosave`: work that a crash would lose; opening the project takes it over.
 
@@ -61,6 +62,7 @@ class Project:
         self.journal = Journal(root / "journal.jsonl")
         self.restored: tuple[str, ...] = ()
         self._content = ProjectFile.read(root / "project.json")
+        self._maps = MapFiles(root)
         self._lock = lock
         self._mutex = threading.RLock()
 
@@ -194,13 +196,7 @@ class Project:
         """
         record = self.record(name)
         with self._mutex:
-            fine = self._fine_path(record)
-            return Work(
-                record,
-                self.class_table,
-                self._read_map(self.root / "coarse" / f"{name}.png"),
-                self._read_map(fine) if fine.exists() else None,
-            )
+            return self._maps.read(record, self.class_table)
 
     # What a person does
 
@@ -245,7 +241,7 @@ class Project:
         Parameters
         ----------
         work : Work
-            Without a fine map the one that is there stays.
+            Without a fine map the one that is there stays, and what belongs to it.
 
         Raises
         ------
@@ -340,22 +336,13 @@ class Project:
         if table != self.class_table:
             write_table(self.root / "classes.json", table)
             self.class_table = table
-        self._write_map(self.root / "coarse" / f"{name}.png", work.coarse)
-        before = self._fine_path(self.record(name))
-        after = self._fine_path(work.record)
-        if work.fine is not None:
-            self._write_map(after, work.fine)
-            if before != after:
-                before.unlink(missing_ok=True)
+        self._maps.write(work, self.record(name))
         self._content = self._content.with_record(work.record)
         self._write()
         self._snapshot(name).unlink(missing_ok=True)
 
     def _begin(self, record: ImageRecord) -> None:
-        coarse = self.root / "coarse" / f"{record.name}.png"
-        if not coarse.exists():
-            nothing = np.full(record.size, UNLABELLED_POSITION, dtype=np.uint8)
-            self._write_map(coarse, self.class_table.to_indices(nothing))
+        self._maps.begin(record, self.class_table)
         self._content = self._content.with_record(record)
         self._write()
         self.journal.write("added", image=record.name, file=record.image)
@@ -383,7 +370,7 @@ class Project:
         """Return the record of an image that lies in the folder without one."""
         height, width, _ = as_rgb8(read_image(path)).shape
         record = ImageRecord(name=name, image=path.name, size=(height, width))
-        if not (self.root / "fine" / f"{name}.png").exists():
+        if not self._maps.path("fine", name).exists():
             return record
         changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(self.records)}
         return record.model_copy(update=changes)
@@ -395,19 +382,8 @@ class Project:
             name = f"{wanted}-{number}"
         return name
 
-    def _fine_path(self, record: ImageRecord) -> Path:
-        folder = "fine" if record.status is Status.REVIEWED else "refined"
-        return self.root / folder / f"{record.name}.png"
-
     def _snapshot(self, name: str) -> Path:
         return self.root / "autosave" / f"{name}.npz"
-
-    def _read_map(self, path: Path) -> IndexMap:
-        # A map keeps its indices when its classes are recoloured, so that its own table reads it.
-        return read_map(path, embedded_table(path) or self.class_table)[0]
-
-    def _write_map(self, path: Path, index_map: IndexMap) -> None:
-        write_map_file(path, index_map, self.class_table, "index")
 
     def _write(self) -> None:
         self._content.write(self.root / "project.json")

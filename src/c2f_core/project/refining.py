@@ -11,7 +11,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
-from c2f_core.project.snapshots import Work
+from c2f_core.project.snapshots import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
 from c2f_core.refine.translated import Translated
 from c2f_core.refine.within import refine_within
@@ -45,7 +45,8 @@ def refine_image(
         raise DataError("The project has no model yet; choose one first.")
     result = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
     record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
-    refined = replace(work, record=record, fine=result.labels)
+    confidence = stored_confidence(result.confidence)
+    refined = replace(work, record=record, fine=result.labels, refined=None, confidence=confidence)
     project.save(refined)
     return refined
 

@@ -15,6 +15,8 @@ from c2f_core.errors import DataError
 from c2f_core.io import atomic_path
 from c2f_core.project.records import ImageRecord
 
+UNKNOWN_CONFIDENCE = 255
+"""Stored where the refiner was not asked."""
 IndexMap = NDArray[np.unsignedinteger[Any]]
 
 
@@ -30,20 +32,54 @@ class Work:
     coarse : (Y, X) unsigned integer array
         Class indices.
     fine : (Y, X) unsigned integer array or None
-        Class indices; None before the first refining.
+        Class indices: what the person makes of the refined map; None before the
+        first refining.
+    refined : (Y, X) unsigned integer array or None
+        What the refiner made, where `fine` is reviewed region by region beside it.
+    confidence : (Y, X) uint8 array or None
+        Of the refiner, see `stored_confidence`.
     """
 
     record: ImageRecord
     class_table: ClassTable
     coarse: IndexMap
     fine: IndexMap | None = None
+    refined: IndexMap | None = None
+    confidence: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        if self.fine is not None and self.fine.shape != self.coarse.shape:
-            raise DataError(
-                f"{self.record.name}: the coarse map has {self.coarse.shape} and the fine map "
-                f"{self.fine.shape} pixels (rows, columns); save maps of one image."
-            )
+        for kind in ("fine", "refined", "confidence"):
+            other = getattr(self, kind)
+            if other is not None and other.shape != self.coarse.shape:
+                raise DataError(
+                    f"{self.record.name}: the coarse map has {self.coarse.shape} and the {kind} "
+                    f"map {other.shape} pixels (rows, columns); save maps of one image."
+                )
+
+    def has_maps_of(self, other: "Work") -> bool:
+        """Tell whether all maps are the same."""
+        return all(
+            np.array_equal(getattr(self, kind), getattr(other, kind))
+            if getattr(self, kind) is not None and getattr(other, kind) is not None
+            else getattr(self, kind) is getattr(other, kind)
+            for kind in ("coarse", "fine", "refined", "confidence")
+        )
+
+
+def stored_confidence(confidence: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Turn confidences in [0, 1] into 0 to 254, and NaN into 255."""
+    known = np.nan_to_num(confidence, nan=0.0) * (UNKNOWN_CONFIDENCE - 1)
+    levels: NDArray[np.uint8] = np.rint(known).astype(np.uint8)
+    levels[np.isnan(confidence)] = UNKNOWN_CONFIDENCE
+    return levels
+
+
+def read_confidence(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turn what `stored_confidence` made back into confidences."""
+    confidence = stored.astype(np.float32)
+    confidence /= UNKNOWN_CONFIDENCE - 1
+    confidence[stored == UNKNOWN_CONFIDENCE] = np.nan
+    return confidence
 
 
 def write_snapshot(path: Path, work: Work) -> None:
@@ -60,11 +96,14 @@ def write_snapshot(path: Path, work: Work) -> None:
         "record": work.record.model_dump(mode="json"),
         "class_table": work.class_table.model_dump(mode="json"),
     }
-    maps = {"coarse": work.coarse} | ({} if work.fine is None else {"fine": work.fine})
+    maps = {"coarse": work.coarse, "fine": work.fine, "refined": work.refined}
     arrays: dict[str, Any] = {
         kind: work.class_table.to_indices(work.class_table.to_positions(index_map))
         for kind, index_map in maps.items()
+        if index_map is not None
     }
+    if work.confidence is not None:
+        arrays["confidence"] = work.confidence
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
@@ -85,6 +124,8 @@ def read_snapshot(path: Path) -> Work:
                 ClassTable.model_validate(about["class_table"]),
                 arrays["coarse"],
                 arrays.get("fine"),
+                arrays.get("refined"),
+                arrays.get("confidence"),
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, ValidationError) as error:
         raise DataError(

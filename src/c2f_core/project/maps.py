@@ -1,0 +1,108 @@
+"""The map files of a project: one PNG for each image and kind of map."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.io import embedded_table, read_image, read_map, write_image, write_map
+from c2f_core.project.records import ImageRecord, Status
+from c2f_core.project.snapshots import IndexMap, Work
+
+KINDS = ("coarse", "fine", "drafts", "refined", "confidence")
+
+
+class MapFiles:
+    """The folders of maps.
+
+    Parameters
+    ----------
+    root : Path
+        Of the project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, kind: str, name: str) -> Path:
+        """Return the file of a map."""
+        return self._root / kind / f"{name}.png"
+
+    def fine_path(self, record: ImageRecord) -> Path:
+        """Return the file of the fine map of an image: only what was reviewed may teach."""
+        return self.path("fine" if record.status is Status.REVIEWED else "drafts", record.name)
+
+    def read(self, record: ImageRecord, class_table: ClassTable) -> Work:
+        """Read all maps of an image.
+
+        Raises
+        ------
+        C2FError
+            A file is damaged, or holds other classes.
+        """
+        name, confidence = record.name, self.path("confidence", record.name)
+        coarse = _read(self.path("coarse", name), class_table)
+        return Work(
+            record,
+            class_table,
+            _unlabelled(record, class_table) if coarse is None else coarse,
+            _read(self.fine_path(record), class_table),
+            _read(self.path("refined", name), class_table),
+            read_image(confidence) if confidence.exists() else None,
+        )
+
+    def begin(self, record: ImageRecord, class_table: ClassTable) -> None:
+        """Write an unlabelled coarse map, unless there is one."""
+        path = self.path("coarse", record.name)
+        if not path.exists():
+            _write(path, _unlabelled(record, class_table), class_table)
+
+    def write(self, work: Work, before: ImageRecord) -> None:
+        """Write all maps of an image; without a fine map the one that is there stays.
+
+        Parameters
+        ----------
+        work : Work
+        before : ImageRecord
+            What was known of the image until now.
+
+        Raises
+        ------
+        DataError
+            A file cannot be written.
+        """
+        name, table = work.record.name, work.class_table
+        _write(self.path("coarse", name), work.coarse, table)
+        if work.fine is None:
+            return
+        _write(self.fine_path(work.record), work.fine, table)
+        if self.fine_path(before) != self.fine_path(work.record):
+            self.fine_path(before).unlink(missing_ok=True)
+        _write(self.path("refined", name), work.refined, table)
+        _write_confidence(self.path("confidence", name), work.confidence)
+
+
+def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:
+    return class_table.to_indices(np.full(record.size, UNLABELLED_POSITION, dtype=np.uint8))
+
+
+def _read(path: Path, class_table: ClassTable) -> IndexMap | None:
+    if not path.exists():
+        return None
+    # A map keeps its indices when its classes are recoloured, so that its own table reads it.
+    return read_map(path, embedded_table(path) or class_table)[0]
+
+
+def _write(path: Path, index_map: IndexMap | None, class_table: ClassTable) -> None:
+    if index_map is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_map(path, index_map, class_table, "index")
+
+
+def _write_confidence(path: Path, confidence: NDArray[np.uint8] | None) -> None:
+    if confidence is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_image(path, confidence)
