@@ -270,17 +270,26 @@ class Project:
             The image has no fine map.
         """
         with self._mutex:
-            work = self.read(name)
-            if work.fine is None:
-                raise DataError(f"'{name}' has no fine map yet; refine it first.")
-            kept_back = work.record.kept_back
-            if kept_back is None:
-                kept_back = is_kept_back(self.records)
-            status = Status.REVIEWED if reviewed else Status.REFINED
-            changes = {"status": status, "kept_back": kept_back}
-            work = replace(work, record=work.record.model_copy(update=changes))
+            work = self.with_review(self.read(name), reviewed)
             self.save(work)
             return work.record
+
+    def with_review(self, work: Work, reviewed: bool) -> Work:
+        """Return the work as it is after a review, see `review`; nothing is saved.
+
+        Raises
+        ------
+        DataError
+            The image has no fine map.
+        """
+        if work.fine is None:
+            raise DataError(f"'{work.record.name}' has no fine map yet; refine it first.")
+        kept_back = work.record.kept_back
+        if kept_back is None:
+            kept_back = is_kept_back(self.records)
+        status = Status.REVIEWED if reviewed else Status.REFINED
+        changes = {"status": status, "kept_back": kept_back}
+        return replace(work, record=work.record.model_copy(update=changes))
 
     def choose_model(self, model: str | Path) -> None:
         """Refine with this model from now on.

@@ -1,0 +1,228 @@
+"""The layers of the project's image that is in the viewer, and what a person does to them."""
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from c2f_core.classes import ClassTable
+from c2f_core.project import ImageRecord, Work
+from c2f_core.project.snapshots import read_confidence, stored_confidence
+from napari_c2f._layers import (
+    COARSE_KEY,
+    CONFIDENCE_KEY,
+    RESULT_KEY,
+    AnyLayer,
+    class_table_of_layer,
+    coarse_of,
+    confidence_layer_data,
+    confidence_of,
+    labels_layer_data,
+    unique_name,
+)
+from napari_c2f._results import latest_result, place_of
+
+FINE_KEY = "c2f_fine"
+"""Of the final layer of a review: `unique_id` of the fine layer that is reviewed."""
+DRAWING = ("paint", "erase", "fill", "polygon")
+"""Modes of a Labels layer in which a person changes pixels by hand."""
+CHANGES = ("paint", "data", "set_data", "features")
+"""Events that tell of other pixels or classes; undo shows in `set_data` only."""
+IndexMap = NDArray[Any]
+
+
+class OpenImage:
+    """Shows the work on one image, and follows what becomes of it.
+
+    Refining adds a fine layer, and a review adds a final one beside it; the topmost of
+    each is that of the image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    work : Work
+    pixels : (Y, X) or (Y, X, 1, 3 or 4) array
+        The image.
+    """
+
+    changed = Signal()
+    """Sent when a map may have changed."""
+    decided = Signal()
+    """Sent when a map changed otherwise than by hand: a region was accepted, say."""
+    refined = Signal(Labels)
+    """Sent with the fine layer that refining made."""
+    removed = Signal()
+    """Sent when the image or its coarse map was removed from the viewer."""
+
+    def __init__(self, viewer: ViewerModel, work: Work, pixels: NDArray[Any]) -> None:
+        self._viewer = viewer
+        self._followed: list[Labels] = []
+        self.name = work.record.name
+        self.painted = 0
+        """Pixels that were changed by hand, counted anew at each stroke."""
+        self.image = self._add_image(pixels)
+        self.coarse = self._add_map(work.coarse, work.class_table, "coarse")
+        self._follow(self.coarse)
+        if work.fine is not None:
+            self._add_fine(work)
+        viewer.layers.selection.active = self.final or self.fine or self.coarse
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    # Showing
+
+    def _add_image(self, pixels: NDArray[Any]) -> Image:
+        plane = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+        name = unique_name(self._viewer.layers, self.name)
+        return self._add(Image(plane, name=name, rgb=plane.ndim == 3))
+
+    def _add_map(self, index_map: IndexMap, table: ClassTable, kind: str, **about: Any) -> Labels:
+        name = unique_name(self._viewer.layers, f"{self.name} {kind}")
+        data, keywords, _ = labels_layer_data(index_map.copy(), table, name)
+        keywords["metadata"].update(about)
+        return self._add(Labels(data, **keywords))
+
+    def _add(self, layer: AnyLayer) -> AnyLayer:
+        """Add a layer; what napari itself returns to a plugin is no layer, but stands for one."""
+        self._viewer.add_layer(layer)
+        return layer
+
+    def _add_fine(self, work: Work) -> None:
+        """Add the fine map with its confidence or, under review, the refiner's and the final."""
+        assert work.fine is not None
+        shown = work.fine if work.refined is None else work.refined
+        about = {RESULT_KEY: True, COARSE_KEY: self.coarse.unique_id}
+        fine = self._add_map(shown, work.class_table, "coarse refined", **about)
+        self._follow(fine)
+        self.coarse.visible = False  # Two maps on top of each other show neither.
+        if work.confidence is not None:
+            name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
+            data, keywords, _ = confidence_layer_data(read_confidence(work.confidence), name)
+            confidence = self._add(Image(data, **keywords))
+            confidence.visible = False
+            fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
+        if work.refined is not None:
+            fine.visible = False
+            about = {RESULT_KEY: True, FINE_KEY: fine.unique_id}
+            self._follow(self._add_map(work.fine, work.class_table, "coarse final", **about))
+
+    # What there is
+
+    @property
+    def fine(self) -> Labels | None:
+        """The topmost map that was refined from the coarse one."""
+        return latest_result(self._viewer.layers, self.coarse)
+
+    @property
+    def final(self) -> Labels | None:
+        """The map of a review of the fine one."""
+        fine = self.fine
+        for layer in reversed(self._viewer.layers):
+            if fine is not None and layer.metadata.get(FINE_KEY) == fine.unique_id:
+                return layer
+        return None
+
+    def work(self, record: ImageRecord) -> Work:
+        """Copy the maps as they are now.
+
+        Raises
+        ------
+        C2FError
+            The maps are not of one size.
+        """
+        fine, final = self.fine, self.final
+        whole = None if fine is None else self._whole(fine)
+        return Work(
+            record,
+            self._class_table(),
+            np.array(self.coarse.data),
+            whole if final is None else np.array(final.data),
+            None if final is None else whole,
+            self._confidence(fine),
+        )
+
+    def _whole(self, fine: Labels) -> IndexMap:
+        """Return a fine map, in the map it is a part of where it is one."""
+        index_map, source = np.array(fine.data), coarse_of(self._viewer.layers, fine)
+        while source is not None:
+            around = np.array(source.data, dtype=index_map.dtype)
+            around[place_of(fine)] = index_map
+            index_map, fine = around, source
+            source = coarse_of(self._viewer.layers, fine)
+        return index_map
+
+    def _confidence(self, fine: Labels | None) -> NDArray[np.uint8] | None:
+        layer = None if fine is None else confidence_of(self._viewer.layers, fine)
+        if fine is None or layer is None:
+            return None
+        confidence = np.full(self.coarse.data.shape, np.nan, dtype=np.float32)
+        confidence[place_of(fine)] = layer.data
+        return stored_confidence(confidence)
+
+    def _class_table(self) -> ClassTable:
+        """Return the table of the layer that has the most classes: they are added in any."""
+        layers = [layer for layer in (self.coarse, self.fine, self.final) if layer is not None]
+        tables = [class_table_of_layer(layer) for layer in layers]
+        return max(tables, key=lambda table: table.number_of_classes)
+
+    # What happens
+
+    def _follow(self, layer: Labels) -> None:
+        self._followed.append(layer)
+        for name in CHANGES:
+            layer.events[name].connect(self._on_change)
+
+    def _on_change(self, event: Any) -> None:
+        if event.type == "paint":
+            if event.source.mode in DRAWING:
+                self.painted += sum(_changed_pixels(atom) for atom in event.value)
+            else:
+                self.changed.emit()
+                self.decided.emit()
+                return
+        self.changed.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Follow new maps; a fine one counts once its confidence is there too."""
+        layer, fine = event.value, self.fine
+        if layer is fine or layer is self.final:
+            self._follow(layer)
+        if fine is None:
+            return
+        wanted = fine.metadata.get(CONFIDENCE_KEY)
+        if layer.unique_id == wanted or (layer is fine and wanted is None):
+            self.refined.emit(fine)
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value in (self.image, self.coarse):
+            self.removed.emit()
+
+    def close(self) -> None:
+        """Take all its layers out of the viewer."""
+        layers, fine = self._viewer.layers, self.fine
+        confidence = None if fine is None else confidence_of(layers, fine)
+        shown = [self.image, self.coarse, fine, self.final, confidence]
+        self.release()
+        for layer in shown:
+            if layer is not None and layer in layers:
+                layers.remove(layer)
+
+    def release(self) -> None:
+        """Follow it no longer; its layers stay."""
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for layer in self._followed:
+            for name in CHANGES:
+                layer.events[name].disconnect(self._on_change)
+        self._followed.clear()
+
+
+def _changed_pixels(atom: Any) -> int:
+    """Count the pixels that one step of a stroke changed, less those that a lock put back."""
+    has_mask = hasattr(atom, "slice_key")
+    before, after = (atom.old_values, atom.new_value) if has_mask else atom[1:]
+    changed = int(np.count_nonzero(np.ravel(before) != np.ravel(after)))
+    return changed if np.ndim(after) == 0 else -changed

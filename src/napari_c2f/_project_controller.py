@@ -1,0 +1,374 @@
+"""Decides what happens in the Project widget; the only writer of its model.
+
+Files are read and written in a thread, one piece of work after the other. Maps are
+copied when the work is asked for, so that drawing can go on.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Labels
+from qtpy.QtCore import QTimer
+
+from c2f_core.errors import C2FError, DataError
+from c2f_core.project import Effort, ImageRecord, Project, Status, Work
+from c2f_core.project.effort import write_effort
+from c2f_core.project.provenance import Export, export_map
+from c2f_core.project.records import Parameters
+from napari_c2f._controller import ChooseTable
+from napari_c2f._layers import PROVENANCE_KEY
+from napari_c2f._open_image import OpenImage
+from napari_c2f._project_model import ProjectState
+from napari_c2f._queue_controller import QueueController
+from napari_c2f._run_models import model_of_run
+from napari_c2f._worker import Report, ShouldStop
+
+LOGGER = logging.getLogger(__name__)
+AUTOSAVE_INTERVAL = 60_000
+"""Milliseconds between autosaves."""
+DECIDED_PAUSE = 1_000
+"""Milliseconds after a decision, and those that follow at once, before it is saved."""
+TICK = 1_000
+"""Milliseconds between looks at whether the window is active."""
+
+
+class ProjectController(QueueController):
+    """Opens a project and its images, saves them, and keeps the list up to date.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    is_active : callable
+        Tells whether the user is at work in the window; time counts only then.
+    """
+
+    def __init__(self, viewer: ViewerModel, is_active: Callable[[], bool] = lambda: True) -> None:
+        self.state = ProjectState()
+        super().__init__(self.state)
+        self.project: Project | None = None
+        self.image: OpenImage | None = None
+        self._viewer = viewer
+        self._is_active = is_active
+        self._seconds = 0.0
+        self._ticked = time.monotonic()
+        self._record: ImageRecord | None = None
+        self._kept: Work | None = None
+        self._changed = self._unsaved = False
+        self._timers = [
+            _timer(AUTOSAVE_INTERVAL, self.autosave),
+            _timer(TICK, self.tick),
+        ]
+        self._soon = _timer(DECIDED_PAUSE, self.autosave, single=True)
+
+    # The project
+
+    def create(self, root: Path, choose_table: ChooseTable) -> None:
+        """Make a project in a folder, and open it."""
+        with self._errors_told():
+            table = choose_table()
+            if table is None:
+                raise DataError("Choose the classes of the new project first, under 'Classes'.")
+            self._leave()
+            self._enter(Project.create(root, table))
+            self.state.message = f"Created the project {root}; add images to it."
+
+    def open(self, root: Path) -> None:
+        """Open the project in a folder."""
+        with self._errors_told():
+            self._leave()
+            self._enter(Project.open(root))
+            restored = self.project.restored
+            self.state.message = (
+                f"Restored the work on {', '.join(restored)}, which was not saved."
+                if restored
+                else f"Opened {root}; double-click an image."
+            )
+
+    def _enter(self, project: Project) -> None:
+        self.project = project
+        self.state.root = project.root
+        self.refresh()
+        for timer in self._timers:
+            timer.start()
+
+    def _leave(self) -> None:
+        """Save and close the project that is open."""
+        if self.project is None:
+            return
+        self.save_now()
+        if self.image is not None:
+            self.image.close()
+            self._forget()
+        for timer in (*self._timers, self._soon):
+            timer.stop()
+        self.project.close()
+        self.project = None
+        self.state.root, self.state.images = None, ()
+
+    def close(self, *_: Any) -> None:
+        """Save and close for good: the window closes."""
+        self.save_quietly()
+        if self.image is not None:
+            self.image.release()
+            self._forget()
+        for timer in (*self._timers, self._soon):
+            timer.stop()
+        if self.project is not None:
+            self.project.close()
+            self.project = None
+
+    def save_quietly(self) -> None:
+        """Save everything before this returns; nobody is left to read of an error."""
+        try:
+            self.save_now()
+        except C2FError:
+            LOGGER.exception("The project could not be saved")
+
+    def save_now(self) -> None:
+        """Save everything before this returns.
+
+        Raises
+        ------
+        C2FError
+            A file cannot be written.
+        """
+        self._finish_now()
+        work = self._unsaved_work()
+        if work is not None:
+            self.project.save(work)
+            self._changed = self._unsaved = False
+            self._tell_saved(work)
+
+    def refresh(self) -> None:
+        """Show what the project holds now."""
+        if self.project is not None:
+            self.state.images = self.project.records
+            self.state.model = self.project.model
+            self.state.models = tuple(map(str, self.project.models))
+
+    # Images
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Copy image files into the project."""
+        project, paths = self.project, list(paths)
+
+        def work(_report: Report, should_stop: ShouldStop) -> int:
+            for path in paths:
+                if not should_stop():
+                    project.add_image(path)
+            return len(paths)
+
+        self._do(work, lambda count: self._tell(f"Added {count} images."), "Copying images…")
+
+    def show(self, name: str) -> None:
+        """Save the open image, and bring another one into the viewer."""
+        if name == self.state.opened or self.project is None:
+            return
+        project = self.project
+        with self._errors_told():
+            self._save_opened()
+
+            def work(*_: Any) -> tuple[Work, Any]:
+                return project.read(name), project.read_image(name)
+
+            self._do(work, self._show_image, f"Opening {name}…")
+
+    def _show_image(self, read: tuple[Work, Any]) -> None:
+        if self.image is not None:
+            self.image.close()
+        work, pixels = read
+        image = OpenImage(self._viewer, work, pixels)
+        image.changed.connect(self._note_change)
+        image.decided.connect(self._note_decision)
+        image.refined.connect(self._note_refined)
+        image.removed.connect(self._on_removed)
+        self.image, self._record, self._kept = image, work.record, work
+        self._changed = self._unsaved = False
+        self._seconds, self._ticked = 0.0, time.monotonic()
+        self.state.opened = work.record.name
+        self._tell(f"Opened {work.record.name}: {work.record.status}.")
+
+    def _on_removed(self) -> None:
+        """Save the image whose layers the user removed."""
+        with self._errors_told():
+            self.save_now()
+            self.state.message = f"{self.state.opened} was saved, and is no longer open."
+        self.image.release()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.image, self._kept = None, None
+        self.state.opened = ""
+
+    def review(self, name: str, reviewed: bool) -> None:
+        """Say that the user vouches for the fine map of an image, or does not any more."""
+        project = self.project
+        with self._errors_told():
+            if name == self.state.opened:
+                work = project.with_review(self._work(), reviewed)
+                self._record = work.record
+                self._save(work, lambda _: self._tell_review(work.record))
+                return
+
+            def review(*_: Any) -> ImageRecord:
+                return project.review(name, reviewed)
+
+            self._do(review, self._tell_review, f"Saving {name}…")
+
+    def _tell_review(self, record: ImageRecord) -> None:
+        role = "judges what is learned" if record.kept_back else "teaches"
+        reviewed = record.status is Status.REVIEWED
+        self._tell(f"{record.name} is {record.status}" + (f", and {role}." if reviewed else "."))
+
+    def export(self, name: str, path: Path) -> None:
+        """Write the fine map of an image to a file, with its sidecar."""
+        project = self.project
+        with self._errors_told():
+            self._save_opened()
+
+            def work(report: Report, should_stop: ShouldStop) -> Export:
+                return export_map(project, name, path, progress=report, should_stop=should_stop)
+
+            def told(made: Export) -> None:
+                self._tell(f"Exported to {made.file}; {made.sidecar.name} tells how it was made.")
+
+            self._do(work, told, f"Exporting {name}…")
+
+    def write_effort(self, path: Path) -> None:
+        """Write the table of minutes and painted pixels."""
+        project = self.project
+        with self._errors_told():
+            self._save_opened()
+
+            def work(*_: Any) -> None:
+                write_effort(project, path)
+
+            self._do(work, lambda _: self._tell(f"Wrote {path}."), "Writing…")
+
+    def choose_model(self, model: str) -> None:
+        """Use another refiner in the project."""
+        project = self.project
+        if project is not None and model != project.model:
+
+            def work(*_: Any) -> None:
+                project.choose_model(model)
+
+            self._do(work, lambda _: self._tell("The project has another model."), "")
+
+    def when_saved(self, go_on: Callable[[Project], None]) -> None:
+        """Call this with the project once the open image is saved."""
+        project = self.project
+        if project is not None:
+            with self._errors_told():
+                self._save_opened()
+                self._do(lambda *_: None, lambda _: go_on(project))
+
+    # Following the work
+
+    def tick(self) -> None:
+        """Count the time since the last tick, if an image is open and the window active."""
+        now = time.monotonic()
+        if self.image is not None and self._is_active():
+            # A machine that slept is no work.
+            self._seconds += min(now - self._ticked, 2 * TICK / 1000)
+        self._ticked = now
+
+    def _note_change(self) -> None:
+        self._changed = self._unsaved = True
+
+    def _note_decision(self) -> None:
+        """Save soon: several decisions may follow at once."""
+        self._soon.start()
+
+    def _note_refined(self, fine: Labels) -> None:
+        """Save what refining made: by whom, how surely, and the work until then."""
+        with self._errors_told():
+            self._take_effort()
+            told = fine.metadata.get(PROVENANCE_KEY, {})
+            model = self.project.keep_model(model_of_run(told, self.project.models))
+            asked = Parameters() if "scope" not in told else Parameters(scope=told["scope"])
+            sure = told.get("mean_confidence")
+            self._record = self._record.refined(model, 1.0 if sure is None else sure, asked)
+            self._save(self._work(), lambda _: self.refresh())
+
+    def autosave(self) -> None:
+        """Keep the open image where a crash cannot reach it, if a map has changed."""
+        if self.image is None or not self._changed:
+            return
+        with self._errors_told():
+            self._keep(self._work())
+
+    def _keep(self, work: Work) -> None:
+        project, kept = self.project, self._kept
+        self._changed = False
+
+        def write(*_: Any) -> bool:
+            if kept is not None and work.has_maps_of(kept):
+                return False
+            project.autosave(work)
+            return True
+
+        def told(written: bool) -> None:
+            if written:
+                self._tell_saved(work)
+
+        self._do(write, told, "", self._note_change)
+
+    def _save_opened(self) -> None:
+        """Save the open image, unless nothing was done to it."""
+        work = self._unsaved_work()
+        if work is not None:
+            self._save(work)
+
+    def _unsaved_work(self) -> Work | None:
+        if self.image is None:
+            return None
+        work = self._work()
+        is_saved = work.record == self.project.record(work.record.name)
+        return None if is_saved and not self._unsaved else work
+
+    def _save(self, work: Work, done: Callable[[Any], None] = lambda _: None) -> None:
+        project = self.project
+        self._changed = self._unsaved = False
+
+        def write(*_: Any) -> None:
+            project.save(work)
+
+        def told(result: None) -> None:
+            self._tell_saved(work)
+            done(result)
+
+        self._do(write, told, "", self._note_change)
+
+    def _work(self) -> Work:
+        """Copy the work on the open image, with all effort until now."""
+        self._take_effort()
+        return self.image.work(self._record)
+
+    def _take_effort(self) -> None:
+        self.tick()
+        effort = Effort(seconds=self._seconds, painted=self.image.painted)
+        self._record = self._record.with_effort(effort)
+        self._seconds, self.image.painted = 0.0, 0
+
+    def _tell_saved(self, work: Work) -> None:
+        if self.image is not None and self.image.name == work.record.name:
+            self._kept = work
+        self.state.saved = f"Saved {time.strftime('%H:%M:%S')}"
+        self.refresh()
+
+    def _tell(self, message: str) -> None:
+        self.refresh()
+        self.state.message = message
+
+
+def _timer(interval: int, slot: Callable[[], None], single: bool = False) -> QTimer:
+    timer = QTimer()
+    timer.setInterval(interval)
+    timer.setSingleShot(single)
+    timer.timeout.connect(slot)
+    return timer

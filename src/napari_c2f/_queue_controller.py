@@ -1,0 +1,87 @@
+"""Does one piece of work after the other in a thread, however fast they are asked for."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from napari_c2f._controller import Controller
+from napari_c2f._model import Activity
+from napari_c2f._worker import Task, Work
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work, what to do with its result, and what to do if it fails."""
+
+    work: Work
+    succeed: Callable[[Any], None]
+    fail: Callable[[], None]
+
+
+class QueueController(Controller):
+    """Keeps the work that is asked for while another is done.
+
+    Parameters
+    ----------
+    activity : Activity
+        The model.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        super().__init__(activity)
+        self._jobs: deque[Job] = deque()
+        self._job: Job | None = None
+
+    def _do(
+        self,
+        work: Work,
+        succeed: Callable[[Any], None],
+        message: str = "",
+        fail: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do this after what was asked for before."""
+        if message:
+            self.activity.message = message
+        self._jobs.append(Job(work, succeed, fail))
+        self._next()
+
+    def _next(self) -> None:
+        if self._task is None and self._jobs:
+            self._job = self._jobs.popleft()
+            self._start(Task(self._job.work), self._show_progress, self._end)
+
+    def _show_progress(self, shares: list[float]) -> None:
+        self.activity.progress = shares[-1]
+
+    def _end(self, result: Any) -> None:
+        job = self._job
+        self._succeed(self.activity.message)
+        with self._errors_told():
+            job.succeed(result)
+        self._next()
+
+    def fail(self, message: str) -> None:
+        """Show an error, and go on with what else was asked for."""
+        job = self._job
+        super().fail(message)
+        if job is not None:
+            job.fail()
+        self._next()
+
+    def _finish_now(self) -> None:
+        """Do all that was asked for before this returns; results are dropped.
+
+        Raises
+        ------
+        C2FError
+            One of them failed; those after it are not done.
+        """
+        self.close_task()
+        while self._jobs:
+            self._jobs.popleft().work(lambda _: None, lambda: False)
+
+    def close_task(self) -> None:
+        """Wait for the thread; what can be stopped is stopped."""
+        Controller.close(self)
+        self.activity.busy = False

@@ -1,0 +1,344 @@
+"""The controller of the project, without a window."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from PIL import Image
+
+from c2f_core.class_editing import renamed, with_class
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.project import Project, Status
+from c2f_core.project.records import Parameters
+from c2f_core.project.snapshots import stored_confidence
+from napari_c2f._controller import MapController
+from napari_c2f._layers import COARSE_KEY, PLACE_KEY, PROVENANCE_KEY, RESULT_KEY, set_class_table
+from napari_c2f._locks import lock
+from napari_c2f._open_image import FINE_KEY
+from napari_c2f._project_controller import ProjectController
+from napari_c2f._refine_controller import RefineController
+
+PAIR = synthetic_pair(48, 0)
+COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A project of two images; the coarse map of the first is drawn."""
+    with Project.create(tmp_path / "project", SHAPES) as project:
+        for name in ("one", "two"):
+            project.add_image(PAIR.image, name)
+        project.save(replace(project.read("one"), coarse=COARSE))
+    return tmp_path / "project"
+
+
+class Desk:
+    """A controller at work, and what a test needs around it."""
+
+    def __init__(self, qtbot, folder):
+        self.qtbot, self.folder = qtbot, folder
+        self.viewer = ViewerModel()
+        self.active = True
+        self.controller = ProjectController(self.viewer, lambda: self.active)
+        self.state = self.controller.state
+        self.controller.open(folder)
+
+    def wait(self):
+        self.qtbot.waitUntil(lambda: not self.state.busy, timeout=20000)
+
+    def show(self, name):
+        self.controller.show(name)
+        self.wait()
+        return self.controller.image
+
+    def draw(self, layer, label, rows=slice(0, 4), columns=slice(0, 5)):
+        """Paint as the brush does: one stroke in its mode."""
+        layer.mode = "paint"
+        places = np.mgrid[rows, columns].reshape(2, -1)
+        layer.data_setitem(tuple(places), label)
+
+    def read(self, name="one"):
+        """Read what is on the disk, as another program would after a crash."""
+        copy = self.folder.parent / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.folder, copy)
+        with Project.open(copy) as project:
+            return project.read(name)
+
+
+@pytest.fixture
+def desk(qtbot, folder):
+    desk = Desk(qtbot, folder)
+    yield desk
+    desk.controller.close()
+
+
+def add_fine(desk, data=FINE, **about):
+    """Add a fine layer as refining does."""
+    told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
+    about = {RESULT_KEY: True, COARSE_KEY: desk.controller.image.coarse.unique_id} | about
+    controller = MapController(desk.state, desk.viewer)
+    fine = controller._add_map(data.copy(), SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
+    desk.wait()
+    return fine
+
+
+def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
+    image = desk.show("one")
+    np.testing.assert_array_equal(image.image.data, PAIR.image)
+    np.testing.assert_array_equal(image.coarse.data, COARSE)
+    assert [layer.name for layer in desk.viewer.layers] == ["one", "one coarse"]
+    assert desk.viewer.layers.selection.active is image.coarse
+    desk.show("two")
+    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
+    assert desk.state.opened == "two"
+
+
+def test_what_was_drawn_is_saved_when_another_image_is_opened(desk):
+    image = desk.show("one")
+    image.coarse.data[:4] = 3
+    image.coarse.refresh()
+    desk.show("two")
+    again = desk.show("one")
+    assert (again.coarse.data[:4] == 3).all()
+    assert desk.state.saved.startswith("Saved ")
+
+
+def test_autosave_writes_only_what_changed(desk):
+    image = desk.show("one")
+    snapshots = desk.folder / "autosave"
+    image.coarse.contour = 1  # tells of a change, but there is none
+    desk.controller.autosave()
+    desk.wait()
+    assert not list(snapshots.iterdir())
+    desk.draw(image.coarse, 4)
+    desk.controller.autosave()
+    desk.wait()
+    assert [path.name for path in snapshots.iterdir()] == ["one.npz"]
+    assert (desk.read().coarse[:4, :5] == 4).all()
+    (snapshots / "one.npz").unlink()
+    desk.controller.autosave()
+    desk.wait()
+    assert not list(snapshots.iterdir())
+
+
+def test_refining_is_saved_with_its_doubt_and_model(desk):
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    add_fine(desk)
+    work = desk.read()
+    assert work.record.status is Status.REFINED
+    assert work.record.doubt == 0.25
+    assert work.record.model == "watershed"
+    assert work.record.before.painted == np.count_nonzero(COARSE[:4, :5] != 4)
+    np.testing.assert_array_equal(work.fine, FINE)
+    assert next(record for record in desk.state.images if record.name == "one").doubt == 0.25
+
+
+def test_the_refine_widget_and_the_project_work_together(desk, next_class):
+    image = desk.show("one")
+    refining = RefineController(desk.viewer)
+    refining.refine(image.image, image.coarse, lambda: None, lambda table: next_class(table))
+    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
+    desk.wait()
+    work = desk.read()
+    expected = SHAPES.to_indices((PAIR.coarse + 1) % 4)
+    np.testing.assert_array_equal(work.fine, expected)
+    assert work.record.doubt == pytest.approx(0.25, abs=0.01)
+    assert work.record.model == ""  # Nobody could find this refiner again.
+    assert work.confidence.max() == 254
+    desk.show("two")
+    again = desk.show("one")
+    np.testing.assert_array_equal(again.fine.data, expected)
+    assert not again.coarse.visible
+    assert desk.viewer.layers.selection.active is again.fine
+
+
+def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
+    desk.show("one")
+    place = slice(10, 30), slice(5, 25)
+    add_fine(desk, FINE[place], **{PLACE_KEY: place})
+    expected = COARSE.copy()
+    expected[place] = FINE[place]
+    np.testing.assert_array_equal(desk.read().fine, expected)
+
+
+def test_a_review_under_way_is_restored(desk):
+    desk.show("one")
+    fine = add_fine(desk)
+    final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
+    about = {RESULT_KEY: True, FINE_KEY: fine.unique_id}
+    MapController(desk.state, desk.viewer)._add_map(final, SHAPES, "final", {}, **about)
+    layer = desk.controller.image.final
+    layer.mode = "pan_zoom"
+    layer.data_setitem((np.array([0]), np.array([0])), 4)  # as accepting a region does
+    desk.qtbot.waitUntil(lambda: (desk.folder / "autosave" / "one.npz").exists(), timeout=5000)
+    desk.wait()
+    desk.show("two")
+    image = desk.show("one")
+    np.testing.assert_array_equal(image.fine.data, FINE)
+    assert image.final.metadata[FINE_KEY] == image.fine.unique_id
+    assert image.final.data[0, 0] == 4
+    np.testing.assert_array_equal(image.final.data[1:], final[1:])
+    assert desk.read().record.before.painted == desk.read().record.after.painted == 0
+
+
+def test_review_says_who_judges(desk):
+    desk.show("one")
+    add_fine(desk)
+    desk.controller.review("one", True)
+    desk.wait()
+    assert desk.state.message == "one is reviewed, and teaches."
+    assert (desk.folder / "fine" / "one.png").exists()
+    desk.show("two")
+    add_fine(desk)
+    desk.controller.review("two", True)
+    desk.wait()
+    assert desk.state.message == "two is reviewed, and judges what is learned."
+    desk.controller.review("one", False)
+    desk.wait()
+    assert desk.state.message == "one is refined."
+    assert not (desk.folder / "fine" / "one.png").exists()
+
+
+def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_path):
+    now = [100.0]
+    monkeypatch.setattr("napari_c2f._project_controller.time.monotonic", lambda: now[0])
+    image = desk.show("one")
+
+    def pass_by(seconds):
+        for _ in range(seconds):
+            now[0] += 1
+            desk.controller.tick()
+
+    pass_by(30)
+    desk.active = False
+    pass_by(500)
+    desk.active = True
+    pass_by(30)
+    now[0] += 1000  # The machine slept.
+    desk.controller.tick()
+    add_fine(desk)
+    pass_by(12)
+    desk.draw(image.fine, 4)
+    desk.draw(image.fine, 4)
+    desk.controller.write_effort(tmp_path / "effort.csv")
+    desk.wait()
+    record = desk.read().record
+    assert record.before.seconds == 62
+    assert record.after.seconds == 12
+    assert record.after.painted == np.count_nonzero(FINE[:4, :5] != 4)
+    assert (tmp_path / "effort.csv").read_text().splitlines()[1].startswith("one,refined,0.250,1.0")
+
+
+def test_what_a_lock_puts_back_is_no_effort(desk):
+    image = desk.show("one")
+    label = int(image.coarse.data[0, 0])
+    lock(image.coarse, label, True)
+    image.coarse.mode = "paint"
+    other = 1 + label % 4
+    image.coarse.brush_size = 9
+    with image.coarse.block_history():  # as a stroke of the mouse does
+        image.coarse.paint((4, 4), other)
+        image.coarse.paint((30, 30), other)
+    changed = np.count_nonzero(image.coarse.data != COARSE)
+    assert 0 < changed < 100
+    assert image.painted == changed
+
+
+def test_classes_that_were_added_and_renamed_are_saved(desk):
+    image = desk.show("one")
+    table = with_class(renamed(SHAPES, 2, "coin"))
+    set_class_table(image.coarse, table)
+    desk.draw(image.coarse, 5)
+    desk.show("two")
+    assert desk.controller.project.class_table == table
+    again = desk.show("one")
+    assert (again.coarse.data[:4, :5] == 5).all()
+
+
+def test_removing_its_layers_saves_and_closes_an_image(desk):
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    desk.viewer.layers.remove(image.coarse)
+    assert desk.state.opened == ""
+    assert (desk.read().coarse[:4, :5] == 4).all()
+    assert not list((desk.folder / "autosave").iterdir())
+    desk.show("two")
+
+
+def test_closing_saves_and_lets_others_in(desk):
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    desk.controller.show("two")  # Not waited for.
+    desk.controller.close()
+    with Project.open(desk.folder) as project:
+        assert project.restored == ()
+        assert (project.read("one").coarse[:4, :5] == 4).all()
+
+
+def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    shutil.rmtree(desk.folder / "autosave")
+    desk.controller.autosave()
+    desk.wait()
+    assert "cannot be written" in desk.state.message
+    (desk.folder / "autosave").mkdir()
+    desk.controller.autosave()
+    desk.wait()
+    assert (desk.read().coarse[:4, :5] == 4).all()
+
+
+def test_a_project_in_use_is_refused_and_a_crash_is_told(qtbot, desk):
+    other = Desk(qtbot, desk.folder)
+    assert "open in another window" in other.state.message
+    assert other.state.root is None
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    desk.controller.autosave()
+    desk.wait()
+    desk.controller.project._lock.release()  # as the end of the process does
+    other.controller.open(desk.folder)
+    assert other.state.message == "Restored the work on one, which was not saved."
+    other.controller.close()
+    desk.controller.project = desk.controller.image = None
+
+
+def test_images_are_added_and_maps_exported(desk, tmp_path):
+    Image.fromarray(PAIR.image).save(tmp_path / "three.png")
+    desk.controller.add([tmp_path / "three.png"])
+    desk.wait()
+    assert desk.state.message == "Added 1 images."
+    assert [record.name for record in desk.state.images] == ["one", "two", "three"]
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.wait()
+    assert "refine it first" in desk.state.message
+    desk.show("one")
+    add_fine(desk)
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.wait()
+    assert (tmp_path / "one.png.json").exists()
+    assert "one.png.json tells how it was made" in desk.state.message
+
+
+def test_a_new_project_needs_classes(qtbot, tmp_path):
+    controller = ProjectController(ViewerModel())
+    controller.create(tmp_path / "new", lambda: None)
+    assert "Choose the classes" in controller.state.message
+    controller.create(tmp_path / "new", lambda: SHAPES)
+    assert controller.state.root == tmp_path / "new"
+    controller.close()
+
+
+def test_stored_confidence_is_shown(desk):
+    work = desk.controller.project.read("one")
+    stored = stored_confidence(np.full(COARSE.shape, 0.5, np.float32))
+    record = work.record.refined("", 0.5, Parameters())
+    desk.controller.project.save(replace(work, record=record, fine=FINE, confidence=stored))
+    image = desk.show("one")
+    confidence = desk.viewer.layers["one coarse confidence"]
+    np.testing.assert_allclose(confidence.data, 0.5, atol=0.01)
+    np.testing.assert_array_equal(image.work(record).confidence, stored)
