@@ -1,10 +1,11 @@
 """The layers of the project's image that is in the viewer, and what a person does to them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -14,7 +15,9 @@ from c2f_core.project.snapshots import read_confidence, stored_confidence
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
+    FINE_KEY,
     RESULT_KEY,
+    TABLE_KEY,
     AnyLayer,
     class_table_of_layer,
     coarse_of,
@@ -23,13 +26,12 @@ from napari_c2f._layers import (
     labels_layer_data,
     unique_name,
 )
-from napari_c2f._results import latest_result, place_of
+from napari_c2f._results import place_of
+from napari_c2f._review_layers import CHANGES
 
-FINE_KEY = "c2f_fine"
-"""Of the final layer of a review: `unique_id` of the fine layer that is reviewed."""
 DRAWING = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which a person changes pixels by hand."""
-CHANGES = ("paint", "data", "set_data", "features")
+CHANGE_EVENTS = ("paint", "data", "set_data", "features")
 """Events that tell of other pixels or classes; undo shows in `set_data` only."""
 IndexMap = NDArray[Any]
 
@@ -106,7 +108,7 @@ class OpenImage:
             fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
         if work.refined is not None:
             fine.visible = False
-            about = {RESULT_KEY: True, FINE_KEY: fine.unique_id}
+            about[FINE_KEY] = fine.unique_id
             self._follow(self._add_map(work.fine, work.class_table, "coarse final", **about))
 
     # What there is
@@ -114,7 +116,17 @@ class OpenImage:
     @property
     def fine(self) -> Labels | None:
         """The topmost map that was refined from the coarse one."""
-        return latest_result(self._viewer.layers, self.coarse)
+        for layer in reversed(self._viewer.layers):
+            if FINE_KEY not in layer.metadata and self.coarse in self._sources(layer):
+                return layer
+        return None
+
+    def _sources(self, layer: Layer) -> Iterator[Labels]:
+        """Yield what a map was refined from, and that in turn, up to the coarse map."""
+        source = coarse_of(self._viewer.layers, layer)
+        while source is not None:
+            yield source
+            source = coarse_of(self._viewer.layers, source)
 
     @property
     def final(self) -> Labels | None:
@@ -139,19 +151,18 @@ class OpenImage:
             record,
             self._class_table(),
             np.array(self.coarse.data),
-            whole if final is None else np.array(final.data),
+            whole if final is None else self._whole(final),
             None if final is None else whole,
             self._confidence(fine),
         )
 
     def _whole(self, fine: Labels) -> IndexMap:
-        """Return a fine map, in the map it is a part of where it is one."""
-        index_map, source = np.array(fine.data), coarse_of(self._viewer.layers, fine)
-        while source is not None:
+        """Return a map, within the one that it is a part of where it is one."""
+        index_map = np.array(fine.data)
+        for source in self._sources(fine):
             around = np.array(source.data, dtype=index_map.dtype)
             around[place_of(fine)] = index_map
             index_map, fine = around, source
-            source = coarse_of(self._viewer.layers, fine)
         return index_map
 
     def _confidence(self, fine: Labels | None) -> NDArray[np.uint8] | None:
@@ -172,7 +183,7 @@ class OpenImage:
 
     def _follow(self, layer: Labels) -> None:
         self._followed.append(layer)
-        for name in CHANGES:
+        for name in CHANGE_EVENTS:
             layer.events[name].connect(self._on_change)
 
     def _on_change(self, event: Any) -> None:
@@ -201,12 +212,13 @@ class OpenImage:
             self.removed.emit()
 
     def close(self) -> None:
-        """Take all its layers out of the viewer."""
-        layers, fine = self._viewer.layers, self.fine
-        confidence = None if fine is None else confidence_of(layers, fine)
-        shown = [self.image, self.coarse, fine, self.final, confidence]
+        """Take all layers out of the viewer that belong to it."""
+        layers = self._viewer.layers
+        results = [layer for layer in layers if self.coarse in self._sources(layer)]
+        sureness = [confidence_of(layers, layer) for layer in results]
+        changes = [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
         self.release()
-        for layer in shown:
+        for layer in (*changes, *results, *sureness, self.coarse, self.image):
             if layer is not None and layer in layers:
                 layers.remove(layer)
 
@@ -215,7 +227,7 @@ class OpenImage:
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._followed:
-            for name in CHANGES:
+            for name in CHANGE_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
 

@@ -10,15 +10,24 @@ from PIL import Image
 
 from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.decisions import Decision
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
 from napari_c2f._controller import MapController
-from napari_c2f._layers import COARSE_KEY, PLACE_KEY, PROVENANCE_KEY, RESULT_KEY, set_class_table
+from napari_c2f._layers import (
+    COARSE_KEY,
+    FINE_KEY,
+    PLACE_KEY,
+    PROVENANCE_KEY,
+    RESULT_KEY,
+    confidence_of,
+    set_class_table,
+)
 from napari_c2f._locks import lock
-from napari_c2f._open_image import FINE_KEY
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
+from napari_c2f._review_controller import ReviewController
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
@@ -169,7 +178,8 @@ def test_a_review_under_way_is_restored(desk):
     desk.show("one")
     fine = add_fine(desk)
     final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
-    about = {RESULT_KEY: True, FINE_KEY: fine.unique_id}
+    coarse = desk.controller.image.coarse.unique_id
+    about = {RESULT_KEY: True, COARSE_KEY: coarse, FINE_KEY: fine.unique_id}
     MapController(desk.state, desk.viewer)._add_map(final, SHAPES, "final", {}, **about)
     layer = desk.controller.image.final
     layer.mode = "pan_zoom"
@@ -183,6 +193,37 @@ def test_a_review_under_way_is_restored(desk):
     assert image.final.data[0, 0] == 4
     np.testing.assert_array_equal(image.final.data[1:], final[1:])
     assert desk.read().record.before.painted == desk.read().record.after.painted == 0
+
+
+def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
+    image = desk.show("one")
+    refining = RefineController(desk.viewer)
+    refining.refine(image.image, image.coarse, lambda: None, lambda table: next_class(table))
+    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
+    review = ReviewController(desk.viewer)
+
+    def begin():
+        image = desk.controller.image
+        confidence = confidence_of(desk.viewer.layers, image.fine)
+        review.begin(image.fine, image.coarse, confidence)
+        desk.qtbot.waitUntil(lambda: review.state.reviewing, timeout=20000)
+
+    begin()
+    review.accept()
+    review.accept()
+    assert review.state.count(Decision.ACCEPTED) == 2
+    final = desk.controller.image.final.data.copy()
+    desk.wait()
+    desk.show("two")
+    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
+    assert not review.state.reviewing
+    image = desk.show("one")
+    np.testing.assert_array_equal(image.final.data, final)
+    np.testing.assert_array_equal(desk.read().fine, final)
+    begin()
+    assert review.state.count(Decision.ACCEPTED) == 2
+    assert desk.controller.image.final is image.final
+    review.close()
 
 
 def test_review_says_who_judges(desk):
