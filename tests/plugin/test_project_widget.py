@@ -7,7 +7,17 @@ import pytest
 import torch
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTreeWidget,
+)
 
 from c2f_core.config import GeneratorConfig
 from c2f_core.data.folder import open_pairs
@@ -19,6 +29,7 @@ from c2f_core.project.records import Parameters
 from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
 from c2f_core.training.teaching import TeachingSettings
 from napari_c2f._layers import labels_layer_data
+from napari_c2f.widgets.parts import StatusText
 from napari_c2f.widgets.project_table import DOUBT, NAME, ROLE, STATUS
 
 PLUGIN = "napari-c2f"
@@ -189,7 +200,7 @@ def test_refining_reviewing_and_exporting(
     click(widget.review_button)
     wait()
     assert "shapes-2 is reviewed, and teaches" in widget.status.text()
-    assert widget.review_button.text() == "Not re&viewed"
+    assert widget.review_button.text() == "Mar&k not reviewed"
     assert open_pairs(folder, SHAPES).names_with_fine == ["shapes-2"]
     made = tmp_path / "out.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(made), ""))
@@ -248,6 +259,17 @@ def test_learning_from_corrections(
     qtbot.waitUntil(lambda: widget.model.value().endswith("lesson-1.safetensors"), timeout=5000)
     names = [widget.model.itemText(row) for row in range(widget.model.count())]
     assert any("start" in name for name in names)
+
+
+def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QProgressBar, QTreeWidget, StatusText)
+    controls = [control for kind in kinds for control in widget.findChildren(kind)]
+    assert len(controls) > 15
+    own = [control for control in controls if control.objectName() != "qt_toolbutton"]
+    assert [control for control in own if not control.toolTip() and control.text()] == []
+    texts = [each.text() for kind in (QPushButton, QLabel) for each in widget.findChildren(kind)]
+    keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
+    assert len(keys) == len(set(keys)) == 13
 
 
 def test_closing_the_widget_saves_and_lets_others_in(

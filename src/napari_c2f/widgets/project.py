@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from c2f_core.classes import ClassTable
 from c2f_core.io import IMAGE_SUFFIXES
@@ -57,6 +58,7 @@ TIPS = {
     "effort": "Write minutes and painted pixels of all images to a table",
     "model": "Refiner of the project: learning goes on from it, and replaces it by a better one",
     "replay": "Folder of pairs that the model knows, so that it does not forget them; may be empty",
+    "learning": "Choose the refiner of the project, and teach it what was reviewed",
     "learn": "Go on training the model with the reviewed images, in the background",
     "stop": "Stop learning; the model stays as it is, and Learn goes on with it",
 }
@@ -85,12 +87,12 @@ class ProjectWidget(QWidget):
         self.images = ImageTable()
         self.add_button = QPushButton("&Add images…")
         self.show_button = QPushButton("Open &image")
-        self.review_button = QPushButton("Mark re&viewed")
+        self.review_button = QPushButton("Mar&k reviewed")
         self.export_button = QPushButton("E&xport…")
-        self.effort_button = QPushButton("E&ffort table…")
+        self.effort_button = QPushButton("Effort ta&ble…")
         self.model = FileChoice(NO_MODEL | known_models(), MODEL_FILES, model_text)
         self.replay = FolderEdit("pairs that the model knows")
-        self.learn_button = QPushButton("&Learn from corrections")
+        self.learn_button = QPushButton("Lear&n from corrections")
         self.stop_button = QPushButton("S&top")
         self.progress = QProgressBar()
         self.lesson_text = QLabel()
@@ -104,7 +106,7 @@ class ProjectWidget(QWidget):
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        add_row(form, "&Folder", self.folder, TIPS["folder"])
+        add_row(form, "Fol&der", self.folder, TIPS["folder"])
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         whole = {self.create_button: TIPS["create"], self.open_button: TIPS["open"]}
         form.addRow("", button_row(whole))
@@ -120,11 +122,12 @@ class ProjectWidget(QWidget):
         layout.addWidget(self.images, 3)
         layout.addLayout(button_row(one))
         layout.addLayout(button_row(out))
-        layout.addWidget(self._lesson_section())
+        self.learning = self._lesson_section()
+        layout.addWidget(self.learning)
         layout.addWidget(self.saved)
         layout.addWidget(self.status, 1)
 
-    def _lesson_section(self) -> QWidget:
+    def _lesson_section(self) -> QCollapsible:
         form = QFormLayout()
         add_row(form, "&Model", self.model, TIPS["model"])
         add_row(form, "&Replay", self.replay, TIPS["replay"])
@@ -135,7 +138,9 @@ class ProjectWidget(QWidget):
         self.lesson_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         form.addRow(self.progress)
         form.addRow(self.lesson_text)
-        return collapsible("Model and learning", form)
+        section = collapsible("Model and learning", form)
+        section.toggleButton().setToolTip(TIPS["learning"])
+        return section
 
     def _connect(self) -> None:
         controller = self._controller
@@ -286,7 +291,7 @@ class ProjectWidget(QWidget):
         self.review_button.setEnabled(refined)
         self.export_button.setEnabled(refined)
         reviewed = record is not None and record.status is Status.REVIEWED
-        self.review_button.setText("Not re&viewed" if reviewed else "Mark re&viewed")
+        self.review_button.setText("Mar&k not reviewed" if reviewed else "Mar&k reviewed")
 
     @while_alive
     def _show_model(self, *_: Any) -> None:
