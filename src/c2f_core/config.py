@@ -68,6 +68,12 @@ class AugmentationConfig(Settings):
     """Largest rotation in degrees."""
     colour: float = Field(default=0.25, ge=0, le=1)
     """Strength of the changes of brightness, contrast and saturation."""
+    recolour_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of pairs in which half of the classes change their colours, each by itself.
+
+    Few fine maps do not show all colours of a class. Without this, one trained on dark hair
+    takes fair hair for skin, whatever the coarse map says.
+    """
     blur_and_noise: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs that are blurred or made noisy."""
     background_class: str | None = None

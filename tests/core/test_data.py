@@ -173,7 +173,9 @@ def position_coloured_pairs():
 
 def test_augmentation_changes_image_and_maps_alike():
     table, pairs = position_coloured_pairs()
-    config = AugmentationConfig(colour=0, blur_and_noise=0, coarse_shift=0, coarse_erase_share=0)
+    config = AugmentationConfig(
+        colour=0, recolour_share=0, blur_and_noise=0, coarse_shift=0, coarse_erase_share=0
+    )
     batch = AugmentedBatches(pairs, table, config, crop=64, batch_size=8, seed=0)(0)
     seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
     # Bilinear boundaries differ from nearest-neighbour ones by a pixel.
@@ -206,6 +208,7 @@ def test_image_and_maps_stay_aligned(size, crop, rotation, scale, seed):
         scale=(scale, scale),
         rotation=rotation,
         colour=0,
+        recolour_share=0,
         blur_and_noise=0,
         coarse_shift=0,
         coarse_erase_share=0,
@@ -339,7 +342,13 @@ def test_erased_coarse_pixels_are_the_zero_vector():
 
 def test_replaced_background_leaves_the_other_classes_alone():
     table, pairs = position_coloured_pairs()
-    base = {"colour": 0, "blur_and_noise": 0, "wide_scale_share": 0, "coarse_erase_share": 0}
+    base = {
+        "colour": 0,
+        "recolour_share": 0,
+        "blur_and_noise": 0,
+        "wide_scale_share": 0,
+        "coarse_erase_share": 0,
+    }
     config = AugmentationConfig(**base, background_class="sky", background_share=1, scale=(1, 1))
     batch = AugmentedBatches(pairs, table, config, 80, 4, 0)(0)
     seen = (batch.images[:, 0] + 1) * 127.5 / 60
@@ -348,6 +357,37 @@ def test_replaced_background_leaves_the_other_classes_alone():
     assert (seen.round()[inner] == batch.fine[inner]).float().mean() > 0.85
     background = batch.images[:, 0][batch.fine == 0]
     assert background.std() > 0.05
+
+
+def test_each_class_is_recoloured_by_itself():
+    table = ClassTable.preset("camvid")
+    fine = np.repeat(np.array([0, 1], dtype=np.uint8), 40)[None].repeat(80, axis=0)
+    pair = Pair("halves", np.full((80, 80, 3), 128, np.uint8), fine, fine)
+    config = AugmentationConfig(
+        colour=0, blur_and_noise=0, recolour_share=1, scale=(1, 1), wide_scale_share=0
+    )
+    batch = AugmentedBatches([pair], table, config, 64, 60, 0)(0)
+    inner = interior(batch.fine)
+    means = torch.tensor(
+        [
+            [image[:, inside & (fine == position)].mean() for position in (0, 1)]
+            for image, inside, fine in zip(batch.images, inner, batch.fine, strict=True)
+        ]
+    )
+    means = means[~means.isnan().any(dim=1)]
+    assert len(means) > 20
+    assert means.std(dim=0).min() > 0.15
+    assert abs(torch.corrcoef(means.T)[0, 1]) < 0.4
+    assert batch.images.abs().max() <= 1
+
+
+def test_without_a_fine_map_nothing_is_recoloured():
+    table, pairs = position_coloured_pairs()
+    coarse_only = [dataclasses.replace(pair, fine=None) for pair in pairs]
+    config = AugmentationConfig(colour=0, recolour_share=1, blur_and_noise=0)
+    batch = AugmentedBatches(coarse_only, table, config, 64, 8, 0)(0)
+    seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
+    assert set(seen.unique().tolist()) <= {0, 1, 2, 3}
 
 
 def test_unknown_background_class_is_refused():

@@ -31,6 +31,8 @@ from c2f_core.data.pairs import Pair
 from c2f_core.errors import ConfigError
 
 REPORT_CROP = 256
+RECOLOURING = AugmentationConfig(colour=1.0, blur_and_noise=0.0)
+"""How a class changes its colours by itself."""
 
 
 def image_to_tensor(image: NDArray[np.uint8]) -> Tensor:
@@ -301,6 +303,8 @@ class AugmentedBatches:
         crop = _warp(self._planes[index], placement, moved)
         if self._textures is not None and (wide or rng.random() < config.background_share):
             self._paint(crop, self._textures.draw(rng), self._has_fine[index])
+        if rng.random() < config.recolour_share:
+            self._recolour(crop, rng)
         if rng.random() < config.coarse_erase_share:
             self._erase(crop.guides, rng)
         crop.image = self._change_colours(crop.image, config, rng)
@@ -318,6 +322,15 @@ class AugmentedBatches:
         crop.guides[1:].masked_fill_(painted, UNLABELLED_POSITION)
         # Blending over a pixel keeps the seam from giving the boundary away.
         crop.image.lerp_(texture, smooth(painted.float()[None], 0.7, 1))
+
+    def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
+        """Change the colours of half of the classes, each by itself."""
+        for position in range(self._number_of_classes):
+            region = crop.fine == position
+            if rng.random() < 0.5 and region.any():
+                recoloured = self._change_colours(crop.image, RECOLOURING, rng)
+                # Blending over a pixel keeps the seam from giving the boundary away.
+                crop.image.lerp_(recoloured, smooth(region.float()[None], 0.7, 1))
 
     def _erase(self, guides: Tensor, rng: np.random.Generator) -> None:
         """Make a random box, or a whole class, of a coarse map (and its evidence) unlabelled."""
