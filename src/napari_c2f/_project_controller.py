@@ -162,7 +162,10 @@ class ProjectController(QueueController):
                     project.add_image(path)
             return len(paths)
 
-        self._do(work, lambda count: self._tell(f"Added {count} images."), "Copying images…")
+        def told(count: int) -> None:
+            self._tell(f"Added {count} images.")
+
+        self._do(work, told, "Copying images…", self.refresh)
 
     def show(self, name: str) -> None:
         """Save the open image, and bring another one into the viewer."""

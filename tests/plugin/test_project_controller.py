@@ -354,6 +354,11 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     desk.wait()
     assert desk.state.message == "Added 1 images."
     assert [record.name for record in desk.state.images] == ["one", "two", "three"]
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    desk.controller.add([tmp_path / "three.png", tmp_path / "broken.png"])
+    desk.wait()
+    assert "cannot be read as an image" in desk.state.message
+    assert [record.name for record in desk.state.images][3:] == ["three-2"]
     desk.controller.export("one", tmp_path / "one.png")
     desk.wait()
     assert "refine it first" in desk.state.message
