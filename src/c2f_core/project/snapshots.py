@@ -68,9 +68,12 @@ class Work:
 
 def stored_confidence(confidence: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Turn confidences in [0, 1] into 0 to 254, and NaN into 255."""
-    known = np.nan_to_num(confidence, nan=0.0) * (UNKNOWN_CONFIDENCE - 1)
-    levels: NDArray[np.uint8] = np.rint(known).astype(np.uint8)
-    levels[np.isnan(confidence)] = UNKNOWN_CONFIDENCE
+    scaled = confidence.astype(np.float32)
+    scaled *= UNKNOWN_CONFIDENCE - 1
+    scaled += 0.5  # What follows cuts off: quicker than rounding, and this runs while one draws.
+    with np.errstate(invalid="ignore"):
+        levels: NDArray[np.uint8] = scaled.astype(np.uint8)
+    levels[np.isnan(scaled)] = UNKNOWN_CONFIDENCE
     return levels
 
 
