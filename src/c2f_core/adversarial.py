@@ -160,6 +160,23 @@ ADVERSARIAL_LOSSES = {
 """By name."""
 
 
+def realness(logits: Tensor, loss: str) -> Tensor:
+    """Turn the logits of a discriminator into how real it finds a map.
+
+    Parameters
+    ----------
+    logits : float tensor
+    loss : str
+        By which it was trained, see `ADVERSARIAL_LOSSES`.
+
+    Returns
+    -------
+    float tensor
+        In [0, 1]: 0 is fake, 1 is real.
+    """
+    return logits.clamp(0, 1) if loss == "least_squares" else logits.sigmoid()
+
+
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     r"""Distance of the mean features (Salimans et al., NeurIPS 2016, section 3.1).
 

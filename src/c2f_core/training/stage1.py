@@ -9,7 +9,12 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.adversarial import ADVERSARIAL_LOSSES, discriminator_accuracy, feature_matching
+from c2f_core.adversarial import (
+    ADVERSARIAL_LOSSES,
+    discriminator_accuracy,
+    feature_matching,
+    realness,
+)
 from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import TrainConfig
 from c2f_core.data.pairs import Pair
@@ -198,8 +203,7 @@ class Stage1Learner(SupervisedLearner):
     def _score(self, images: Tensor, maps: Tensor) -> Tensor:
         """How real the discriminator finds each pixel of maps, (N, Y, X) in [0, 1]."""
         logits = self.discriminator.network(images, maps).float()
-        squares = self._config.stage1.loss == "least_squares"
-        score = logits.clamp(0, 1) if squares else logits.sigmoid()
+        score = realness(logits, self._config.stage1.loss)
         return at_pixels(score, (images.shape[-2], images.shape[-1]))
 
     def state_dict(self) -> dict[str, Any]:
