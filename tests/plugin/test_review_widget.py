@@ -8,7 +8,13 @@ from napari.utils.action_manager import action_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton
 
+from c2f_core.config import TrainConfig
+from c2f_core.refine.learned import BUNDLED_FOLDER
+from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.trainer import train
 from napari_c2f import _review_keys
+from napari_c2f._layers import COARSE_KEY
+from napari_c2f._recent import remember_model
 from napari_c2f._review_keys import ACTIONS, full_name
 from napari_c2f.widgets.review_table import CHANGE, DECISION, PIXELS, SURE
 
@@ -275,3 +281,36 @@ def test_everything_can_be_reached_by_keyboard_and_tells_what_it_does(begun):
         assert editor.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert editor.toolTip()
     assert len({action.key for action in ACTIONS.values()}) == len(ACTIONS)
+
+
+@pytest.fixture
+def trained(data, tiny):
+    """The best checkpoint of a finished model2 run."""
+    list(train(TrainConfig.model_validate(tiny | {"method": "model2"})))
+    best = RunFolder(tiny["run_folder"]).best_model
+    assert best is not None
+    return str(best)
+
+
+def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qtbot, trained):
+    remember_model(trained)
+    remember_model(BUNDLED_FOLDER / "fasseg.safetensors")  # It has none.
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Review")
+    viewer.open_sample(PLUGIN, "shapes")
+    image, coarse = viewer.layers[:2]
+    fine = viewer.add_labels(
+        coarse.data.copy(), metadata=coarse.metadata | {COARSE_KEY: coarse.unique_id}, name="fine"
+    )
+    section = widget.judge
+    assert (section.model.value(), section.image.value) == (trained, image)
+    click(widget.judge_section.toggleButton())
+    qtbot.waitUntil(section.button.isVisible)
+    click(section.button)
+    qtbot.waitUntil(lambda: "real; what looks" in widget.status.text(), timeout=20000)
+    verdict = viewer.layers["fine verdict"]
+    assert verdict.data.shape == fine.data.shape
+    assert 0 <= verdict.data.min() <= verdict.data.max() <= 1
+    assert viewer.layers.selection.active is fine
+    section.model.setValue(str(BUNDLED_FOLDER / "fasseg.safetensors"))
+    assert not section.button.isEnabled()

@@ -20,17 +20,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_c2f._judge_controller import JudgeController
 from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
+from napari_c2f._recent import remembered
 from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_keys import follow_keys, leave_keys, tip
 from napari_c2f.widgets.parts import (
     StatusText,
     add_row,
     button_row,
+    collapsible,
     layer_box,
     update_layer_box,
     while_alive,
 )
+from napari_c2f.widgets.review_judge import JudgeSection
 from napari_c2f.widgets.review_table import ReviewTable
 
 TIPS = {
@@ -56,6 +60,7 @@ class ReviewWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self._controller = ReviewController(viewer)
+        self._judge = JudgeController(viewer)
         self.fine = layer_box(viewer, Labels)
         self.coarse = layer_box(viewer, Labels)
         self.confidence = layer_box(viewer, Image)
@@ -73,6 +78,8 @@ class ReviewWidget(QWidget):
         self.compare_button = QPushButton("&Hold for coarse")
         self.final_box = QCheckBox("Final &map")
         self.outline_box = QCheckBox("&Outlines")
+        self.judge = JudgeSection(viewer)
+        self.judge_section = collapsible("Discriminator", self.judge)
         self.progress = QProgressBar()
         self.status = StatusText()
         self._actions: dict[QAbstractButton, str] = {
@@ -117,6 +124,7 @@ class ReviewWidget(QWidget):
             (self.final_box, self.outline_box),
         ):
             layout.addLayout(_row(*widgets))
+        layout.addWidget(self.judge_section)
         layout.addWidget(self.progress)
         layout.addWidget(self.status, 1)
 
@@ -131,6 +139,8 @@ class ReviewWidget(QWidget):
                 button.clicked.connect(lambda *_, name=name: getattr(controller, name)())
         self.compare_button.pressed.connect(lambda: controller.compare(True))
         self.compare_button.released.connect(lambda: controller.compare(False))
+        self.judge.wanted.connect(self._ask)
+        remembered.connect(self._add_model)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         action_manager.events.shortcut_changed.connect(self._show_tips)
         events = controller.state.events
@@ -143,12 +153,15 @@ class ReviewWidget(QWidget):
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
-        self.destroyed.connect(partial(_end, self._viewer, controller))
+        self._judge.activity.events.message.connect(self._show_message)
+        self._judge.activity.events.busy.connect(self._show_busy)
+        self.destroyed.connect(partial(_end, self._viewer, controller, self._judge))
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
         for box in (self.fine, self.coarse, self.confidence):
             update_layer_box(box, self._viewer)
+        self.judge.follow_layers()
         self._follow_layers()
 
     @while_alive
@@ -171,11 +184,19 @@ class ReviewWidget(QWidget):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the review before the widget goes."""
-        _end(self._viewer, self._controller)
+        remembered.disconnect(self._add_model, missing_ok=True)
+        _end(self._viewer, self._controller, self._judge)
         super().closeEvent(event)
 
     def _begin(self) -> None:
         self._controller.begin(self.fine.value, self.coarse.value, self.confidence.value)
+
+    def _ask(self) -> None:
+        self._judge.judge(self.judge.image.value, self.fine.value, self.judge.model.value())
+
+    @while_alive
+    def _add_model(self, path: str) -> None:
+        self.judge.add_model(path)
 
     @while_alive
     def _show_tips(self, *_: Any) -> None:
@@ -206,6 +227,7 @@ class ReviewWidget(QWidget):
     @while_alive
     def _show_busy(self, busy: bool) -> None:
         self.begin_button.setEnabled(not busy)
+        self.judge.setEnabled(not busy)
         self.progress.setRange(0, 0 if busy else 100)
 
     @while_alive
@@ -222,10 +244,13 @@ def _is_fine(layer: Layer) -> bool:
     return COARSE_KEY in layer.metadata and FINE_KEY not in layer.metadata
 
 
-def _end(viewer: ViewerModel, controller: ReviewController, *_: Any) -> None:
+def _end(
+    viewer: ViewerModel, controller: ReviewController, judge: JudgeController, *_: Any
+) -> None:
     """End a review for good; its widget may be gone already."""
     leave_keys(viewer, controller)
     controller.close()
+    judge.close()
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:
