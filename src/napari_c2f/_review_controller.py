@@ -24,11 +24,13 @@ from napari_c2f._layers import (
     spatial_keywords,
 )
 from napari_c2f._painted import follow
-from napari_c2f._review_layers import CHANGES, OUTLINE, ReviewLayers, codes_of, paint
+from napari_c2f._review_layers import CHANGES, ReviewLayers, codes_of
 from napari_c2f._review_model import ReviewState
 from napari_c2f._reviewing import Reviewed, request_of_layers, reviewing
 from napari_c2f._worker import Task
 
+PAUSE = 20
+"""Milliseconds in which the window can do something else between two layers."""
 CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
 """Events of a layer that tell of other pixels; undo shows in `set_data` only."""
 
@@ -95,7 +97,7 @@ class ReviewController(MapController):
         )
         # The next layer comes later: each takes the window nearly a tenth of a second.
         QTimer.singleShot(
-            0, lambda: self._add_changes(reviewed, fine, coarse, bare(final), confidence)
+            PAUSE, lambda: self._add_changes(reviewed, fine, coarse, bare(final), confidence)
         )
 
     def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
@@ -123,22 +125,24 @@ class ReviewController(MapController):
         decisions = reviewed.pixels.decisions(final.data, history.rejected)
         codes = codes_of(decisions, 0)
         changes = self._add_map(
-            paint(reviewed.pixels, codes, final.data.shape),
+            reviewed.outlines.painted(codes),
             CHANGES,
             f"{coarse.name} changes",
             spatial_keywords(fine),
             **{RESULT_KEY: True},
         )
-        changes.contour, changes.opacity, changes.editable = OUTLINE, 1.0, False
+        changes.opacity, changes.editable = 1.0, False
         layers = ReviewLayers(
-            self._viewer, coarse, fine, final, bare(changes), reviewed.pixels, codes
+            self._viewer, coarse, fine, final, bare(changes), reviewed.outlines, codes
         )
         self._review = _Review(reviewed, layers, history)
         for layer in (coarse, *([] if confidence is None else [confidence])):
             layer.visible = False  # They would hide what is to be judged.
-        self._show_review(decisions)
+        QTimer.singleShot(PAUSE, lambda: self._show_review(decisions))
 
     def _show_review(self, decisions: NDArray[np.uint8]) -> None:
+        if self._task is None:
+            return
         review, state = self._review, self.state
         for name in CHANGE_EVENTS:
             review.layers.final.events[name].connect(self._on_change)
@@ -268,7 +272,6 @@ class ReviewController(MapController):
         accepted = decision is Decision.ACCEPTED
         labels = (pixels.refined if accepted else pixels.coarse)[chosen]
         review.history.write(pixels.places[chosen], labels, () if accepted else numbers)
-        self._look_again()
         self._tell(f"{decision.name.capitalize()}: {self._named(numbers)}.")
         if state.count(Decision.UNDECIDED):
             self.next()
@@ -286,7 +289,8 @@ class ReviewController(MapController):
     def _back_or_forth(self, step: Callable[[Labels], None], name: str) -> None:
         before = self.state.decisions
         step(self._review.layers.final)
-        self._look_again()  # A hidden layer does not tell.
+        if not self._review.layers.final.visible:  # Then it does not tell.
+            self._look_again()
         differing = (np.flatnonzero(before != self.state.decisions) + 1).tolist()
         if differing:
             self.choose(differing[0])
@@ -310,7 +314,6 @@ class ReviewController(MapController):
         if not np.array_equal(decisions, self.state.decisions):
             self.state.decisions = decisions
             self._colour()
-            self._show_share()
 
     # What is shown
 
@@ -342,10 +345,6 @@ class ReviewController(MapController):
     def _colour(self) -> None:
         self._review.layers.show_codes(codes_of(self.state.decisions, self.state.current))
 
-    def _show_share(self) -> None:
-        left, total = self.state.count(Decision.UNDECIDED), len(self.state.regions)
-        self.state.progress = 1 - left / total if total else 1.0
-
     def _named(self, numbers: Sequence[int]) -> str:
         if len(numbers) > 1:
             return f"{len(numbers)} regions"
@@ -353,7 +352,6 @@ class ReviewController(MapController):
         return f"{region.before} → {region.after}, {region.size} px"
 
     def _tell(self, sentence: str) -> None:
-        self._show_share()
         left = self.state.count(Decision.UNDECIDED)
         self.state.message = f"{sentence} " + (
             f"{left} left to decide." if left else "All is decided; save the final layer."

@@ -7,6 +7,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from c2f_core.classes import table_from_colours
 from c2f_core.decisions import ChangedPixels
@@ -38,11 +39,40 @@ def codes_of(decisions: NDArray[np.uint8], current: int) -> Codes:
     return codes
 
 
-def paint(pixels: ChangedPixels, codes: Codes, size: tuple[int, ...]) -> Codes:
-    """Make the map of the changes layer."""
-    index_map = np.zeros(size, dtype=np.uint8)
-    index_map.ravel()[pixels.places] = np.repeat(codes, pixels.sizes)
-    return index_map
+class Outlines:
+    """The outermost pixels of each region, which the changes layer shows.
+
+    They are found once, beside the window's thread: napari's own contours would be
+    looked for in the whole map whenever a decision is taken.
+
+    Parameters
+    ----------
+    pixels : ChangedPixels
+    numbers : (Y, X) integer array
+        Number of the region of each pixel.
+    """
+
+    def __init__(self, pixels: ChangedPixels, numbers: NDArray[np.integer[Any]]) -> None:
+        size = 2 * OUTLINE + 1
+        low, high = (
+            extreme(numbers, size, mode="constant")
+            for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+        )
+        outer = np.take(low != high, pixels.places)
+        self._places = pixels.places[outer]
+        self._regions = np.repeat(np.arange(len(pixels.sizes)), pixels.sizes)[outer]
+        self._map_size = numbers.shape
+
+    def painted(self, codes: Codes) -> NDArray[np.uint8]:
+        """Make the map of the changes layer, given the label of each region."""
+        index_map = np.zeros(self._map_size, dtype=np.uint8)
+        index_map.flat[self._places] = codes[self._regions]
+        return index_map
+
+    def repaint(self, index_map: NDArray[np.uint8], codes: Codes, before: Codes) -> None:
+        """Change the labels of those regions that had others before."""
+        differing = (codes != before)[self._regions]
+        index_map.flat[self._places[differing]] = codes[self._regions[differing]]
 
 
 class ReviewLayers:
@@ -52,7 +82,7 @@ class ReviewLayers:
     ----------
     viewer : ViewerModel
     coarse, fine, final, changes : Labels
-    pixels : ChangedPixels
+    outlines : Outlines
     codes : (R,) uint8 array
         Labels that the regions have in the changes layer.
     """
@@ -64,12 +94,12 @@ class ReviewLayers:
         fine: Labels,
         final: Labels,
         changes: Labels,
-        pixels: ChangedPixels,
+        outlines: Outlines,
         codes: Codes,
     ) -> None:
         self._viewer = viewer
         self.coarse, self.fine, self.final, self.changes = coarse, fine, final, changes
-        self._pixels = pixels
+        self._outlines = outlines
         self._codes = codes
         self._shown: list[tuple[Labels, bool]] = []
 
@@ -80,13 +110,11 @@ class ReviewLayers:
 
     def show_codes(self, codes: Codes) -> None:
         """Colour the regions whose label differs from what is shown."""
-        differing = np.flatnonzero(codes != self._codes)
+        if np.array_equal(codes, self._codes):
+            return
+        self._outlines.repaint(self.changes.data, codes, self._codes)
         self._codes = codes
-        pixels = self._pixels.of((differing + 1).tolist())
-        places = np.unravel_index(self._pixels.places[pixels], self.changes.data.shape)
-        labels = np.repeat(codes, self._pixels.sizes)[pixels]
-        self.changes.data_setitem(places, labels)
-        self.changes._reset_history()  # It follows the final layer's.
+        self.changes.refresh(extent=False)
 
     def show_final(self, final: bool) -> None:
         """Show the final map, to draw in it; else the refined one, to judge it."""
@@ -95,8 +123,10 @@ class ReviewLayers:
 
     def outline(self, outlined: bool) -> None:
         """Show the maps as outlines of their classes, so that the photograph is seen."""
+        width = OUTLINE if outlined else 0
         for layer in (self.coarse, self.fine, self.final):
-            layer.contour = OUTLINE if outlined else 0
+            if layer.contour != width:  # Setting it takes time in any case.
+                layer.contour = width
 
     def compare(self, held: bool) -> None:
         """Show the coarse map in place of the others as long as this is held."""

@@ -13,6 +13,7 @@ from c2f_core.errors import C2FError, ImageError
 from c2f_core.review import Place, Review, doubtful_places, review_changes
 from napari_c2f._layers import class_table_of_layer, level0
 from napari_c2f._results import place_of
+from napari_c2f._review_layers import Outlines
 from napari_c2f._worker import Report, ShouldStop, Work
 
 
@@ -33,6 +34,7 @@ class Reviewed:
 
     review: Review
     pixels: ChangedPixels
+    outlines: Outlines
     digest: str
     places: list[Place]
     class_table: ClassTable
@@ -72,6 +74,13 @@ def reviewing(request: ReviewRequest) -> Work:
         unknown = np.full(fine.shape, np.nan) if confidence is None else confidence
         review = review_changes(request.coarse, fine, unknown, table)
         pixels = changed_pixels(review)
-        return Reviewed(review, pixels, digest_of(review), doubtful_places(unknown), table)
+        return Reviewed(
+            review=review,
+            pixels=pixels,
+            outlines=Outlines(pixels, review.numbers),
+            digest=digest_of(review),
+            places=doubtful_places(unknown),
+            class_table=table,
+        )
 
     return work

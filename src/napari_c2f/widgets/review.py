@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
     QHBoxLayout,
+    QLabel,
     QProgressBar,
     QPushButton,
     QSpinBox,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from c2f_core.decisions import Decision
 from napari_c2f._judge_controller import JudgeController
 from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f._recent import remembered
@@ -28,7 +30,6 @@ from napari_c2f._review_keys import follow_keys, leave_keys, tip
 from napari_c2f.widgets.parts import (
     StatusText,
     add_row,
-    button_row,
     collapsible,
     layer_box,
     update_layer_box,
@@ -37,6 +38,7 @@ from napari_c2f.widgets.parts import (
 from napari_c2f.widgets.review_judge import JudgeSection
 from napari_c2f.widgets.review_table import ReviewTable
 
+SHOWN = (Decision.ACCEPTED, Decision.REJECTED, Decision.EDITED, Decision.UNDECIDED)
 TIPS = {
     "fine": "What refining made; follows the layer that you select",
     "coarse": "The map that was refined; it and the fine map stay as they are",
@@ -44,7 +46,8 @@ TIPS = {
     "begin": "List what changed, and show it in new layers: the changes, and the final map, "
     "which takes the regions that you accept",
     "enough": "Mean confidence from which regions are accepted together",
-    "progress": "Share of the regions on which you decided",
+    "busy": "Moves while there is work beside the window",
+    "counts": "On how many regions was decided what",
 }
 
 
@@ -80,7 +83,8 @@ class ReviewWidget(QWidget):
         self.outline_box = QCheckBox("&Outlines")
         self.judge = JudgeSection(viewer)
         self.judge_section = collapsible("Discriminator", self.judge)
-        self.progress = QProgressBar()
+        self.counts = QLabel()
+        self.busy = QProgressBar()
         self.status = StatusText()
         self._actions: dict[QAbstractButton, str] = {
             self.accept_button: "accept",
@@ -111,12 +115,15 @@ class ReviewWidget(QWidget):
         self.enough.setSuffix(" %")
         self.enough.setValue(round(100 * self._controller.state.enough))
         self.enough.setToolTip(TIPS["enough"])
-        self.progress.setRange(0, 100)
-        self.progress.setToolTip(TIPS["progress"])
+        self.begin_button.setToolTip(TIPS["begin"])
+        self.busy.setToolTip(TIPS["busy"])
+        self.busy.setTextVisible(False)
+        self.counts.setToolTip(TIPS["counts"])
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addLayout(button_row({self.begin_button: TIPS["begin"]}))
+        layout.addLayout(_row(self.begin_button, self.busy))
         layout.addWidget(self.table, 4)
+        layout.addWidget(self.counts)
         for widgets in (
             (self.previous_button, self.next_button, self.doubtful_button),
             (self.accept_button, self.reject_button, self.compare_button),
@@ -125,7 +132,6 @@ class ReviewWidget(QWidget):
         ):
             layout.addLayout(_row(*widgets))
         layout.addWidget(self.judge_section)
-        layout.addWidget(self.progress)
         layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
@@ -151,7 +157,6 @@ class ReviewWidget(QWidget):
         events.shows_final.connect(self._show_switches)
         events.outlined.connect(self._show_switches)
         events.busy.connect(self._show_busy)
-        events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
         self._judge.activity.events.message.connect(self._show_message)
         self._judge.activity.events.busy.connect(self._show_busy)
@@ -209,6 +214,11 @@ class ReviewWidget(QWidget):
         state = self._controller.state
         if len(state.regions) == len(state.decisions):  # One of them comes after the other.
             self.table.show_regions(state.regions, state.decisions)
+        self.counts.setText(
+            ", ".join(f"{state.count(each)} {each.name.lower()}" for each in SHOWN)
+            if state.reviewing
+            else ""
+        )
 
     @while_alive
     def _show_current(self, number: int) -> None:
@@ -216,6 +226,7 @@ class ReviewWidget(QWidget):
 
     @while_alive
     def _show_reviewing(self, *_: Any) -> None:
+        self._show_regions()
         for widget in (self.table, self.enough, *self._actions):
             widget.setEnabled(self._controller.state.reviewing)
 
@@ -228,11 +239,7 @@ class ReviewWidget(QWidget):
     def _show_busy(self, busy: bool) -> None:
         self.begin_button.setEnabled(not busy)
         self.judge.setEnabled(not busy)
-        self.progress.setRange(0, 0 if busy else 100)
-
-    @while_alive
-    def _show_progress(self, share: float) -> None:
-        self.progress.setValue(round(100 * share))
+        self.busy.setRange(0, 0 if busy else 1)
 
     @while_alive
     def _show_message(self, message: str) -> None:
