@@ -276,6 +276,8 @@ class ReviewController(MapController):
         if state.count(Decision.UNDECIDED):
             self.next()
         else:
+            state.current = 0
+            self._colour()
             self.show_final(True)
 
     def undo(self) -> None:

@@ -178,6 +178,8 @@ def test_regions_of_a_confidence_are_accepted_but_what_was_rejected(review):
     controller.reject_rest()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, REJECTED]
     assert "All is decided" in controller.state.message
+    assert (controller.state.current, controller.state.shows_final) == (0, True)
+    assert code_of(controller, 1) == "rejected"
     controller.reject_rest()
     assert "There is no such region" in controller.state.message
 

@@ -1,5 +1,7 @@
 """The Review widget, driven by mouse and keys on a real viewer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
@@ -314,3 +316,10 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
     assert viewer.layers.selection.active is fine
     section.model.setValue(str(BUNDLED_FOLDER / "fasseg.safetensors"))
     assert not section.button.isEnabled()
+
+
+def test_the_documentation_lists_the_keys():
+    page = (Path(__file__).parents[2] / "docs" / "reviewing.md").read_text(encoding="utf-8")
+    for action in ACTIONS.values():
+        key = action.key.replace("Control", "Ctrl").replace("-", "+")
+        assert f"| `{key}` | {action.description.removeprefix('Review: ')} |" in page
