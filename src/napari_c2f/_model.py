@@ -45,6 +45,8 @@ class Refining(Activity):
     ----------
     report : ScopeReport or None
         What the latest run changed.
+    live : bool
+        After each stroke, what it touches is refined again.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -52,6 +54,7 @@ class Refining(Activity):
     )
 
     report: ScopeReport | None = None
+    live: bool = False
 
 
 class Phase(StrEnum):

@@ -15,7 +15,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from c2f_core.refine.patches import Patch, Place
+from c2f_core.refine.patches import Covered, Patch, Place
 from napari_c2f._locks import has_mask
 
 _followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
@@ -49,8 +49,8 @@ class Stroke:
         if any(start >= stop for start, stop in zip(first, last, strict=True)):
             return None
         bounds = list(zip(first, last, strict=True))
-        mask = self.mask[_from_corner(bounds, self.place)]
-        return replace(self, place=_from_corner(bounds, place), mask=mask)
+        mask = self.mask[from_corner(bounds, self.place)]
+        return replace(self, place=from_corner(bounds, place), mask=mask)
 
     def seen_around(self, place: Place) -> "Stroke":
         """Return it as in the array of which its own is the part in a place."""
@@ -61,7 +61,8 @@ class Stroke:
         return replace(self, place=tuple(moved))
 
 
-def _from_corner(bounds: list[tuple[int, int]], place: Place) -> Place:
+def from_corner(bounds: Sequence[tuple[int, int]], place: Place) -> Place:
+    """Return bounds as slices counted from the corner of a place."""
     return tuple(
         slice(first - axis.start, last - axis.start)
         for (first, last), axis in zip(bounds, place, strict=True)
@@ -163,7 +164,7 @@ def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
 def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
     """Set the pixels of one step in the part of the data that lies at a place."""
     if has_mask(atom):
-        box = part[_from_corner([(axis.start, axis.stop) for axis in atom.slice_key], place)]
+        box = part[from_corner([(axis.start, axis.stop) for axis in atom.slice_key], place)]
         mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
         box[mask] = np.ravel(values) if np.ndim(values) else values
         return
@@ -201,6 +202,12 @@ def strokes_of(layer: Labels | None) -> list[Stroke]:
     """Return the strokes of a layer since it is followed, the earliest first."""
     follower = None if layer is None else _followers.get(layer)
     return [] if follower is None else follower.strokes()
+
+
+def covered(shape: tuple[int, ...], strokes: Iterable[Stroke]) -> Covered:
+    """Return where strokes lie in data of this shape."""
+    nothing = np.empty(0, np.uint8)
+    return Covered(shape, [Patch(stroke.place, stroke.mask, nothing) for stroke in strokes])
 
 
 def patch_of(layer: Labels, stroke: Stroke) -> Patch:

@@ -1,17 +1,18 @@
 """Decides what happens in the Refine widget; the only writer of its model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image, Labels
 
 from c2f_core.classes import ClassTable
-from c2f_core.errors import DataError
+from c2f_core.errors import C2FError, DataError
 from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
-from c2f_core.refine.run import RunResult
+from c2f_core.refine.run import Run, RunResult
 from napari_c2f._controller import ChooseTable, MapController
 from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
@@ -20,25 +21,25 @@ from napari_c2f._layers import (
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
-    class_table_of_layer,
     confidence_layer_data,
+    confidence_of,
     level0,
     unique_name,
 )
+from napari_c2f._live import Live, LiveTarget, Touched
 from napari_c2f._model import Refining
 from napari_c2f._painted import follow, is_followed
-from napari_c2f._refining import MakeRefiner, check_layers, refining, run_of_layers
-from napari_c2f._results import (
-    Kept,
-    kept_pixels,
-    latest_result,
-    placed_keywords,
-    strokes_in,
+from napari_c2f._refining import (
+    Asked,
+    MakeRefiner,
+    Prepared,
+    check_layers,
+    prepare,
+    refining,
 )
-from napari_c2f._scoping import ScopeChoice, planes_of, scope_of
+from napari_c2f._results import Kept, kept_pixels, latest_result, placed_keywords, strokes_in
+from napari_c2f._scoping import ScopeChoice
 from napari_c2f._worker import Task
-
-EVERYTHING = ScopeChoice(all_planes=True)
 
 
 class RefineController(MapController):
@@ -52,6 +53,8 @@ class RefineController(MapController):
     def __init__(self, viewer: ViewerModel) -> None:
         self.refining = Refining()
         super().__init__(self.refining, viewer)
+        self._ask: Callable[[], Asked] | None = None
+        self._live: Live | None = None
         self._shown: tuple[Labels, ScopeChoice] | None = None
         self._kept_layer = KeptLayer(viewer, self._look_at_kept)
 
@@ -59,6 +62,9 @@ class RefineController(MapController):
         """End the work for good: the window closes."""
         super().close()
         self._kept_layer.close()
+        if self._live is not None:
+            self._live.close()
+            self._live = None
 
     def show_kept(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
         """Show as a layer what the next refinement of a coarse map would leave as it is."""
@@ -88,65 +94,103 @@ class RefineController(MapController):
             self._add_map(index_map, table, Path(path).stem, {})
             self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
 
-    def refine(
-        self,
-        image: Image | None,
-        coarse: Labels | None,
-        choose_table: ChooseTable,
-        make_refiner: MakeRefiner,
-        choice: ScopeChoice = EVERYTHING,
-        shapes: Shapes | None = None,
-        done: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Start refining; errors and progress are shown in the model.
-
-        Parameters
-        ----------
-        image, coarse : layers
-            Their data are taken now: drawing can go on.
-        choose_table : callable
-            Returns the class table of the coarse map, None for its layer's own.
-        make_refiner : callable
-            Called in the thread.
-        choice : ScopeChoice
-            What may change.
-        shapes : Shapes or None
-            Where, if the choice says so.
-        done : callable
-            Called after success.
-        """
+    def refine(self, asked: Asked) -> None:
+        """Start refining; errors and progress are shown in the model."""
         with self._errors_told():
             self.activity.progress = 0.0
-            image, coarse = check_layers(image, coarse)
-            table = choose_table() or class_table_of_layer(coarse)
-            layers, fine = self._viewer.layers, latest_result(self._viewer.layers, coarse)
-            kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
-            run = run_of_layers(
-                image,
-                coarse,
-                table,
-                scope_of(choice, self._viewer, coarse, shapes),
-                planes_of(choice, self._viewer, coarse),
-                [each.patch for each in kept],
-                fine,
-                layers,
-            )
+            prepared = prepare(asked, self._viewer)
             self.activity.message = "Refining…"
 
             def succeed(result: RunResult) -> None:
-                done()
-                self._show_result(coarse, table, result, kept)
+                asked.done()
+                self._show_result(prepared, result)
+                self._follow_live(prepared.coarse)
 
-            self._start(Task(refining(run, make_refiner)), self._show_progress, succeed)
+            work = refining(prepared.run, asked.make_refiner)
+            self._start(Task(work), self._show_progress, succeed)
+
+    def set_live(self, ask: Callable[[], Asked] | None) -> None:
+        """Refine again after each stroke what it touches; None ends it.
+
+        Where there is no fine map yet, one is made first.
+
+        Parameters
+        ----------
+        ask : callable or None
+            Returns what the user asks for at that time.
+        """
+        self._end_live()
+        self._ask = ask
+        self.refining.live = ask is not None
+        if ask is None:
+            self.activity.message = "Live mode is off."
+            return
+        with self._errors_told():
+            _, coarse = check_layers(ask().image, ask().coarse)
+            if not self._follow_live(coarse) and not self.activity.busy:
+                self.refine(ask())
+            return
+        self.set_live_off()
+
+    def choose(self, coarse: Labels | None) -> None:
+        """End live mode where another coarse map was chosen."""
+        if self._live is not None and self._live.target.coarse is not coarse:
+            self.set_live(None)
+
+    def set_live_off(self) -> None:
+        """End live mode, and leave the message that says why."""
+        self._end_live()
+        self._ask, self.refining.live = None, False
+
+    def _follow_live(self, coarse: Labels) -> bool:
+        """Follow the latest fine map of a coarse one, if live mode is on; tell whether it is."""
+        touched = self._end_live()
+        fine = latest_result(self._viewer.layers, coarse)
+        confidence = None if fine is None else confidence_of(self._viewer.layers, fine)
+        if self._ask is None or fine is None or confidence is None:
+            return False
+        target = LiveTarget(coarse, fine, confidence)
+        self._live = Live(target, self._live_run, self._live_result, touched)
+        coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
+        self._viewer.layers.selection.active = coarse
+        return True
+
+    def _end_live(self) -> Touched:
+        """Stop following; return what was not refined yet."""
+        if self._live is None:
+            return {}
+        touched, coarse = self._live.end(), self._live.target.coarse
+        coarse.visible, coarse.contour = False, 0
+        self._live = None
+        return touched
+
+    def _live_run(self, target: LiveTarget) -> tuple[Run, MakeRefiner] | None:
+        """Return a run as the user's choices are now; None while another one is on its way."""
+        if self._ask is None or self.activity.busy:
+            return None
+        if target.fine not in self._viewer.layers:
+            raise C2FError("Live mode is off: its fine map is gone.")
+        asked = replace(self._ask(), coarse=target.coarse)
+        return prepare(asked, self._viewer, copy=False).run, asked.make_refiner
+
+    def _live_result(self, result: RunResult | C2FError) -> None:
+        if isinstance(result, C2FError):
+            self.activity.message = str(result)
+            self.set_live_off()
+            return
+        self.refining.report = result.report
+        self.activity.message = (
+            f"Live: {result.report.changed:,} of {result.report.pixels:,} pixels changed, "
+            f"{result.report.seconds:.1f} s."
+        )
 
     def _show_progress(self, shares: list[float]) -> None:
         self.activity.progress = shares[-1]
 
-    def _show_result(
-        self, coarse: Labels, class_table: ClassTable, result: RunResult, kept: list[Kept]
-    ) -> None:
-        fine, confidence = self._add_layers(coarse, class_table, result)
-        follow(fine, strokes_in(kept, result.place))
+    def _show_result(self, prepared: Prepared, result: RunResult) -> None:
+        coarse = prepared.coarse
+        fine, confidence = self._add_layers(coarse, prepared.run.class_table, result)
+        follow(fine, strokes_in(prepared.kept, result.place))
         follow(coarse)
         self._kept_layer.update()
         report = result.report

@@ -1,27 +1,75 @@
 """One run of a refiner, for a thread, as the layers and the user's choice ask for it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, ImageError
 from c2f_core.io import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.patches import Patch
 from c2f_core.refine.run import Plane, Run, RunResult, carry_out
 from c2f_core.refine.scope import Scope, Sliceable
 from c2f_core.windows import whole
-from napari_c2f._layers import confidence_of, level0
+from napari_c2f._controller import ChooseTable
+from napari_c2f._layers import class_table_of_layer, confidence_of, level0
 from napari_c2f._locks import locked_classes
+from napari_c2f._results import Kept, kept_pixels, latest_result
+from napari_c2f._scoping import ScopeChoice, planes_of, scope_of
 from napari_c2f._worker import Report, ShouldStop, Work
 
 MakeRefiner = Callable[[ClassTable], RefinerInterface]
 """Makes the refiner for the class table of the coarse map; may take its time."""
 LARGEST_COPIED = 1 << 25
 """Pixels of a coarse layer in memory of which a result is always as large as the layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the widget asks for.
+
+    Attributes
+    ----------
+    image, coarse : layers or None
+    choose_table : callable
+        Returns the class table of the coarse map, None for its layer's own.
+    make_refiner : callable
+        Called in the thread.
+    choice : ScopeChoice
+        What may change.
+    shapes : Shapes or None
+        Where, if the choice says so.
+    done : callable
+        Called after success.
+    """
+
+    image: Image | None
+    coarse: Labels | None
+    choose_table: ChooseTable
+    make_refiner: MakeRefiner
+    choice: ScopeChoice
+    shapes: Shapes | None
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run, and of what it is one.
+
+    Attributes
+    ----------
+    run : Run
+    coarse : Labels
+    kept : sequence of Kept
+        Hand-painted pixels that stay, for the layer to come.
+    """
+
+    run: Run
+    coarse: Labels
+    kept: Sequence[Kept]
 
 
 def refining(run: Run, make_refiner: MakeRefiner) -> Work:
@@ -53,47 +101,41 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
     return image, coarse
 
 
-def run_of_layers(
-    image: Image,
-    coarse: Labels,
-    class_table: ClassTable,
-    scope: Scope,
-    plane: Plane | None,
-    painted: Sequence[Patch],
-    fine: Labels | None,
-    layers: Iterable[Layer],
-) -> Run:
+def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared:
     """Describe a run as it was when the user clicked; drawing can go on.
 
     Parameters
     ----------
-    image, coarse : layers
-        A coarse map in memory that is not too large is copied.
-    class_table : ClassTable
-    scope : Scope
-    plane : tuple of int or None
-        Of a stack, None for all.
-    painted : sequence of Patch
-        What stays.
-    fine : Labels or None
-        Latest result of the coarse layer: it has the planes that are not refined.
-    layers : iterable of layers
-        Of the viewer.
+    asked : Asked
+    viewer : ViewerModel
+    copy : bool
+        Copy a coarse map in memory that is not too large.
+
+    Raises
+    ------
+    C2FError
+        A layer lacks, they do not fit, or the scope holds nothing.
     """
+    image, coarse = check_layers(asked.image, asked.coarse)
+    table, choice = asked.choose_table() or class_table_of_layer(coarse), asked.choice
+    fine = latest_result(viewer.layers, coarse)
+    kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
+    scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)
     data, locked = level0(coarse), locked_classes(coarse)
-    names = tuple(entry.name for entry in class_table.entries if entry.index in locked)
     is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
-    return Run(
+    names = tuple(entry.name for entry in table.entries if entry.index in locked)
+    run = Run(
         image=level0(image),
-        coarse=data.copy() if is_small else data,
-        class_table=class_table,
+        coarse=data.copy() if copy and is_small else data,
+        class_table=table,
         scope=replace(scope, locked=names),
         limits=_limits(image),
         plane=plane,
-        painted=painted,
+        painted=[each.patch for each in kept],
         whole=is_small or _covers_all(data.shape, scope, plane),
-        before=None if fine is None or plane in (None, ()) else _before(coarse, fine, layers),
+        before=_before(coarse, fine, viewer.layers) if plane and fine is not None else None,
     )
+    return Prepared(run, coarse, kept)
 
 
 def _covers_all(shape: tuple[int, ...], scope: Scope, plane: Plane | None) -> bool:

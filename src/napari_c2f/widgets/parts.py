@@ -1,6 +1,6 @@
 """Small editors and views that the widgets share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from html import escape
 from pathlib import Path
@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
     QLayout,
     QLineEdit,
     QPlainTextEdit,
-    QPushButton,
     QToolButton,
     QWidget,
 )
@@ -313,7 +312,7 @@ def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
     return section
 
 
-def button_row(tips: dict[QPushButton, str]) -> QHBoxLayout:
+def button_row(tips: Mapping[Any, str]) -> QHBoxLayout:
     """Lay out buttons side by side, with their tool tips."""
     row = QHBoxLayout()
     for button, tip in tips.items():

@@ -1,13 +1,16 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import napari.viewer
 from napari.layers import Image, Labels, Shapes
 from qtpy.compat import isalive
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFileDialog,
     QFormLayout,
     QProgressBar,
@@ -26,7 +29,7 @@ from c2f_core.training.run_folder import STAGES
 from napari_c2f._layers import TABLE_KEY, preferred_layer
 from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f._refine_controller import RefineController
-from napari_c2f._refining import MakeRefiner
+from napari_c2f._refining import Asked, MakeRefiner
 from napari_c2f.widgets.parts import (
     DEVICES,
     Choice,
@@ -56,6 +59,8 @@ TIPS = {
     "device": "Where a network computes; auto takes the GPU where there is one",
     "scope": "Refine only a part, keep what is in doubt or painted by hand",
     "refine": "Add a fine map and its confidence as new layers",
+    "live": "After each stroke in the coarse map or its latest fine map, refine what it touches "
+    "again, in the fine map itself",
     "cancel": "Stop refining; no layer changes",
 }
 
@@ -87,6 +92,7 @@ class RefineWidget(QWidget):
         self.scope_section = collapsible("", self.scope)
         self.refine_button = QPushButton("&Refine")
         self.cancel_button = QPushButton("Ca&ncel")
+        self.live = QCheckBox("&Live")
         self.progress = QProgressBar()
         self.status = StatusText()
         self.report = ReportTable()
@@ -105,7 +111,11 @@ class RefineWidget(QWidget):
         form.addRow(self.legend)
         add_row(form, "&Model", self.model, TIPS["model"])
         add_row(form, "&Device", self.device, TIPS["device"])
-        buttons = {self.refine_button: TIPS["refine"], self.cancel_button: TIPS["cancel"]}
+        buttons = {
+            self.refine_button: TIPS["refine"],
+            self.cancel_button: TIPS["cancel"],
+            self.live: TIPS["live"],
+        }
         self.cancel_button.setEnabled(False)
         self.progress.setRange(0, 100)
         self.progress.setToolTip("Finished share of the image")
@@ -123,6 +133,7 @@ class RefineWidget(QWidget):
         self.open_button.clicked.connect(self._open_map)
         self.refine_button.clicked.connect(self._refine)
         self.cancel_button.clicked.connect(self._controller.stop)
+        self.live.toggled.connect(self._set_live)
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
@@ -133,6 +144,7 @@ class RefineWidget(QWidget):
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
         events.report.connect(self._show_report)
+        events.live.connect(self._show_live)
         remembered.connect(self._add_model)
         self.destroyed.connect(self._controller.close)
 
@@ -168,16 +180,23 @@ class RefineWidget(QWidget):
             self._controller.open_map(path, self.chosen_table)
 
     def _refine(self) -> None:
+        self._controller.refine(self._asked())
+
+    def _asked(self) -> Asked:
+        """Return what is asked for as the widget stands."""
         model = self.model.value()
-        self._controller.refine(
-            self.image.value,
-            self.coarse.value,
-            self.chosen_table,
-            refiner_maker(model, self.device.value()),
-            self.scope.value(),
-            self.scope.shapes.value,
-            lambda: self._remember(model),
+        return Asked(
+            image=self.image.value,
+            coarse=self.coarse.value,
+            choose_table=self.chosen_table,
+            make_refiner=refiner_maker(model, self.device.value()),
+            choice=self.scope.value(),
+            shapes=self.scope.shapes.value,
+            done=lambda: self._remember(model),
         )
+
+    def _set_live(self, wanted: bool) -> None:
+        self._controller.set_live(self._asked if wanted else None)
 
     def chosen_table(self) -> ClassTable | None:
         """Return the class table that was chosen, None for the coarse map's own.
@@ -193,6 +212,7 @@ class RefineWidget(QWidget):
     def _show_coarse(self, coarse: Labels | None) -> None:
         if coarse is not None:  # The Draw widget renames and recolours its classes.
             coarse.events.features.connect(self._show_classes)
+        self._controller.choose(coarse)
         self.scope.show_stack(coarse is not None and coarse.ndim > 2)
         self._show_classes()
 
@@ -246,6 +266,11 @@ class RefineWidget(QWidget):
         if self._alive():
             self.report.show_report(report)
 
+    def _show_live(self, live: bool) -> None:
+        if self._alive():
+            with QSignalBlocker(self.live):
+                self.live.setChecked(live)
+
     def _show_busy(self, busy: bool) -> None:
         if self._alive():
             self.refine_button.setEnabled(not busy)
@@ -281,6 +306,7 @@ def model_text(path: str) -> str:
     return f"{run.name}: {file.stem}{score}"
 
 
+@cache  # Live mode knows by it that the choice is still the same.
 def refiner_maker(model: str, device: str) -> MakeRefiner:
     """Return what makes the refiner of a name or file, given the coarse map's table."""
 

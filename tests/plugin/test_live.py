@@ -1,0 +1,253 @@
+"""Live mode, driven by strokes of the mouse on a real viewer."""
+
+import threading
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import ImageError
+from napari_c2f import _live
+from napari_c2f._layers import PROVENANCE_KEY, labels_layer_data
+
+SIZE = 96
+TRIANGLE = 4
+
+
+def following(labels):
+    """Return what the quick refiner makes of a map."""
+    return SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
+
+
+def add_scene(viewer, leading=()):
+    pair = synthetic_pair(SIZE)
+    image = np.broadcast_to(pair.image, (*leading, *pair.image.shape)).copy()
+    viewer.add_image(image, name="scene", rgb=True)
+    maps = np.broadcast_to(SHAPES.to_indices(pair.coarse), (*leading, SIZE, SIZE)).copy()
+    data, keywords, _ = labels_layer_data(maps, SHAPES, "coarse")
+    return viewer.add_labels(data, **keywords)
+
+
+@pytest.fixture
+def seen(next_class, monkeypatch):
+    """Sizes of the parts that the quick refiner refined."""
+    parts, original = [], next_class.refine
+
+    def refine(self, image, coarse, **keywords):
+        parts.append(coarse.shape)
+        return original(self, image, coarse, **keywords)
+
+    monkeypatch.setattr(next_class, "refine", refine)
+    monkeypatch.setattr(_live, "PAUSE", 30)
+    return parts
+
+
+@pytest.fixture
+def live(docked, seen, qtbot):
+    """A viewer in live mode: its map was refined by switching it on."""
+    viewer, widget = docked
+    add_scene(viewer)
+    widget.model.setValue("watershed")
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: "coarse confidence" in viewer.layers, timeout=10000)
+    qtbot.waitUntil(widget.refine_button.isEnabled, timeout=10000)
+    seen.clear()
+    return viewer, widget
+
+
+@pytest.fixture
+def paint(drag):
+    """Paint a stroke with the mouse."""
+
+    def stroke(viewer, layer, label, row, columns=(20, 30, 40)):
+        viewer.layers.selection.active = layer
+        layer.mode, layer.brush_size, layer.selected_label = "paint", 6, label
+        drag(viewer, *((row, column) for column in columns))
+        layer.mode = "pan_zoom"
+
+    return stroke
+
+
+def wait_for(qtbot, condition):
+    qtbot.waitUntil(lambda: bool(condition()), timeout=10000)
+
+
+def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtbot):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    assert widget.live.isChecked()
+    assert coarse.visible
+    assert viewer.layers.selection.active is coarse
+    data, names = fine.data, [layer.name for layer in viewer.layers]
+    fine.data[0, 0] = TRIANGLE  # Far from the stroke.
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    assert fine.data is data
+    np.testing.assert_array_equal(fine.data, expected)
+    assert [layer.name for layer in viewer.layers] == names
+    assert max(map(max, seen)) < SIZE / 2
+    assert fine.metadata[PROVENANCE_KEY]["live_updates"] >= 1
+    assert widget.state.report.pixels < SIZE**2 / 4
+    paint(viewer, coarse, TRIANGLE, 60)
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    coarse.undo()
+    coarse.undo()
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+
+
+def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    before = fine.data.copy()
+    paint(viewer, fine, TRIANGLE, 30)
+    corrected = fine.data != before
+    assert corrected.any()
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    paint(viewer, coarse, 3, 33)
+    expected = np.where(corrected, TRIANGLE, following(coarse.data))
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    refine(widget)
+    assert widget.live.isChecked()
+    again = viewer.layers["coarse refined 2"]
+    np.testing.assert_array_equal(again.data, expected)
+    assert coarse.visible
+    paint(viewer, coarse, 3, 60)
+    expected = np.where(corrected, TRIANGLE, following(coarse.data))
+    wait_for(qtbot, lambda: (again.data == expected).all())
+    assert (fine.data != expected).any()
+
+
+def test_strokes_while_it_refines_are_queued_together(
+    live, next_class, seen, paint, qtbot, monkeypatch
+):
+    viewer, _ = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    started, released, original = threading.Event(), threading.Event(), next_class.refine
+
+    def wait(self, image, coarse, **keywords):
+        started.set()
+        assert released.wait(20)
+        return original(self, image, coarse, **keywords)
+
+    monkeypatch.setattr(next_class, "refine", wait)
+    paint(viewer, coarse, TRIANGLE, 20)
+    wait_for(qtbot, started.is_set)
+    paint(viewer, coarse, TRIANGLE, 50)
+    paint(viewer, coarse, TRIANGLE, 70, (60, 70, 80))
+    paint(viewer, fine, 3, 22)  # Where a result is on its way.
+    corrected = fine.data.copy()
+    released.set()
+    wait_for(qtbot, lambda: len(seen) == 2)
+    assert seen[1][0] > 50
+    assert seen[1][1] > 50
+    mask = np.zeros(fine.data.shape, bool)
+    mask[19:25, 21:40] = corrected[19:25, 21:40] == 3
+    assert mask.any()
+    wait_for(qtbot, lambda: (fine.data == following(coarse.data))[~(corrected == 3)].all())
+    assert (fine.data[mask] == 3).all()
+
+
+def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    assert not widget.live.isChecked()
+    assert not coarse.visible
+    before = fine.data.copy()
+    coarse.visible = True
+    paint(viewer, coarse, TRIANGLE, 30)
+    qtbot.wait(300)
+    assert seen == []
+    np.testing.assert_array_equal(fine.data, before)
+
+
+def test_the_scope_holds_in_live_mode_too(live, paint, qtbot):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    before = fine.data.copy()
+    box = np.array([[0.0, 0], [0, 29], [95, 29], [95, 0]])
+    viewer.add_shapes([box], name="box")
+    widget.scope.where.setValue("shapes")
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    expected = np.where(np.arange(SIZE) < 29, following(coarse.data), before)
+    np.testing.assert_array_equal(fine.data, expected)
+
+
+def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot):
+    viewer, widget = docked
+    coarse = add_scene(viewer, (3,))
+    widget.model.setValue("watershed")
+    widget.scope.planes.setValue("all")
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    wait_for(qtbot, lambda: "coarse confidence" in viewer.layers)
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    fine = viewer.layers["coarse refined"]
+    viewer.dims.set_current_step(0, 2)
+    viewer.layers.selection.active = coarse
+    coarse.mode = "paint"
+    with coarse.block_history():
+        coarse._draw(TRIANGLE, (2, 30, 20), (2, 30, 40))
+    expected = following(coarse.data)
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    assert (coarse.data[0] != coarse.data[2]).any()
+
+
+def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
+    viewer, widget = live
+    coarse = viewer.layers["coarse"]
+    viewer.layers.remove("coarse refined")
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: not widget.live.isChecked())
+    assert "fine map is gone" in widget.status.text()
+
+
+def test_live_mode_ends_where_another_map_is_chosen(live):
+    viewer, widget = live
+    other = viewer.add_labels(np.ones((SIZE, SIZE), np.uint8), name="other")
+    widget.coarse.value = other
+    assert not widget.live.isChecked()
+
+
+def test_without_layers_live_mode_is_not_switched_on(docked, qtbot):
+    _, widget = docked
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    assert not widget.live.isChecked()
+    assert "Choose an image and a coarse map" in widget.status.text()
+
+
+def test_an_error_ends_live_mode_and_is_told(live, next_class, paint, qtbot, monkeypatch):
+    viewer, widget = live
+
+    def fail(*_, **__):
+        raise ImageError("This cannot be refined.")
+
+    monkeypatch.setattr(next_class, "refine", fail)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    wait_for(qtbot, lambda: not widget.live.isChecked())
+    assert widget.status.text() == "This cannot be refined."
+
+
+def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, monkeypatch):
+    viewer, widget = live
+    started = threading.Event()
+
+    def wait(self, image, coarse, *, should_stop, **keywords):
+        started.set()
+        while not should_stop():
+            pass
+        raise ImageError("stopped")
+
+    monkeypatch.setattr(next_class, "refine", wait)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    wait_for(qtbot, started.is_set)
+    task = widget._controller._live._task
+    viewer.close()
+    wait_for(qtbot, task._done.is_set)
