@@ -189,6 +189,7 @@ class RefineController(MapController):
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> None:
         coarse = prepared.coarse
+        self._hide_result(coarse)
         fine, confidence = self._add_layers(coarse, prepared.run.class_table, result)
         follow(fine, strokes_in(prepared.kept, result.place))
         follow(coarse)
@@ -201,6 +202,14 @@ class RefineController(MapController):
             f"{report.seconds:.1f} s. Doubtful places are magenta, see '{confidence.name}'. The "
             "coarse map is as it was, and hidden.".strip()
         )
+
+    def _hide_result(self, coarse: Labels) -> None:
+        """Hide the latest result: two maps on top of each other show neither."""
+        fine = latest_result(self._viewer.layers, coarse)
+        confidence = None if fine is None else confidence_of(self._viewer.layers, fine)
+        for layer in (fine, confidence):
+            if layer is not None:
+                layer.visible = False
 
     def _add_layers(
         self, coarse: Labels, class_table: ClassTable, result: RunResult
@@ -223,5 +232,5 @@ class RefineController(MapController):
         fine = self._add_map(result.labels, class_table, name, spatial, **metadata)
         self._viewer.add_layer(confidence)
         layers.selection.active = fine  # There the annotator goes on.
-        coarse.visible = False  # Two maps on top of each other show neither.
+        coarse.visible = False
         return fine, confidence
