@@ -203,6 +203,16 @@ def test_box_on_a_huge_image_costs_what_the_box_costs() -> None:
     assert image.most() == 3 * 48 * 16
 
 
+def test_of_a_band_only_the_image_near_boundaries_is_read() -> None:
+    image, coarse = noise((400, 400))
+    coarse[:] = 1
+    coarse[100:140, 200:230] = 2
+    lazy = Recorder(image), Recorder(coarse)
+    result = refine_within(LocalRefiner(), *lazy, Scope(band=2))
+    assert sum(part.size for part in lazy[0].read) <= 3 * 56 * 48
+    assert 0 < result.report.changed <= result.report.pixels <= 4 * 2 * 72
+
+
 def test_scattered_pixels_are_refined_in_blocks() -> None:
     image, coarse = noise((300, 300))
     mask = np.zeros((300, 300), dtype=bool)

@@ -132,7 +132,7 @@ def carry_out(
         raise ImageError("The stack has no planes; choose another coarse map.")
     report = total_report(reports)
     record = run_record(speaking, run.scope, report, run.plane, run.painted)
-    return RunResult(sheet.place, sheet.labels, sheet.confidence, report, record, cancelled)
+    return RunResult(sheet.place, *sheet.arrays, report, record, cancelled)
 
 
 def _check_stack(run: Run) -> None:
@@ -176,19 +176,31 @@ class _Sheet:
             if run.plane is not None:
                 wanted = [slice(index, index + 1) for index in run.plane]
             self.place = (*wanted, *run.scope.region((shape[-2], shape[-1])))
-        below = run.before if run.before is not None and run.whole else (coarse, None)
-        dtype = label_dtype(coarse.dtype, run.class_table)
-        self.labels = np.array(below[0][self.place], dtype=dtype)
-        self.confidence = np.full(self.labels.shape, np.nan, dtype=np.float32)
-        if below[1] is not None:
-            self.confidence[...] = below[1][self.place]
+        self._below = run.before if run.before is not None and run.whole else (coarse, None)
+        self._dtype = label_dtype(coarse.dtype, run.class_table)
+        self._arrays: tuple[NDArray[Any], NDArray[np.float32]] | None = None
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Labels and confidence; those of planes that are not done are as before."""
+        if self._arrays is None:
+            labels, confidence = self._below
+            below = np.array(labels[self.place], dtype=self._dtype)
+            doubt = np.full(below.shape, np.nan, dtype=np.float32)
+            if confidence is not None:
+                doubt[...] = confidence[self.place]
+            self._arrays = below, doubt
+        return self._arrays
 
     def take(self, index: Plane, result: ScopedResult) -> None:
         """Take over the result of one plane."""
+        if not index and result.window == self.place:  # All there is: no need of a copy.
+            self._arrays = result.labels, result.confidence
+            return
         leading = [slice(number, number + 1) for number in index]
         there = tuple(
             slice(part.start - axis.start, part.stop - axis.start)
             for part, axis in zip((*leading, *result.window), self.place, strict=True)
         )
-        self.labels[there] = result.labels
-        self.confidence[there] = result.confidence
+        labels, confidence = self.arrays
+        labels[there], confidence[there] = result.labels, result.confidence
