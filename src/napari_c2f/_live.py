@@ -225,5 +225,5 @@ def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: in
     for layer, values in ((target.fine, result.labels), (target.confidence, result.confidence)):
         np.copyto(layer.data[here], values[there], where=where, casting="same_kind")
         layer.refresh(extent=False)
-    record = target.fine.metadata[PROVENANCE_KEY]
+    record = target.fine.metadata.get(PROVENANCE_KEY, {})
     target.fine.metadata[PROVENANCE_KEY] = record | {UPDATES: record.get(UPDATES, 0) + 1}

@@ -85,21 +85,23 @@ class Follower:
     Parameters
     ----------
     layer : Labels
-    strokes : iterable of Stroke
-        Made before, in another layer: they cannot be undone here.
     """
 
     touched = Signal(tuple)
     """Sent with the place of each stroke that is made, undone or made again."""
 
-    def __init__(self, layer: Labels, strokes: Iterable[Stroke] = ()) -> None:
+    def __init__(self, layer: Labels) -> None:
         self.rough = False
         """The strokes to come are drawn to be refined."""
         self._layer = ref(layer)
-        self._for_good = list(strokes)
+        self._for_good: list[Stroke] = []
         self._recent = [_Entry(item, is_measured=True) for item in layer._undo_history]
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_set_data)
+
+    def inherit(self, strokes: Iterable[Stroke]) -> None:
+        """Add strokes that were made in another layer before; they cannot be undone here."""
+        self._for_good += strokes
 
     def strokes(self) -> list[Stroke]:
         """Return all strokes, the earliest first."""
@@ -186,10 +188,10 @@ def _bounds(item: Sequence[Any]) -> Place:
     )
 
 
-def follow(layer: Labels, strokes: Iterable[Stroke] = ()) -> Follower:
+def follow(layer: Labels) -> Follower:
     """Follow a layer from now on, unless it is followed already."""
     if layer not in _followers:
-        _followers[layer] = Follower(layer, strokes)
+        _followers[layer] = Follower(layer)
     return _followers[layer]
 
 

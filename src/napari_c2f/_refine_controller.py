@@ -37,7 +37,14 @@ from napari_c2f._refining import (
     prepare,
     refining,
 )
-from napari_c2f._results import Kept, kept_pixels, latest_result, placed_keywords, strokes_in
+from napari_c2f._results import (
+    Kept,
+    kept_pixels,
+    latest_result,
+    placed_keywords,
+    results_of,
+    strokes_in,
+)
 from napari_c2f._scoping import ScopeChoice
 from napari_c2f._worker import Task
 
@@ -57,6 +64,14 @@ class RefineController(MapController):
         self._live: Live | None = None
         self._shown: tuple[Labels, ScopeChoice] | None = None
         self._kept_layer = KeptLayer(viewer, self._look_at_kept)
+        self._follow_results()
+        viewer.layers.events.inserted.connect(self._follow_results)
+
+    def _follow_results(self, *_: Any) -> None:
+        """Follow what is painted in fine maps, those of a project that was opened, too."""
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels) and COARSE_KEY in layer.metadata:
+                follow(layer)
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
@@ -75,11 +90,11 @@ class RefineController(MapController):
         if self._shown is None:
             return None
         coarse, choice = self._shown
-        fine = latest_result(self._viewer.layers, coarse)
-        for layer in (coarse, fine):
-            if layer is not None and is_followed(layer):
+        layers = self._viewer.layers
+        for layer in (coarse, *results_of(layers, coarse)):
+            if is_followed(layer):
                 follow(layer).touched.connect(self._kept_layer.update, unique=True)
-        return coarse, kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
+        return coarse, kept_pixels(layers, coarse, choice.keep_fine, choice.keep_coarse)
 
     def open_map(self, path: str, choose_table: ChooseTable) -> None:
         """Add the map of a file, read with the chosen class table or with its own."""
@@ -191,7 +206,7 @@ class RefineController(MapController):
         coarse = prepared.coarse
         self._hide_result(coarse)
         fine, confidence = self._add_layers(coarse, prepared.run.class_table, result)
-        follow(fine, strokes_in(prepared.kept, result.place))
+        follow(fine).inherit(strokes_in(prepared.kept, result.place))
         follow(coarse)
         self._kept_layer.update()
         report = result.report

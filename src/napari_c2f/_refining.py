@@ -119,7 +119,7 @@ def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared
     image, coarse = check_layers(asked.image, asked.coarse)
     table, choice = asked.choose_table() or class_table_of_layer(coarse), asked.choice
     fine = latest_result(viewer.layers, coarse)
-    kept = kept_pixels(coarse, fine, choice.keep_fine, choice.keep_coarse)
+    kept = kept_pixels(viewer.layers, coarse, choice.keep_fine, choice.keep_coarse)
     scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)
     data, locked = level0(coarse), locked_classes(coarse)
     is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED

@@ -1,6 +1,6 @@
 """The layers that refining makes: where they lie, and which of them is the latest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from napari.layers import Labels, Layer
 from napari.utils.transforms import Affine
 
 from c2f_core.refine.patches import Patch, Place
-from napari_c2f._layers import PLACE_KEY, RESULT_KEY, coarse_of, level0, spatial_keywords
+from napari_c2f._layers import FINE_KEY, PLACE_KEY, RESULT_KEY, coarse_of, level0, spatial_keywords
 from napari_c2f._painted import Stroke, patch_of, strokes_of
 
 
@@ -29,17 +29,24 @@ def placed_keywords(coarse: Labels, place: Place) -> dict[str, Any]:
     return keywords | {"translate": np.asarray(own(corner))}
 
 
-def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:
-    """Return the uppermost fine layer that was made of a coarse layer, or of such a fine layer."""
+def results_of(layers: Iterable[Layer], coarse: Labels) -> Iterator[Labels]:
+    """Yield the fine layers, and those of reviews, that come from a coarse layer; uppermost first.
+
+    What was made of such a fine layer in turn comes from it, too.
+    """
     layers = list(layers)
     for layer in reversed(layers):
-        if layer is not coarse and isinstance(layer, Labels) and RESULT_KEY in layer.metadata:
-            source: Labels | None = layer
-            while source is not None and source is not coarse:
-                source = coarse_of(layers, source)
-            if source is coarse:
-                return layer
-    return None
+        source = layer if isinstance(layer, Labels) and layer is not coarse else None
+        while source is not None and source is not coarse:
+            source = coarse_of(layers, source)
+        if source is coarse and isinstance(layer, Labels):
+            yield layer
+
+
+def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:
+    """Return the uppermost fine layer that comes from a coarse one."""
+    fine = (layer for layer in results_of(layers, coarse) if FINE_KEY not in layer.metadata)
+    return next(fine, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +66,34 @@ class Kept:
 
 
 def kept_pixels(
-    coarse: Labels, fine: Labels | None, keep_fine: bool, keep_coarse: bool
+    layers: Iterable[Layer], coarse: Labels, keep_fine: bool, keep_coarse: bool
 ) -> list[Kept]:
     """Return what was painted by hand and stays, the latest last.
 
-    What was painted into a fine layer that is refined in turn counts as painted
-    in a fine map.
+    That is what was painted in the latest fine layer, which has what stayed in
+    those before it, and what was accepted or painted in reviews. What was painted
+    into a fine layer that is refined in turn counts as painted in a fine map.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        Of the viewer.
+    coarse : Labels
+    keep_fine, keep_coarse : bool
+        Which of the two stays.
     """
-    kept = []
+    layers, sources = list(layers), []
     if keep_fine if RESULT_KEY in coarse.metadata else keep_coarse:
-        kept += _kept_in(coarse)
-    if keep_fine and fine is not None:
-        kept += _kept_in(fine)
-    return sorted(kept, key=lambda each: each.stroke.stamp)
+        sources.append(coarse)
+    if keep_fine:
+        results = list(results_of(layers, coarse))
+        latest = [layer for layer in results if FINE_KEY not in layer.metadata][:1]
+        sources += latest + [layer for layer in results if FINE_KEY in layer.metadata]
+    kept: dict[int, Kept] = {}
+    for layer in sources:
+        for each in _kept_in(layer):  # A fine layer has some strokes from a review.
+            kept.setdefault(each.stroke.stamp, each)
+    return [kept[stamp] for stamp in sorted(kept)]
 
 
 def _kept_in(layer: Labels) -> list[Kept]:

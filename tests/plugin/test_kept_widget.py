@@ -6,7 +6,13 @@ from qtpy.QtCore import Qt
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from napari_c2f._kept_layer import NAME
-from napari_c2f._layers import PROVENANCE_KEY, labels_layer_data
+from napari_c2f._layers import (
+    COARSE_KEY,
+    FINE_KEY,
+    PROVENANCE_KEY,
+    RESULT_KEY,
+    labels_layer_data,
+)
 
 DISK, TRIANGLE = 2, 4
 
@@ -139,6 +145,26 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint):
     expected = following(viewer.layers["coarse"].data)
     expected[painted], expected[more] = DISK, 1
     np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
+
+
+def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine, paint):
+    viewer, widget = scene
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    corrected = paint(viewer, fine, TRIANGLE, 30)
+    data, keywords, _ = labels_layer_data(coarse.data.copy(), SHAPES, "coarse final")
+    keywords["metadata"] |= {
+        RESULT_KEY: True,
+        COARSE_KEY: coarse.unique_id,
+        FINE_KEY: fine.unique_id,
+    }
+    final = viewer.add_labels(data, **keywords)
+    accepted = paint(viewer, final, TRIANGLE, 60)
+    expected = following(coarse.data)
+    expected[corrected | accepted] = TRIANGLE
+    for name in ("coarse refined 2", "coarse refined 3"):
+        refine(widget)
+        np.testing.assert_array_equal(viewer.layers[name].data, expected)
+    assert len(viewer.layers["coarse refined 3"].metadata[PROVENANCE_KEY]["painted"]) == 2
 
 
 def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
