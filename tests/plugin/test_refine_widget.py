@@ -352,11 +352,11 @@ def test_the_plugins_menu_opens_all_widgets(make_napari_viewer):
         menu = next(action for action in menu.actions() if action.text().strip("&") == title).menu()
         menu.aboutToShow.emit()
     actions = {action.text(): action for action in menu.actions()}
-    assert list(actions) == ["Draw", "Refine", "Review", "Train"]
+    assert list(actions) == ["Draw", "Refine", "Review", "Train", "Project"]
     for action in actions.values():
         action.trigger()
     kinds = [type(widget).__name__ for widget in viewer.window.dock_widgets.values()]
-    assert kinds == ["DrawWidget", "RefineWidget", "ReviewWidget", "TrainWidget"]
+    assert kinds == [f"{name}Widget" for name in actions]
 
 
 WRONG_INPUTS = {
