@@ -4,16 +4,18 @@ The final map is the one truth: undoing a change of its pixels undoes the decisi
 Only rejecting leaves no trace in it, so rejected regions are remembered beside it.
 """
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.review import Review
+
+Key = tuple[int, int, int]
 
 
 class Decision(IntEnum):
@@ -43,6 +45,21 @@ class ChangedPixels:
     sizes: NDArray[np.intp]
     coarse: NDArray[Any]
     refined: NDArray[Any]
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """What tells each region from others, also in a later review of the same maps.
+
+        That is its first place in the flattened map, its size, and its class index in
+        the refined map; regions are numbered by their confidence, which may be rounded.
+        """
+        firsts = np.cumsum(self.sizes) - self.sizes
+        columns = (self.places[firsts], self.sizes, self.refined[firsts])
+        return tuple(zip(*(column.tolist() for column in columns), strict=True))
+
+    def numbers_of(self, keys: Collection[Key]) -> list[int]:
+        """Return the numbers of those regions whose key is among these."""
+        return [number for number, key in enumerate(self.keys, 1) if key in keys]
 
     def of(self, numbers: Collection[int]) -> NDArray[np.intp]:
         """Return which of the N pixels belong to the regions of these numbers."""
@@ -98,8 +115,3 @@ def changed_pixels(review: Review) -> ChangedPixels:
         np.take(review.coarse, places),
         np.take(review.refined, places),
     )
-
-
-def digest_of(review: Review) -> str:
-    """Return a short text that tells the regions of one review from those of another."""
-    return hashlib.blake2b(review.numbers.tobytes(), digest_size=8).hexdigest()

@@ -11,17 +11,18 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from c2f_core.decisions import Key
+
 REJECTED_KEY = "c2f_rejected"
-"""Metadata key of a final layer: digest of its review, and numbers of the rejected regions."""
-Numbers = frozenset[int]
+"""Metadata key of a final layer: keys of the rejected regions, see `ChangedPixels.keys`."""
+Keys = frozenset[Key]
 
 
 class _Rejection(tuple[Any, Any, Any]):
     """A step of napari's history, (indices, labels before, labels after), that changes nothing."""
 
-    digest: str
-    before: Numbers
-    after: Numbers
+    before: Keys
+    after: Keys
 
 
 class DecisionHistory:
@@ -31,22 +32,18 @@ class DecisionHistory:
     ----------
     layer : Labels
         The final layer.
-    digest : str
-        Tells this review's regions from those of another one.
     """
 
-    def __init__(self, layer: Labels, digest: str) -> None:
+    def __init__(self, layer: Labels) -> None:
         self._layer = layer
-        self._digest = digest
 
     @property
-    def rejected(self) -> Numbers:
-        """Numbers of the regions that were rejected, whatever became of their pixels."""
-        digest, numbers = self._layer.metadata.get(REJECTED_KEY, ("", ()))
-        return frozenset(numbers) if digest == self._digest else frozenset()
+    def rejected(self) -> Keys:
+        """Keys of the regions that were rejected, whatever became of their pixels."""
+        return frozenset(self._layer.metadata.get(REJECTED_KEY, ()))
 
     def write(
-        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[int] = ()
+        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[Key] = ()
     ) -> None:
         """Change pixels, and reject regions, in one step of the history.
 
@@ -56,8 +53,8 @@ class DecisionHistory:
             Where the pixels are in the flattened map.
         labels : (N,) integer array
             What they become.
-        rejecting : iterable of int
-            Numbers of the regions that are rejected.
+        rejecting : iterable of Key
+            Of the regions that are rejected.
         """
         before = self.rejected
         after = before.union(rejecting)
@@ -71,12 +68,7 @@ class DecisionHistory:
     def follow(self) -> None:
         """Remember what is rejected now, after an undo or redo."""
         done, undone = (
-            [
-                step
-                for item in history
-                for step in item
-                if isinstance(step, _Rejection) and step.digest == self._digest
-            ]
+            [step for item in history for step in item if isinstance(step, _Rejection)]
             for history in (self._layer._undo_history, self._layer._redo_history)
         )
         if done:
@@ -85,13 +77,13 @@ class DecisionHistory:
             self._remember(undone[-1].before)
 
     def _rejection(
-        self, indices: tuple[NDArray[np.intp], ...], before: Numbers, after: Numbers
+        self, indices: tuple[NDArray[np.intp], ...], before: Keys, after: Keys
     ) -> _Rejection:
         first = tuple(axis[:1] for axis in indices)
         label = np.array(self._layer.data[first])
         step = _Rejection((first, label, label))
-        step.digest, step.before, step.after = self._digest, before, after
+        step.before, step.after = before, after
         return step
 
-    def _remember(self, numbers: Numbers) -> None:
-        self._layer.metadata[REJECTED_KEY] = [self._digest, sorted(numbers)]
+    def _remember(self, keys: Keys) -> None:
+        self._layer.metadata[REJECTED_KEY] = tuple(sorted(keys))

@@ -12,6 +12,7 @@ from psygnal import Signal
 from c2f_core.classes import ClassTable
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.snapshots import read_confidence, stored_confidence
+from napari_c2f._decision_history import REJECTED_KEY
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -109,6 +110,7 @@ class OpenImage:
         if work.refined is not None:
             fine.visible = False
             about[FINE_KEY] = fine.unique_id
+            about[REJECTED_KEY] = work.record.rejected
             self._follow(self._add_map(work.fine, work.class_table, "coarse final", **about))
 
     # What there is
@@ -147,8 +149,9 @@ class OpenImage:
         """
         fine, final = self.fine, self.final
         whole = None if fine is None else self._whole(fine)
+        rejected = () if final is None else final.metadata.get(REJECTED_KEY, ())
         return Work(
-            record,
+            record.model_copy(update={"rejected": rejected}),
             self._class_table(),
             np.array(self.coarse.data),
             whole if final is None else self._whole(final),

@@ -121,8 +121,8 @@ class ReviewController(MapController):
             self.fail("A layer of the review was removed; begin again.")
             return
         follow(final)  # What is accepted or painted there outlives the next refinement.
-        history = DecisionHistory(final, reviewed.digest)
-        decisions = reviewed.pixels.decisions(final.data, history.rejected)
+        history = DecisionHistory(final)
+        decisions = _decisions(reviewed, history, final)
         codes = codes_of(decisions, 0)
         changes = self._add_map(
             reviewed.outlines.painted(codes),
@@ -271,7 +271,8 @@ class ReviewController(MapController):
         chosen = pixels.of(numbers)
         accepted = decision is Decision.ACCEPTED
         labels = (pixels.refined if accepted else pixels.coarse)[chosen]
-        review.history.write(pixels.places[chosen], labels, () if accepted else numbers)
+        rejecting = [] if accepted else [pixels.keys[number - 1] for number in numbers]
+        review.history.write(pixels.places[chosen], labels, rejecting)
         self._tell(f"{decision.name.capitalize()}: {self._named(numbers)}.")
         if state.count(Decision.UNDECIDED):
             self.next()
@@ -312,7 +313,7 @@ class ReviewController(MapController):
             self.state.message = f"'{final.name}' has another size now; review again."
             return
         review.history.follow()
-        decisions = review.reviewed.pixels.decisions(final.data, review.history.rejected)
+        decisions = _decisions(review.reviewed, review.history, final)
         if not np.array_equal(decisions, self.state.decisions):
             self.state.decisions = decisions
             self._colour()
@@ -358,6 +359,12 @@ class ReviewController(MapController):
         self.state.message = f"{sentence} " + (
             f"{left} left to decide." if left else "All is decided; save the final layer."
         )
+
+
+def _decisions(reviewed: Reviewed, history: DecisionHistory, final: Labels) -> NDArray[np.uint8]:
+    """Read the decisions off the final layer."""
+    pixels = reviewed.pixels
+    return pixels.decisions(final.data, pixels.numbers_of(history.rejected))
 
 
 def _metadata(fine: Labels) -> dict[str, Any]:

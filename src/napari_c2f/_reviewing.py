@@ -8,7 +8,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
-from c2f_core.decisions import ChangedPixels, changed_pixels, digest_of
+from c2f_core.decisions import ChangedPixels, changed_pixels
 from c2f_core.errors import C2FError, ImageError
 from c2f_core.review import Place, Review, doubtful_places, review_changes
 from napari_c2f._layers import class_table_of_layer, level0
@@ -35,7 +35,6 @@ class Reviewed:
     review: Review
     pixels: ChangedPixels
     outlines: Outlines
-    digest: str
     places: list[Place]
     class_table: ClassTable
 
@@ -78,7 +77,6 @@ def reviewing(request: ReviewRequest) -> Work:
             review=review,
             pixels=pixels,
             outlines=Outlines(pixels, review.numbers),
-            digest=digest_of(review),
             places=doubtful_places(unknown),
             class_table=table,
         )

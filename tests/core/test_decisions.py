@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_core.classes import ClassTable
-from c2f_core.decisions import Decision, changed_pixels, digest_of
+from c2f_core.decisions import Decision, changed_pixels
 from c2f_core.review import Review, review_changes
 
 TABLE = ClassTable.preset("fasseg")
@@ -71,6 +71,17 @@ def test_nothing_changed_leaves_nothing_to_decide() -> None:
     assert changed_pixels(review).decisions(same, ()).tolist() == []
 
 
-def test_another_review_has_another_digest() -> None:
-    assert digest_of(drawn(1)) == digest_of(drawn(1))
-    assert digest_of(drawn(1)) != digest_of(drawn(2))
+def test_regions_are_known_again_when_confidences_are_rounded() -> None:
+    review = drawn(1)
+    pixels = changed_pixels(review)
+    assert len(set(pixels.keys)) == len(review.regions)
+    again = changed_pixels(
+        review_changes(review.coarse, review.refined, np.full(review.coarse.shape, 0.5), TABLE)
+    )
+    assert set(again.keys) == set(pixels.keys)
+    assert again.keys != pixels.keys  # They are in another order.
+    some = {pixels.keys[2], pixels.keys[0], (999, 1, 1)}
+    assert pixels.numbers_of(some) == [1, 3]
+    for number in again.numbers_of(some):
+        place = pixels.places[pixels.of(pixels.numbers_of({again.keys[number - 1]}))]
+        np.testing.assert_array_equal(again.places[again.of([number])], place)

@@ -27,7 +27,9 @@ from napari_c2f._layers import (
 from napari_c2f._locks import lock
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
+from napari_c2f._refining import Asked
 from napari_c2f._review_controller import ReviewController
+from napari_c2f._scoping import ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
@@ -146,10 +148,16 @@ def test_refining_is_saved_with_its_doubt_and_model(desk):
     assert next(record for record in desk.state.images if record.name == "one").doubt == 0.25
 
 
+def asked_of(image, kind):
+    """Return what the Refine widget asks for."""
+    choice = ScopeChoice(all_planes=True)
+    return Asked(image.image, image.coarse, lambda: None, kind, choice, None, lambda: None)
+
+
 def test_the_refine_widget_and_the_project_work_together(desk, next_class):
     image = desk.show("one")
     refining = RefineController(desk.viewer)
-    refining.refine(image.image, image.coarse, lambda: None, lambda table: next_class(table))
+    refining.refine(asked_of(image, next_class))
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
     desk.wait()
     work = desk.read()
@@ -198,7 +206,7 @@ def test_a_review_under_way_is_restored(desk):
 def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     image = desk.show("one")
     refining = RefineController(desk.viewer)
-    refining.refine(image.image, image.coarse, lambda: None, lambda table: next_class(table))
+    refining.refine(asked_of(image, next_class))
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
     review = ReviewController(desk.viewer)
 
@@ -211,6 +219,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     begin()
     review.accept()
     review.accept()
+    review.reject()
     assert review.state.count(Decision.ACCEPTED) == 2
     final = desk.controller.image.final.data.copy()
     desk.wait()
@@ -222,6 +231,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     np.testing.assert_array_equal(desk.read().fine, final)
     begin()
     assert review.state.count(Decision.ACCEPTED) == 2
+    assert review.state.count(Decision.REJECTED) == 1
     assert desk.controller.image.final is image.final
     review.close()
 

@@ -264,7 +264,7 @@ def test_a_review_goes_on_where_it_was(viewer, start, add_result):
     fine.data = coarse.data.copy()  # Refined anew: nothing that was rejected is meant any more.
     fine.data[30, 30] = SKIN
     controller, _ = start(fine, coarse, confidence)
-    assert final.metadata[REJECTED_KEY][1] == [2]
+    assert len(final.metadata[REJECTED_KEY]) == 1
     assert decisions(controller) == [UNDECIDED]
 
 

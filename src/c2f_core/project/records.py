@@ -86,6 +86,8 @@ class ImageRecord(Settings):
     """Work before the first refining."""
     after: Effort = Effort()
     """Work after the first refining."""
+    rejected: tuple[tuple[int, int, int], ...] = ()
+    """Keys of the regions that were rejected in a review, see `ChangedPixels.keys`."""
     kept_back: bool | None = None
     """No lesson trains on it, so that it judges them; None before the first review."""
 
