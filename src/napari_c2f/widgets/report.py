@@ -12,8 +12,9 @@ from qtpy.QtWidgets import (
 from c2f_core.refine.report import ScopeReport, class_changes
 
 COLUMNS = ("Class", "Gained", "Lost", "Net")
-MOST_ROWS = 5
+MOST_ROWS = 4
 """Classes that are seen without scrolling."""
+PADDING = 6
 TIP = "Pixels that each class gained and lost in the latest run, against what was refined"
 
 
@@ -30,6 +31,7 @@ class ReportTable(QTableWidget):
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         assert rows is not None
         assert columns is not None
+        rows.setDefaultSectionSize(self.fontMetrics().height() + PADDING)
         rows.hide()
         for corner in self.findChildren(QAbstractButton):
             corner.setToolTip(TIP)

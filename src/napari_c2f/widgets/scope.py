@@ -27,7 +27,7 @@ PLACES = {
 CURRENT, ALL = "current", "all"
 PLANES = {CURRENT: "Current slice", ALL: "All slices"}
 WIDEST_BAND = 999
-MOST_ROWS = 6
+MOST_ROWS = 5
 """Classes that are seen without scrolling."""
 TIPS = {
     "where": "Part of the image that may change; nothing else is computed",
@@ -126,7 +126,7 @@ class ScopeEditor(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         add_row(form, "W&here", self.where, TIPS["where"])
         add_row(form, "Sh&apes", self.shapes.native, TIPS["shapes"])
-        add_row(form, "Change", self.classes, TIPS["classes"])
+        add_row(form, "Chan&ge", self.classes, TIPS["classes"])
         add_row(form, "&Band", self.band, TIPS["band"])
         add_row(form, "S&ure from %", self.confidence, TIPS["confidence"])
         add_row(form, "Slices", self.planes, TIPS["planes"])
