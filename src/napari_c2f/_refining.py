@@ -140,7 +140,7 @@ def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared
 
 def _covers_all(shape: tuple[int, ...], scope: Scope, plane: Plane | None) -> bool:
     size = int(shape[-2]), int(shape[-1])
-    return plane in (None, ()) and scope.region(size) == whole(size)
+    return plane in (None, ()) and scope.mask is None and scope.region(size) == whole(size)
 
 
 def _limits(image: Image) -> tuple[float, float] | None:

@@ -1,17 +1,21 @@
 """From what the user chose, and sees, to the scope of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer, Shapes
+from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError, ImageError
-from c2f_core.refine.patches import Covered, Patch
+from c2f_core.refine.patches import Covered, Key, Patch
 from c2f_core.refine.run import Plane
 from c2f_core.refine.scope import Scope
-from c2f_core.windows import Size, Window, clipped
+from c2f_core.shapes import Shape, Stroke, pixel_window
+from c2f_core.windows import Size, Window, area, clipped
 from napari_c2f._layers import level0
 from napari_c2f._shapes import areas_of_shapes
 
@@ -128,29 +132,56 @@ def view_of(viewer: ViewerModel, layer: Labels) -> Window:
     return box[0], box[1]
 
 
-def drawn_mask(shapes: Shapes | None, layer: Labels, size: Size) -> tuple[Covered, Window]:
+class DrawnMask:
+    """What shapes cover of a map: drawn when it is first asked for, in a thread.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+    size : (int, int)
+    """
+
+    dtype = np.dtype(np.bool_)
+
+    def __init__(self, shapes: Sequence[Shape], size: Size) -> None:
+        self.shape = size
+        self._shapes = shapes
+
+    def __getitem__(self, key: Key, /) -> NDArray[np.bool_]:
+        """Return a part."""
+        return self._covered[key]
+
+    @cached_property
+    def _covered(self) -> Covered:
+        covers = (shape.cover(self.shape) for shape in self._shapes)
+        nothing = np.empty(0, dtype=np.uint8)
+        return Covered(self.shape, [Patch(window, mask, nothing) for window, mask in covers])
+
+
+def drawn_mask(shapes: Shapes | None, layer: Labels, size: Size) -> tuple[DrawnMask, Window]:
     """Return what the selected shapes of a layer cover, all if none is, and a box around it.
 
     Raises
     ------
     C2FError
-        There are no shapes, or they cover nothing.
+        There are no shapes, or they lie beside the map.
     """
     if shapes is None or not shapes.nshapes:
         raise C2FError(
             "Draw a box or polygon first: add a Shapes layer above the layer list, draw in it and "
             "choose it here."
         )
-    patches = []
-    for shape in areas_of_shapes(shapes, layer):
-        window, covered = shape.cover(size)
-        if covered.any():
-            patches.append(Patch(window, covered, np.ones(int(covered.sum()), dtype=np.uint8)))
-    if not patches:
+    drawn = areas_of_shapes(shapes, layer)
+    boxes = [box for shape in drawn if area(box := _box_around(shape, size))]
+    if not boxes:
         raise C2FError(f"The shapes in '{shapes.name}' cover nothing of '{layer.name}'.")
-    rows, columns = zip(*(patch.place for patch in patches), strict=True)
-    box = tuple(
+    rows, columns = (
         slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
-        for axes in (rows, columns)
+        for axes in zip(*boxes, strict=True)
     )
-    return Covered(size, patches), (box[0], box[1])
+    return DrawnMask(drawn, size), (rows, columns)
+
+
+def _box_around(shape: Shape, size: Size) -> Window:
+    width = max(shape.width, 1.0) if isinstance(shape, Stroke) else 0.0
+    return pixel_window(shape.span(), size, width / 2)
