@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from c2f_core.classes import ClassTable
+from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ImageError
+from c2f_core.refine.learned import Refiner
+from c2f_core.refine.run import Run, carry_out
 from napari_c2f import _live
 from napari_c2f._layers import PROVENANCE_KEY, labels_layer_data
+from napari_c2f._live import live_work
 
 SIZE = 96
 TRIANGLE = 4
@@ -251,3 +256,22 @@ def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, m
     task = widget._controller._live._task
     viewer.close()
     wait_for(qtbot, task._done.is_set)
+
+
+def test_what_depends_on_a_stroke_is_as_if_all_were_refined_anew():
+    table = ClassTable.preset("fasseg")
+    pair = astronaut_pair(800)
+    coarse = table.to_indices(pair.coarse)
+    refiner = Refiner.bundled("fasseg", "cpu")
+    before = carry_out(Run(pair.image, coarse, table), refiner)
+    touched = slice(240, 330), slice(300, 420)
+    coarse[touched] = 1
+    run = Run(pair.image, coarse, table)
+    anew = carry_out(run, refiner)
+    part = live_work(run, (), touched, lambda _: refiner)(lambda _: None, lambda: False)
+    assert part.labels.size < coarse.size / 2
+    labels, confidence = before.labels.copy(), before.confidence.copy()
+    labels[part.place], confidence[part.place] = part.labels, part.confidence
+    assert (before.labels != anew.labels).sum() > 100
+    assert (labels != anew.labels).mean() <= 1e-4
+    np.testing.assert_allclose(confidence, anew.confidence, atol=2e-3)
