@@ -102,8 +102,9 @@ class ReviewController(MapController):
 
     def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
         for layer in self._viewer.layers:
-            if isinstance(layer, Labels) and layer.metadata.get(FINE_KEY) == fine.unique_id:
-                return layer if layer.data.shape == size else None
+            known = isinstance(layer, Labels) and layer.metadata.get(FINE_KEY) == fine.unique_id
+            if known and layer.data.shape == size:
+                return layer
         return None
 
     def _add_changes(
@@ -136,17 +137,17 @@ class ReviewController(MapController):
             self._viewer, coarse, fine, final, bare(changes), reviewed.outlines, codes
         )
         self._review = _Review(reviewed, layers, history)
+        layers.bind(self.undo, self.redo, self._choose_at)
+        for name in CHANGE_EVENTS:
+            final.events[name].connect(self._on_change)
         for layer in (coarse, *([] if confidence is None else [confidence])):
             layer.visible = False  # They would hide what is to be judged.
         QTimer.singleShot(PAUSE, lambda: self._show_review(decisions))
 
     def _show_review(self, decisions: NDArray[np.uint8]) -> None:
-        if self._task is None:
-            return
         review, state = self._review, self.state
-        for name in CHANGE_EVENTS:
-            review.layers.final.events[name].connect(self._on_change)
-        review.layers.bind(self.undo, self.redo, self._choose_at)
+        if review is None:  # The window was closed meanwhile, or a layer removed.
+            return
         review.layers.outline(state.outlined)
         state.current = 0
         state.regions, state.decisions = review.reviewed.review.regions, decisions
@@ -161,6 +162,7 @@ class ReviewController(MapController):
         review, self._review, state = self._review, None, self.state
         if review is None:
             return
+        self._task, state.busy = None, False
         for name in CHANGE_EVENTS:
             review.layers.final.events[name].disconnect(self._on_change)
         review.layers.release()

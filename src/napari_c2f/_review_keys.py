@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
 from napari.utils.interactions import Shortcut
+from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
 
 from napari_c2f._layers import bare
 from napari_c2f._review_controller import ReviewController
@@ -23,28 +24,38 @@ class Action:
 
     Attributes
     ----------
-    key : str
+    key : KeyBinding
         Unless the user chose another one.
     description : str
         As napari's preferences and the tool tips say it.
     """
 
-    key: str
+    key: KeyBinding
     description: str
 
 
+def _action(description: str, key: int) -> Action:
+    return Action(KeyBinding.from_int(key), f"Review: {description}")
+
+
 ACTIONS = {
-    "accept": Action("A", "Review: take the region into the final map"),
-    "reject": Action("R", "Review: keep the coarse map in the region"),
-    "next": Action("N", "Review: go to the next undecided region"),
-    "previous": Action("Shift-N", "Review: go to the previous undecided region"),
-    "accept_above": Action("Shift-A", "Review: accept all undecided regions of enough confidence"),
-    "accept_rest": Action("Control-Shift-A", "Review: accept all undecided regions"),
-    "reject_rest": Action("Control-Shift-R", "Review: reject all undecided regions"),
-    "next_doubtful": Action("D", "Review: go to the next doubtful place, changed or not"),
-    "compare": Action("H", "Review: show the coarse map as long as this is held"),
-    "switch_final": Action("G", "Review: show the final map, or the refined one again"),
-    "switch_outlines": Action("W", "Review: show maps as outlines, or filled again"),
+    "accept": _action("take the region into the final map", KeyCode.KeyA),
+    "reject": _action("keep the coarse map in the region", KeyCode.KeyR),
+    "next": _action("go to the next undecided region", KeyCode.KeyN),
+    "previous": _action("go to the previous undecided region", KeyMod.Shift | KeyCode.KeyN),
+    "accept_above": _action(
+        "accept all undecided regions of enough confidence", KeyMod.Shift | KeyCode.KeyA
+    ),
+    "accept_rest": _action(
+        "accept all undecided regions", KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyA
+    ),
+    "reject_rest": _action(
+        "reject all undecided regions", KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyR
+    ),
+    "next_doubtful": _action("go to the next doubtful place, changed or not", KeyCode.KeyD),
+    "compare": _action("show the coarse map as long as this is held", KeyCode.KeyH),
+    "switch_final": _action("show the final map, or the refined one again", KeyCode.KeyG),
+    "switch_outlines": _action("show maps as outlines, or filled again", KeyCode.KeyW),
 }
 """By the name of the controller's method."""
 HELD = "compare"

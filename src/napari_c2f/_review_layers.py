@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.utils.key_bindings import KeyCode, KeyMod
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -27,7 +28,9 @@ CHANGES = table_from_colours(
     },
 )
 """Labels of the changes layer; colours that colour-blind people can tell (Okabe and Ito 2008)."""
-UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
+UNDO_KEY = KeyMod.CtrlCmd | KeyCode.KeyZ
+REDO_KEY = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
+"""Those of napari."""
 Codes = NDArray[np.uint8]
 
 

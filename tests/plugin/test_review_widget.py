@@ -222,6 +222,15 @@ def test_the_widget_follows_the_fine_layers(docked, add_result):
     assert widget.fine.value is second
 
 
+def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
+    viewer, _, final = begun
+    _, draw = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
+    viewer.layers.selection.active = final
+    assert draw.map.value is final
+    viewer.layers.selection.active = viewer.layers["face coarse changes"]
+    assert draw.map.value is final
+
+
 def test_nothing_can_be_decided_without_a_review(docked, click, press):
     viewer, widget = docked
     for button in widget._actions:
@@ -321,5 +330,4 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
 def test_the_documentation_lists_the_keys():
     page = (Path(__file__).parents[2] / "docs" / "reviewing.md").read_text(encoding="utf-8")
     for action in ACTIONS.values():
-        key = action.key.replace("Control", "Ctrl").replace("-", "+")
-        assert f"| `{key}` | {action.description.removeprefix('Review: ')} |" in page
+        assert f"| `{action.key}` | {action.description.removeprefix('Review: ')} |" in page

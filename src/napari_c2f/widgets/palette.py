@@ -123,7 +123,8 @@ class DrawWidget(QWidget):
         active = layers.selection.active
         for box, kind in ((self.image, Image), (self.map, Labels), (self.shapes, Shapes)):
             layer = preferred_layer(layers, layers.selection, kind, box.value)
-            layer = active if isinstance(active, kind) else layer
+            if isinstance(active, kind) and active.editable:  # Not the changes of a review.
+                layer = active
             if layer is None or layer in box.choices:
                 box.value = layer
 
