@@ -24,6 +24,13 @@ section() { printf '\n## %s\n\n' "$1"; }
     printf 'one run in which all take turns.\n'
     section "Refining one face"
     python benchmarks/refine.py
+    section "Parts of an image of 100 megapixels"
+    python benchmarks/large.py
+    if [ "${#screen[@]}" -gt 0 ]; then
+        section "Refining inside napari"
+        printf 'An image of 2,000 x 2,000; a stall is how late a timer of the window comes.\n\n'
+        "${screen[@]}" python benchmarks/refine_widget.py
+    fi
     section "A training step"
     printf 'The bare loop is the same network, loss and optimiser on one batch that lies ready in memory.\n\n'
     python benchmarks/train.py
