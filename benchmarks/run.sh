@@ -30,6 +30,9 @@ section() { printf '\n## %s\n\n' "$1"; }
         section "Refining inside napari"
         printf 'An image of 2,000 x 2,000; a stall is how late a timer of the window comes.\n\n'
         "${screen[@]}" python benchmarks/refine_widget.py
+        section "Reviewing inside napari"
+        printf 'A stall is how late a timer of the window comes when a key is pressed, drawing included.\n\n'
+        "${screen[@]}" python benchmarks/review_widget.py
     fi
     section "A training step"
     printf 'The bare loop is the same network, loss and optimiser on one batch that lies ready in memory.\n\n'
