@@ -43,9 +43,11 @@ ECONOMICAL: dict[str, Any] = {
     "steps": 400,
     "discriminator": {"widths": (16, 32, 64)},
     "augmentation": {"background_class": "background", "background_share": 0.1,
-                     "wide_scale_share": 0.1},
+                     "wide_scale_share": 0.1, "recolour_share": 0.0},
 }  # fmt: skip
 """Settings of stage 1 that two CPU cores can train through all folds."""
+RECOLOURING: dict[str, Any] = {"colour": 0.5, "recolour_share": 0.5}
+"""What differs in the augmentation of the rows that end in -recolour."""
 SUPERVISED_STEPS = 1200
 """Steps of Model 1 and the plain U-Net."""
 STAGE2_STEPS = 300
@@ -66,7 +68,8 @@ STAGE2: dict[str, dict[str, Any]] = {
 }
 """What differs from the default stage 2 in each row that goes on from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")
-MODELS = (*SUPERVISED, "stage1", *STAGE2, "stage1-report", "stage2-report")
+RECOLOURED = ("stage1-recolour", "control-recolour", "stage2-recolour")
+MODELS = (*SUPERVISED, "stage1", *STAGE2, *RECOLOURED, "stage1-report", "stage2-report")
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,25 @@ class Job:
     seed: int
 
     @property
+    def suffix(self) -> str:
+        """Names the settings: "-report", "-recolour", or empty for the usual ones."""
+        suffixes = ("-report", "-recolour")
+        return next((suffix for suffix in suffixes if self.model.endswith(suffix)), "")
+
+    @property
+    def row(self) -> str:
+        """The model whatever its settings."""
+        return self.model.removesuffix(self.suffix)
+
+    @property
     def method(self) -> str:
         """Method of the trainer."""
-        name = self.model.removesuffix("-report")
-        return name if name in ("model1", "plain", "stage1") else "stage2"
+        return self.row if self.row in ("model1", "plain", "stage1") else "stage2"
 
     @property
     def reports_settings(self) -> bool:
         """Whether it is trained as the report did it."""
-        return self.model.endswith("-report")
+        return self.suffix == "-report"
 
     def folder(self, runs: Path) -> Path:
         """Folder of the run."""
@@ -95,8 +108,7 @@ class Job:
 
     def start(self, runs: Path) -> Path:
         """Folder of the stage 1 that it goes on from."""
-        stage1 = "stage1-report" if self.reports_settings else "stage1"
-        return Job(stage1, self.fold, self.fine, self.seed).folder(runs)
+        return Job(f"stage1{self.suffix}", self.fold, self.fine, self.seed).folder(runs)
 
 
 def main() -> None:
@@ -232,8 +244,10 @@ def steps_and_shape(job: Job) -> dict[str, Any]:
         settings: dict[str, Any] = report_settings() | {"steps": REPORT_STEPS}
         settings["stage2"] |= {"steps": REPORT_STEPS}
     else:
-        stage2 = {"steps": STAGE2_STEPS, "guard": None, **STAGE2.get(job.model, {})}
+        stage2 = {"steps": STAGE2_STEPS, "guard": None, **STAGE2.get(job.row, {})}
         settings = ECONOMICAL | {"stage2": stage2}
+        if job.suffix == "-recolour":
+            settings["augmentation"] = settings["augmentation"] | RECOLOURING
         if job.method in SUPERVISED:
             settings["steps"] = SUPERVISED_STEPS
     steps = settings["stage2"]["steps"] if job.method == "stage2" else settings["steps"]
