@@ -4,7 +4,8 @@ A stroke counts for as long as it is not undone, also when napari no longer
 remembers it. Its pixels are those that it changed, but what a lock took back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -198,6 +199,18 @@ def follow(layer: Labels) -> Follower:
 def is_followed(layer: Labels) -> bool:
     """Tell whether strokes in a layer are followed."""
     return layer in _followers
+
+
+@contextmanager
+def drawn_roughly(layer: Labels) -> Iterator[None]:
+    """Let strokes in a layer be refined, if it is followed: they need not stay."""
+    follower = _followers.get(layer, None)
+    if follower is None:
+        yield
+        return
+    before, follower.rough = follower.rough, True
+    yield
+    follower.rough = before
 
 
 def strokes_of(layer: Labels | None) -> list[Stroke]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
+from numpy.typing import NDArray
 
 from c2f_core.class_editing import new_table, recoloured, renamed, with_class
 from c2f_core.classes import ClassEntry, ClassTable, Colour
@@ -20,6 +21,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import guard, lock, locked_classes
 from napari_c2f._model import Palette, Swatch
+from napari_c2f._painted import drawn_roughly
 from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
@@ -158,13 +160,24 @@ class PaletteController(MapController):
             chosen = None if self.palette.chosen is None else names.get(self.palette.chosen)
             size = image_plane(image).shape[:2]
             index_map, report = coarse_of_shapes(shapes, image, size, table, chosen)
-            name = f"{image.name} coarse"
-            self._add_map(index_map, table, name, spatial_keywords(image))
+            where = self._show_drawn(index_map, image, table)
             shapes.visible = False  # It would hide what is drawn in the map.
             self.palette.message = report.message() or (
-                f"Drew {report.drawn} shapes in a new map; refining fills in the rest. "
+                f"Drew {report.drawn} shapes in {where}; refining fills in the rest. "
                 f"'{shapes.name}' is hidden."
             )
+
+    def _show_drawn(self, index_map: NDArray[Any], image: Image, table: ClassTable) -> str:
+        """Draw a map in the chosen layer where that is empty, else add it; tell where."""
+        layer = self._layer
+        if layer is None or not _is_empty(layer, image, table):
+            self._add_map(index_map, table, f"{image.name} coarse", spatial_keywords(image))
+            return "a new map"
+        with drawn_roughly(layer):
+            places = np.nonzero(index_map != layer.data)
+            layer.data_setitem(places, index_map[places])
+        self._viewer.layers.selection.active = layer
+        return f"'{layer.name}'"
 
     def _entry(self, index: int) -> ClassEntry:
         return next(swatch.entry for swatch in self.palette.swatches if swatch.entry.index == index)
@@ -225,6 +238,17 @@ def swatches(table: ClassTable, shares: Shares, locked: frozenset[int]) -> tuple
             is_eraser=entry is table.unlabelled,
         )
         for place, entry in enumerate(table.entries, 1)
+    )
+
+
+def _is_empty(layer: Labels, image: Image, table: ClassTable) -> bool:
+    """Tell whether nothing is drawn yet in a map of an image, and its classes are these."""
+    return (
+        isinstance(layer.data, np.ndarray)
+        and layer.metadata.get(TABLE_KEY) == table
+        and layer.data.shape == image_plane(image).shape[:2]
+        and np.allclose(layer.extent.world, image.extent.world)
+        and bool((layer.data == table.unlabelled.index).all())
     )
 
 

@@ -16,6 +16,7 @@ from napari_c2f.widgets.palette_table import COLOUR, NAME, SHARE
 PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
+CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
@@ -300,6 +301,29 @@ def test_shapes_become_a_map_with_a_class_each(docked, qtbot, click, drag):
     assert layer.data[58, 85] == NOTHING
     assert "Drew 3 shapes" in widget.status.text()
     assert not shapes.visible
+
+
+def test_shapes_are_drawn_in_a_map_that_is_empty(docked, qtbot, click, drag):
+    viewer, widget = docked
+    viewer.add_image(np.zeros((60, 90, 3), np.uint8), name="face")
+    widget.class_table.setValue("fasseg")
+    click(widget.new_button)
+    layer = widget.map.value
+    shapes = viewer.add_shapes(name="rough", ndim=2)
+    click_cell(qtbot, widget, HAIR)
+    shapes.mode = "add_rectangle"
+    drag(viewer, (5.3, 5.3), (30.3, 40.3))
+    click(widget.shapes_button)
+    assert "Drew 1 shapes in 'face coarse'" in widget.status.text()
+    assert viewer.layers.selection.active is layer
+    assert (layer.data[6:30, 6:40] == HAIR).all()
+    assert layer.data[40, 50] == NOTHING
+    press(qtbot, viewer, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (layer.data == NOTHING).all()
+    press(qtbot, viewer, Qt.Key.Key_Z, CONTROL_SHIFT)
+    click(widget.shapes_button)
+    assert "in a new map" in widget.status.text()
+    assert widget.map.value.name == "face coarse 2"
 
 
 def test_shapes_follow_the_name_and_colour_of_their_class(docked, qtbot, click, monkeypatch):

@@ -28,8 +28,8 @@ TIPS = {
     "shapes": "Shapes layer with polygons, rectangles, ellipses, lines and paths",
     "classes": "Classes of a new map: those of the palette, or this class table",
     "new": "Add an empty map to draw in, as large as the image and in its place",
-    "from shapes": "Add a map of the shapes, each in its class, later ones on top; "
-    "the rest is unlabelled",
+    "from shapes": "Draw the shapes, each in its class, later ones on top: in the map if that is "
+    "empty, else in a new one; the rest is unlabelled",
     "add": "Add a class with the next free label",
     "rename": "Type another name for the chosen class (F2)",
     "colour": "Choose another colour for the chosen class",
