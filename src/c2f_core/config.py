@@ -93,7 +93,7 @@ class DataConfig(Settings):
     """Where the pairs come from and which train and validate."""
 
     root: Path
-    """Folder of the data: images/ coarse/ fine/, or FASSEG's own layout."""
+    """Folder of the data: images/ coarse/ fine/, or the layout of FASSEG or Cityscapes."""
     class_table: str = "fasseg"
     """Preset (fasseg, cityscapes, camvid) or a TOML or JSON file."""
     splits: Path | None = None

@@ -113,6 +113,54 @@ def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
         fasseg_pairs(tmp_path)
 
 
+def save_ids(root, folder, frame, ids):
+    part, city, _ = frame.split("/")
+    path = root / folder / part / city / f"{frame.split('/')[-1]}_{folder}_labelIds.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array([ids], dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    frames = ["train/aachen/aachen_000000_000019", "train_extra/bonn/bonn_000000_000001"]
+    for frame in frames:
+        save_image(tmp_path / "leftImg8bit" / f"{frame}_leftImg8bit.png", (1, 4))
+        save_ids(tmp_path, "gtCoarse", frame, [0, 7, 26, 33])
+    save_ids(tmp_path, "gtFine", frames[0], [7, 7, 26, 9])
+    save_image(tmp_path / "leftImg8bit/test/berlin/berlin_000000_000000_leftImg8bit.png", (1, 4))
+    (tmp_path / "gtCoarse/train/aachen/aachen_000000_000019_gtCoarse_polygons.json").write_text("")
+    return tmp_path
+
+
+def test_cityscapes_layout_with_label_ids(cityscapes):
+    pairs = open_pairs(cityscapes)
+    assert pairs.class_table == ClassTable.preset("cityscapes")
+    assert pairs.names == [
+        "train/aachen/aachen_000000_000019",
+        "train_extra/bonn/bonn_000000_000001",
+    ]
+    first, second = pairs.subset(pairs.names)
+    assert first.coarse.tolist() == [[255, 0, 13, 18]]
+    assert first.fine.tolist() == [[0, 0, 13, 255]]
+    assert second.fine is None
+
+
+def test_cityscapes_files_without_partners_are_named(cityscapes):
+    path = save_ids(cityscapes, "gtCoarse", "train/aachen/aachen_000001_000019", [7])
+    with pytest.raises(DataError, match="'train/aachen/aachen_000001_000019'"):
+        open_pairs(cityscapes)
+    path.unlink()
+    Image.fromarray(np.zeros((1, 4, 3), dtype=np.uint8)).save(
+        cityscapes / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
+    )
+    with pytest.raises(DataError, match="no ids"):
+        open_pairs(cityscapes)[0]
+    (cityscapes / "gtCoarse").rename(cityscapes / "other")
+    with pytest.raises(DataError, match="unpack both"):
+        open_pairs(cityscapes)
+
+
 def test_splits_are_read_by_path_and_joined(tmp_path):
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"report": {"a": ["x"], "b": ["y"]}, "folds": [["z"]]}))

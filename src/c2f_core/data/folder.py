@@ -1,10 +1,11 @@
 """Pairs in folders: `images/`, `coarse/` and, where there are some, `fine/`."""
 
-from collections.abc import Collection, Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
 from pathlib import Path
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.classes import ClassTable
+from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
+from c2f_core.data.listing import Listing, lonely_files
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
 from c2f_core.formats import is_annotation_file
@@ -61,86 +62,6 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-@dataclass(frozen=True)
-class Lonely:
-    """Files of one kind whose partner lacks.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Without ending, in order.
-    kind, partner : str
-        As in "image" and "coarse map".
-    folder : Path
-        Where the partners belong.
-    """
-
-    names: tuple[str, ...]
-    kind: str
-    partner: str
-    folder: Path
-
-    def message(self) -> str:
-        """Say in a sentence how many there are, which is the first, and what to do."""
-        return (
-            f"{len(self.names)} of the {self.kind}s have no {self.partner}, first "
-            f"'{self.names[0]}'; add it to {self.folder} under the same name or take the "
-            f"{self.kind} away."
-        )
-
-    def messages(self) -> list[str]:
-        """Say it for each file."""
-        return [
-            f"{name}: the {self.kind} has no {self.partner}; add it to {self.folder} under the "
-            f"same name or take the {self.kind} away."
-            for name in self.names
-        ]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Files of a dataset by name, before any of them is read.
-
-    Attributes
-    ----------
-    files : list of PairFiles
-        Whole pairs.
-    lonely : list of Lonely
-        What has no partner.
-    class_table : ClassTable
-    tolerance : float
-        See `ClassTable.decode_colours`.
-    """
-
-    files: list[PairFiles]
-    lonely: list[Lonely]
-    class_table: ClassTable
-    tolerance: float = DEFAULT_TOLERANCE
-
-    def pairs(self) -> FilePairs:
-        """Open the whole pairs."""
-        return FilePairs(self.files, self.class_table, self.tolerance)
-
-    def complete_pairs(self) -> FilePairs:
-        """Open the pairs.
-
-        Raises
-        ------
-        DataError
-            A file has no partner.
-        """
-        if self.lonely:
-            raise DataError(self.lonely[0].message())
-        return self.pairs()
-
-
-def _lonely(
-    names: Collection[str], partners: Collection[str], kind: str, partner: str, folder: Path
-) -> list[Lonely]:
-    missing = tuple(name for name in names if name not in partners)
-    return [Lonely(missing, kind, partner, folder)] if missing else []
-
-
 def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
     """List `images/ coarse/ fine/`, matched by name without ending.
 
@@ -166,9 +87,9 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
         if stem in coarse
     ]
     lonely = [
-        *_lonely(images, coarse, "image", "coarse map", root / "coarse"),
-        *_lonely(coarse, images, "coarse map", "image", root / "images"),
-        *_lonely(fine, images, "fine map", "image", root / "images"),
+        *lonely_files(images, coarse, "image", "coarse map", root / "coarse"),
+        *lonely_files(coarse, images, "coarse map", "image", root / "images"),
+        *lonely_files(fine, images, "fine map", "image", root / "images"),
     ]
     return Listing(files, lonely, class_table)
 
@@ -204,8 +125,8 @@ def fasseg_listing(root: str | Path) -> Listing:
             if not folder.is_dir():
                 raise DataError(f"{root} is no FASSEG folder: {folder} lacks; unpack it whole.")
         images, coarse, fine = (images_by_stem(folder) for folder in folders)
-        lonely += _lonely(images, coarse, "image", "coarse map", folders[1])
-        lonely += _lonely(images, fine, "image", "fine map", folders[2])
+        lonely += lonely_files(images, coarse, "image", "coarse map", folders[1])
+        lonely += lonely_files(images, fine, "image", "fine map", folders[2])
         files += [
             PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
             for stem in images
@@ -226,24 +147,26 @@ def fasseg_pairs(root: str | Path) -> FilePairs:
 
 
 def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listing:
-    """List a dataset in FASSEG's layout or as `images/ coarse/ fine/`.
+    """List a dataset in the layout of FASSEG or Cityscapes, or as `images/ coarse/ fine/`.
 
     Parameters
     ----------
     root : str or Path
     class_table : ClassTable, optional
-        Needed for the folder layout; FASSEG brings its own.
+        Needed for the folder layout; the others bring their own.
 
     Raises
     ------
     DataError
-        The folder does not exist, or its layout is neither.
+        The folder does not exist, or its layout is none of these.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"The data folder {root} does not exist; check the path.")
     if (root / "V1").is_dir() and (root / "V2").is_dir():
         return fasseg_listing(root)
+    if (root / IMAGES).is_dir():
+        return cityscapes_listing(root)
     if class_table is None:
         raise DataError(f"{root} needs a class table; name a preset or a TOML or JSON file.")
     return folder_listing(root, class_table)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io import MapReport, as_rgb8, read_image, read_map
+from c2f_core.io import MapReport, as_rgb8, read_image, read_map, read_map_pixels
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,9 @@ class FilePairs:
     class_table : ClassTable
     tolerance : float
         See `ClassTable.decode_colours`.
+    positions : (256,) uint8 array, optional
+        Position in the class table by value, where the maps hold ids of their own
+        instead of indices of the table.
     """
 
     def __init__(
@@ -92,10 +95,12 @@ class FilePairs:
         files: Sequence[PairFiles],
         class_table: ClassTable,
         tolerance: float = DEFAULT_TOLERANCE,
+        positions: NDArray[np.uint8] | None = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
         self._tolerance = tolerance
+        self._positions = positions
         self.reports: dict[Path, MapReport] = {}
         """What reading met in the maps read so far, by file, where not all was clean."""
 
@@ -152,11 +157,14 @@ class FilePairs:
                 f"{len(missing)} pairs of the split are not in the data, first '{missing[0]}'; "
                 "check that split and data folder belong together."
             )
-        chosen = FilePairs([by_name[name] for name in names], self._class_table, self._tolerance)
+        files = [by_name[name] for name in names]
+        chosen = FilePairs(files, self._class_table, self._tolerance, self._positions)
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
     def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
+        if self._positions is not None:
+            return _look_up(path, self._positions)
         try:
             index_map, report = read_map(path, self._class_table, self._tolerance, image)
         except C2FError as error:
@@ -164,6 +172,14 @@ class FilePairs:
         if report.message():
             self.reports[path] = report
         return self._class_table.to_positions(index_map)
+
+
+def _look_up(path: Path, positions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    ids = read_map_pixels(path)
+    if ids.ndim != 2 or ids.dtype != np.uint8:
+        raise DataError(f"{path} holds no ids (Y, X) of 8 bits; take the file of the data set.")
+    found: NDArray[np.uint8] = positions[ids]
+    return found
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:

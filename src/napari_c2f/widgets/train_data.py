@@ -36,8 +36,8 @@ COLUMNS = ("Pair", "Role", "Coarse right", "Size")
 ICON = QSize(132, 44)
 WRONG = QBrush(QColor("#e06c5f"))
 TIPS = {
-    "data": "Folder with images/ coarse/ fine/, or FASSEG's own layout; fine maps may lack",
-    "classes": "Class table that the maps were drawn with; FASSEG and classes.json bring their own",
+    "data": "Folder with images/ coarse/ fine/, or as FASSEG or Cityscapes; fine maps may lack",
+    "classes": "Class table of the maps; FASSEG, Cityscapes and classes.json bring their own",
     "image": "Image, or stack of images: each plane becomes a pair",
     "coarse": "Coarse maps, drawn on that image",
     "fine": "Fine maps; planes without any drawing count as pairs without a fine map",

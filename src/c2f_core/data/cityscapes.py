@@ -1,0 +1,85 @@
+"""Pairs in the layout of Cityscapes: `leftImg8bit/`, `gtCoarse/` and `gtFine/`.
+
+M. Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding",
+CVPR 2016. Ids as in `helpers/labels.py` of https://github.com/mcordts/cityscapesScripts.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes import POSITIONS, UNLABELLED_POSITION, ClassTable
+from c2f_core.data.listing import Listing, lonely_files
+from c2f_core.data.pairs import PairFiles
+from c2f_core.errors import DataError
+
+IMAGES, COARSE, FINE = "leftImg8bit", "gtCoarse", "gtFine"
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""Label ids of the 19 classes that are evaluated, in the order of their train ids."""
+
+
+def positions_of_label_ids() -> NDArray[np.uint8]:
+    """Return the position in the class table by label id; all other ids are unlabelled.
+
+    Returns
+    -------
+    (256,) uint8 array
+    """
+    positions = np.full(POSITIONS, UNLABELLED_POSITION, dtype=np.uint8)
+    positions[list(LABEL_IDS)] = range(len(LABEL_IDS))
+    return positions
+
+
+def cityscapes_listing(root: str | Path) -> Listing:
+    """List the parts of Cityscapes that have images and coarse maps: train, train_extra, val.
+
+    Pairs are named "train/aachen/aachen_000000_000019". `gtFine/` may lack, or
+    hold maps for some of the images only, as it does for train_extra.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds `leftImg8bit/` and `gtCoarse/`.
+
+    Raises
+    ------
+    DataError
+        There is no part with both.
+    """
+    root = Path(root)
+    parts = sorted(_folders(root / IMAGES) & _folders(root / COARSE))
+    if not parts:
+        raise DataError(
+            f"{root} has no part such as 'train' in both {IMAGES} and {COARSE}; unpack both "
+            "archives of Cityscapes there."
+        )
+    images = _files(root, parts, IMAGES, IMAGES)
+    coarse = _files(root, parts, COARSE, f"{COARSE}_labelIds")
+    fine = _files(root, parts, FINE, f"{FINE}_labelIds")
+    files = [
+        PairFiles(name, path, coarse[name], fine.get(name))
+        for name, path in images.items()
+        if name in coarse
+    ]
+    lonely = [
+        *lonely_files(images, coarse, "image", "coarse map", root / COARSE),
+        *lonely_files(coarse, images, "coarse map", "image", root / IMAGES),
+        *lonely_files(fine, images, "fine map", "image", root / IMAGES),
+    ]
+    table = ClassTable.preset("cityscapes")
+    return Listing(files, lonely, table, positions=positions_of_label_ids())
+
+
+def _folders(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+
+
+def _files(root: Path, parts: list[str], folder: str, kind: str) -> dict[str, Path]:
+    """Files of a kind by "part/city/frame"."""
+    ending = f"_{kind}.png"
+    return {
+        f"{part}/{path.parent.name}/{path.name.removesuffix(ending)}": path
+        for part in parts
+        for path in sorted((root / folder / part).glob(f"*/*{ending}"))
+    }
