@@ -18,9 +18,11 @@ from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
+    FINE_KEY,
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
+    TABLE_KEY,
     confidence_layer_data,
     confidence_of,
     level0,
@@ -45,6 +47,7 @@ from napari_c2f._results import (
     results_of,
     strokes_in,
 )
+from napari_c2f._review_layers import CHANGES
 from napari_c2f._scoping import ScopeChoice
 from napari_c2f._worker import Task
 
@@ -204,7 +207,7 @@ class RefineController(MapController):
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> None:
         coarse = prepared.coarse
-        self._hide_result(coarse)
+        self._hide_results(coarse)
         fine, confidence = self._add_layers(coarse, prepared.run.class_table, result)
         follow(fine).inherit(strokes_in(prepared.kept, result.place))
         follow(coarse)
@@ -218,11 +221,14 @@ class RefineController(MapController):
             "coarse map is as it was, and hidden.".strip()
         )
 
-    def _hide_result(self, coarse: Labels) -> None:
-        """Hide the latest result: two maps on top of each other show neither."""
-        fine = latest_result(self._viewer.layers, coarse)
-        confidence = None if fine is None else confidence_of(self._viewer.layers, fine)
-        for layer in (fine, confidence):
+    def _hide_results(self, coarse: Labels) -> None:
+        """Hide earlier results and their review: two maps on top of each other show neither."""
+        layers = self._viewer.layers
+        results = list(results_of(layers, coarse))
+        sureness = [confidence_of(layers, layer) for layer in results]
+        reviewed = any(FINE_KEY in layer.metadata for layer in results)
+        changes = [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
+        for layer in (*results, *sureness, *(changes if reviewed else ())):
             if layer is not None:
                 layer.visible = False
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
@@ -178,6 +179,7 @@ def refine_in_a_box(desk, coarse):
 
 def decide_on_three_regions(desk, coarse, fine):
     """Accept, reject, accept; take the last back, and make it again."""
+    assert desk.review.confidence.value is desk.viewer.layers["astronaut coarse confidence"]
     desk.click("Review", desk.review.begin_button)
     desk.qtbot.waitUntil(desk.review.table.isEnabled, timeout=10000)
     for key in (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_A):
@@ -226,6 +228,8 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.data[accepted], final.data[accepted])
     assert (again.data != NOTHING).all()
     np.testing.assert_array_equal(coarse.data, drawn)
+    shown = [layer for layer in desk.viewer.layers if isinstance(layer, Labels) and layer.visible]
+    assert shown == [again]
 
     desk.mark_reviewed()
     assert desk.row("astronaut").text(STATUS) == "reviewed"

@@ -168,6 +168,8 @@ class ReviewWidget(QWidget):
             update_layer_box(box, self._viewer)
         self.judge.follow_layers()
         self._follow_layers()
+        if self.confidence.value is None:  # Refining adds it after the fine map.
+            self._follow_fine(self.fine.value)
 
     @while_alive
     def _follow_layers(self, *_: Any) -> None:
