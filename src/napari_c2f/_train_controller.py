@@ -1,6 +1,5 @@
 """Decides what happens in the Train widget; the only writer of its models."""
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from c2f_core.events import (
     Preview,
     RolledBack,
     RunStarted,
-    StepDone,
-    Validated,
     rolled_back_message,
 )
 from c2f_core.resources import describe_memory
@@ -39,8 +36,8 @@ from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 LayerPairs = tuple[list[Pair], ClassTable]
 STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
-RESOURCES_INTERVAL = 1.0
-"""Seconds between looks at the memory."""
+TRAINING_INTERVAL = 1000
+"""Milliseconds between looks at a run: whatever changes, the whole window is drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,6 @@ class TrainController(Controller):
         """Of the run that is shown."""
         self._inspected: TrainConfig | None = None
         self._clock: Clock | None = None
-        self._looked = 0.0
         self._guard = ""
 
     # What the user asks for
@@ -220,7 +216,8 @@ class TrainController(Controller):
         self.activity.run_folder = config.run_folder
         self._begin(Phase.PREPARING, "Reading the data…")
         inspected = self._inspected is not None and _same_data(self._inspected, config)
-        self._start(Task(training(config, resume, inspected)), self._show_events, self._show_end)
+        task = Task(training(config, resume, inspected), TRAINING_INTERVAL)
+        self._start(task, self._show_events, self._show_end)
 
     def _count_pairs(self, found: list[PairReport | Inspection]) -> None:
         pairs = [each.name for each in found if isinstance(each, PairReport)]
@@ -258,7 +255,10 @@ class TrainController(Controller):
             else:
                 self._show_event(event)
         self.activity.updates += 1
-        self._look_at_resources()
+        if self.activity.stages:
+            device = self.activity.stages[-1].start.device
+            self.activity.resources = f"{device}: {describe_memory(device)}"
+            self._tell_progress()
 
     def _show_start(self, begun: Begun) -> None:
         self.activity.stages.append(Stage(begun.event, begun.curves))
@@ -266,7 +266,6 @@ class TrainController(Controller):
         if self.activity.phase is Phase.PREPARING:
             self.activity.phase = Phase.TRAINING
         self._write(begun.event)
-        self._tell_progress(begun.event.first_step)
 
     def _show_event(self, event: Event) -> None:
         self.activity.stages[-1].curves(event)
@@ -275,35 +274,25 @@ class TrainController(Controller):
             self.activity.preview = event
         elif isinstance(event, RolledBack):
             self._guard = rolled_back_message(event)
-        elif isinstance(event, StepDone):
-            assert self._clock is not None
-            self._clock.tick(event.step)
-            self._tell_progress(event.step)
-        elif isinstance(event, Validated):
-            self._tell_progress(event.step)
 
     def _write(self, event: Event) -> None:
         lines = lines_of(event)
         if lines:
             self.activity.log = (*self.activity.log, *lines)
 
-    def _tell_progress(self, step: int) -> None:
-        if self.activity.phase is not Phase.TRAINING:
+    def _tell_progress(self) -> None:
+        stage, clock = self.activity.stages[-1], self._clock
+        if self.activity.phase is not Phase.TRAINING or clock is None:
             return
-        stage = self.activity.stages[-1]
-        self.activity.progress = step / stage.start.steps
+        step = max(stage.start.first_step, stage.curves.last_step)
+        if step > stage.start.first_step:
+            clock.tick(step)
         loss = stage.curves["loss"].values[-1:]
         said = [f"{STAGES.get(stage.start.method, '')}Step {step} of {stage.start.steps}"]
         said += [f"loss {value:.4f}" for value in loss]
-        assert self._clock is not None
-        self.activity.message = f"{', '.join(said)}. {self._clock.text()}{_scores(stage)}"
-
-    def _look_at_resources(self) -> None:
-        now = time.monotonic()
-        if self.activity.stages and now - self._looked > RESOURCES_INTERVAL:
-            self._looked = now
-            device = self.activity.stages[-1].start.device
-            self.activity.resources = f"{device}: {describe_memory(device)}"
+        self.activity.message = f"{', '.join(said)}. {clock.text()}{_scores(stage)}"
+        # Last, as the bar draws at once, and with it all that has changed before.
+        self.activity.progress = step / stage.start.steps
 
     def _show_end(self, end: Trained) -> None:
         self._clock = None

@@ -39,13 +39,15 @@ class Task(QObject):
     work : callable
         Called in the thread as ``work(report, should_stop)``. What it reports is
         delivered in lists, several times a second.
+    interval : int
+        Milliseconds between the deliveries.
     """
 
     reported = Signal(list)
     succeeded = Signal(object)
     failed = Signal(str)
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, interval: int = REPORT_INTERVAL) -> None:
         super().__init__()
         self._work = work
         self._stop = threading.Event()
@@ -53,7 +55,7 @@ class Task(QObject):
         self._muted = False
         self._values: deque[Any] = deque()
         self._timer = QTimer(self)
-        self._timer.setInterval(REPORT_INTERVAL)
+        self._timer.setInterval(interval)
         self._timer.timeout.connect(self._deliver)
 
     def start(self) -> None:

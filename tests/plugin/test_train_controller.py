@@ -1,6 +1,7 @@
 """The controller of training, without a viewer and without a widget."""
 
 import threading
+from collections import Counter
 
 import pytest
 import torch
@@ -223,12 +224,16 @@ def test_the_guard_speaks(controller, tiny, tmp_path):
 
 def test_many_steps_update_the_views_a_few_times_only(controller, tmp_path, qtbot):
     started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})
-    counted = []
-    controller.activity.events.updates.connect(lambda *_: counted.append(1))
-    steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 5001)]
+    events, counted = controller.activity.events, Counter()
+    for name in ("updates", "progress", "message"):
+        getattr(events, name).connect(lambda *_, name=name: counted.update([name]))
+    controller.activity.phase = Phase.PREPARING
+    steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 4501)]
     controller._show_events([Begun(started, Curves()), *steps])
-    assert len(counted) == 1
-    assert controller.activity.stages[0].curves.last_step == 5000
+    assert counted == {"updates": 1, "progress": 1, "message": 1}
+    assert controller.activity.stages[0].curves.last_step == 4500
+    assert controller.activity.progress == 0.5
+    assert "Step 4500 of 9000" in controller.activity.message
 
 
 def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qtbot, tmp_path):
