@@ -12,6 +12,7 @@ from c2f_core.class_editing import new_table, recoloured, renamed, with_class
 from c2f_core.classes import ClassEntry, ClassTable, Colour
 from c2f_core.errors import C2FError, ClassTableError
 from napari_c2f._controller import ChooseTable, MapController
+from napari_c2f._draw_keys import KEYS, NUMBERS
 from napari_c2f._layers import (
     TABLE_KEY,
     class_table_of_layer,
@@ -25,8 +26,6 @@ from napari_c2f._painted import drawn_roughly
 from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
-KEYS = range(10)
-"""Number keys: 1 to 9 for the classes, 0 for the eraser."""
 DRAWING = ("paint", "fill", "polygon")
 """Tools that draw with the chosen class."""
 LARGEST_SEARCHED = 1 << 20
@@ -50,20 +49,15 @@ class PaletteController(MapController):
         """Of the map, or of the first map to come; None where the map has none."""
         self._shares: Shares = {}
         self._counter = ShareCounter(self._show_shares)
-        for number in KEYS:
-            viewer.bind_key(f"Control-{number}", self._on_key(number), overwrite=True)
+        KEYS.follow(viewer, self)
         self._show()
-
-    def _on_key(self, number: int) -> Any:
-        return lambda _viewer: self.choose_key(number)
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
         super().close()
         self._counter.close()
         self._disconnect()
-        for number in KEYS:
-            self._viewer.bind_key(f"Control-{number}", None)
+        KEYS.leave(self._viewer, self)
 
     def follow(self, layer: Labels | None) -> None:
         """Show the classes of another map."""
@@ -232,7 +226,7 @@ def swatches(table: ClassTable, shares: Shares, locked: frozenset[int]) -> tuple
     return tuple(
         Swatch(
             entry,
-            key=0 if entry is table.unlabelled else place if place in KEYS else None,
+            key=0 if entry is table.unlabelled else place if place in NUMBERS else None,
             share=shares.get(entry.index),
             locked=entry.index in locked,
             is_eraser=entry is table.unlabelled,

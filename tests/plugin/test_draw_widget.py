@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QApplication, QCheckBox, QColorDialog, QLineEdit, QPu
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES
+from napari_c2f._draw_keys import KEYS
 from napari_c2f._layers import TABLE_KEY, labels_layer_data
 from napari_c2f._locks import LOCK_KEY
 from napari_c2f.widgets.palette_table import COLOUR, NAME, SHARE
@@ -232,9 +233,13 @@ def test_keys_reach_napari_while_the_palette_has_the_focus(docked, qtbot):
 
 def test_the_keys_go_with_the_widget(docked, qtbot):
     viewer, widget = docked
-    count = len(viewer.keymap)
+    layer = add_face(viewer)
+    press(qtbot, viewer, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
+    assert layer.selected_label == SKIN
     widget.close()
-    assert len(viewer.keymap) == count - 10
+    press(qtbot, viewer, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    assert layer.selected_label == SKIN
+    assert not KEYS.targets
 
 
 def test_a_new_map_lies_on_the_image(docked, click):

@@ -14,10 +14,9 @@ from c2f_core.config import TrainConfig
 from c2f_core.refine.learned import BUNDLED_FOLDER
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
-from napari_c2f import _review_keys
 from napari_c2f._layers import COARSE_KEY
 from napari_c2f._recent import remember_model
-from napari_c2f._review_keys import ACTIONS, full_name
+from napari_c2f._review_keys import KEYS
 from napari_c2f.widgets.review_table import CHANGE, DECISION, PIXELS, SURE
 
 PLUGIN = "napari-c2f"
@@ -246,9 +245,9 @@ def test_keys_are_listed_in_the_preferences_and_can_be_changed(begun, press, qtb
     editor = ShortcutEditor()
     qtbot.addWidget(editor)
     listed = editor.key_bindings_strs[ShortcutEditor.VIEWER_KEYBINDINGS]
-    assert {full_name(name) for name in ACTIONS} <= set(listed)
+    assert {KEYS.full_name(name) for name in KEYS.actions} <= set(listed)
     assert widget.accept_button.toolTip() == "Take the region into the final map (A)"
-    name = full_name("accept")
+    name = KEYS.full_name("accept")
     action_manager.unbind_shortcut(name)
     action_manager.bind_shortcut(name, "J")
     try:
@@ -259,12 +258,12 @@ def test_keys_are_listed_in_the_preferences_and_can_be_changed(begun, press, qtb
         assert column(widget, DECISION)[0] == "accepted"
     finally:
         action_manager.unbind_shortcut(name)
-        action_manager.bind_shortcut(name, ACTIONS["accept"].key)
+        action_manager.bind_shortcut(name, KEYS.actions["accept"].key)
 
 
 def test_keys_that_the_user_chose_before_are_kept(make_napari_viewer):
     viewer = make_napari_viewer()
-    name, shortcuts = full_name("next"), get_settings().shortcuts.shortcuts
+    name, shortcuts = KEYS.full_name("next"), get_settings().shortcuts.shortcuts
     action_manager._shortcuts.pop(name, None)
     get_settings().shortcuts.shortcuts = {**shortcuts, name: ["K"]}
     action_manager.bind_shortcut(name, "K")  # napari does so when it starts.
@@ -273,14 +272,14 @@ def test_keys_that_the_user_chose_before_are_kept(make_napari_viewer):
         assert widget.next_button.toolTip().endswith("(K)")
     finally:
         action_manager.unbind_shortcut(name)
-        action_manager.bind_shortcut(name, ACTIONS["next"].key)
+        action_manager.bind_shortcut(name, KEYS.actions["next"].key)
 
 
 def test_keys_of_a_closed_widget_do_nothing(begun, press):
     viewer, widget, final = begun
     before = final.data.copy()
     widget.close()
-    assert not _review_keys._controllers
+    assert not KEYS.targets
     press(viewer, Qt.Key.Key_A)
     np.testing.assert_array_equal(final.data, before)
 
@@ -291,7 +290,7 @@ def test_everything_can_be_reached_by_keyboard_and_tells_what_it_does(begun):
     for editor in (each for each in editors if each.parent() is widget):
         assert editor.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert editor.toolTip()
-    assert len({action.key for action in ACTIONS.values()}) == len(ACTIONS)
+    assert len({action.key for action in KEYS.actions.values()}) == len(KEYS.actions)
 
 
 @pytest.fixture
@@ -329,5 +328,5 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
 
 def test_the_documentation_lists_the_keys():
     page = (Path(__file__).parents[2] / "docs" / "reviewing.md").read_text(encoding="utf-8")
-    for action in ACTIONS.values():
-        assert f"| `{action.key}` | {action.description.removeprefix('Review: ')} |" in page
+    for action in KEYS.actions.values():
+        assert f"| `{action.key}` | {action.description} |" in page

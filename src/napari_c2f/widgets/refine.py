@@ -1,6 +1,6 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from c2f_core.training.run_folder import STAGES
 from napari_c2f._layers import TABLE_KEY, preferred_layer
 from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f._refine_controller import RefineController
+from napari_c2f._refine_keys import KEYS, Buttons
 from napari_c2f._refining import Asked, MakeRefiner
 from napari_c2f.widgets.parts import (
     DEVICES,
@@ -96,6 +97,8 @@ class RefineWidget(QWidget):
         self.progress = QProgressBar()
         self.status = StatusText()
         self.report = ReportTable()
+        self._buttons = Buttons(self.refine_button, self.live)
+        KEYS.follow(viewer, self._buttons)
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -147,6 +150,7 @@ class RefineWidget(QWidget):
         events.live.connect(self._show_live)
         remembered.connect(self._add_model)
         self.destroyed.connect(self._controller.close)
+        self.destroyed.connect(partial(KEYS.leave, self._viewer, self._buttons))
 
     def reset_choices(self, *_: Any) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
@@ -168,6 +172,7 @@ class RefineWidget(QWidget):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the work before the widget goes."""
         remembered.disconnect(self._add_model, missing_ok=True)
+        KEYS.leave(self._viewer, self._buttons)
         self._controller.close()
         super().closeEvent(event)
 

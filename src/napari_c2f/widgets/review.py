@@ -26,7 +26,7 @@ from napari_c2f._judge_controller import JudgeController
 from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f._recent import remembered
 from napari_c2f._review_controller import ReviewController
-from napari_c2f._review_keys import follow_keys, leave_keys, tip
+from napari_c2f._review_keys import KEYS
 from napari_c2f.widgets.parts import (
     StatusText,
     add_row,
@@ -99,7 +99,7 @@ class ReviewWidget(QWidget):
             self.final_box: "switch_final",
             self.outline_box: "switch_outlines",
         }
-        follow_keys(viewer, self._controller)
+        KEYS.follow(viewer, self._controller)
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -209,7 +209,7 @@ class ReviewWidget(QWidget):
     def _show_tips(self, *_: Any) -> None:
         """Tell what the buttons do, and their keys."""
         for button, name in self._actions.items():
-            button.setToolTip(tip(name))
+            button.setToolTip(KEYS.tip(name))
 
     @while_alive
     def _show_regions(self, *_: Any) -> None:
@@ -257,7 +257,7 @@ def _end(
     viewer: ViewerModel, controller: ReviewController, judge: JudgeController, *_: Any
 ) -> None:
     """End a review for good; its widget may be gone already."""
-    leave_keys(viewer, controller)
+    KEYS.leave(viewer, controller)
     controller.close()
     judge.close()
 
