@@ -1,10 +1,11 @@
 """Take pictures of a run in the Train widget: at the start, in the middle and at the end.
 
-    python scripts/screenshots_training.py DATA FOLDER [--run-folder RUN] [--steps 400]
+    python scripts/screenshots_training.py DATA FOLDER [--run-folder RUN] [--steps 600]
 
 Drives the widget as a user does: choose the data, check them, train. FOLDER gets
 training-check.png, training-start.png, training-middle.png, training-end.png and
 training-runs.png. Needs a screen; xvfb-run gives one where there is none.
+With --hide-images no picture shows an image or map of the data.
 """
 
 import argparse
@@ -36,9 +37,10 @@ def main() -> None:
     parser.add_argument("--classes", help="class table; that of the folder or FASSEG's without it")
     parser.add_argument("--splits", type=Path)
     parser.add_argument("--train", default="train", help="list of the split file")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--validate-every", type=int, default=25)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--hide-images", action="store_true", help="show the sample instead")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -54,14 +56,20 @@ def take_pictures(options: argparse.Namespace) -> None:
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
     viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
     fill(widget, options)
+    if options.hide_images:
+        viewer.open_sample(PLUGIN, "astronaut")
     picture = Camera(viewer, options.output)
     model = widget._controller.activity
-    widget.data.check_button.click()
-    wait_until(lambda: model.phase is not Phase.CHECKING)
-    picture.take("check")
+    if not options.hide_images:
+        widget.data.check_button.click()
+        wait_until(lambda: model.phase is not Phase.CHECKING)
+        picture.take("check")
     widget.train_button.click()
     wait_until(lambda: model.preview is not None or model.phase in OVER)
-    widget.preview_button.click()
+    if options.hide_images:
+        remove_preview(viewer)
+    else:
+        widget.preview_button.click()
     picture.take("start")
     wait_until(lambda: model.progress >= 0.5 or model.phase in OVER)
     picture.take("middle")
@@ -75,6 +83,12 @@ def take_pictures(options: argparse.Namespace) -> None:
     print(widget.log.text())
     print(widget.status.text())
     viewer.close()
+
+
+def remove_preview(viewer: napari.Viewer) -> None:
+    """Remove the topmost layer, which training added; it does not come back."""
+    viewer.layers.pop()
+    viewer.reset_view()
 
 
 def fill(widget: TrainWidget, options: argparse.Namespace) -> None:
