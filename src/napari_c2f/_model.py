@@ -6,10 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from c2f_core.classes import ClassEntry
-from c2f_core.events import Preview, RunStarted
+from c2f_core.events import RunStarted
 from c2f_core.refine.report import ScopeReport
 from c2f_core.training.catalogue import RunSummary
 from c2f_core.training.curves import Curves
@@ -91,6 +93,14 @@ class Stage:
     curves: Curves
 
 
+@dataclass(frozen=True)
+class Panel:
+    """A validation pair as it is refined at a step; pixels are (Y, X, 3) uint8."""
+
+    step: int
+    pixels: NDArray[np.uint8]
+
+
 @dataclass
 class Training(Activity):
     """State of the Train widget.
@@ -106,7 +116,7 @@ class Training(Activity):
         Grows while training; `updates` tells when.
     updates : int
         Counts the changes of `stages`.
-    preview : Preview or None
+    preview : Panel or None
         The latest.
     inspection : Inspection or None
         What the last check of the data found.
@@ -127,7 +137,7 @@ class Training(Activity):
     log: tuple[str, ...] = ()
     stages: list[Stage] = field(default_factory=list)
     updates: int = 0
-    preview: Preview | None = None
+    preview: Panel | None = None
     inspection: Inspection | None = None
     run_folder: Path | None = None
 

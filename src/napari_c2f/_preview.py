@@ -6,9 +6,8 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from c2f_core.events import Preview
-from c2f_core.training.listeners import panel
 from napari_c2f._layers import RESULT_KEY, unique_name
+from napari_c2f._model import Panel
 
 NAME = "training: image, coarse, prediction now, fine"
 GAP = 50.0
@@ -59,7 +58,7 @@ class PreviewLayer:
         layers.selection = selected
         layers.selection.active = active
 
-    def show(self, preview: Preview) -> None:
+    def show(self, preview: Panel) -> None:
         """Show a preview, if the user has left the layer there."""
         if not self._is_there:
             return
@@ -67,7 +66,7 @@ class PreviewLayer:
         first, self._is_blank = self._is_blank, False
         if first:
             self.layer.visible = True  # Before its data: napari measures no hidden layer.
-        self.layer.data = panel(preview)
+        self.layer.data = preview.pixels
         if first and self._is_alone:
             self._viewer.fit_to_view(layers=[self.layer])
 

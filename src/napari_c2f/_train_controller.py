@@ -25,12 +25,12 @@ from c2f_core.events import (
 from c2f_core.resources import describe_memory
 from c2f_core.training.curves import Curves
 from c2f_core.training.inspection import Inspection, PairReport, inspect_data
-from c2f_core.training.listeners import RunLogs, lines_of
+from c2f_core.training.listeners import RunLogs, lines_of, panel
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f._clock import Clock
 from napari_c2f._controller import Controller
-from napari_c2f._model import Phase, Stage, Training
+from napari_c2f._model import Panel, Phase, Stage, Training
 from napari_c2f._recent import remember_model
 from napari_c2f._worker import Report, ShouldStop, Task, Work
 
@@ -78,7 +78,7 @@ def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
         with RunLogs() as logs, closing(events):
             for event in events:
                 logs(event)
-                report(_begun(event) if isinstance(event, RunStarted) else event)
+                report(_as_shown(event))
         assert isinstance(event, Finished)
         return Trained(event, RunFolder(config.run_folder).best_model)
 
@@ -99,8 +99,11 @@ def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bo
     return True
 
 
-def _begun(event: RunStarted) -> Begun:
-    return Begun(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
+def _as_shown(event: Event) -> Event | Begun | Panel:
+    """Add in the thread what the window would take long for."""
+    if isinstance(event, RunStarted):
+        return Begun(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
+    return Panel(event.step, panel(event)) if isinstance(event, Preview) else event
 
 
 class TrainController(Controller):
@@ -252,6 +255,8 @@ class TrainController(Controller):
                 self._keep(event, self.config)
             elif isinstance(event, Begun):
                 self._show_start(event)
+            elif isinstance(event, Panel):
+                self.activity.preview = event
             else:
                 self._show_event(event)
         self.activity.updates += 1
@@ -270,9 +275,7 @@ class TrainController(Controller):
     def _show_event(self, event: Event) -> None:
         self.activity.stages[-1].curves(event)
         self._write(event)
-        if isinstance(event, Preview):
-            self.activity.preview = event
-        elif isinstance(event, RolledBack):
+        if isinstance(event, RolledBack):
             self._guard = rolled_back_message(event)
 
     def _write(self, event: Event) -> None:

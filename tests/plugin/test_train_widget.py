@@ -24,7 +24,7 @@ from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
 from napari_c2f import _train_controller
 from napari_c2f._layers import labels_layer_data
-from napari_c2f._model import Phase
+from napari_c2f._model import Panel, Phase
 from napari_c2f._preview import NAME
 
 PLUGIN = "napari-c2f"
@@ -352,11 +352,16 @@ def test_a_run_that_showed_nothing_leaves_no_layer(viewer, widget):
     assert len(viewer.layers) == 1
 
 
-def make_preview():
-    from c2f_core.events import Preview
+def test_a_preview_that_came_with_the_end_of_a_run_is_kept(viewer, widget):
+    model = widget._controller.activity
+    model.phase = Phase.PREPARING
+    model.preview = make_preview()
+    model.phase = Phase.STOPPED
+    assert [layer.data.shape for layer in viewer.layers] == [(32, 32, 3)]
 
-    pair = synthetic_pair(32, 0)
-    return Preview(1, SHAPES, pair.image, pair.coarse, pair.fine, pair.fine, None)
+
+def make_preview():
+    return Panel(1, synthetic_pair(32, 0).image)
 
 
 # Runs

@@ -5,7 +5,7 @@ from typing import Any
 
 import napari.viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QUrl
+from qtpy.QtCore import QEvent, Qt, QTimer, QUrl
 from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import (
     QLabel,
@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.errors import C2FError
-from c2f_core.events import Preview
 from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f._layer_pairs import pairs_of_layers
@@ -34,6 +33,8 @@ from napari_c2f.widgets.train_data import DataView
 from napari_c2f.widgets.train_setup import SetupView
 
 BUSY = (Phase.CHECKING, Phase.PREPARING, Phase.TRAINING, Phase.STOPPING)
+PREVIEW_DELAY = 50
+"""Milliseconds to the preview, so that curves are drawn before; both at once take too long."""
 TIPS = {
     "train": "Train in the background; napari stays usable",
     "stop": "Stop after the step at hand and save a checkpoint",
@@ -286,7 +287,8 @@ class TrainWidget(QWidget):
         if phase is Phase.PREPARING:
             self.tabs.setCurrentIndex(1)
             self._preview.prepare()
-        elif phase in (Phase.STOPPED, Phase.FAILED):
+        elif phase in (Phase.STOPPED, Phase.FAILED, Phase.DONE):
+            self._show_latest_preview()  # It may still wait for its turn.
             self._preview.tidy()
         self._show_resources()
         self._show_message()
@@ -320,7 +322,12 @@ class TrainWidget(QWidget):
         self.curves.show_stages(self._controller.activity.stages)
 
     @while_alive
-    def _show_preview(self, preview: Preview | None) -> None:
+    def _show_preview(self, *_: Any) -> None:
+        QTimer.singleShot(PREVIEW_DELAY, self._show_latest_preview)
+
+    @while_alive
+    def _show_latest_preview(self) -> None:
+        preview = self._controller.activity.preview
         if preview is not None:
             self._preview.show(preview)
 
