@@ -208,10 +208,10 @@ def test_samples_hold_an_image_a_coarse_map_and_a_hidden_fine_map(sample):
         assert len(np.unique(table.to_positions(layer[0]))) > 3
 
 
-def test_the_manifest_offers_three_widgets_and_no_menus():
+def test_the_manifest_offers_all_widgets_and_no_menus():
     manifest = PluginManifest.from_file(ROOT / "napari.yaml")
     assert manifest.display_name == "Coarse-to-Fine Refine"
     names = [widget.display_name for widget in manifest.contributions.widgets]
-    assert names == ["Draw", "Refine", "Train"]
+    assert names == ["Draw", "Refine", "Review", "Train", "Project"]
     assert not manifest.contributions.menus
     assert (ROOT / "napari.yaml").samefile(ROOT / "src" / "napari_c2f" / "napari.yaml")
