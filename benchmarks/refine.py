@@ -65,13 +65,15 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
     twice = Refiner(generator, metadata, name="network", device=device, average_flips=True)
     image = torch.from_numpy(pair.image).permute(2, 0, 1)[None] / 127.5 - 1
     coarse = torch.from_numpy(metadata.class_table.one_hot(pair.coarse))[None]
+    bare: Any = generator.eval()
+    bare.to(refiner.device, memory_format=torch.channels_last)
     inputs = generator_input(image, coarse, generator.conditional).to(
         refiner.device, memory_format=torch.channels_last
     )
 
     def forward() -> None:
         with torch.inference_mode():
-            generator(inputs)
+            bare(inputs)
         if refiner.device.type == "cuda":
             torch.cuda.synchronize()
 
