@@ -6,11 +6,13 @@ Needs a screen; xvfb-run gives one where there is none.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
 from imageio.v3 import imwrite
-from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 PLUGIN = "napari-c2f"
 SIZE = (1500, 950)
@@ -29,16 +31,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     output = parser.parse_args().output
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
+    viewer = open_viewer()
     viewer.open_sample(PLUGIN, "astronaut")
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
-    widget.refine_button.click()
-    wait_until(lambda: widget.refine_button.isEnabled())
+    widget = dock(viewer, "Refine")
+    refine(widget)
     show_side_by_side(viewer)
-    pause(1500)
     output.parent.mkdir(parents=True, exist_ok=True)
-    imwrite(output, viewer.screenshot(canvas_only=False, flash=False))
+    take(viewer, output)
     print(widget.status.text())
     viewer.close()
 
@@ -56,6 +55,44 @@ def show_side_by_side(viewer: napari.Viewer) -> None:
     viewer.reset_view()
 
 
+def read_options(description: str) -> tuple[Path, str]:
+    """Read folder and theme from the command line, and make the folder."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    return options.output, options.theme
+
+
+def open_viewer(theme: str = "dark") -> napari.Viewer:
+    """Open napari in the size of the pictures."""
+    viewer = napari.Viewer(show=True)
+    viewer.theme = theme
+    viewer.window.resize(*SIZE)
+    return viewer
+
+
+def dock(viewer: napari.Viewer, name: str, width: int | None = None) -> Any:
+    """Dock a widget of the plugin, so many pixels wide, and return it."""
+    docked, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    if width is not None:
+        viewer.window._qt_window.resizeDocks([docked], [width], Qt.Orientation.Horizontal)
+    return widget
+
+
+def refine(widget: Any) -> None:
+    """Click Refine and wait for the result."""
+    widget.refine_button.click()
+    wait_until(widget.refine_button.isEnabled)
+
+
+def take(viewer: napari.Viewer, path: Path) -> None:
+    """Take a picture of the whole window, when it has settled."""
+    pause(1500)
+    imwrite(path, viewer.screenshot(canvas_only=False, flash=False))
+
+
 def pause(milliseconds: int) -> None:
     """Let the window work for a while."""
     loop = QEventLoop()
@@ -63,13 +100,13 @@ def pause(milliseconds: int) -> None:
     loop.exec_()
 
 
-def wait_until(condition, longest=LONGEST_WAIT):
-    """Let the window work until the condition holds."""
+def wait_until(condition: Callable[[], bool], longest: int = LONGEST_WAIT) -> None:
+    """Let the window work until the condition holds, at most so many milliseconds."""
     for _ in range(longest // 100):
         pause(100)
         if condition():
             return
-    raise SystemExit("The refinement did not end in time.")
+    raise SystemExit("What the picture waits for did not come in time.")
 
 
 if __name__ == "__main__":

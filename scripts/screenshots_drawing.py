@@ -6,14 +6,10 @@ FOLDER gets drawing-shapes.png and drawing-map.png. Needs a screen; xvfb-run giv
 one where there is none.
 """
 
-import argparse
 from pathlib import Path
 
-import napari
 import numpy as np
-from imageio.v3 import imwrite
-from qtpy.QtCore import Qt
-from screenshot import PLUGIN, SIZE, pause
+from screenshot import PLUGIN, dock, open_viewer, pause, read_options, take
 
 DOCK_WIDTH = 400
 OUTLINES = {
@@ -28,24 +24,16 @@ STROKE_WIDTH = 12
 
 def main() -> None:
     """Read the arguments and take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    take_pictures(options.output, options.theme)
+    take_pictures(*read_options(__doc__))
 
 
 def take_pictures(folder: Path, theme: str) -> None:
     """Draw shapes of several classes, make a map of them, lock a class."""
-    viewer = napari.Viewer(show=True)
-    viewer.theme = theme
-    viewer.window.resize(*SIZE)
+    viewer = open_viewer(theme)
     viewer.open_sample(PLUGIN, "astronaut")
     image = viewer.layers[0]
     del viewer.layers[1:]
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
-    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    widget = dock(viewer, "Draw", DOCK_WIDTH)
     widget.class_table.setValue("fasseg")
     pause(500)
     viewer.reset_view()
@@ -70,12 +58,6 @@ def draw_shapes(viewer, widget, size) -> None:
             kind, points = OUTLINES[name]
             width = STROKE_WIDTH if kind == "path" else 1
             shapes.add(np.array(points) * size, shape_type=kind, edge_width=width)
-
-
-def take(viewer, path: Path) -> None:
-    """Take a picture of the whole window, when it has settled."""
-    pause(1500)
-    imwrite(path, viewer.screenshot(canvas_only=False, flash=False))
 
 
 if __name__ == "__main__":

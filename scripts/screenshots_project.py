@@ -12,17 +12,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import napari
-from imageio.v3 import imwrite
 from qtpy.QtCore import QSettings, Qt
-from screenshot import PLUGIN, pause, wait_until
+from screenshot import dock, open_viewer, take, wait_until
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.project import Effort, Project
 from c2f_core.project.refining import refine_image
 
-SIZE = (1500, 950)
 DOCK_WIDTH = 560
 PARTS = {
     "astronaut": (slice(0, 512), slice(0, 512)),
@@ -74,10 +71,8 @@ def fill(root: Path) -> None:
 
 def take_pictures(root: Path, output: Path) -> None:
     """Open the project in the widget, and take a picture in each theme."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
-    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    viewer = open_viewer()
+    widget = dock(viewer, "Project", DOCK_WIDTH)
     widget.folder.setValue(root)
     widget.open_button.click()
     widget.images.sortByColumn(2, Qt.SortOrder.DescendingOrder)
@@ -88,9 +83,7 @@ def take_pictures(root: Path, output: Path) -> None:
     viewer.reset_view()
     for theme in ("dark", "light"):
         viewer.theme = theme
-        pause(1500)
-        picture = viewer.screenshot(canvas_only=False, flash=False)
-        imwrite(output / f"project-{theme}.png", picture)
+        take(viewer, output / f"project-{theme}.png")
     viewer.close()
 
 

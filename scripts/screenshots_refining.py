@@ -6,16 +6,13 @@ FOLDER gets refining-scope.png, refining-kept.png and refining-live.png. Needs a
 screen; xvfb-run gives one where there is none.
 """
 
-import argparse
 from itertools import pairwise
 from pathlib import Path
 
-import napari
 import numpy as np
-from qtpy.QtCore import Qt
-from screenshot import PLUGIN, SIZE, pause, wait_until
-from screenshots_drawing import DOCK_WIDTH, take
+from screenshot import PLUGIN, dock, open_viewer, pause, read_options, refine, take, wait_until
 
+DOCK_WIDTH = 400
 BOX = [(0.2, 0.1), (0.2, 0.55), (0.9, 0.55), (0.9, 0.1)]
 """Corners of a polygon, as shares of height and width."""
 HAIR = 1
@@ -23,22 +20,14 @@ HAIR = 1
 
 def main() -> None:
     """Read the arguments and take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    take_pictures(options.output, options.theme)
+    take_pictures(*read_options(__doc__))
 
 
 def take_pictures(folder: Path, theme: str) -> None:
     """Refine in a box; correct, and show what stays; draw in live mode."""
-    viewer = napari.Viewer(show=True)
-    viewer.theme = theme
-    viewer.window.resize(*SIZE)
+    viewer = open_viewer(theme)
     viewer.open_sample(PLUGIN, "astronaut")
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
-    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    widget = dock(viewer, "Refine", DOCK_WIDTH)
     widget.scope_section.expand()
     pause(500)
     viewer.reset_view()
@@ -59,12 +48,6 @@ def take_pictures(folder: Path, theme: str) -> None:
     wait_until(lambda: widget.status.text().startswith("Live:"))
     take(viewer, folder / "refining-live.png")
     viewer.close()
-
-
-def refine(widget) -> None:
-    """Click Refine and wait."""
-    widget.refine_button.click()
-    wait_until(widget.refine_button.isEnabled)
 
 
 def correct(layer, size, row: float = 0.4) -> None:

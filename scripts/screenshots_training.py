@@ -10,21 +10,21 @@ With --hide-images no picture shows an image or map of the data.
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import napari
-from imageio.v3 import imwrite
-from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QApplication
-from screenshot import PLUGIN, pause
+import screenshot
+from qtpy.QtCore import QSettings
+from screenshot import PLUGIN, dock, open_viewer, take
 
 from napari_c2f._model import Phase
 from napari_c2f.widgets.train import TrainWidget
 
-SIZE = (1500, 950)
 DOCK_WIDTH = 620
+LONGEST_RUN = 24 * 3600 * 1000
+"""Milliseconds."""
+wait_until = partial(screenshot.wait_until, longest=LONGEST_RUN)
 OVER = (Phase.DONE, Phase.STOPPED, Phase.FAILED)
 
 
@@ -51,35 +51,36 @@ def main() -> None:
 
 def take_pictures(options: argparse.Namespace) -> None:
     """Drive the widget from the check of the data to the list of runs."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
-    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    viewer = open_viewer()
+    widget = dock(viewer, "Train", DOCK_WIDTH)
     fill(widget, options)
     if options.hide_images:
         viewer.open_sample(PLUGIN, "astronaut")
-    picture = Camera(viewer, options.output)
     model = widget._controller.activity
+
+    def picture(name: str) -> None:
+        take(viewer, options.output / f"training-{name}.png")
+
     if not options.hide_images:
         widget.data.check_button.click()
         wait_until(lambda: model.phase is not Phase.CHECKING)
-        picture.take("check")
+        picture("check")
     widget.train_button.click()
     wait_until(lambda: model.preview is not None or model.phase in OVER)
     if options.hide_images:
         remove_preview(viewer)
     else:
         widget.preview_button.click()
-    picture.take("start")
+    picture("start")
     wait_until(lambda: model.progress >= 0.5 or model.phase in OVER)
-    picture.take("middle")
+    picture("middle")
     wait_until(lambda: model.phase in OVER)
-    picture.take("end")
+    picture("end")
     widget.tabs.setCurrentWidget(widget.runs)
     wait_until(lambda: widget.runs.runs.topLevelItemCount() > 0)
     widget.runs.runs.topLevelItem(0).setSelected(True)
     widget.runs.buttons["compare"].click()
-    picture.take("runs")
+    picture("runs")
     print(widget.log.text())
     print(widget.status.text())
     viewer.close()
@@ -107,27 +108,6 @@ def fill(widget: TrainWidget, options: argparse.Namespace) -> None:
     }
     for path, value in editors.items():
         widget.setup.form.editor(path).setValue(value)
-
-
-class Camera:
-    """Takes numbered pictures of the whole window."""
-
-    def __init__(self, viewer: napari.Viewer, folder: Path) -> None:
-        self._viewer = viewer
-        self._folder = folder
-
-    def take(self, name: str) -> None:
-        """Take one picture, when the window has settled."""
-        pause(1500)
-        pixels = self._viewer.screenshot(canvas_only=False, flash=False)
-        imwrite(self._folder / f"training-{name}.png", pixels)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the window work until the condition holds, however long that takes."""
-    while not condition():
-        QApplication.processEvents()
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":
