@@ -46,8 +46,8 @@ REPORTED = {"model1": 94.5, "plain": 92.8, "stage1": 91.4, "stage2": 2.3}
 
 FEW_TEXT = """# Few fine maps: both stages of Model 2 on FASSEG
 
-Written by `scripts/fasseg.py` from `docs/results/fasseg.json`; no figure here was
-entered by hand.
+Written by `scripts/fasseg.py` from `docs/results/fasseg.json`; no figure in the
+tables was entered by hand.
 
 Five folds of 14 images, no person in two of them; 56 images train, of which only the
 first few show their fine maps and the rest have coarse maps only. Scores are of the
@@ -71,9 +71,10 @@ in 96.4 %.
 on a few persons: with two fine maps of dark-haired people it takes fair hair for skin,
 although the coarse map says hair. Stage 2 learns from the coarse-only images that hair may
 be fair; the control cannot. But the same is learned from the fine pairs alone when each
-class changes its colours by itself. In first runs of that kind with two fine maps (pixel
-accuracy / mIoU, not among the records, made with settings like those of the recoloured rows)
-stage 1 had 94.9 / 82.2 on fold 0 and 93.8 / 79.9 on fold 1, the control 95.4 / 84.1 and
+class changes its colours by itself. In trial runs of that kind with two fine maps (pixel
+accuracy / mIoU; seed 0, one core without a GPU, 2026-11-25; by a forerunner of the recolouring,
+so not among the records: `--models stage1-recolour control-recolour stage2-recolour` makes
+them) stage 1 had 94.9 / 82.2 on fold 0 and 93.8 / 79.9 on fold 1, the control 95.4 / 84.1 and
 94.4 / 81.8, and stage 2 95.4 / 84.0 and 94.2 / 81.3: no collapse, and no gain any more.
 After 900 steps instead of 300 on fold 1, the control had 94.8 / 83.8 and stage 2
 94.6 / 82.9. Recolouring is therefore on by default, and a stage 2 that helps beside it
@@ -107,7 +108,7 @@ tested the corner crops; here whole images are refined.
 ## Why stage 2 collapses
 
 With the report's settings stage 2 descends on the discriminator's verdict alone, and the
-discriminator stands still. In our run (figures from its log and its maps):
+discriminator stands still. In our run (figures from its log and its maps on the test images):
 
 - The discriminator that stage 1 leaves behind is right in all training pairs and in half of
   the held-out ones. It sees one-hot fine maps beside soft refined ones and whole images only, so
