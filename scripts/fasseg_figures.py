@@ -62,6 +62,8 @@ def draw_losses(folders: dict[str, RunFolder], settings: str, path: Path) -> Non
     for axes, (model, folder) in zip(panels.flat, folders.items(), strict=False):
         draw_log(axes, folder.root / "log.csv")
         axes.set_title(NAMES[model])
+    for axes in panels.flat[len(folders) :]:
+        axes.set_axis_off()
     figure.suptitle(f"Losses with {settings}")
     figure.savefig(path, dpi=100)
     plt.close(figure)
@@ -101,7 +103,7 @@ def draw_samples(folders: dict[str, RunFolder], settings: str, path: Path) -> No
     for model, folder in folders.items():
         refined = Refiner.load(folder.last, "cpu").refine(pair.image, table.to_indices(pair.coarse))
         maps[NAMES[model]] = table.to_positions(refined.labels)
-    figure, panels = plt.subplots(1, len(maps) + 1, figsize=(2.2 * len(maps) + 2.2, 3))
+    figure, panels = plt.subplots(1, len(maps) + 1, figsize=(2.2 * len(maps) + 2.2, 3.6))
     figure.set_layout_engine("constrained")
     for axes, (name, positions) in zip(panels, maps.items(), strict=False):
         show(axes, title(agreement(name, positions, pair, table)).replace(", ", "\n"),

@@ -105,6 +105,15 @@ entered by hand. Pixel accuracy and the other scores in per cent.
 tested the corner crops; here whole images are refined.
 
 {table}
+![Losses of the four models over their steps](../images/losses-report.png)
+
+The report's figures 12 to 15, with its settings. The loss of stage 2 falls as it should.
+
+![What the four models make of the sample's coarse map](../images/samples-report.png)
+
+Its figures 16 to 20, on a photograph that may be shown: from a coarse map, unlike any it has
+trained on, to what each model makes of it. (`python scripts/fasseg_figures.py`.)
+
 ## Why stage 2 collapses
 
 With the report's settings stage 2 descends on the discriminator's verdict alone, and the
