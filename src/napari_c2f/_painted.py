@@ -209,8 +209,10 @@ def drawn_roughly(layer: Labels) -> Iterator[None]:
         yield
         return
     before, follower.rough = follower.rough, True
-    yield
-    follower.rough = before
+    try:
+        yield
+    finally:
+        follower.rough = before
 
 
 def strokes_of(layer: Labels | None) -> list[Stroke]:

@@ -9,7 +9,7 @@ from napari.layers import Labels
 from c2f_core.classes import ClassTable
 from napari_c2f._layers import labels_layer_data
 from napari_c2f._locks import lock
-from napari_c2f._painted import Stroke, follow, patch_of, strokes_of
+from napari_c2f._painted import Stroke, drawn_roughly, follow, patch_of, strokes_of
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
@@ -124,6 +124,15 @@ def test_erasing_gives_pixels_free():
     assert painted(layer)[10, 12]
     wipe(layer, 10, NOTHING)
     assert not painted(layer).any()
+
+
+def test_strokes_are_rough_no_longer_after_an_error():
+    layer = layer_of()
+    follow(layer)
+    with pytest.raises(IndexError), drawn_roughly(layer):
+        layer.data_setitem((np.array([99]), np.array([0])), EYES)
+    wipe(layer)
+    assert [one.rough for one in strokes_of(layer)] == [False]
 
 
 def test_a_stack_is_followed_plane_by_plane():
