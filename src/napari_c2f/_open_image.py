@@ -1,11 +1,10 @@
 """The layers of the project's image that is in the viewer, and what a person does to them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -21,13 +20,13 @@ from napari_c2f._layers import (
     TABLE_KEY,
     AnyLayer,
     class_table_of_layer,
-    coarse_of,
     confidence_layer_data,
     confidence_of,
     labels_layer_data,
     unique_name,
 )
-from napari_c2f._results import place_of
+from napari_c2f._locks import has_mask
+from napari_c2f._results import latest_result, place_of, results_of, sources_of
 from napari_c2f._review_layers import CHANGES
 
 DRAWING = ("paint", "erase", "fill", "polygon")
@@ -118,17 +117,7 @@ class OpenImage:
     @property
     def fine(self) -> Labels | None:
         """The topmost map that was refined from the coarse one."""
-        for layer in reversed(self._viewer.layers):
-            if FINE_KEY not in layer.metadata and self.coarse in self._sources(layer):
-                return layer
-        return None
-
-    def _sources(self, layer: Layer) -> Iterator[Labels]:
-        """Yield what a map was refined from, and that in turn, up to the coarse map."""
-        source = coarse_of(self._viewer.layers, layer)
-        while source is not None:
-            yield source
-            source = coarse_of(self._viewer.layers, source)
+        return latest_result(self._viewer.layers, self.coarse)
 
     @property
     def final(self) -> Labels | None:
@@ -162,7 +151,7 @@ class OpenImage:
     def _whole(self, fine: Labels) -> IndexMap:
         """Return a map, within the one that it is a part of where it is one."""
         index_map = np.array(fine.data)
-        for source in self._sources(fine):
+        for source in sources_of(self._viewer.layers, fine):
             around = np.array(source.data, dtype=index_map.dtype)
             around[place_of(fine)] = index_map
             index_map, fine = around, source
@@ -217,7 +206,7 @@ class OpenImage:
     def close(self) -> None:
         """Take all layers out of the viewer that belong to it."""
         layers = self._viewer.layers
-        results = [layer for layer in layers if self.coarse in self._sources(layer)]
+        results = list(results_of(layers, self.coarse))
         sureness = [confidence_of(layers, layer) for layer in results]
         changes = [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
         self.release()
@@ -237,7 +226,6 @@ class OpenImage:
 
 def _changed_pixels(atom: Any) -> int:
     """Count the pixels that one step of a stroke changed, less those that a lock put back."""
-    has_mask = hasattr(atom, "slice_key")
-    before, after = (atom.old_values, atom.new_value) if has_mask else atom[1:]
+    before, after = (atom.old_values, atom.new_value) if has_mask(atom) else atom[1:]
     changed = int(np.count_nonzero(np.ravel(before) != np.ravel(after)))
     return changed if np.ndim(after) == 0 else -changed

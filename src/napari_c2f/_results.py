@@ -36,11 +36,17 @@ def results_of(layers: Iterable[Layer], coarse: Labels) -> Iterator[Labels]:
     """
     layers = list(layers)
     for layer in reversed(layers):
-        source = layer if isinstance(layer, Labels) and layer is not coarse else None
-        while source is not None and source is not coarse:
-            source = coarse_of(layers, source)
-        if source is coarse and isinstance(layer, Labels):
+        if isinstance(layer, Labels) and coarse in sources_of(layers, layer):
             yield layer
+
+
+def sources_of(layers: Iterable[Layer], layer: Layer) -> Iterator[Labels]:
+    """Yield what a map was refined from, and that in turn, up to the first coarse map."""
+    layers = list(layers)
+    source = coarse_of(layers, layer)
+    while source is not None:
+        yield source
+        source = coarse_of(layers, source)
 
 
 def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:
