@@ -179,7 +179,7 @@ def _bounds(item: Sequence[Any]) -> Place:
     """Return the smallest place that holds all steps of a stroke."""
     places = [
         atom.slice_key
-        if hasattr(atom, "slice_key")
+        if has_mask(atom)
         else tuple(slice(int(np.min(axis)), int(np.max(axis)) + 1) for axis in atom[0])
         for atom in item
     ]

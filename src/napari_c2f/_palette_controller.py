@@ -17,6 +17,7 @@ from napari_c2f._layers import (
     TABLE_KEY,
     class_table_of_layer,
     image_plane,
+    level0,
     set_class_table,
     spatial_keywords,
 )
@@ -197,8 +198,7 @@ class PaletteController(MapController):
 
     def _count(self) -> None:
         if self._layer is not None and self.table is not None:
-            data = self._layer.data[0] if self._layer.multiscale else self._layer.data
-            self._counter.ask(data, self.table)
+            self._counter.ask(level0(self._layer), self.table)
 
     def _show_shares(self, shares: Shares) -> None:
         self._shares = shares

@@ -1,7 +1,8 @@
 """What the Review widget shows. Evented; only its controller writes it."""
 
+import operator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,6 @@ from psygnal import SignalGroupDescriptor
 from c2f_core.decisions import Decision
 from c2f_core.review import Region
 from napari_c2f._model import Activity
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other
 
 
 @dataclass
@@ -39,7 +36,7 @@ class ReviewState(Activity):
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
-        equality_operators={"regions": _same, "decisions": _same}
+        equality_operators={"regions": operator.is_, "decisions": operator.is_}
     )
 
     regions: tuple[Region, ...] = ()
