@@ -75,6 +75,9 @@ class Controller:
         self.activity.busy = True
         task.start()
 
+    def _show_progress(self, shares: list[float]) -> None:
+        self.activity.progress = shares[-1]
+
     def _succeed(self, message: str) -> None:
         self._task = None
         self.activity.progress = 1.0

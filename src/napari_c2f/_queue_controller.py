@@ -51,9 +51,6 @@ class QueueController(Controller):
             self._job = self._jobs.popleft()
             self._start(Task(self._job.work), self._show_progress, self._end)
 
-    def _show_progress(self, shares: list[float]) -> None:
-        self.activity.progress = shares[-1]
-
     def _end(self, result: Any) -> None:
         job = self._job
         self._succeed(self.activity.message)
