@@ -17,7 +17,6 @@ from napari_c2f._layers import (
     CONFIDENCE_KEY,
     FINE_KEY,
     RESULT_KEY,
-    TABLE_KEY,
     AnyLayer,
     class_table_of_layer,
     confidence_layer_data,
@@ -27,7 +26,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import has_mask
 from napari_c2f._results import latest_result, place_of, results_of, sources_of
-from napari_c2f._review_layers import CHANGES
+from napari_c2f._review_layers import changes_layers
 
 DRAWING = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which a person changes pixels by hand."""
@@ -208,7 +207,7 @@ class OpenImage:
         layers = self._viewer.layers
         results = list(results_of(layers, self.coarse))
         sureness = [confidence_of(layers, layer) for layer in results]
-        changes = [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
+        changes = changes_layers(layers)
         self.release()
         for layer in (*changes, *results, *sureness, self.coarse, self.image):
             if layer is not None and layer in layers:

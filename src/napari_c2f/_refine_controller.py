@@ -22,7 +22,6 @@ from napari_c2f._layers import (
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
-    TABLE_KEY,
     confidence_layer_data,
     confidence_of,
     level0,
@@ -47,7 +46,7 @@ from napari_c2f._results import (
     results_of,
     strokes_in,
 )
-from napari_c2f._review_layers import CHANGES
+from napari_c2f._review_layers import changes_layers
 from napari_c2f._scoping import ScopeChoice
 from napari_c2f._worker import Task
 
@@ -202,9 +201,6 @@ class RefineController(MapController):
             f"{result.report.seconds:.1f} s."
         )
 
-    def _show_progress(self, shares: list[float]) -> None:
-        self.activity.progress = shares[-1]
-
     def _show_result(self, prepared: Prepared, result: RunResult) -> None:
         coarse = prepared.coarse
         self._hide_results(coarse)
@@ -227,7 +223,7 @@ class RefineController(MapController):
         results = list(results_of(layers, coarse))
         sureness = [confidence_of(layers, layer) for layer in results]
         reviewed = any(FINE_KEY in layer.metadata for layer in results)
-        changes = [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
+        changes = changes_layers(layers)
         for layer in (*results, *sureness, *(changes if reviewed else ())):
             if layer is not None:
                 layer.visible = False

@@ -1,6 +1,7 @@
 """Decides what happens in the Review widget; the only writer of its model."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,11 @@ from napari_c2f._layers import (
     FINE_KEY,
     PLACE_KEY,
     RESULT_KEY,
-    TABLE_KEY,
     bare,
     spatial_keywords,
 )
 from napari_c2f._painted import follow
-from napari_c2f._review_layers import CHANGES, ReviewLayers, codes_of
+from napari_c2f._review_layers import CHANGES, ReviewLayers, changes_layers, codes_of
 from napari_c2f._review_model import ReviewState
 from napari_c2f._reviewing import Reviewed, request_of_layers, reviewing
 from napari_c2f._worker import Task
@@ -33,6 +33,16 @@ PAUSE = 20
 """Milliseconds in which the window can do something else between two layers."""
 CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
 """Events of a layer that tell of other pixels; undo shows in `set_data` only."""
+
+
+@dataclass(eq=False)
+class _Review:
+    """A review under way."""
+
+    reviewed: Reviewed
+    layers: ReviewLayers
+    history: DecisionHistory
+    places_seen: int = 0
 
 
 class ReviewController(MapController):
@@ -80,9 +90,8 @@ class ReviewController(MapController):
 
     def _remove_changes(self) -> None:
         """Remove the changes layer of an earlier review."""
-        for layer in list(self._viewer.layers):
-            if layer.metadata.get(TABLE_KEY) is CHANGES:
-                self._viewer.layers.remove(layer)
+        for layer in changes_layers(self._viewer.layers):
+            self._viewer.layers.remove(layer)
 
     def _add_final(
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
@@ -373,13 +382,3 @@ def _metadata(fine: Labels) -> dict[str, Any]:
     """Return the metadata of the final layer: it is a result of the same coarse layer."""
     known = {key: fine.metadata[key] for key in (COARSE_KEY, PLACE_KEY) if key in fine.metadata}
     return {RESULT_KEY: True, FINE_KEY: fine.unique_id, **known}
-
-
-class _Review:
-    """A review under way."""
-
-    def __init__(self, reviewed: Reviewed, layers: ReviewLayers, history: DecisionHistory) -> None:
-        self.reviewed = reviewed
-        self.layers = layers
-        self.history = history
-        self.places_seen = 0

@@ -1,17 +1,18 @@
 """The layers of a review, and how they are shown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from napari.utils.key_bindings import KeyCode, KeyMod
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from c2f_core.classes import table_from_colours
 from c2f_core.decisions import ChangedPixels
+from napari_c2f._layers import TABLE_KEY
 
 OUTLINE = 2
 """Width of outlines, in pixels of the map."""
@@ -32,6 +33,11 @@ UNDO_KEY = KeyMod.CtrlCmd | KeyCode.KeyZ
 REDO_KEY = KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
 """Those of napari."""
 Codes = NDArray[np.uint8]
+
+
+def changes_layers(layers: Iterable[Layer]) -> list[Layer]:
+    """Return the layers that show what is reviewed, or was."""
+    return [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
 
 
 def codes_of(decisions: NDArray[np.uint8], current: int) -> Codes:
