@@ -182,6 +182,8 @@ class ProjectController(QueueController):
 
     def _show_image(self, read: tuple[Work, Any]) -> None:
         if self.image is not None:
+            if self._unsaved:  # Drawn while the other was read, or saving failed.
+                self.project.save(self._work())
             self.image.close()
         work, pixels = read
         image = OpenImage(self._viewer, work, pixels)

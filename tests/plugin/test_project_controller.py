@@ -11,6 +11,7 @@ from PIL import Image
 from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.decisions import Decision
+from c2f_core.errors import DataError
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
@@ -115,6 +116,30 @@ def test_what_was_drawn_is_saved_when_another_image_is_opened(desk):
     again = desk.show("one")
     assert (again.coarse.data[:4] == 3).all()
     assert desk.state.saved.startswith("Saved ")
+
+
+def test_what_is_drawn_while_another_image_is_read_is_saved(desk):
+    image = desk.show("one")
+    desk.controller.show("two")  # Not waited for.
+    desk.draw(image.coarse, 4)
+    desk.wait()
+    assert desk.state.opened == "two"
+    assert (desk.read().coarse[:4, :5] == 4).all()
+
+
+def test_an_image_that_cannot_be_saved_stays_open(desk, monkeypatch):
+    def fail(_project, _work):
+        raise DataError("The disk is full.")
+
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    monkeypatch.setattr(Project, "save", fail)
+    desk.show("two")
+    assert desk.state.opened == "one"
+    assert desk.state.message == "The disk is full."
+    monkeypatch.undo()
+    desk.show("two")
+    assert (desk.read().coarse[:4, :5] == 4).all()
 
 
 def test_autosave_writes_only_what_changed(desk):
