@@ -46,7 +46,9 @@ class LessonController(Controller):
         settings: TeachingSettings | None = None,
         done: Callable[[], None] = lambda: None,
     ) -> None:
-        """Learn from the reviewed images; the model is replaced only by a better one.
+        """Learn from the reviewed images, unless that is under way.
+
+        The model is replaced only by a better one.
 
         Parameters
         ----------
@@ -58,6 +60,8 @@ class LessonController(Controller):
         done : callable
             Called after success.
         """
+        if self.activity.busy:  # Asked for twice while the open image was saved.
+            return
         self.activity.message = "Reading the reviewed images…"
 
         def succeed(event: Event | Taught) -> None:

@@ -1,6 +1,7 @@
 """The Project widget, driven by mouse and keys on a real viewer."""
 
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
 from c2f_core.config import GeneratorConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import DataError
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project, Status
 from c2f_core.project.provenance import rerun
@@ -259,6 +261,29 @@ def test_learning_from_corrections(
     qtbot.waitUntil(lambda: widget.model.value().endswith("lesson-1.safetensors"), timeout=5000)
     names = [widget.model.itemText(row) for row in range(widget.model.count())]
     assert any("start" in name for name in names)
+
+
+def test_two_clicks_at_once_are_one_lesson(widget, qtbot, click, open_project, wait, monkeypatch):
+    asked, go_on = [], Event()
+
+    def learning(*settings):
+        asked.append(settings)
+        return work
+
+    def work(*_):
+        go_on.wait(20)
+        raise DataError("There is nothing to learn.")
+
+    monkeypatch.setattr("napari_c2f._lesson_controller.learning", learning)
+    open_project()
+    click(widget.learn_button)
+    click(widget.learn_button)
+    qtbot.waitUntil(lambda: widget.lesson.busy, timeout=20000)
+    wait()
+    go_on.set()
+    qtbot.waitUntil(lambda: not widget.lesson.busy, timeout=20000)
+    assert len(asked) == 1
+    assert widget.learn_button.isEnabled()
 
 
 def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):

@@ -235,7 +235,6 @@ class ProjectWidget(QWidget):
         settings().setValue(REPLAY_KEY, "" if self.replay.is_empty() else str(self.replay.value()))
         replay = None if self.replay.is_empty() else self.replay.value()
         controller, lessons = self._controller, self._lessons
-        self.learn_button.setEnabled(False)
         controller.when_saved(
             lambda project: lessons.learn(project, replay, self.teaching, controller.refresh)
         )
