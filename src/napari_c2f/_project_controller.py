@@ -102,11 +102,7 @@ class ProjectController(QueueController):
         self.save_now()
         if self.image is not None:
             self.image.close()
-            self._forget()
-        for timer in (*self._timers, self._soon):
-            timer.stop()
-        self.project.close()
-        self.project = None
+        self._shut()
         self.state.root, self.state.images = None, ()
 
     def close(self, *_: Any) -> None:
@@ -114,7 +110,11 @@ class ProjectController(QueueController):
         self.save_quietly()
         if self.image is not None:
             self.image.release()
-            self._forget()
+        self._shut()
+
+    def _shut(self) -> None:
+        """Let go of the project, which was saved."""
+        self._forget()
         for timer in (*self._timers, self._soon):
             timer.stop()
         if self.project is not None:
