@@ -9,7 +9,7 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
-from c2f_core.refine.patches import Covered, Place
+from c2f_core.refine.patches import Covered, Place, around
 from napari_c2f._layers import RESULT_KEY, level0
 from napari_c2f._results import Kept, placed_keywords
 
@@ -91,10 +91,6 @@ class KeptLayer:
 def covered_part(coarse: Labels, kept: Sequence[Kept]) -> tuple[Place, NDArray[np.uint8]]:
     """Return the smallest part of a layer that holds what stays, and 1 where that is."""
     patches = [each.patch for each in kept if each.patch.mask.any()]
-    place = tuple(slice(0, 1) for _ in range(coarse.ndim))
-    if patches:
-        place = tuple(
-            slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
-            for axes in zip(*(patch.place for patch in patches), strict=True)
-        )
+    nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
+    place = around(patch.place for patch in patches) if patches else nowhere
     return place, Covered(level0(coarse).shape, patches)[place].astype(np.uint8)

@@ -12,12 +12,12 @@ from qtpy.QtCore import QTimer
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.patches import Place
+from c2f_core.refine.patches import Place, around, common, from_corner, is_empty, to_corner
 from c2f_core.refine.run import Plane, Run, RunResult, carry_out
 from c2f_core.refine.scope import Scope
 from c2f_core.windows import Window
 from napari_c2f._layers import PROVENANCE_KEY
-from napari_c2f._painted import covered, follow, from_corner, strokes_of
+from napari_c2f._painted import covered, follow, strokes_of
 from napari_c2f._refining import MakeRefiner
 from napari_c2f._results import place_of
 from napari_c2f._worker import Report, ShouldStop, Task, Work
@@ -109,15 +109,10 @@ class Live:
         self._timer.start()
 
     def _on_corrected(self, place: Place) -> None:
-        moved = zip(place, place_of(self.target.fine), strict=True)
-        self._on_drawn(tuple(slice(a.start + b.start, a.stop + b.start) for a, b in moved))
+        self._on_drawn(to_corner(place, place_of(self.target.fine)))
 
     def _touch(self, plane: Plane, box: Window) -> None:
-        known = self._touched.get(plane, box)
-        rows, columns = (
-            slice(min(one.start, other.start), max(one.stop, other.stop))
-            for one, other in zip(known, box, strict=True)
-        )
+        rows, columns = around([self._touched.get(plane, box), box])
         self._touched[plane] = rows, columns
 
     def _start(self) -> None:
@@ -181,22 +176,12 @@ def live_work(run: Run, plane: Plane, touched: Window, make_refiner: MakeRefiner
     def work(report: Report, should_stop: ShouldStop) -> RunResult:
         refiner = make_refiner(run.class_table)
         size = int(run.coarse.shape[-2]), int(run.coarse.shape[-1])
-        box = common(refiner.surroundings(touched, size), run.scope.region(size))
-        part = replace(
-            run, plane=plane, scope=replace(run.scope, box=box), whole=False, before=None
-        )
+        rows, columns = common(refiner.surroundings(touched, size), run.scope.region(size))
+        scope = replace(run.scope, box=(rows, columns))
+        part = replace(run, plane=plane, scope=scope, whole=False, before=None)
         return carry_out(part, refiner, progress=report, should_stop=should_stop)
 
     return work
-
-
-def common(one: Window, other: Window) -> Window:
-    """Return what two windows have in common; it may be empty."""
-    rows, columns = (
-        slice(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))
-        for a, b in zip(one, other, strict=True)
-    )
-    return rows, columns
 
 
 def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: int) -> None:
@@ -211,17 +196,14 @@ def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: in
         Stamp of the latest stroke in the fine map that the result knows.
     """
     own = place_of(target.fine)
-    bounds = [
-        (max(one.start, other.start), min(one.stop, other.stop))
-        for one, other in zip(result.place, own, strict=True)
-    ]
-    if any(first >= last for first, last in bounds):
+    shared = common(result.place, own)
+    if is_empty(shared):
         return
-    here, there = from_corner(bounds, own), from_corner(bounds, result.place)
+    here, there = from_corner(shared, own), from_corner(shared, result.place)
     newer = [stroke for stroke in strokes_of(target.fine) if stroke.stamp > latest]
     where = ~covered(target.fine.data.shape, newer)[here]
     if scope.mask is not None:
-        where &= np.asarray(scope.mask[slice(*bounds[-2]), slice(*bounds[-1])])
+        where &= np.asarray(scope.mask[shared[-2:]])
     for layer, values in ((target.fine, result.labels), (target.confidence, result.confidence)):
         np.copyto(layer.data[here], values[there], where=where, casting="same_kind")
         layer.refresh(extent=False)

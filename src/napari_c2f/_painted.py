@@ -16,7 +16,16 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from c2f_core.refine.patches import Covered, Patch, Place
+from c2f_core.refine.patches import (
+    Covered,
+    Patch,
+    Place,
+    around,
+    common,
+    from_corner,
+    is_empty,
+    to_corner,
+)
 from napari_c2f._locks import has_mask
 
 _followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
@@ -45,29 +54,15 @@ class Stroke:
 
     def seen_from(self, place: Place) -> "Stroke | None":
         """Return its part in a place, counted from the place's corner; None if there is none."""
-        first = [max(one.start, other.start) for one, other in zip(self.place, place, strict=True)]
-        last = [min(one.stop, other.stop) for one, other in zip(self.place, place, strict=True)]
-        if any(start >= stop for start, stop in zip(first, last, strict=True)):
+        shared = common(self.place, place)
+        if is_empty(shared):
             return None
-        bounds = list(zip(first, last, strict=True))
-        mask = self.mask[from_corner(bounds, self.place)]
-        return replace(self, place=from_corner(bounds, place), mask=mask)
+        mask = self.mask[from_corner(shared, self.place)]
+        return replace(self, place=from_corner(shared, place), mask=mask)
 
     def seen_around(self, place: Place) -> "Stroke":
         """Return it as in the array of which its own is the part in a place."""
-        moved = (
-            slice(one.start + axis.start, one.stop + axis.start)
-            for one, axis in zip(self.place, place, strict=True)
-        )
-        return replace(self, place=tuple(moved))
-
-
-def from_corner(bounds: Sequence[tuple[int, int]], place: Place) -> Place:
-    """Return bounds as slices counted from the corner of a place."""
-    return tuple(
-        slice(first - axis.start, last - axis.start)
-        for (first, last), axis in zip(bounds, place, strict=True)
-    )
+        return replace(self, place=to_corner(self.place, place))
 
 
 @dataclass
@@ -167,7 +162,7 @@ def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
 def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
     """Set the pixels of one step in the part of the data that lies at a place."""
     if has_mask(atom):
-        box = part[from_corner([(axis.start, axis.stop) for axis in atom.slice_key], place)]
+        box = part[from_corner(atom.slice_key, place)]
         mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
         box[mask] = np.ravel(values) if np.ndim(values) else values
         return
@@ -177,15 +172,11 @@ def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
 
 def _bounds(item: Sequence[Any]) -> Place:
     """Return the smallest place that holds all steps of a stroke."""
-    places = [
+    return around(
         atom.slice_key
         if has_mask(atom)
         else tuple(slice(int(np.min(axis)), int(np.max(axis)) + 1) for axis in atom[0])
         for atom in item
-    ]
-    return tuple(
-        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
-        for axes in zip(*places, strict=True)
     )
 
 

@@ -11,7 +11,7 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError, ImageError
-from c2f_core.refine.patches import Covered, Key, Patch
+from c2f_core.refine.patches import Covered, Key, Patch, around
 from c2f_core.refine.run import Plane
 from c2f_core.refine.scope import Scope
 from c2f_core.shapes import Shape, Stroke, pixel_window
@@ -175,10 +175,7 @@ def drawn_mask(shapes: Shapes | None, layer: Labels, size: Size) -> tuple[DrawnM
     boxes = [box for shape in drawn if area(box := _box_around(shape, size))]
     if not boxes:
         raise C2FError(f"The shapes in '{shapes.name}' cover nothing of '{layer.name}'.")
-    rows, columns = (
-        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
-        for axes in zip(*boxes, strict=True)
-    )
+    rows, columns = around(boxes)
     return DrawnMask(drawn, size), (rows, columns)
 
 

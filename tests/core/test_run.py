@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from c2f_core.classes import ClassEntry, ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
-from c2f_core.refine.patches import Covered, Overlaid, Patch
+from c2f_core.refine.patches import (
+    Covered,
+    Overlaid,
+    Patch,
+    around,
+    common,
+    from_corner,
+    is_empty,
+    to_corner,
+)
 from c2f_core.refine.record import painted_of_record, scope_of_record
 from c2f_core.refine.run import Run, carry_out
 from c2f_core.refine.scope import Scope, plane_of
@@ -89,6 +98,26 @@ def test_patches_lie_over_a_map_as_if_they_were_pasted(patches, key):
     np.testing.assert_array_equal(Covered(SHAPE, patches)[key], covered[key])
     one = plane_of(Overlaid(below, patches), (1,))
     np.testing.assert_array_equal(one[2:4, 1:3], above[1, 2:4, 1:3])
+
+
+@st.composite
+def places(draw, shape=SHAPE):
+    bounds = [sorted(draw(st.sets(st.integers(0, n), min_size=2, max_size=2))) for n in shape]
+    return tuple(slice(*bound) for bound in bounds)
+
+
+@given(places(), places())
+def test_places_are_joined_cut_and_counted_from_corners(one, other):
+    first, second = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    first[one] = second[other] = True
+    shared = common(one, other)
+    assert is_empty(shared) == (not (first & second).any())
+    assert first[shared].size == (first & second).sum()
+    joined = around([one, other])
+    assert first[joined].sum() + second[joined].sum() == first.sum() + second.sum()
+    within = from_corner(one, joined)
+    assert first[joined][within].all()
+    assert to_corner(within, joined) == one
 
 
 def stack(shape=SHAPE):

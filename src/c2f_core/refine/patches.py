@@ -1,6 +1,6 @@
 """Pixels that a user painted by hand, laid over a map without copying it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
@@ -13,6 +13,44 @@ from c2f_core.refine.scope import Sliceable
 Place = tuple[slice, ...]
 """A slice of each axis of a map or stack, with a start and a stop and no step."""
 Key = EllipsisType | tuple[int | slice, ...]
+
+
+def around(places: Iterable[Place]) -> Place:
+    """Return the smallest place that holds all of these; there must be one."""
+    return tuple(
+        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
+        for axes in zip(*places, strict=True)
+    )
+
+
+def common(one: Place, other: Place) -> Place:
+    """Return what two places have in common; see `is_empty`."""
+    starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
+    return tuple(
+        slice(start, max(start, min(a.stop, b.stop)))
+        for start, a, b in zip(starts, one, other, strict=True)
+    )
+
+
+def is_empty(place: Place) -> bool:
+    """Tell whether a place holds no pixel."""
+    return any(axis.start == axis.stop for axis in place)
+
+
+def from_corner(place: Place, outer: Place) -> Place:
+    """Return the same pixels, counted from the corner of another place."""
+    return tuple(
+        slice(axis.start - corner.start, axis.stop - corner.start)
+        for axis, corner in zip(place, outer, strict=True)
+    )
+
+
+def to_corner(place: Place, outer: Place) -> Place:
+    """Return the same pixels, counted no longer from that corner: undoes `from_corner`."""
+    return tuple(
+        slice(axis.start + corner.start, axis.stop + corner.start)
+        for axis, corner in zip(place, outer, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +124,9 @@ class Overlaid:
 def _overlaps(patches: Sequence[Patch], wanted: Place) -> Iterator[tuple[Patch, Place, Place]]:
     """Yield the patches in a part, where they lie in it, and which part of them does."""
     for patch in patches:
-        common = [
-            (max(one.start, other.start), min(one.stop, other.stop))
-            for one, other in zip(patch.place, wanted, strict=True)
-        ]
-        if all(first < last for first, last in common):
-            yield patch, _moved(common, wanted), _moved(common, patch.place)
-
-
-def _moved(common: list[tuple[int, int]], origin: Place) -> Place:
-    return tuple(
-        slice(first - axis.start, last - axis.start)
-        for (first, last), axis in zip(common, origin, strict=True)
-    )
+        shared = common(patch.place, wanted)
+        if not is_empty(shared):
+            yield patch, from_corner(shared, wanted), from_corner(shared, patch.place)
 
 
 def _place(key: Key, shape: tuple[int, ...]) -> Place:
