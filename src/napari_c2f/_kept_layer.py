@@ -7,11 +7,11 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from c2f_core.refine.patches import Covered, Place, around
 from napari_c2f._layers import RESULT_KEY, level0
 from napari_c2f._results import Kept, placed_keywords
+from napari_c2f._timers import timer
 
 NAME = "painted, stays"
 PAUSE = 200
@@ -35,10 +35,7 @@ class KeptLayer:
         self._viewer, self._look = viewer, look
         self._layer: Labels | None = None
         self._wanted = False
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE)
-        self._timer.timeout.connect(self._show)
+        self._timer = timer(PAUSE, self._show, once=True)
 
     def want(self, wanted: bool) -> None:
         """Show the layer, or take it away."""

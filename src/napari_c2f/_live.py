@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtCore import QTimer
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
@@ -20,6 +19,7 @@ from napari_c2f._layers import PROVENANCE_KEY
 from napari_c2f._painted import covered, follow, strokes_of
 from napari_c2f._refining import MakeRefiner
 from napari_c2f._results import place_of
+from napari_c2f._timers import timer
 from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 PAUSE = 300
@@ -69,10 +69,7 @@ class Live:
         self._running: Touched = {}
         self._task: Task | None = None
         self._refiner = _RefinerOnce()
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE)
-        self._timer.timeout.connect(self._start)
+        self._timer = timer(PAUSE, self._start, once=True)
         self._drawn, self._corrected = follow(target.coarse), follow(target.fine)
         self._drawn.rough = True  # What is drawn now is there to be refined.
         self._drawn.touched.connect(self._on_drawn)

@@ -12,7 +12,6 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
 
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Effort, ImageRecord, Project, Status, Work
@@ -25,6 +24,7 @@ from napari_c2f._open_image import OpenImage
 from napari_c2f._project_model import ProjectState
 from napari_c2f._queue_controller import QueueController
 from napari_c2f._run_models import model_of_run
+from napari_c2f._timers import timer
 from napari_c2f._worker import Report, ShouldStop
 
 LOGGER = logging.getLogger(__name__)
@@ -58,11 +58,8 @@ class ProjectController(QueueController):
         self._record: ImageRecord | None = None
         self._kept: Work | None = None
         self._changed = self._unsaved = False
-        self._timers = [
-            _timer(AUTOSAVE_INTERVAL, self.autosave),
-            _timer(TICK, self.tick),
-        ]
-        self._soon = _timer(DECIDED_PAUSE, self.autosave, single=True)
+        self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.tick)]
+        self._soon = timer(DECIDED_PAUSE, self.autosave, once=True)
 
     # The project
 
@@ -92,8 +89,8 @@ class ProjectController(QueueController):
         self.project = project
         self.state.root = project.root
         self.refresh()
-        for timer in self._timers:
-            timer.start()
+        for each in self._timers:
+            each.start()
 
     def _leave(self) -> None:
         """Save and close the project that is open."""
@@ -115,8 +112,8 @@ class ProjectController(QueueController):
     def _shut(self) -> None:
         """Let go of the project, which was saved."""
         self._forget()
-        for timer in (*self._timers, self._soon):
-            timer.stop()
+        for each in (*self._timers, self._soon):
+            each.stop()
         if self.project is not None:
             self.project.close()
             self.project = None
@@ -369,11 +366,3 @@ class ProjectController(QueueController):
     def _tell(self, message: str) -> None:
         self.refresh()
         self.state.message = message
-
-
-def _timer(interval: int, slot: Callable[[], None], single: bool = False) -> QTimer:
-    timer = QTimer()
-    timer.setInterval(interval)
-    timer.setSingleShot(single)
-    timer.timeout.connect(slot)
-    return timer

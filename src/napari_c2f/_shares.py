@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QTimer
-
 from c2f_core.class_editing import pixel_shares
 from c2f_core.classes import ClassTable
+from napari_c2f._timers import timer
 from napari_c2f._worker import Report, ShouldStop, Task
 
 PAUSE = 300
@@ -27,10 +26,7 @@ class ShareCounter:
         self._show = show
         self._wanted: tuple[Any, ClassTable] | None = None
         self._task: Task | None = None
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE)
-        self._timer.timeout.connect(self._count)
+        self._timer = timer(PAUSE, self._count, once=True)
 
     def ask(self, index_map: Any, class_table: ClassTable) -> None:
         """Count this map soon; what was asked before no longer matters."""
