@@ -6,17 +6,11 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
-from numpy.typing import NDArray
+from napari.layers import Image
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError
-from napari_c2f._layers import (
-    labels_layer_data,
-    plane_shape,
-    spatial_keywords,
-    unique_name,
-)
+from napari_c2f._layers import add_map, plane_shape, spatial_keywords
 from napari_c2f._model import Activity
 from napari_c2f._worker import Task
 
@@ -109,22 +103,9 @@ class MapController(Controller):
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
             unlabelled = np.full(plane_shape(image), UNLABELLED_POSITION, np.uint8)
             name = f"{image.name} coarse"
-            self._add_map(table.to_indices(unlabelled), table, name, spatial_keywords(image))
+            add_map(
+                self._viewer, table.to_indices(unlabelled), table, name, spatial_keywords(image)
+            )
             self.activity.message = (
                 f"Paint in '{name}' where you are sure; the number of each class is its label."
             )
-
-    def _add_map(
-        self,
-        index_map: NDArray[Any],
-        class_table: ClassTable,
-        name: str,
-        spatial: dict[str, Any],
-        **metadata: Any,
-    ) -> Labels:
-        name = unique_name(self._viewer.layers, name)
-        data, keywords, _ = labels_layer_data(index_map, class_table, name)
-        keywords["metadata"].update(metadata)
-        layer = Labels(data, **keywords, **spatial)  # The viewer would return a proxy of it.
-        self._viewer.add_layer(layer)
-        return layer

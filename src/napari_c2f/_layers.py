@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.types import LayerDataTuple
 from napari.utils import Colormap, DirectLabelColormap
@@ -55,7 +56,7 @@ def labels_layer_data(
 
     Parameters
     ----------
-    index_map : (Y, X) unsigned integer array
+    index_map : (..., Y, X) unsigned integer array
         Class indices.
     class_table : ClassTable
     name : str
@@ -83,6 +84,36 @@ def _class_features(class_table: ClassTable) -> pd.DataFrame:
     )
 
 
+def add_map(
+    viewer: ViewerModel,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    name: str,
+    spatial: dict[str, Any],
+    **metadata: Any,
+) -> Labels:
+    """Add a map to a viewer, and return the layer itself: the viewer would return a proxy of it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    index_map : (..., Y, X) unsigned integer array
+        Class indices.
+    class_table : ClassTable
+    name : str
+        Of the layer; a number follows it where another layer has it.
+    spatial : dict
+        Where the layer lies in the world; see `spatial_keywords`.
+    **metadata
+        Of the layer, besides its class table.
+    """
+    data, keywords, _ = labels_layer_data(index_map, class_table, unique_name(viewer.layers, name))
+    keywords["metadata"].update(metadata)
+    layer = Labels(data, **keywords, **spatial)
+    viewer.add_layer(layer)
+    return layer
+
+
 def set_class_table(layer: Labels, class_table: ClassTable) -> None:
     """Give a Labels layer the colours and names of a class table; its labels stay."""
     layer.metadata[TABLE_KEY] = class_table
@@ -97,8 +128,8 @@ def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDa
 
     Parameters
     ----------
-    confidence : (Y, X) float32 array
-        In [0, 1].
+    confidence : (..., Y, X) float32 array
+        In [0, 1]; NaN where nothing was refined.
     name : str
 
     Returns

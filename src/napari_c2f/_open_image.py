@@ -18,10 +18,10 @@ from napari_c2f._layers import (
     FINE_KEY,
     RESULT_KEY,
     AnyLayer,
+    add_map,
     class_table_of_layer,
     confidence_layer_data,
     confidence_of,
-    labels_layer_data,
     unique_name,
 )
 from napari_c2f._locks import has_mask
@@ -81,10 +81,8 @@ class OpenImage:
         return self._add(Image(plane, name=name, rgb=plane.ndim == 3))
 
     def _add_map(self, index_map: IndexMap, table: ClassTable, kind: str, **about: Any) -> Labels:
-        name = unique_name(self._viewer.layers, f"{self.name} {kind}")
-        data, keywords, _ = labels_layer_data(index_map.copy(), table, name)
-        keywords["metadata"].update(about)
-        return self._add(Labels(data, **keywords))
+        name = f"{self.name} {kind}"
+        return add_map(self._viewer, index_map.copy(), table, name, {}, **about)
 
     def _add(self, layer: AnyLayer) -> AnyLayer:
         """Add a layer; what napari itself returns to a plugin is no layer, but stands for one."""

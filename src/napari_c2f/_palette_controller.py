@@ -15,6 +15,7 @@ from napari_c2f._controller import ChooseTable, MapController
 from napari_c2f._draw_keys import KEYS, NUMBERS
 from napari_c2f._layers import (
     TABLE_KEY,
+    add_map,
     class_table_of_layer,
     image_plane,
     level0,
@@ -166,7 +167,7 @@ class PaletteController(MapController):
         """Draw a map in the chosen layer where that is empty, else add it; tell where."""
         layer = self._layer
         if layer is None or not _is_empty(layer, image, table):
-            self._add_map(index_map, table, f"{image.name} coarse", spatial_keywords(image))
+            add_map(self._viewer, index_map, table, f"{image.name} coarse", spatial_keywords(image))
             return "a new map"
         with drawn_roughly(layer):
             places = np.nonzero(index_map != layer.data)

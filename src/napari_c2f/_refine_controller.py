@@ -22,6 +22,7 @@ from napari_c2f._layers import (
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
+    add_map,
     confidence_layer_data,
     confidence_of,
     level0,
@@ -108,7 +109,7 @@ class RefineController(MapController):
                     "first, under 'Classes'."
                 )
             index_map, report = read_map(path, table)
-            self._add_map(index_map, table, Path(path).stem, {})
+            add_map(self._viewer, index_map, table, Path(path).stem, {})
             self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
 
     def refine(self, asked: Asked) -> None:
@@ -246,7 +247,7 @@ class RefineController(MapController):
         }
         if result.labels.shape != level0(coarse).shape:
             metadata[PLACE_KEY] = result.place
-        fine = self._add_map(result.labels, class_table, name, spatial, **metadata)
+        fine = add_map(self._viewer, result.labels, class_table, name, spatial, **metadata)
         self._viewer.add_layer(confidence)
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False

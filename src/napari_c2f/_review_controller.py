@@ -20,6 +20,7 @@ from napari_c2f._layers import (
     FINE_KEY,
     PLACE_KEY,
     RESULT_KEY,
+    add_map,
     bare,
     spatial_keywords,
 )
@@ -97,7 +98,8 @@ class ReviewController(MapController):
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
     ) -> None:
         """Add the final layer, or take that of an earlier review of the same fine map."""
-        final = self._final_of(fine, reviewed.review.coarse.shape) or self._add_map(
+        final = self._final_of(fine, reviewed.review.coarse.shape) or add_map(
+            self._viewer,
             reviewed.review.coarse.copy(),
             reviewed.class_table,
             f"{coarse.name} final",
@@ -134,7 +136,8 @@ class ReviewController(MapController):
         history = DecisionHistory(final)
         decisions = _decisions(reviewed, history, final)
         codes = codes_of(decisions, 0)
-        changes = self._add_map(
+        changes = add_map(
+            self._viewer,
             reviewed.outlines.painted(codes),
             CHANGES,
             f"{coarse.name} changes",

@@ -15,13 +15,13 @@ from c2f_core.errors import DataError
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
-from napari_c2f._controller import MapController
 from napari_c2f._layers import (
     COARSE_KEY,
     FINE_KEY,
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
+    add_map,
     confidence_of,
     set_class_table,
 )
@@ -91,8 +91,7 @@ def add_fine(desk, data=FINE, **about):
     """Add a fine layer as refining does."""
     told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
     about = {RESULT_KEY: True, COARSE_KEY: desk.controller.image.coarse.unique_id} | about
-    controller = MapController(desk.state, desk.viewer)
-    fine = controller._add_map(data.copy(), SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
+    fine = add_map(desk.viewer, data.copy(), SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
     desk.wait()
     return fine
 
@@ -213,7 +212,7 @@ def test_a_review_under_way_is_restored(desk):
     final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
     coarse = desk.controller.image.coarse.unique_id
     about = {RESULT_KEY: True, COARSE_KEY: coarse, FINE_KEY: fine.unique_id}
-    MapController(desk.state, desk.viewer)._add_map(final, SHAPES, "final", {}, **about)
+    add_map(desk.viewer, final, SHAPES, "final", {}, **about)
     layer = desk.controller.image.final
     layer.mode = "pan_zoom"
     layer.data_setitem((np.array([0]), np.array([0])), 4)  # as accepting a region does
