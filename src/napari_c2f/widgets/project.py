@@ -27,6 +27,7 @@ from napari_c2f._layers import class_table_of_layer
 from napari_c2f._lesson_controller import LessonController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._recent import settings
+from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
     FileChoice,
     FolderEdit,
@@ -38,7 +39,6 @@ from napari_c2f.widgets.parts import (
     while_alive,
 )
 from napari_c2f.widgets.project_table import ImageTable
-from napari_c2f.widgets.refine import MODEL_FILES, known_models, model_text
 
 FROM_MAP = "Of the selected map"
 NO_MODEL = {"": "none"}

@@ -1,7 +1,6 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import napari.viewer
@@ -22,15 +21,13 @@ from qtpy.QtWidgets import (
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.learned import bundled_models
 from c2f_core.refine.report import ScopeReport
-from c2f_core.training.checkpoint import read_metadata
-from c2f_core.training.run_folder import STAGES
 from napari_c2f._layers import TABLE_KEY, preferred_layer
 from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f._refine_controller import RefineController
 from napari_c2f._refine_keys import KEYS, Buttons
 from napari_c2f._refining import Asked, MakeRefiner
+from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
     DEVICES,
     Choice,
@@ -49,7 +46,6 @@ from napari_c2f.widgets.scope import ScopeEditor
 
 FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
-MODEL_FILES = "Models (*.safetensors)"
 TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
@@ -287,28 +283,6 @@ class RefineWidget(QWidget):
         if self._alive():
             self.progress.setRange(0, 100)
             self.progress.setValue(round(100 * share))
-
-
-def known_models() -> dict[str, str]:
-    """Return what the user reads in the list of models, by name."""
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
-
-    return {
-        **{name: f"{name} (bundled)" for name in bundled_models()},
-        **{name: f"{name} (classical)" for name in CLASSICAL_REFINERS},
-    }
-
-
-def model_text(path: str) -> str:
-    """Return what the user reads of a model's file: its run, name and validation accuracy."""
-    file = Path(path)
-    run = file.parent.parent if file.parent.name in STAGES else file.parent
-    try:
-        accuracy = read_metadata(path).scores.get("pixel accuracy")
-    except C2FError:
-        accuracy = None
-    score = "" if accuracy is None else f", {100 * accuracy:.1f} %"
-    return f"{run.name}: {file.stem}{score}"
 
 
 @cache  # Live mode knows by it that the choice is still the same.

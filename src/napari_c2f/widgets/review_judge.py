@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 from c2f_core.refine.judge import has_judge
 from napari_c2f._layers import preferred_layer
 from napari_c2f._recent import recent_models
+from napari_c2f.widgets.models import MODEL_FILES, model_text
 from napari_c2f.widgets.parts import (
     FileChoice,
     add_row,
@@ -15,7 +16,6 @@ from napari_c2f.widgets.parts import (
     layer_box,
     update_layer_box,
 )
-from napari_c2f.widgets.refine import MODEL_FILES, model_text
 
 NO_MODEL = "None that has a discriminator"
 TIPS = {

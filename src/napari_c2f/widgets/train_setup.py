@@ -12,6 +12,7 @@ from c2f_core.config_file import field_of
 from c2f_core.refine.learned import bundled_models
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.editors import CalmChoice, IntEditor
+from napari_c2f.widgets.models import MODEL_FILES
 from napari_c2f.widgets.parts import DEVICES, FileChoice, FolderEdit, add_row, collapsible
 
 METHODS = {
@@ -30,7 +31,6 @@ PRESETS = {
 assert set(PRESETS) == set(get_args(Preset))
 RANDOM = "random weights"
 FROM_RUN = "From run folder…"
-MODEL_FILES = "Models (*.safetensors)"
 HERE = {
     *("data.root", "data.class_table", "run_folder", "method", "initial_weights", "device"),
     *("steps", "batch_size", "crop", "stage2.steps", "stage2.start"),
