@@ -97,6 +97,12 @@ def next_class(monkeypatch):
 
 
 @pytest.fixture
+def following():
+    """What that refiner makes of a map of the synthetic scene."""
+    return lambda labels: SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
+
+
+@pytest.fixture
 def docked(make_napari_viewer):
     """A viewer with the docked Refine widget."""
     viewer = make_napari_viewer()

@@ -17,11 +17,6 @@ from napari_c2f._layers import (
 DISK, TRIANGLE = 2, 4
 
 
-def following(labels):
-    """Return what the quick refiner makes of a map."""
-    return SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
-
-
 @pytest.fixture
 def scene(docked, next_class, refine):
     """A viewer whose map was refined once, and the widget."""
@@ -51,7 +46,7 @@ def paint(drag):
     return stroke
 
 
-def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint):
+def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     plain = fine.data.copy()
@@ -73,7 +68,7 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint):
     np.testing.assert_array_equal(fine.data, np.where(painted, DISK, plain))
 
 
-def test_undo_and_the_eraser_give_corrections_free(scene, refine, paint, qtbot):
+def test_undo_and_the_eraser_give_corrections_free(scene, refine, paint, qtbot, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     paint(viewer, fine, DISK, 30)
@@ -102,7 +97,7 @@ def test_undo_and_the_eraser_give_corrections_free(scene, refine, paint, qtbot):
     np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, following(coarse.data))
 
 
-def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot):
+def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     click(widget.scope_section.toggleButton())
@@ -114,7 +109,7 @@ def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot):
     np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, following(coarse.data))
 
 
-def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, paint):
+def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, paint, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     in_fine = paint(viewer, fine, TRIANGLE, 30)
@@ -130,7 +125,7 @@ def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, p
     np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, expected)
 
 
-def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint):
+def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, following):
     viewer, widget = scene
     fine = viewer.layers["coarse refined"]
     painted = paint(viewer, fine, DISK, 30)
@@ -147,7 +142,7 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint):
     np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
 
 
-def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine, paint):
+def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine, paint, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     corrected = paint(viewer, fine, TRIANGLE, 30)

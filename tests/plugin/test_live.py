@@ -20,11 +20,6 @@ SIZE = 96
 TRIANGLE = 4
 
 
-def following(labels):
-    """Return what the quick refiner makes of a map."""
-    return SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
-
-
 def add_scene(viewer, leading=()):
     pair = synthetic_pair(SIZE)
     image = np.broadcast_to(pair.image, (*leading, *pair.image.shape)).copy()
@@ -78,7 +73,7 @@ def wait_for(qtbot, condition):
     qtbot.waitUntil(lambda: bool(condition()), timeout=10000)
 
 
-def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtbot):
+def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtbot, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     assert widget.live.isChecked()
@@ -107,7 +102,7 @@ def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtb
     wait_for(qtbot, lambda: (fine.data == expected).all())
 
 
-def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine):
+def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     before = fine.data.copy()
@@ -130,7 +125,7 @@ def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine):
 
 
 def test_strokes_while_it_refines_are_queued_together(
-    live, next_class, seen, paint, qtbot, monkeypatch
+    live, next_class, seen, paint, qtbot, monkeypatch, following
 ):
     viewer, _ = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
@@ -173,7 +168,7 @@ def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
     np.testing.assert_array_equal(fine.data, before)
 
 
-def test_the_scope_holds_in_live_mode_too(live, paint, qtbot):
+def test_the_scope_holds_in_live_mode_too(live, paint, qtbot, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     before = fine.data.copy()
@@ -186,7 +181,7 @@ def test_the_scope_holds_in_live_mode_too(live, paint, qtbot):
     np.testing.assert_array_equal(fine.data, expected)
 
 
-def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot):
+def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot, following):
     viewer, widget = docked
     coarse = add_scene(viewer, (3,))
     widget.model.setValue("watershed")

@@ -33,11 +33,6 @@ def add_coarse(viewer, maps, **keywords):
     return viewer.add_labels(data, **table_keywords, **keywords)
 
 
-def following(labels):
-    """Return what the quick refiner makes of a map."""
-    return SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
-
-
 def settle(viewer):
     """Let the window follow the camera; it is not shown, so that nothing is drawn of itself."""
     QApplication.processEvents()
@@ -65,7 +60,7 @@ def test_the_scope_is_hidden_until_it_is_opened(docked, qtbot):
     assert widget.scope.planes.isHidden()
 
 
-def test_only_the_view_is_refined(expanded, refine):
+def test_only_the_view_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer)
     viewer.scene.camera.zoom *= 3
@@ -136,7 +131,7 @@ def test_shapes_beside_the_map_are_told(expanded, refine):
     assert "'far' cover nothing of 'coarse'" in widget.status.text()
 
 
-def test_only_checked_classes_change(expanded, refine, qtbot):
+def test_only_checked_classes_change(expanded, refine, qtbot, following):
     viewer, widget = expanded
     coarse = add_scene(viewer)
     classes = widget.scope.classes
@@ -182,7 +177,7 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     assert not widget.report.isHidden()
 
 
-def test_of_a_stack_the_slice_that_is_shown_is_refined(expanded, refine):
+def test_of_a_stack_the_slice_that_is_shown_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer, (2, 3, SIZE, SIZE))
     assert not widget.scope.planes.isHidden()
@@ -198,7 +193,7 @@ def test_of_a_stack_the_slice_that_is_shown_is_refined(expanded, refine):
 
 
 def test_all_slices_are_refined_and_stopping_keeps_those_that_are_done(
-    expanded, refine, next_class, qtbot, click, monkeypatch
+    expanded, refine, next_class, qtbot, click, monkeypatch, following
 ):
     viewer, widget = expanded
     coarse = add_scene(viewer, (4, SIZE, SIZE), scale=(5, 1, 1))
@@ -248,7 +243,7 @@ class Recorder:
         self.array = da.map_blocks(load, chunks, dtype=array.dtype, meta=array[:0])
 
 
-def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monkeypatch):
+def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monkeypatch, following):
     viewer, widget = expanded
     images, maps = scene()
     image, coarse_map = Recorder(images, (16, 16, 3)), Recorder(maps, (16, 16))
@@ -275,7 +270,7 @@ def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monke
     assert inside[1:-1, 1:-1].all()
 
 
-def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine):
+def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     viewer, widget = expanded
     images, maps = scene()
     levels = [da.from_array(images[::step, ::step], chunks=32) for step in (1, 2)]
