@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_c2f._model import Swatch
+from napari_c2f.widgets.parts import types_text, untinted
 
 COLUMNS = {
     "": "Colour; double-click it for another one",
@@ -141,7 +142,7 @@ class PaletteTable(QTableWidget):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         """Leave letters and digits to napari's tools."""
-        if event is not None and event.text().isprintable() and event.text():
+        if types_text(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
@@ -179,7 +180,4 @@ def icon_of(colour: tuple[int, int, int] | None) -> QIcon:
     if colour is None:
         painter.drawLine(0, ICON.height() - 1, ICON.width() - 1, 0)
     painter.end()
-    icon = QIcon()
-    for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):  # Qt would tint it where it is chosen.
-        icon.addPixmap(pixmap, mode)
-    return icon
+    return untinted(pixmap)

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -319,3 +320,16 @@ def button_row(tips: Mapping[Any, str]) -> QHBoxLayout:
         button.setToolTip(tip)
         row.addWidget(button)
     return row
+
+
+def untinted(pixmap: QPixmap) -> QIcon:
+    """Return an icon that keeps its colours where it is chosen; Qt would tint it."""
+    icon = QIcon()
+    for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
+        icon.addPixmap(pixmap, mode)
+    return icon
+
+
+def types_text(event: QKeyEvent | None) -> bool:
+    """Tell letters and digits, which napari's tools want, from keys that move about."""
+    return event is not None and bool(event.text()) and event.text().isprintable()

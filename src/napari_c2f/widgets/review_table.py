@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from c2f_core.decisions import Decision
 from c2f_core.review import Region
 from napari_c2f._review_layers import CHANGES
+from napari_c2f.widgets.parts import types_text, untinted
 
 COLUMNS = {
     "Change": "Class in the coarse map, and in the refined one",
@@ -129,7 +130,7 @@ class ReviewTable(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         """Leave letters to napari's keys."""
-        if event is not None and event.text().isprintable() and event.text():
+        if types_text(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
@@ -140,10 +141,7 @@ class ReviewTable(QTableView):
 
 
 def icon_of(colour: tuple[int, int, int]) -> QIcon:
-    """Draw a patch of a colour; Qt would tint it where it is chosen."""
+    """Draw a patch of a colour."""
     pixmap = QPixmap(ICON)
     pixmap.fill(QColor(*colour))
-    icon = QIcon()
-    for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
-        icon.addPixmap(pixmap, mode)
-    return icon
+    return untinted(pixmap)
