@@ -1,5 +1,6 @@
 """Project folders: saving, restoring, locking, exporting, and making a map again."""
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -25,7 +26,7 @@ from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_
 from c2f_core.project.refining import refine_image
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
-from c2f_core.project.snapshots import read_confidence, stored_confidence
+from c2f_core.project.snapshots import read_confidence, read_snapshot, stored_confidence
 from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
 from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
@@ -180,6 +181,20 @@ def test_autosaved_work_is_restored_after_a_crash(project):
         assert [each["event"] for each in opened.journal.records()][-1] == "restored"
     with Project.open(project.root) as opened:
         assert opened.restored == ()
+
+
+def test_damage_anywhere_in_an_autosave_is_told_in_one_sentence(project):
+    project.autosave(project.read("face"))
+    project._lock.release()
+    (snapshot,) = (project.root / "autosave").iterdir()
+    whole = snapshot.read_bytes()
+    for place in range(0, len(whole), 16):
+        snapshot.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(DataError):  # Not every byte matters.
+            read_snapshot(snapshot)
+    snapshot.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="move it elsewhere"):
+        Project.open(project.root)
 
 
 def test_saving_takes_an_older_autosave_away(project):

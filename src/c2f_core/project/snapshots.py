@@ -1,14 +1,12 @@
 """The work on one image in one file, so that saving it is all or nothing."""
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
@@ -120,7 +118,7 @@ def read_snapshot(path: Path) -> Work:
         The file lacks or is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             return Work(
                 ImageRecord.model_validate(about["record"]),
@@ -130,7 +128,7 @@ def read_snapshot(path: Path) -> Work:
                 arrays.get("refined"),
                 arrays.get("confidence"),
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, ValidationError) as error:
+    except Exception as error:  # Archive, compression and records raise errors of their own.
         raise DataError(
             f"The snapshot {path} is damaged ({error}); move it elsewhere, then open the project "
             "as it was saved last."
