@@ -381,6 +381,9 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     made.sidecar.write_text(broken.model_dump_json())
     with pytest.raises(DataError, match="damaged"):
         rerun(made.sidecar, tmp_path / "b.png")
+    made.sidecar.write_text(text.replace('"format_version":1', '"format_version":2'))
+    with pytest.raises(DataError, match="update napari-c2f"):
+        rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))
     with pytest.raises(DataError, match="is no sidecar"):
         rerun(made.sidecar, tmp_path / "b.png")

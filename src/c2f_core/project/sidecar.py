@@ -74,13 +74,19 @@ class Sidecar(Settings):
             It lacks, is damaged, or a newer program wrote it.
         """
         try:
-            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+            found = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
                 f"{path} is no sidecar of a map ({reason}); choose the .json file beside it, "
                 "or export the map again."
             ) from error
+        if found.format_version != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format {found.format_version}, this version reads {FORMAT_VERSION}; "
+                "update napari-c2f."
+            )
+        return found
 
 
 def relative_to(path: Path, folder: Path) -> str:
