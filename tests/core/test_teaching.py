@@ -180,6 +180,10 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
     )
     *_, again = learn(project, settings=QUICK)
     assert again.checkpoint.name == "lesson-2.safetensors"
+    taught.checkpoint.unlink()
+    *_, third = learn(project, settings=QUICK)
+    assert third.checkpoint != again.checkpoint
+    assert again.checkpoint.exists()
 
 
 @pytest.mark.parametrize("after", [0.5, 0.4])

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from c2f_core.data.folder import open_pairs
@@ -109,8 +110,8 @@ def _pair(project: Project, name: str) -> Pair:
 def _adopted(project: Project, taught: Taught) -> Taught:
     """Keep the new model in the project, if it is better, and use it."""
     folder = project.root / "models"
-    number = 1 + len(list(folder.glob("lesson-*.safetensors")))
-    kept = folder / f"lesson-{number}.safetensors"
+    files = (folder / f"lesson-{number}.safetensors" for number in count(1))
+    kept = next(file for file in files if not file.exists())
     if taught.is_better:
         with atomic_path(kept) as temporary:
             shutil.copyfile(taught.checkpoint, temporary)
