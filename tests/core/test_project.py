@@ -168,6 +168,14 @@ def test_names_that_leave_the_folder_are_refused(project):
         Project.open(project.root)
 
 
+@pytest.mark.parametrize("name", ["../face", ".face", "sub/face"])
+def test_images_are_not_added_under_such_names(project, name):
+    before = sorted(project.root.rglob("*"))
+    with pytest.raises(DataError, match="cannot name an image"):
+        project.add_image(PAIR.image, name)
+    assert sorted(project.root.rglob("*")) == before
+
+
 def test_autosaved_work_is_restored_after_a_crash(project):
     drawn = COARSE.copy()
     drawn[:5] = 3

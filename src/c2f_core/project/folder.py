@@ -22,6 +22,7 @@ from c2f_core.project.records import (
     ProjectFile,
     Status,
     by_doubt,
+    is_file_name,
     is_kept_back,
 )
 from c2f_core.project.snapshots import Work, read_snapshot, write_snapshot
@@ -213,10 +214,16 @@ class Project:
         Raises
         ------
         C2FError
-            The file is no image that can be refined, or cannot be written.
+            The name is that of a path or a hidden file, the file is no image that can
+            be refined, or it cannot be written.
         """
+        wanted = name or ("image" if isinstance(source, np.ndarray) else Path(source).stem)
+        if not is_file_name(wanted):
+            raise DataError(
+                f"'{wanted}' cannot name an image; give a name without slashes that does not "
+                "begin with a dot."
+            )
         with self._mutex:
-            wanted = name or ("image" if isinstance(source, np.ndarray) else Path(source).stem)
             name = self._free_name(wanted)
             path, size = store_image(source, self.root / "images", name)
             record = ImageRecord(name=name, image=path.name, size=size)

@@ -94,7 +94,7 @@ class ImageRecord(Settings):
     @field_validator("name", "image")
     @classmethod
     def _is_a_file_name(cls, name: str) -> str:
-        if not name or name.startswith(".") or name != Path(name).name:
+        if not is_file_name(name):
             raise ValueError("a name is that of a file, not of a path")
         return name
 
@@ -153,6 +153,11 @@ class ProjectFile(Settings):
         """Return the content with a record added, or put in the place of the one of its name."""
         records = {each.name: each for each in self.images} | {record.name: record}
         return self.model_copy(update={"images": tuple(records.values())})
+
+
+def is_file_name(name: str) -> bool:
+    """Tell the name of a visible file from a path, a hidden file and an empty name."""
+    return bool(name) and not name.startswith(".") and name == Path(name).name
 
 
 def is_kept_back(reviewed: Iterable[ImageRecord]) -> bool:
