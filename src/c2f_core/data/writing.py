@@ -37,19 +37,41 @@ def write_pairs(root: str | Path, pairs: Iterable[Pair], class_table: ClassTable
         cannot be written.
     """
     root = Path(root)
+    begin_dataset(root, ("images", "coarse", "fine"), class_table)
+    for pair in pairs:
+        _write_pair(root, pair, class_table)
+    return root / TABLE_FILE
+
+
+def begin_dataset(root: Path, folders: Iterable[str], class_table: ClassTable) -> None:
+    """Make the folders of a dataset where they lack, and write its class table.
+
+    Raises
+    ------
+    DataError
+        Data of other classes are there, or a folder or file cannot be written.
+    """
     table = root / TABLE_FILE
     if table.exists() and ClassTable.from_file(table) != class_table:
         raise DataError(f"{root} holds data of other classes; choose another folder.")
     try:
-        for kind in ("images", "coarse", "fine"):
-            (root / kind).mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            (root / folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"The folder {root} cannot be made ({error}); choose another.") from error
-    with atomic_path(table) as temporary:
+    write_table(root, class_table)
+
+
+def write_table(root: Path, class_table: ClassTable) -> None:
+    """Write the class table of a dataset atomically.
+
+    Raises
+    ------
+    DataError
+        The file cannot be written.
+    """
+    with atomic_path(root / TABLE_FILE) as temporary:
         temporary.write_text(class_table.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for pair in pairs:
-        _write_pair(root, pair, class_table)
-    return table
 
 
 def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:

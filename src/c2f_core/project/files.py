@@ -9,7 +9,6 @@ import tifffile
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.io import IMAGE_SUFFIXES, as_rgb8, atomic_path, read_image
 from c2f_core.windows import Size
@@ -35,12 +34,6 @@ def acquired(root: Path) -> FileLock:
             f"The project {root} cannot be locked ({error}); mend the permissions of its folder."
         ) from error
     return lock
-
-
-def write_table(path: Path, class_table: ClassTable) -> None:
-    """Write a class table atomically as JSON."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(class_table.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> tuple[Path, Size]:

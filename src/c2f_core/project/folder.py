@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
+from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io import as_rgb8, read_image
-from c2f_core.project.files import acquired, kept_model, store_image, write_table
+from c2f_core.project.files import acquired, kept_model, store_image
 from c2f_core.project.journal import Journal
 from c2f_core.project.maps import KINDS, MapFiles
 from c2f_core.project.records import (
@@ -59,7 +60,7 @@ class Project:
 
     def __init__(self, root: Path, lock: FileLock) -> None:
         self.root = root
-        self.class_table = ClassTable.from_file(root / "classes.json")
+        self.class_table = ClassTable.from_file(root / TABLE_FILE)
         self.journal = Journal(root / "journal.jsonl")
         self.restored: tuple[str, ...] = ()
         self._content = ProjectFile.read(root / "project.json")
@@ -85,17 +86,7 @@ class Project:
         root = Path(root)
         if (root / "project.json").exists():
             raise DataError(f"{root} holds a project already; open it, or choose another folder.")
-        table = root / "classes.json"
-        if table.exists() and ClassTable.from_file(table) != class_table:
-            raise DataError(f"{root} holds data of other classes; choose another folder.")
-        try:
-            for folder in FOLDERS:
-                (root / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"The folder {root} cannot be made ({error}); choose another."
-            ) from error
-        write_table(table, class_table)
+        begin_dataset(root, FOLDERS, class_table)
         ProjectFile().write(root / "project.json")  # Last: now it is a project.
         project = cls.open(root)
         project.journal.write("created")
@@ -350,7 +341,7 @@ class Project:
         """Write the work to its files; doing it twice does no harm."""
         name, table = work.record.name, work.class_table
         if table != self.class_table:
-            write_table(self.root / "classes.json", table)
+            write_table(self.root, table)
             self.class_table = table
         self._maps.write(work, self.record(name))
         self._content = self._content.with_record(work.record)

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from c2f_core.classes import ClassTable
 from c2f_core.config import AugmentationConfig, Settings, TrainConfig
 from c2f_core.data.pairs import Pair, fingerprint
-from c2f_core.data.writing import write_pairs
+from c2f_core.data.writing import TABLE_FILE, write_pairs
 from c2f_core.errors import DataError
 from c2f_core.events import Event, Finished
 from c2f_core.io import atomic_path
@@ -260,7 +260,7 @@ def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainC
     tree: dict[str, Any] = {
         "data": {
             "root": data,
-            "class_table": str(data / "classes.json"),
+            "class_table": str(data / TABLE_FILE),
             "splits": data / "splits.json",
             "validation": "validation",
         },
