@@ -15,7 +15,7 @@ from c2f_core.data.folder import images_by_stem
 from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io import as_rgb8, read_image
-from c2f_core.project.files import acquired, kept_model, store_image
+from c2f_core.project.files import acquired, is_model_file, kept_model, store_image
 from c2f_core.project.journal import Journal
 from c2f_core.project.maps import KINDS, MapFiles
 from c2f_core.project.records import (
@@ -145,7 +145,7 @@ class Project:
 
     def model_file(self, model: str) -> str:
         """Return the file of a model of the project; the name of any other refiner."""
-        return str(self.root / "models" / model) if model.endswith(".safetensors") else model
+        return str(self.root / "models" / model) if is_model_file(model) else model
 
     @property
     def models(self) -> list[Path]:
@@ -317,8 +317,9 @@ class Project:
         DataError
             The file cannot be copied.
         """
-        is_file = str(model).endswith(".safetensors")
-        return kept_model(Path(model), self.root / "models").name if is_file else str(model)
+        if is_model_file(str(model)):
+            return kept_model(Path(model), self.root / "models").name
+        return str(model)
 
     # How it is done
 
@@ -356,12 +357,10 @@ class Project:
 
     def _repair(self) -> None:
         """Finish what a crash interrupted."""
-        for folder in FOLDERS:
-            (self.root / folder).mkdir(exist_ok=True)
-            for left in (self.root / folder).glob(TEMPORARY):
+        for folder in (self.root, *(self.root / name for name in FOLDERS)):
+            folder.mkdir(exist_ok=True)
+            for left in folder.glob(TEMPORARY):
                 left.unlink()
-        for left in self.root.glob(TEMPORARY):
-            left.unlink()
         known = {record.name for record in self.records}
         for stem, path in images_by_stem(self.root / "images").items():
             if stem not in known:

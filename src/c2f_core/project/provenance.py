@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import DataError
 from c2f_core.io import MapStyle, atomic_path, read_image, write_map
+from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import ImageRecord
-from c2f_core.project.refining import file_of_model, is_model_file, open_refiner, proposal
+from c2f_core.project.refining import file_of_model, open_refiner, proposal
 from c2f_core.project.runs import encode_runs, map_hash, paint_runs
 from c2f_core.project.sidecar import (
     SUFFIX,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
+from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work, stored_confidence
@@ -108,11 +109,6 @@ def open_refiner(
         return CLASSICAL_REFINERS[model](class_table)
     load = Refiner.load if is_model_file(model) else Refiner.bundled
     return load(model, parameters.device, average_flips=parameters.average_flips)
-
-
-def is_model_file(model: str) -> bool:
-    """Tell a file from the name of a bundled or classical refiner."""
-    return model.endswith(".safetensors")
 
 
 def file_of_model(model: str) -> Path | None:
