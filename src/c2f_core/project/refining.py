@@ -14,8 +14,7 @@ from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
-from c2f_core.refine.translated import Translated
-from c2f_core.refine.within import refine_within
+from c2f_core.refine.run import Run, carry_out
 
 
 def refine_image(
@@ -76,17 +75,9 @@ def proposal(
     coarse = work.coarse
     if refiner is None:
         return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
-    result = refine_within(
-        Translated(refiner, work.class_table),
-        image,
-        coarse,
-        parameters.where,
-        progress=progress,
-        should_stop=should_stop,
-    )
-    confidence = np.full(coarse.shape, np.nan, dtype=np.float32)
-    confidence[result.window] = result.confidence
-    return RefineResult(result.applied_to(coarse), confidence)
+    run = Run(image, coarse, work.class_table, parameters.where)
+    result = carry_out(run, refiner, progress=progress, should_stop=should_stop)
+    return RefineResult(result.labels, result.confidence)
 
 
 def open_refiner(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from c2f_core.classes import ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.refine.interface import Progress, RefinerInterface, ShouldStop
-from c2f_core.refine.patches import Covered, Overlaid, Patch, Place
+from c2f_core.refine.patches import Covered, Overlaid, Patch, Place, from_corner
 from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Scope, Sliceable, plane_of
@@ -198,9 +198,6 @@ class _Sheet:
             self._arrays = result.labels, result.confidence
             return
         leading = [slice(number, number + 1) for number in index]
-        there = tuple(
-            slice(part.start - axis.start, part.stop - axis.start)
-            for part, axis in zip((*leading, *result.window), self.place, strict=True)
-        )
+        there = from_corner((*leading, *result.window), self.place)
         labels, confidence = self.arrays
         labels[there], confidence[there] = result.labels, result.confidence
