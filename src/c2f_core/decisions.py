@@ -53,8 +53,7 @@ class ChangedPixels:
         That is its first place in the flattened map, its size, and its class index in
         the refined map; regions are numbered by their confidence, which may be rounded.
         """
-        firsts = np.cumsum(self.sizes) - self.sizes
-        columns = (self.places[firsts], self.sizes, self.refined[firsts])
+        columns = (self.places[self._firsts], self.sizes, self.refined[self._firsts])
         return tuple(zip(*(column.tolist() for column in columns), strict=True))
 
     def numbers_of(self, keys: Collection[Key]) -> list[int]:
@@ -63,9 +62,7 @@ class ChangedPixels:
 
     def of(self, numbers: Collection[int]) -> NDArray[np.intp]:
         """Return which of the N pixels belong to the regions of these numbers."""
-        wanted = np.zeros(len(self.sizes), dtype=np.bool_)
-        wanted[np.fromiter(numbers, np.intp) - 1] = True
-        return np.flatnonzero(np.repeat(wanted, self.sizes))
+        return np.flatnonzero(np.repeat(self._are(numbers), self.sizes))
 
     def decisions(self, final: NDArray[Any], rejected: Collection[int]) -> NDArray[np.uint8]:
         """Read what was decided off a final map.
@@ -87,20 +84,28 @@ class ChangedPixels:
         """
         labels = np.take(final, self.places)
         refined, coarse = (self._all(labels == each) for each in (self.refined, self.coarse))
-        turned_down = np.zeros(len(self.sizes), dtype=np.bool_)
-        turned_down[np.fromiter(rejected, np.intp) - 1] = True
         decisions = np.full(len(self.sizes), Decision.EDITED, dtype=np.uint8)
         decisions[coarse] = Decision.UNDECIDED
-        decisions[coarse & turned_down] = Decision.REJECTED
+        decisions[coarse & self._are(rejected)] = Decision.REJECTED
         decisions[refined] = Decision.ACCEPTED
         return decisions
+
+    @property
+    def _firsts(self) -> NDArray[np.intp]:
+        """Which of the N pixels is the first of each region."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    def _are(self, numbers: Collection[int]) -> NDArray[np.bool_]:
+        """Tell for each region whether its number is among these."""
+        among = np.zeros(len(self.sizes), dtype=np.bool_)
+        among[np.fromiter(numbers, np.intp) - 1] = True
+        return among
 
     def _all(self, agree: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Tell for each region whether all its pixels agree."""
         if not len(self.sizes):
             return np.zeros(0, dtype=np.bool_)
-        starts = np.cumsum(self.sizes) - self.sizes
-        together: NDArray[np.bool_] = np.logical_and.reduceat(agree, starts)
+        together: NDArray[np.bool_] = np.logical_and.reduceat(agree, self._firsts)
         return together
 
 
