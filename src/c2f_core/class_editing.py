@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from c2f_core.classes import PRESETS, ClassEntry, ClassTable, Colour
+from c2f_core.classes import LARGEST_INDEX, PRESETS, ClassEntry, ClassTable, Colour
 from c2f_core.errors import Cancelled, ClassTableError
 
-LARGEST_INDEX = 65535
 CHUNK = 1 << 20
 """Pixels that are counted at once."""
 

@@ -23,6 +23,7 @@ from c2f_core.errors import ClassTableError
 UNLABELLED_POSITION = 255
 POSITIONS = UNLABELLED_POSITION + 1
 """How many positions there can be; the base of codes for pairs of them."""
+LARGEST_INDEX = 65535
 DEFAULT_TOLERANCE = 64.0
 """Largest Euclidean RGB distance at which a colour still counts as a class."""
 
@@ -36,7 +37,7 @@ class ClassEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1)
-    index: int = Field(ge=0, le=65535)
+    index: int = Field(ge=0, le=LARGEST_INDEX)
     colour: Colour
 
 
@@ -135,7 +136,7 @@ class ClassTable(BaseModel):
 
     @cached_property
     def _positions_of_indices(self) -> NDArray[np.int16]:
-        lookup = np.full(65536, -1, dtype=np.int16)
+        lookup = np.full(LARGEST_INDEX + 1, -1, dtype=np.int16)
         for position, entry in enumerate(self.classes):
             lookup[entry.index] = position
         lookup[self.unlabelled.index] = UNLABELLED_POSITION
@@ -171,7 +172,7 @@ class ClassTable(BaseModel):
             raise ClassTableError(
                 f"The map holds {index_map.dtype} values; convert it to integer class indices."
             )
-        valid = (index_map >= 0) & (index_map <= 65535)
+        valid = (index_map >= 0) & (index_map <= LARGEST_INDEX)
         positions = self._positions_of_indices[np.where(valid, index_map, 0).astype(np.uint16)]
         unknown = ~valid | (positions < 0)
         if unknown.any():

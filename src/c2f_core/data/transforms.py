@@ -320,8 +320,7 @@ class AugmentedBatches:
             if has_fine:
                 crop.fine.masked_fill_(crop.outside, self._background)
         crop.guides[1:].masked_fill_(painted, UNLABELLED_POSITION)
-        # Blending over a pixel keeps the seam from giving the boundary away.
-        crop.image.lerp_(texture, smooth(painted.float()[None], 0.7, 1))
+        _blend(crop.image, texture, painted)
 
     def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
         """Change the colours of half of the classes, each by itself."""
@@ -329,8 +328,7 @@ class AugmentedBatches:
             region = crop.fine == position
             if rng.random() < 0.5 and region.any():
                 recoloured = self._change_colours(crop.image, RECOLOURING, rng)
-                # Blending over a pixel keeps the seam from giving the boundary away.
-                crop.image.lerp_(recoloured, smooth(region.float()[None], 0.7, 1))
+                _blend(crop.image, recoloured, region)
 
     def _erase(self, guides: Tensor, rng: np.random.Generator) -> None:
         """Make a random box, or a whole class, of a coarse map (and its evidence) unlabelled."""
@@ -366,6 +364,12 @@ def _warp(planes: Tensor, placement: Placement, shift: NDArray[np.int64]) -> _Cr
         guides=guides,
         outside=outside,
     )
+
+
+def _blend(image: Tensor, other: Tensor, where: Tensor) -> None:
+    """Put another image (3, Y, X) in the place of this one where a mask (Y, X) is True."""
+    # Blending over a pixel keeps the seam from giving the boundary away.
+    image.lerp_(other, smooth(where.float()[None], 0.7, 1))
 
 
 def _signed(images: Sequence[Tensor]) -> Tensor:
