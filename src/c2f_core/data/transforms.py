@@ -374,8 +374,7 @@ def _blend(image: Tensor, other: Tensor, where: Tensor) -> None:
 
 def _signed(images: Sequence[Tensor]) -> Tensor:
     """Stack images (3, Y, X) in [0, 1] to (N, 3, Y, X) in [-1, 1]."""
-    stacked = torch.stack(tuple(images))
-    return torch.add(torch.tensor(-1.0), stacked, alpha=2, out=stacked)
+    return torch.stack(tuple(images)).mul_(2).sub_(1)
 
 
 def _background_position(name: str | None, class_table: ClassTable) -> int | None:
