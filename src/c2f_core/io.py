@@ -205,7 +205,7 @@ def _not_finite() -> ImageError:
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write an RGB image (Y, X, 3) uint8 atomically as PNG.
+    """Write a grey (Y, X) or RGB image (Y, X, 3) uint8 atomically as PNG.
 
     Raises
     ------
