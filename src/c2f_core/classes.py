@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.spatial import cKDTree
 
+from c2f_core.class_presets import BUILT_IN, Preset
 from c2f_core.errors import ClassTableError
 
 UNLABELLED_POSITION = 255
@@ -388,77 +389,18 @@ def table_from_colours(
         ) from error
 
 
-def _preset(
-    name: str, classes: list[tuple[str, Colour]], unlabelled_index: int, unlabelled_colour: Colour
-) -> ClassTable:
+def _table_of(name: str, preset: Preset) -> ClassTable:
     return ClassTable(
         name=name,
         classes=tuple(
             ClassEntry(name=label, index=index, colour=colour)
-            for index, (label, colour) in enumerate(classes)
+            for index, (label, colour) in enumerate(preset.classes)
         ),
-        unlabelled=ClassEntry(name="unlabelled", index=unlabelled_index, colour=unlabelled_colour),
+        unlabelled=ClassEntry(
+            name="unlabelled", index=preset.unlabelled_index, colour=preset.unlabelled_colour
+        ),
     )
 
 
-PRESETS: dict[str, ClassTable] = {
-    "fasseg": _preset(
-        "fasseg",
-        [
-            ("background", (255, 0, 0)),
-            ("hair", (127, 0, 0)),
-            ("skin", (255, 255, 0)),
-            ("eyes", (0, 0, 255)),
-            ("nose", (0, 255, 255)),
-            ("mouth", (0, 255, 0)),
-        ],
-        255,
-        (255, 255, 255),
-    ),
-    # Train ids and colours of cityscapesscripts/helpers/labels.py.
-    "cityscapes": _preset(
-        "cityscapes",
-        [
-            ("road", (128, 64, 128)),
-            ("sidewalk", (244, 35, 232)),
-            ("building", (70, 70, 70)),
-            ("wall", (102, 102, 156)),
-            ("fence", (190, 153, 153)),
-            ("pole", (153, 153, 153)),
-            ("traffic light", (250, 170, 30)),
-            ("traffic sign", (220, 220, 0)),
-            ("vegetation", (107, 142, 35)),
-            ("terrain", (152, 251, 152)),
-            ("sky", (70, 130, 180)),
-            ("person", (220, 20, 60)),
-            ("rider", (255, 0, 0)),
-            ("car", (0, 0, 142)),
-            ("truck", (0, 0, 70)),
-            ("bus", (0, 60, 100)),
-            ("train", (0, 80, 100)),
-            ("motorcycle", (0, 0, 230)),
-            ("bicycle", (119, 11, 32)),
-        ],
-        255,
-        (0, 0, 0),
-    ),
-    # Indices and colours of the SegNet tutorial's eleven classes.
-    "camvid": _preset(
-        "camvid",
-        [
-            ("sky", (128, 128, 128)),
-            ("building", (128, 0, 0)),
-            ("pole", (192, 192, 128)),
-            ("road", (128, 64, 128)),
-            ("pavement", (60, 40, 222)),
-            ("tree", (128, 128, 0)),
-            ("sign", (192, 128, 128)),
-            ("fence", (64, 64, 128)),
-            ("car", (64, 0, 128)),
-            ("pedestrian", (64, 64, 0)),
-            ("bicyclist", (0, 128, 192)),
-        ],
-        11,
-        (0, 0, 0),
-    ),
-}
+PRESETS = {name: _table_of(name, preset) for name, preset in BUILT_IN.items()}
+"""The built-in class tables by name."""
