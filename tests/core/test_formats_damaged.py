@@ -171,9 +171,8 @@ def test_a_file_without_images_is_refused(tmp_path):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(counts=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=30))
+# pycocotools keeps room for six letters per number and writes past it: five is the most here.
+@given(counts=st.lists(st.integers(0, 2**23 - 1), min_size=1, max_size=30))
 def test_packed_numbers_are_those_of_pycocotools(counts):
-    if sum(counts) >= 2**32:
-        counts = [count % 1000 for count in counts]
     packed = coco_mask.frPyObjects({"size": [sum(counts), 1], "counts": counts}, sum(counts), 1)
     assert _unpack(packed["counts"].decode()) == counts
