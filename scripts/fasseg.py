@@ -29,6 +29,7 @@ from c2f_core.config import TrainConfig, report_settings
 from c2f_core.cross_validation import held_out_scores
 from c2f_core.data.folder import open_pairs
 from c2f_core.io import atomic_path
+from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 
 FOLDS: tuple[Fold, ...] = (0, 1, 2, 3, 4, "report", "annotators")
 REPORT_FINE = 20
@@ -43,11 +44,14 @@ ECONOMICAL: dict[str, Any] = {
     "steps": 400,
     "discriminator": {"widths": (16, 32, 64)},
     "augmentation": {"background_class": "background", "background_share": 0.1,
-                     "wide_scale_share": 0.1, "recolour_share": 0.0},
+                     "wide_scale_share": 0.1, "colour": 0.5},
 }  # fmt: skip
 """Settings of stage 1 that two CPU cores can train through all folds."""
-RECOLOURING: dict[str, Any] = {"colour": 0.5, "recolour_share": 0.5}
-"""What differs in the augmentation of the rows that end in -recolour."""
+WITHOUT: dict[str, dict[str, Any]] = {
+    "-no-recolouring": {"recolour_share": 0.0, "colour": 0.25},
+    "-no-distortion": {"coarse_distortion": 0.0},
+}
+"""What differs in the augmentation of the rows that end so."""
 SUPERVISED_STEPS = 1200
 """Steps of Model 1 and the plain U-Net."""
 STAGE2_STEPS = 300
@@ -61,6 +65,7 @@ STAGE2: dict[str, dict[str, Any]] = {
     "mean-teacher": NO_EVIDENCE | NO_DISCRIMINATOR,
     "ablation-discriminator": NO_DISCRIMINATOR,
     "ablation-evidence": NO_EVIDENCE,
+    "ablation-colours": {"colour_weight": 0.0},
     "ablation-pseudo-labels": {"pseudo_label_weight": 0.0},
     "ablation-cut-mix": {"cut_mix": False},
     "ablation-replay": {"replay": False},
@@ -68,8 +73,8 @@ STAGE2: dict[str, dict[str, Any]] = {
 }
 """What differs from the default stage 2 in each row that goes on from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")
-RECOLOURED = ("stage1-recolour", "control-recolour", "stage2-recolour")
-MODELS = (*SUPERVISED, "stage1", *STAGE2, *RECOLOURED, "stage1-report", "stage2-report")
+AUGMENTED_LESS = tuple(f"stage1{suffix}" for suffix in WITHOUT)
+MODELS = (*SUPERVISED, "stage1", *STAGE2, *AUGMENTED_LESS, "stage1-report", "stage2-report")
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ class Job:
 
     @property
     def suffix(self) -> str:
-        """Names the settings: "-report", "-recolour", or empty for the usual ones."""
-        suffixes = ("-report", "-recolour")
+        """Names the settings: "-report", one of `WITHOUT`, or empty for the usual ones."""
+        suffixes = ("-report", *WITHOUT)
         return next((suffix for suffix in suffixes if self.model.endswith(suffix)), "")
 
     @property
@@ -209,10 +214,19 @@ def run(job: Job, splits: Splits, options: argparse.Namespace) -> dict[str, Any]
     return {
         **asdict(job),
         **held_out_scores(folder.last, pairs, "cpu"),
+        "network_alone": held_out_scores(without_colours(folder.last), pairs, "cpu"),
         "seconds": round(seconds, 1),
         "device": options.hardware,
         "date": today(),
     }
+
+
+def without_colours(checkpoint: Path) -> Path:
+    """Write a checkpoint that asks the network alone beside another; return its path."""
+    path = checkpoint.with_stem("network-alone")
+    generator, metadata = load_checkpoint(checkpoint)
+    save_checkpoint(path, generator, metadata.model_copy(update={"colour_weight": 0.0}))
+    return path
 
 
 def config_of(job: Job, splits: Splits, options: argparse.Namespace) -> TrainConfig:
@@ -246,8 +260,8 @@ def steps_and_shape(job: Job) -> dict[str, Any]:
     else:
         stage2 = {"steps": STAGE2_STEPS, "guard": None, **STAGE2.get(job.row, {})}
         settings = ECONOMICAL | {"stage2": stage2}
-        if job.suffix == "-recolour":
-            settings["augmentation"] = settings["augmentation"] | RECOLOURING
+        less = WITHOUT.get(job.suffix, {})
+        settings["augmentation"] = settings["augmentation"] | less
         if job.method in SUPERVISED:
             settings["steps"] = SUPERVISED_STEPS
     steps = settings["stage2"]["steps"] if job.method == "stage2" else settings["steps"]

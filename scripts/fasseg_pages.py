@@ -37,9 +37,8 @@ NAMES = {
     "stage1": "stage 1",
     "stage2": "stage 2",
     "mean-teacher": "mean teacher",
-    "stage1-recolour": "stage 1, recoloured",
-    "control-recolour": "control, recoloured",
-    "stage2-recolour": "stage 2, recoloured",
+    "stage1-no-recolouring": "stage 1, not recoloured",
+    "stage1-no-distortion": "stage 1, not distorted",
 }
 REPORTED = {"model1": 94.5, "plain": 92.8, "stage1": 91.4, "stage2": 2.3}
 """Pixel accuracies (%) in the report's table 1."""
@@ -214,6 +213,7 @@ def summary_rows(records: list[Record]) -> list[Row]:
             "folds": ", ".join(str(record["fold"]) for record in group),
             **{name: spread([each[key] for each in group]) for key, name in SCORES.items()},
             "worse": str(sum(record["worse"] for record in group)),
+            "network alone": spread([each["network_alone"]["pixel_accuracy"] for each in group]),
         }
         for (model, fine), group in grouped(records).items()
         if not model.startswith("ablation")
@@ -249,11 +249,12 @@ def differences(
 def control_rows(records: list[Record]) -> list[Row]:
     """Compare stage 2 with its control, fold by fold, and with the way to Model 1."""
     rows: list[Row] = []
+    alone = [record | record["network_alone"] for record in records]
+    kinds = {"network and colours": records, "network alone": alone}
     fines = sorted({record["fine"] for record in records} - {ALL_PAIRS})
-    kinds = {"": "no", "-recolour": "yes"}
-    for suffix, fine, score in itertools.product(kinds, fines, ("pixel_accuracy", "miou")):
-        gains = differences(records, f"stage2{suffix}", f"control{suffix}", fine, score)
-        ways = differences(records, "model1", f"control{suffix}", fine, score)
+    for fine, score, kind in itertools.product(fines, ("pixel_accuracy", "miou"), kinds):
+        gains = differences(kinds[kind], "stage2", "control", fine, score)
+        ways = differences(kinds[kind], "model1", "control", fine, score)
         if not gains:
             continue
         measured = [fold for fold in gains if fold in ways]
@@ -261,8 +262,8 @@ def control_rows(records: list[Record]) -> list[Row]:
         share = f"{100 * sum(gains[fold] for fold in measured) / way:.0f} %" if measured else "–"
         row: Row = {
             "fine maps": str(fine),
-            "recoloured": kinds[suffix],
             "score": SCORES[score],
+            "refined by": kind,
             "stage 2 less control, by fold": ", ".join(f"{gain:+.2f}" for gain in gains.values()),
             "mean": f"{np.mean(list(gains.values())):+.2f}",
             "better in": f"{sum(gain > 0 for gain in gains.values())} of {len(gains)}",

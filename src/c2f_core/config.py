@@ -84,7 +84,13 @@ class AugmentationConfig(Settings):
     background_share: float = Field(default=0.3, ge=0, le=1)
     """Share of pairs whose background is replaced."""
     coarse_shift: float = Field(default=4.0, ge=0)
-    """Largest shift of the coarse map against the image, in pixels."""
+    """Largest shift of the whole coarse map against the image, in pixels."""
+    coarse_distortion: float = Field(default=16.0, ge=0)
+    """Largest shift of parts of the coarse map against the rest of it, in pixels.
+
+    Few coarse maps are wrong in few ways. Without this, the network learns to follow the
+    boundaries of coarse maps that happen to be better than others.
+    """
     coarse_erase_share: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs in which a random part of the coarse map becomes unlabelled."""
 
@@ -169,6 +175,8 @@ class Stage2Config(Settings):
     """Weight of the cross-entropy against the averaged generator's class probabilities."""
     discriminator_threshold: float = Field(default=0.2, ge=0, le=1)
     """Pseudo-labels where the discriminator's score is lower do not count; 0 asks nobody."""
+    colour_weight: float = Field(default=1.0, ge=0)
+    """Weight of the classes' colours in a crop in its pseudo-labels; 0 asks the teacher alone."""
     cut_mix: bool = True
     """Paste a box of one coarse-only crop into the next, with all that belongs to it."""
     evidence_weight: float = Field(default=1.0, ge=0)
@@ -216,6 +224,8 @@ class TrainConfig(Settings):
     """Steps between validations; each one also saves a checkpoint."""
     loss: Literal["unbiased", "report"] = "unbiased"
     """Pixel-wise loss: class weights without their bias in the result, or the report's as it is."""
+    colour_weight: float = Field(default=0.25, ge=0)
+    """Weight of the classes' colours in an image when it is refined; 0 asks the network alone."""
     class_weight_cap: float = Field(default=3.0, ge=1)
     """Largest class weight, relative to the smallest."""
     seed: int = Field(default=0, ge=0)
@@ -300,6 +310,7 @@ def report_settings() -> dict[str, Any]:
             "clip_norm": None,
             "average_decay": 0.0,
         },
+        "colour_weight": 0.0,
         "class_weight_cap": 100.0,
         "discriminator": {"kind": "image"},
         "stage1": {

@@ -222,7 +222,12 @@ def position_coloured_pairs():
 def test_augmentation_changes_image_and_maps_alike():
     table, pairs = position_coloured_pairs()
     config = AugmentationConfig(
-        colour=0, recolour_share=0, blur_and_noise=0, coarse_shift=0, coarse_erase_share=0
+        colour=0,
+        recolour_share=0,
+        blur_and_noise=0,
+        coarse_shift=0,
+        coarse_distortion=0,
+        coarse_erase_share=0,
     )
     batch = AugmentedBatches(pairs, table, config, crop=64, batch_size=8, seed=0)(0)
     seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
@@ -259,6 +264,7 @@ def test_image_and_maps_stay_aligned(size, crop, rotation, scale, seed):
         recolour_share=0,
         blur_and_noise=0,
         coarse_shift=0,
+        coarse_distortion=0,
         coarse_erase_share=0,
     )
     pairs = [Pair("blocks", image, fine, fine)]
@@ -275,7 +281,12 @@ def test_coarse_map_is_shifted_against_the_image():
     fine = np.random.default_rng(0).integers(0, 4, (80, 80), dtype=np.uint8)
     image = np.zeros((80, 80, 3), dtype=np.uint8)
     config = AugmentationConfig(
-        flip=False, scale=(1, 1), rotation=0, wide_scale_share=0, coarse_erase_share=0
+        flip=False,
+        scale=(1, 1),
+        rotation=0,
+        wide_scale_share=0,
+        coarse_distortion=0,
+        coarse_erase_share=0,
     )
     batches = AugmentedBatches(
         [Pair("noise", image, fine, fine)], FASSEG, config, 32, 16, 0, evidence=[fine]
@@ -293,6 +304,33 @@ def test_coarse_map_is_shifted_against_the_image():
     assert (0, 0) in shifts
     assert len(shifts) > 4
     assert (batch.evidence == coarse).all()
+
+
+def test_parts_of_the_coarse_map_move_against_each_other():
+    rows, columns = np.mgrid[:120, :120].astype(np.uint8)
+    image = np.zeros((120, 120, 3), dtype=np.uint8)
+    config = AugmentationConfig(
+        flip=False,
+        scale=(1, 1),
+        rotation=0,
+        wide_scale_share=0,
+        recolour_share=0,
+        coarse_shift=0,
+        coarse_distortion=6,
+        coarse_erase_share=0,
+    )
+    for places in (rows, columns):
+        # The fine map and the evidence number the rows, or columns, of the pair.
+        pair = Pair("places", image, np.zeros_like(places), places)
+        batches = AugmentedBatches([pair], FASSEG, config, 64, 16, 0, evidence=[places])
+        batch = batches(0)
+        shifts = batch.evidence - batch.fine
+        moved = shifts.flatten(1).abs().amax(dim=1) > 0
+        assert 0 < moved.sum() < 16
+        assert 3 < shifts.abs().max() <= 6
+        assert shifts[moved].float().std(dim=(1, 2)).min() > 0.5
+        steps = shifts[moved].diff(dim=1).abs().max(), shifts[moved].diff(dim=2).abs().max()
+        assert max(steps) <= 2, "the parts move smoothly"
 
 
 def test_pairs_without_a_fine_map_are_unlabelled():
@@ -322,7 +360,7 @@ def test_evidence_follows_the_coarse_map():
 def test_evidence_says_nothing_outside_and_on_painted_background():
     table, pairs = position_coloured_pairs()
     evidence = [np.full_like(pair.coarse, 7) for pair in pairs]
-    base = {"coarse_shift": 0, "coarse_erase_share": 0, "rotation": 0}
+    base = {"coarse_shift": 0, "coarse_distortion": 0, "coarse_erase_share": 0, "rotation": 0}
 
     def draw(**settings):
         config = AugmentationConfig(**base, **settings)

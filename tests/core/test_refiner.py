@@ -32,8 +32,15 @@ def tiny_generator(config: GeneratorConfig = SMALL, seed: int = 0) -> UNet:
     return build_generator(config, TABLE.number_of_classes)
 
 
-def tiny_refiner(config: GeneratorConfig = SMALL, temperature: float = 1.0) -> Refiner:
-    metadata = CheckpointMetadata(architecture=config, class_table=TABLE, temperature=temperature)
+def tiny_refiner(
+    config: GeneratorConfig = SMALL, temperature: float = 1.0, colour_weight: float = 0.0
+) -> Refiner:
+    metadata = CheckpointMetadata(
+        architecture=config,
+        class_table=TABLE,
+        temperature=temperature,
+        colour_weight=colour_weight,
+    )
     return Refiner(tiny_generator(config), metadata, name="tiny", device="cpu")
 
 
@@ -68,6 +75,36 @@ def test_result_is_the_bare_network_output() -> None:
     probabilities = (logits / 1.7).softmax(dim=0).numpy()
     np.testing.assert_array_equal(result.labels, probabilities.argmax(axis=0))
     np.testing.assert_allclose(result.confidence, probabilities.max(axis=0), atol=1e-5)
+
+
+def test_colours_of_the_classes_count_beside_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A network that says what the coarse map says, and is not sure.
+    def follow_the_coarse_map(inputs: torch.Tensor) -> torch.Tensor:
+        return 2 * inputs[:, 3:]
+
+    coarse = np.repeat(np.array([0, 2], dtype=np.uint8), [40, 80])[None].repeat(90, axis=0)
+    fine = np.repeat(np.array([0, 2], dtype=np.uint8), [50, 70])[None].repeat(90, axis=0)
+    image = np.random.default_rng(0).integers(0, 20, (*fine.shape, 3)).astype(np.uint8)
+    image[fine == 2] += np.array([180, 120, 90], dtype=np.uint8)
+
+    def refined(weight: float) -> np.ndarray:
+        refiner = tiny_refiner(colour_weight=weight)
+        monkeypatch.setattr(refiner._generator, "forward", follow_the_coarse_map)
+        return refiner.refine(image, coarse).labels
+
+    np.testing.assert_array_equal(refined(0.0), coarse)
+    assert (refined(1.0) == fine).mean() > 0.99
+
+
+def test_colours_leave_no_seam_between_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    refiner = tiny_refiner(colour_weight=0.5)
+    image, coarse = pair(512, 700)
+    whole = refiner.refine(image, coarse).labels
+    monkeypatch.setattr(learned, "LARGEST_TILE_ELSEWHERE", 384)
+    different = refiner.refine(image, coarse).labels != whole
+    assert different.mean() < 0.02
+    assert different.mean(axis=0).max() < 0.1
+    assert different.mean(axis=1).max() < 0.1
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from c2f_core.cli.train import main, parse
 from c2f_core.config import GeneratorConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import CheckpointError, ConfigError
-from c2f_core.events import Finished, RunStarted, StepDone, Validated
+from c2f_core.events import Finished, Preview, RunStarted, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.networks.unet import build_generator
+from c2f_core.refine.learned import Refiner
 from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
 from c2f_core.training.engine import make_fabric
 from c2f_core.training.player import Player, learning_rate
@@ -67,7 +68,13 @@ def test_a_network_learns_on_tiny_data(shapes_folder, tmp_path, method, share_le
         method=method,
         steps=120,
         validate_every=60,
-        augmentation={"scale": (1, 1), "rotation": 0, "colour": 0, "blur_and_noise": 0},
+        augmentation={
+            "scale": (1, 1),
+            "rotation": 0,
+            "colour": 0,
+            "blur_and_noise": 0,
+            "coarse_distortion": 0,
+        },
         optimiser={"learning_rate": 1e-2, "average_decay": 0.9},
     )
     events = list(train(config))
@@ -111,6 +118,17 @@ def test_events_and_files_of_a_run(shapes_folder, tmp_path):
     assert events[-1] == Finished(6, False, tmp_path / "run" / "best.safetensors")
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     assert TrainConfig.model_validate(stored) == config
+
+
+def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run", colour_weight=0.5, steps=3)
+    shown = [event for event in train(config) if isinstance(event, Preview)][-1]
+    refiner = Refiner.load(tmp_path / "run" / "last.safetensors", "cpu")
+    assert refiner.metadata.colour_weight == 0.5
+    result = refiner.refine(shown.image, SHAPES.to_indices(shown.coarse))
+    different = SHAPES.to_positions(result.labels) != shown.prediction
+    # Convolutions that hold the normalisation round otherwise.
+    assert different.mean() < 0.01
 
 
 def test_a_run_is_never_overwritten(shapes_folder, tmp_path):

@@ -20,6 +20,8 @@ from c2f_core.config import AugmentationConfig
 
 # Weights of red, green and blue in grey (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114])
+DISTORTION_SPACING = 32
+"""Pixels between places of a coarse map that move independently."""
 TEXTURES = 32
 """Textures of either kind."""
 
@@ -72,6 +74,11 @@ class Placement:
             torch.add(steps * by_column, (steps * by_row + start)[:, None], out=points[axis])
         return points
 
+    def directions(self, shift: Tensor) -> Tensor:
+        """Turn and magnify shifts (2, Y, X) of the crop to those of the image."""
+        linear = torch.from_numpy(self.linear).float()
+        return (linear @ shift.flatten(1)).view_as(shift)
+
 
 def draw_placement(
     size: tuple[int, int],
@@ -113,6 +120,31 @@ def _random_centre(length: int, window: float, rng: np.random.Generator) -> floa
     """Centre of a window inside an axis, or near its middle where the window is longer."""
     low, high = sorted((window / 2, length - window / 2))
     return float(rng.uniform(low, high))
+
+
+def draw_shift(side: int, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+    """Move a coarse map as a whole, and its parts smoothly against each other.
+
+    The parts as in the elastic distortions of Simard et al. (ICDAR 2003), of the map alone.
+
+    Parameters
+    ----------
+    side : int
+        Side of the crop in pixels.
+    config : AugmentationConfig
+        Its `coarse_shift` and `coarse_distortion`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (2, side, side) float32 tensor
+        x and y in pixels of the crop.
+    """
+    whole = torch.from_numpy(rng.uniform(-1, 1, (2, 1, 1))).float() * config.coarse_shift
+    knots = 1 + math.ceil(side / DISTORTION_SPACING)
+    parts = torch.from_numpy(rng.uniform(-1, 1, (1, 2, knots, knots))).float()
+    distortion = functional.interpolate(parts, (side, side), mode="bicubic")[0].clamp_(-1, 1)
+    return distortion.mul_(config.coarse_distortion).add_(whole)
 
 
 def cut_window(planes: Tensor, first: NDArray[np.int64], last: NDArray[np.int64]) -> Tensor:

@@ -21,6 +21,7 @@ from c2f_core.data.augment import (
     TextureBank,
     cut_window,
     draw_placement,
+    draw_shift,
     nearest_places,
     outside_window,
     sample_bilinear,
@@ -297,10 +298,8 @@ class AugmentedBatches:
         wide = rng.random() < config.wide_scale_share
         scales = config.wide_scale if wide else config.scale
         placement = draw_placement((height, width), self._crop, scales, config, rng)
-        shift = rng.uniform(-1, 1, 2) * config.coarse_shift * float(rng.random() < 0.5)
-        # Whole pixels of the pair, so that image and maps share one set of places.
-        moved = np.rint(placement.linear @ shift).astype(np.int64)
-        crop = _warp(self._planes[index], placement, moved)
+        shift = draw_shift(self._crop, config, rng) if rng.random() < 0.5 else None
+        crop = _warp(self._planes[index], placement, shift)
         if self._textures is not None and (wide or rng.random() < config.background_share):
             self._paint(crop, self._textures.draw(rng), self._has_fine[index])
         if rng.random() < config.recolour_share:
@@ -341,19 +340,23 @@ class AugmentedBatches:
         guides[:, top : top + height, left : left + width] = UNLABELLED_POSITION
 
 
-def _warp(planes: Tensor, placement: Placement, shift: NDArray[np.int64]) -> _Crop:
+def _warp(planes: Tensor, placement: Placement, shift: Tensor | None) -> _Crop:
     """Sample a crop from planes (P, Y, X): red, green, blue, fine, coarse, and evidence if any.
 
-    Coarse map and evidence are moved by `shift` (x, y) pixels of the planes.
+    Coarse map and evidence are moved by a shift (2, Y, X), x and y in pixels of the crop.
     """
     height, width = planes.shape[1:]
     first, last = placement.bounds()
-    first, last = first - abs(shift), last + abs(shift)
+    moved = None if shift is None else placement.directions(shift)
+    if moved is not None:
+        margin = moved.abs().amax(dim=(1, 2)).ceil().long().numpy() + 1
+        first, last = first - margin, last + margin
     # Maps are mirrored at the borders like the image: a pair stays a pair.
     window = cut_window(planes, first, last)
     points = placement.coordinates(first)
     places = nearest_places(points, window.shape[2])
-    guides = take(window[4:], places - int(shift @ (1, window.shape[2])))
+    moved_places = places if moved is None else nearest_places(points + moved, window.shape[2])
+    guides = take(window[4:], moved_places)
     outside = None
     if first.min() < 0 or (last > (width, height)).any():
         outside = take(outside_window((height, width), first, last), places)[0]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from c2f_core.classes import ClassTable
+from c2f_core.colour_models import with_colour_models
+from c2f_core.data.transforms import image_to_tensor
 from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
 from c2f_core.networks.unet import UNet, for_inference
 from c2f_core.refine.interface import (
@@ -196,7 +198,7 @@ class Refiner:
         The window holds all that the network sees of the part, on the grid on
         which it samples the whole image. So the result in the part is that of the
         whole image where both fit into a tile, and as close as tiles are where
-        they do not, where flips are averaged or groups are normalised.
+        they do not, where flips are averaged, groups are normalised or colours count.
         """
         return grown(part, self._generator.reach, size, self._generator.stride)
 
@@ -233,6 +235,9 @@ class Refiner:
         logits: Tensor = self._generator(inputs)
         if self.average_flips:
             logits = (logits + self._generator(inputs.flip(-1)).flip(-1)) / 2
+        if self.metadata.colour_weight:
+            image = image_to_tensor(rgb).to(self.device)
+            logits = with_colour_models(logits, image, self.metadata.colour_weight)
         return logits[0]
 
     def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:

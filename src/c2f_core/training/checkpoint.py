@@ -47,6 +47,8 @@ class CheckpointMetadata(Settings):
     data_fingerprint: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0)
+    colour_weight: float = Field(default=0.0, ge=0)
+    """See `c2f_core.colour_models`."""
     library_versions: dict[str, str] = Field(default_factory=dict)
 
 

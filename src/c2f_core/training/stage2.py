@@ -11,7 +11,9 @@ Recipe "default": four sources, each with its weight in `Stage2Config`.
 2. Pseudo-labels: the averaged generator (mean teacher, Tarvainen and Valpola,
    NeurIPS 2017) says how likely each class is on a weakly changed crop; the generator
    learns that on a strongly changed one (FixMatch, Sohn et al., NeurIPS 2020) into
-   which a box of another crop is pasted (CutMix, French et al., BMVC 2020). Pixels
+   which a box of another crop is pasted (CutMix, French et al., BMVC 2020). The colours
+   of the classes in the crop correct the averaged generator's boundaries (see
+   `c2f_core.colour_models`): what the fine pairs do not show, the image itself may. Pixels
    count where the discriminator finds the teacher's map real (Hung et al.).
 3. Evidence: the coarse map is hidden from the generator, whose guess from the image
    alone must make the coarse map likely, by a model of how coarse maps deviate from
@@ -28,6 +30,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from c2f_core.colour_models import with_colour_models
 from c2f_core.config import AugmentationConfig, TrainConfig
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
 from c2f_core.networks.unet import generator_input
@@ -182,7 +185,8 @@ class Stage2Learner(Stage1Learner):
         self.average.eval()
         with self._fabric.autocast():
             logits = self.average(generator_input(batch.images, batch.coarse, conditional=True))
-        targets = logits.float().softmax(dim=1)
+        weight = self._config.stage2.colour_weight
+        targets = with_colour_models(logits.float(), batch.images, weight).softmax(dim=1)
         trusted = torch.ones_like(targets[:, 0], dtype=torch.bool)
         if self._config.stage2.discriminator_threshold:
             maps = one_hot(most_likely(targets), targets.shape[1])

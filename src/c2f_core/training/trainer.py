@@ -231,7 +231,9 @@ class _Run:
 
     def _validate_and_save(self) -> Iterator[Event]:
         generator, data = self.learner.validated_generator, self.data
-        result = validate(generator, data.validation, data.class_table, self.fabric.device)
+        weight = self.config.colour_weight
+        device = self.fabric.device
+        result = validate(generator, data.validation, data.class_table, device, weight)
         judged = self._judge(result)
         accuracy = result.scores["pixel accuracy"]
         best = accuracy > self.best
@@ -276,6 +278,7 @@ class _Run:
             data_fingerprint=fingerprint(self.data.train),
             scores=result.scores,
             temperature=result.temperature,
+            colour_weight=self.config.colour_weight,
             library_versions=library_versions(),
         )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.colour_models import with_colour_models
 from c2f_core.data.pairs import Pair
 from c2f_core.data.transforms import image_to_tensor, one_hot
 from c2f_core.metrics import confusion_matrix, mean_iou, pixel_accuracy, trimap_accuracy
@@ -41,17 +42,23 @@ class ValidationResult:
     predictions: list[NDArray[np.uint8]]
 
 
-def whole_image_logits(generator: UNet, pair: Pair, device: torch.device) -> Tensor:
+def whole_image_logits(
+    generator: UNet, pair: Pair, device: torch.device, colour_weight: float
+) -> Tensor:
     """Compute the logits (C, Y, X) of a whole pair."""
-    coarse = one_hot(torch.from_numpy(pair.coarse)[None], generator.number_of_classes)
-    inputs = generator_input(image_to_tensor(pair.image), coarse, generator.conditional)
-    logits: Tensor = generator(inputs.to(device))
-    return logits[0]
+    image = image_to_tensor(pair.image).to(device)
+    coarse = one_hot(torch.from_numpy(pair.coarse)[None].to(device), generator.number_of_classes)
+    logits = generator(generator_input(image, coarse, generator.conditional))
+    return with_colour_models(logits.float(), image, colour_weight)[0]
 
 
 @torch.inference_mode()
 def validate(
-    generator: UNet, pairs: Sequence[Pair], class_table: ClassTable, device: torch.device
+    generator: UNet,
+    pairs: Sequence[Pair],
+    class_table: ClassTable,
+    device: torch.device,
+    colour_weight: float,
 ) -> ValidationResult:
     """Score a generator on whole images and calibrate its confidence.
 
@@ -63,6 +70,8 @@ def validate(
         With fine maps.
     class_table : ClassTable
     device : torch.device
+    colour_weight : float
+        See `c2f_core.colour_models`.
 
     Returns
     -------
@@ -72,7 +81,7 @@ def validate(
     generator.eval()
     predictions, samples, truths = [], [], []
     for pair in pairs:
-        logits = whole_image_logits(generator, pair, device).float().cpu().numpy()
+        logits = whole_image_logits(generator, pair, device, colour_weight).cpu().numpy()
         predictions.append(logits.argmax(axis=0).astype(np.uint8))
         samples.append(logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T)
         truths.append(_fine(pair).ravel()[::CALIBRATION_STRIDE])
