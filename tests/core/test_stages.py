@@ -10,6 +10,7 @@ from c2f_core.classes import UNLABELLED_POSITION
 from c2f_core.config import TrainConfig, report_settings
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.transforms import REPORT_CROP
+from c2f_core.errors import CheckpointError
 from c2f_core.events import Finished, Preview, RolledBack, RunStarted, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.training.checkpoint import load_checkpoint
@@ -220,3 +221,15 @@ def test_the_guard_rolls_a_broken_recipe_back(shapes_folder, tmp_path):
 )
 def test_the_log_says_how_the_game_stands(accuracy, word):
     assert word in balance_note(accuracy)
+
+
+def test_stage_2_names_a_start_that_is_no_finished_run(shapes_folder, tmp_path):
+    stage2 = {"steps": 4, "start": tmp_path / "nowhere"}
+    config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
+    with pytest.raises(CheckpointError, match="nowhere holds no run"):
+        list(train(config))
+    first = make_config(shapes_folder, tmp_path / "nowhere", method="stage1")
+    list(train(first))
+    (tmp_path / "nowhere" / "state.pt").unlink()
+    with pytest.raises(CheckpointError, match="stopped before its first checkpoint"):
+        list(train(config.model_copy(update={"run_folder": tmp_path / "other"})))

@@ -188,8 +188,11 @@ class RunFolder:
         try:
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
+            began = self.config.exists()
             raise CheckpointError(
                 f"{self.root} was stopped before its first checkpoint; start a new run."
+                if began
+                else f"{self.root} holds no run; choose the folder of one."
             ) from error
         except Exception as error:  # Damaged archives raise many kinds.
             raise CheckpointError(
