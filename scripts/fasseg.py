@@ -54,7 +54,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
 """What differs in the augmentation of the rows that end so."""
 SUPERVISED_STEPS = 1200
 """Steps of Model 1 and the plain U-Net."""
-STAGE2_STEPS = 300
+STAGE2_STEPS = 600
 """Steps of stage 2 and of all else that goes on from stage 1."""
 REPORT_STEPS = 500
 """Steps of each run with the report's settings: ten epochs of four crops from 50 images."""

@@ -157,7 +157,7 @@ class Stage2Config(Settings):
 
     start: Path | None = None
     """Run folder of stage 1, whose last generator and discriminator go on."""
-    steps: int = Field(default=400, ge=1)
+    steps: int = Field(default=600, ge=1)
     """Steps of stage 2."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the generator in stage 2."""
@@ -179,9 +179,9 @@ class Stage2Config(Settings):
     """Weight of the classes' colours in a crop in its pseudo-labels; 0 asks the teacher alone."""
     cut_mix: bool = True
     """Paste a box of one coarse-only crop into the next, with all that belongs to it."""
-    evidence_weight: float = Field(default=1.0, ge=0)
+    evidence_weight: float = Field(default=0.5, ge=0)
     """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
-    hidden_share: float = Field(default=0.5, ge=0, le=1)
+    hidden_share: float = Field(default=0.25, ge=0, le=1)
     """Share of coarse-only crops whose coarse map is hidden from the generator."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
@@ -334,9 +334,9 @@ def preset_settings(name: Preset) -> dict[str, Any]:
         as many, or `report_settings`.
     """
     presets: dict[Preset, dict[str, Any]] = {
-        "quick": {"steps": 200, "validate_every": 25, "stage2": {"steps": 100}},
+        "quick": {"steps": 200, "validate_every": 25, "stage2": {"steps": 150}},
         "balanced": {},
-        "thorough": {"steps": 2400, "validate_every": 100, "stage2": {"steps": 1200}},
+        "thorough": {"steps": 2400, "validate_every": 100, "stage2": {"steps": 1800}},
         "report": report_settings(),
     }
     return presets[name]
