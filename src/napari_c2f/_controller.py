@@ -12,8 +12,13 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError
 from napari_c2f._layers import add_map, plane_shape, spatial_keywords
 from napari_c2f._model import Activity
+from napari_c2f._timers import timer
 from napari_c2f._worker import Task
 
+PAUSE = 20
+"""Milliseconds between turns, in which the window draws and answers."""
+Turns = Iterator[None]
+"""What is left to do in the GUI thread, in pieces."""
 ChooseTable = Callable[[], ClassTable | None]
 """Returns the class table that the user chose, None for the layer's or file's own."""
 
@@ -30,6 +35,8 @@ class Controller:
     def __init__(self, activity: Activity) -> None:
         self.activity = activity
         self._task: Task | None = None
+        self._turns: Turns = iter(())
+        self._pause = timer(PAUSE, self._take_turn, once=True)
 
     def stop(self) -> None:
         """Ask the work to stop; it ends after the step at hand."""
@@ -42,6 +49,7 @@ class Controller:
         if self._task is not None:
             self._task.abandon()
             self._task = None
+        self._turns = iter(())
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
@@ -59,15 +67,38 @@ class Controller:
         self.activity.busy = False
 
     def _start(
-        self, task: Task, report: Callable[[list[Any]], None], succeed: Callable[[Any], None]
+        self,
+        task: Task,
+        report: Callable[[list[Any]], None],
+        succeed: Callable[[Any], Turns | None],
     ) -> None:
+        """Start a task.
+
+        Parameters
+        ----------
+        task : Task
+        report : callable
+            Gets what the task reports.
+        succeed : callable
+            Gets its result. What takes the window long, as each new layer does, it
+            does between the turns of an iterator.
+        """
         task.reported.connect(report)
-        task.succeeded.connect(succeed)
+        task.succeeded.connect(lambda result: self._take_turns(succeed(result)))
         task.failed.connect(self.fail)
         self._task = task
         self.activity.progress = 0.0
         self.activity.busy = True
         task.start()
+
+    def _take_turns(self, turns: Turns | None) -> None:
+        self._turns = iter(()) if turns is None else turns
+        self._take_turn()
+
+    def _take_turn(self) -> None:
+        for _ in self._turns:
+            self._pause.start()
+            return
 
     def _show_progress(self, shares: list[float]) -> None:
         self.activity.progress = shares[-1]

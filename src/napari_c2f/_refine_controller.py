@@ -13,7 +13,7 @@ from c2f_core.errors import C2FError, DataError
 from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.run import Run, RunResult
-from napari_c2f._controller import ChooseTable, MapController
+from napari_c2f._controller import ChooseTable, MapController, Turns
 from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
     COARSE_KEY,
@@ -119,9 +119,9 @@ class RefineController(MapController):
             prepared = prepare(asked, self._viewer)
             self.activity.message = "Refining…"
 
-            def succeed(result: RunResult) -> None:
+            def succeed(result: RunResult) -> Turns:
                 asked.done()
-                self._show_result(prepared, result)
+                yield from self._show_result(prepared, result)
                 self._follow_live(prepared.coarse)
 
             work = refining(prepared.run, asked.make_refiner)
@@ -202,12 +202,18 @@ class RefineController(MapController):
             f"{result.report.seconds:.1f} s."
         )
 
-    def _show_result(self, prepared: Prepared, result: RunResult) -> None:
-        coarse = prepared.coarse
+    def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
+        coarse, layers = prepared.coarse, self._viewer.layers
         self._hide_results(coarse)
-        fine, confidence = self._add_layers(coarse, prepared.run.class_table, result)
+        confidence = self._confidence_layer(coarse, result)
+        fine = self._add_fine(coarse, prepared.run.class_table, result, confidence.unique_id)
         follow(fine).inherit(strokes_in(prepared.kept, result.place))
         follow(coarse)
+        yield
+        self._viewer.add_layer(confidence)
+        layers.selection.active = fine  # There the annotator goes on.
+        coarse.visible = False
+        yield
         self._kept_layer.update()
         report = result.report
         self.refining.report = report
@@ -229,26 +235,24 @@ class RefineController(MapController):
             if layer is not None:
                 layer.visible = False
 
-    def _add_layers(
-        self, coarse: Labels, class_table: ClassTable, result: RunResult
-    ) -> tuple[Labels, Image]:
-        """Add the fine map and, above it, the confidence."""
-        layers, spatial = self._viewer.layers, placed_keywords(coarse, result.place)
+    def _confidence_layer(self, coarse: Labels, result: RunResult) -> Image:
+        name = unique_name(self._viewer.layers, f"{coarse.name} confidence")
+        data, keywords, _ = confidence_layer_data(result.confidence, name)
+        return Image(data, **keywords, **placed_keywords(coarse, result.place))
+
+    def _add_fine(
+        self, coarse: Labels, class_table: ClassTable, result: RunResult, confidence: Any
+    ) -> Labels:
+        """Add the fine map; its confidence is known by its `unique_id`."""
         # What is refined again keeps its name, with a number.
         name = coarse.name if RESULT_KEY in coarse.metadata else f"{coarse.name} refined"
-        confidence_name = unique_name(layers, f"{coarse.name} confidence")
-        data, keywords, _ = confidence_layer_data(result.confidence, confidence_name)
-        confidence = Image(data, **keywords, **spatial)
         metadata = {
             RESULT_KEY: True,
             COARSE_KEY: coarse.unique_id,
-            CONFIDENCE_KEY: confidence.unique_id,
+            CONFIDENCE_KEY: confidence,
             PROVENANCE_KEY: result.record,
         }
         if result.labels.shape != level0(coarse).shape:
             metadata[PLACE_KEY] = result.place
-        fine = add_map(self._viewer, result.labels, class_table, name, spatial, **metadata)
-        self._viewer.add_layer(confidence)
-        layers.selection.active = fine  # There the annotator goes on.
-        coarse.visible = False
-        return fine, confidence
+        spatial = placed_keywords(coarse, result.place)
+        return add_map(self._viewer, result.labels, class_table, name, spatial, **metadata)

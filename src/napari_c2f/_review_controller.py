@@ -8,12 +8,11 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from c2f_core.decisions import Decision
 from c2f_core.review import Place
 from napari_c2f._camera import look_at
-from napari_c2f._controller import MapController
+from napari_c2f._controller import MapController, Turns
 from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._layers import (
     COARSE_KEY,
@@ -30,8 +29,6 @@ from napari_c2f._review_model import ReviewState
 from napari_c2f._reviewing import Reviewed, request_of_layers, reviewing
 from napari_c2f._worker import Task
 
-PAUSE = 20
-"""Milliseconds in which the window can do something else between two layers."""
 CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
 """Events of a layer that tell of other pixels; undo shows in `set_data` only."""
 
@@ -86,7 +83,7 @@ class ReviewController(MapController):
             self._start(
                 Task(reviewing(request)),
                 lambda _: None,
-                lambda reviewed: self._add_final(reviewed, bare(fine), bare(coarse), confidence),
+                lambda reviewed: self._show(reviewed, bare(fine), bare(coarse), confidence),
             )
 
     def _remove_changes(self) -> None:
@@ -94,21 +91,31 @@ class ReviewController(MapController):
         for layer in changes_layers(self._viewer.layers):
             self._viewer.layers.remove(layer)
 
-    def _add_final(
+    def _show(
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
-    ) -> None:
-        """Add the final layer, or take that of an earlier review of the same fine map."""
-        final = self._final_of(fine, reviewed.review.coarse.shape) or add_map(
+    ) -> Turns:
+        """Add the layers of the review, and begin."""
+        final = bare(self._final(reviewed, fine, coarse))
+        yield
+        if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
+            self.fail("A layer of the review was removed; begin again.")
+            return
+        decisions = self._add_changes(reviewed, fine, coarse, final)
+        for layer in (coarse, *([] if confidence is None else [confidence])):
+            layer.visible = False  # They would hide what is to be judged.
+        yield
+        if self._review is not None:  # Else a layer was removed meanwhile.
+            self._show_review(self._review, decisions)
+
+    def _final(self, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
+        """Return the final layer: that of an earlier review of the same fine map, or a new one."""
+        return self._final_of(fine, reviewed.review.coarse.shape) or add_map(
             self._viewer,
             reviewed.review.coarse.copy(),
             reviewed.class_table,
             f"{coarse.name} final",
             spatial_keywords(fine),
             **_metadata(fine),
-        )
-        # The next layer comes later: each takes the window nearly a tenth of a second.
-        QTimer.singleShot(
-            PAUSE, lambda: self._add_changes(reviewed, fine, coarse, bare(final), confidence)
         )
 
     def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
@@ -119,19 +126,9 @@ class ReviewController(MapController):
         return None
 
     def _add_changes(
-        self,
-        reviewed: Reviewed,
-        fine: Labels,
-        coarse: Labels,
-        final: Labels,
-        confidence: Image | None,
-    ) -> None:
-        """Add the changes layer and begin."""
-        if self._task is None:  # The window was closed meanwhile.
-            return
-        if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
-            self.fail("A layer of the review was removed; begin again.")
-            return
+        self, reviewed: Reviewed, fine: Labels, coarse: Labels, final: Labels
+    ) -> NDArray[np.uint8]:
+        """Add the changes layer, and follow it and the final one; return the decisions."""
         follow(final)  # What is accepted or painted there outlives the next refinement.
         history = DecisionHistory(final)
         decisions = _decisions(reviewed, history, final)
@@ -152,14 +149,10 @@ class ReviewController(MapController):
         layers.bind(self.undo, self.redo, self._choose_at)
         for name in CHANGE_EVENTS:
             final.events[name].connect(self._on_change)
-        for layer in (coarse, *([] if confidence is None else [confidence])):
-            layer.visible = False  # They would hide what is to be judged.
-        QTimer.singleShot(PAUSE, lambda: self._show_review(decisions))
+        return decisions
 
-    def _show_review(self, decisions: NDArray[np.uint8]) -> None:
-        review, state = self._review, self.state
-        if review is None:  # The window was closed meanwhile, or a layer removed.
-            return
+    def _show_review(self, review: _Review, decisions: NDArray[np.uint8]) -> None:
+        state = self.state
         review.layers.outline(state.outlined)
         state.current = 0
         state.regions, state.decisions = review.reviewed.review.regions, decisions

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 from PIL import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -116,6 +116,34 @@ def test_the_confidence_shows_the_doubtful_places_above_the_fine_map(docked, qtb
     assert viewer.layers.selection.active is fine
     assert fine.visible
     assert not viewer.layers["shapes-3 coarse"].visible
+
+
+def test_the_window_answers_between_the_layers_of_a_result(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    happened = []
+    answered = QTimer()
+    answered.timeout.connect(lambda: happened.append("answered"))
+    viewer.layers.events.inserted.connect(lambda event: happened.append(event.value.name))
+    answered.start(0)
+    refine(qtbot, widget)
+    answered.stop()
+    fine, confidence = (happened.index(layer.name) for layer in viewer.layers[-2:])
+    assert "answered" in happened[fine:confidence]
+    assert viewer.layers.selection.active is viewer.layers["shapes-3 coarse refined"]
+
+
+def test_the_viewer_may_close_between_the_layers_of_a_result(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    inserted = []
+    viewer.layers.events.inserted.connect(lambda event: inserted.append(event.value.name))
+    viewer.layers.events.inserted.connect(lambda _: QTimer.singleShot(0, viewer.close))
+    widget.model.setValue("watershed")
+    qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(inserted) > 0, timeout=60000)
+    qtbot.wait(200)
+    assert inserted == ["shapes-3 coarse refined"]
 
 
 def test_the_fine_layer_remembers_where_it_came_from(docked, qtbot):
