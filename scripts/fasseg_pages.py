@@ -55,10 +55,9 @@ folds named; where fewer than five are named, the others have not been run. *wor
 counts images that refining made worse. *control* goes on from stage 1 with the fine
 pairs alone, for as many steps as stage 2 takes. *mean teacher* learns from the
 coarse-only images without a discriminator and without evidence. Model 1 and the plain
-U-Net see all 56 fine maps. In the *recoloured* rows each class of the fine pairs changes
-its colours by itself in half of the crops (`recolour_share`), and the colours of all crops
-change twice as much. The coarse maps themselves have 91.2 %, two annotators agree
-in 96.4 %.
+U-Net see all 56 fine maps. The colours of the classes in each image correct what the
+network makes of it (`colour_weight`); *network alone* is the pixel accuracy without that.
+The coarse maps themselves have 91.2 %, two annotators agree in 96.4 %.
 
 {summary}
 ## Stage 2 beside its control
@@ -66,23 +65,27 @@ in 96.4 %.
 {control}
 ![Scores over the number of fine maps](../images/label-efficiency.png)
 
-**What stage 2 mends, and what mends it more cheaply.** Where stage 1 fails on a fold, it fails
-on a few persons: with two fine maps of dark-haired people it takes fair hair for skin,
-although the coarse map says hair. Stage 2 learns from the coarse-only images that hair may
-be fair; the control cannot. But the same is learned from the fine pairs alone when each
-class changes its colours by itself. In trial runs of that kind with two fine maps (pixel
-accuracy / mIoU; seed 0, one core without a GPU, 2026-11-25; by a forerunner of the recolouring,
-so not among the records: `--models stage1-recolour control-recolour stage2-recolour` makes
-them) stage 1 had 94.9 / 82.2 on fold 0 and 93.8 / 79.9 on fold 1, the control 95.4 / 84.1 and
-94.4 / 81.8, and stage 2 95.4 / 84.0 and 94.2 / 81.3: no collapse, and no gain any more.
-After 900 steps instead of 300 on fold 1, the control had 94.8 / 83.8 and stage 2
-94.6 / 82.9. Recolouring is therefore on by default, and a stage 2 that helps beside it
-is still to be found. Tried on fold 1 without success: coarse-only crops without influence on
-the statistics of the normalisation (93.9 / 81.0), a third of the weights (94.3 / 81.7),
-evidence alone (93.5 / 81.2), and whole images labelled once and trained on like fine pairs
-(94.2 / 81.0). Evidence on all crops instead of on those whose coarse map is hidden, with half
-the weights, is better in mIoU and damage on fold 1 (94.3 / 82.8; damage 1.4 % instead of the
-control's 1.8 %) and the same on fold 0 (95.3 / 84.1).
+**What few fine maps lack, and where it comes from.** We looked at the maps of folds 0 and 1,
+and on them chose the settings; nothing was chosen on the other folds.
+
+- *Colours.* Two fine maps of dark-haired people teach that fair hair is skin, whatever the
+  coarse map says. Other images' coarse maps can mend that, and an earlier stage 2 did; but so
+  does changing the colours of each class by itself (`recolour_share`), from the fine pairs
+  alone. It is on for all rows but *not recoloured*.
+- *Coarse maps.* Those of two images are wrong in few ways, and the network learns to follow
+  them where it should not. Distorting them (`coarse_distortion`) shows more ways. It is on
+  for all rows but *not distorted*.
+- *Boundaries.* With both, nearly all that is wrong lies within 10 px of a boundary, and the
+  stage 2 of that time gained nothing over its control: a network's guesses do not teach it more
+  than it knows. What knows more is the image. The colours well inside of a class say on
+  which side of a boundary a pixel near it belongs, in an image whose like is in no fine pair.
+  So they correct the pseudo-labels of the coarse-only images, from which stage 2 learns where
+  boundaries run; and as the same correction helps any network, it is part of refining.
+  Stage 2 and its control are compared with and without the latter.
+
+Tried without success in stage 2: coarse-only crops without influence on the statistics of the
+normalisation, lower weights of all its losses, evidence without pseudo-labels, and whole images
+labelled once and trained on like fine pairs.
 
 ## What each part is worth
 
