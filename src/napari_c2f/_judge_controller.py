@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError
 from c2f_core.refine.judge import Judge
-from napari_c2f._controller import MapController
+from napari_c2f._controller import Controller
 from napari_c2f._layers import (
     RESULT_KEY,
     class_table_of_layer,
@@ -26,7 +26,7 @@ MADE_UP = Colormap([[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="made up", display_n
 """Blue where a map looks made up, transparent where it looks real."""
 
 
-class JudgeController(MapController):
+class JudgeController(Controller):
     """Adds the verdict of a discriminator as a layer.
 
     Parameters
@@ -35,7 +35,8 @@ class JudgeController(MapController):
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__(Activity(), viewer)
+        super().__init__(Activity())
+        self._viewer = viewer
 
     def judge(self, image: Image | None, fine: Labels | None, model: str) -> None:
         """Start judging a fine map; errors and the verdict are shown in the model.

@@ -160,7 +160,7 @@ class ProjectController(QueueController):
             return len(paths)
 
         def told(count: int) -> None:
-            self._tell(f"Added {count} images.")
+            self._tell("Added one image." if count == 1 else f"Added {count} images.")
 
         self._do(work, told, "Copying images…", self.refresh)
 
@@ -195,12 +195,12 @@ class ProjectController(QueueController):
         self._tell(f"Opened {work.record.name}: {work.record.status}.")
 
     def _on_removed(self) -> None:
-        """Save the image whose layers the user removed."""
+        """Save the image whose layers the user removed; it stays open until that succeeds."""
         with self._errors_told():
             self.save_now()
             self.state.message = f"{self.state.opened} was saved, and is no longer open."
-        self.image.release()
-        self._forget()
+            self.image.release()
+            self._forget()
 
     def _forget(self) -> None:
         self.image, self._kept = None, None
@@ -228,10 +228,8 @@ class ProjectController(QueueController):
 
     def export(self, name: str, path: Path) -> None:
         """Write the fine map of an image to a file, with its sidecar."""
-        project = self.project
-        with self._errors_told():
-            self._save_opened()
 
+        def export(project: Project) -> None:
             def work(report: Report, should_stop: ShouldStop) -> Export:
                 return export_map(project, name, path, progress=report, should_stop=should_stop)
 
@@ -240,16 +238,18 @@ class ProjectController(QueueController):
 
             self._do(work, told, f"Exporting {name}…")
 
+        self.when_saved(export)
+
     def write_effort(self, path: Path) -> None:
         """Write the table of minutes and painted pixels."""
-        project = self.project
-        with self._errors_told():
-            self._save_opened()
 
+        def write(project: Project) -> None:
             def work(*_: Any) -> None:
                 write_effort(project, path)
 
             self._do(work, lambda _: self._tell(f"Wrote {path}."), "Writing…")
+
+        self.when_saved(write)
 
     def choose_model(self, model: str) -> None:
         """Use another refiner in the project."""
@@ -262,12 +262,16 @@ class ProjectController(QueueController):
             self._do(work, lambda _: self._tell("The project has another model."), "")
 
     def when_saved(self, go_on: Callable[[Project], None]) -> None:
-        """Call this with the project once the open image is saved."""
+        """Call this with the project once the open image is saved; not if that fails."""
         project = self.project
-        if project is not None:
-            with self._errors_told():
-                self._save_opened()
+        if project is None:
+            return
+        with self._errors_told():
+            work = self._unsaved_work()
+            if work is None:
                 self._do(lambda *_: None, lambda _: go_on(project))
+            else:
+                self._save(work, lambda _: go_on(project))
 
     # Following the work
 

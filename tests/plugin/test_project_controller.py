@@ -141,6 +141,43 @@ def test_an_image_that_cannot_be_saved_stays_open(desk, monkeypatch):
     assert (desk.read().coarse[:4, :5] == 4).all()
 
 
+@pytest.mark.parametrize("ask", ["export", "effort", "learn"])
+def test_nothing_goes_on_from_an_image_that_cannot_be_saved(desk, monkeypatch, tmp_path, ask):
+    def fail(_project, _work):
+        raise DataError("The disk is full.")
+
+    desk.show("one")
+    fine = add_fine(desk)
+    desk.draw(fine, 4)
+    monkeypatch.setattr(Project, "save", fail)
+    path, learned = tmp_path / "file.png", []
+    asked = {
+        "export": lambda: desk.controller.export("one", path),
+        "effort": lambda: desk.controller.write_effort(path),
+        "learn": lambda: desk.controller.when_saved(learned.append),
+    }
+    asked[ask]()
+    desk.wait()
+    assert desk.state.message == "The disk is full."
+    assert not path.exists()
+    assert not learned
+
+
+def test_a_removed_image_that_cannot_be_saved_is_kept_until_it_can(desk, monkeypatch):
+    def fail(_project, _work):
+        raise DataError("The disk is full.")
+
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    monkeypatch.setattr(Project, "save", fail)
+    desk.viewer.layers.remove(image.coarse)
+    assert desk.state.message == "The disk is full."
+    assert desk.state.opened == "one"
+    monkeypatch.undo()
+    desk.show("two")
+    assert (desk.read().coarse[:4, :5] == 4).all()
+
+
 def test_autosave_writes_only_what_changed(desk):
     image = desk.show("one")
     snapshots = desk.folder / "autosave"
@@ -386,7 +423,7 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     Image.fromarray(PAIR.image).save(tmp_path / "three.png")
     desk.controller.add([tmp_path / "three.png"])
     desk.wait()
-    assert desk.state.message == "Added 1 images."
+    assert desk.state.message == "Added one image."
     assert [record.name for record in desk.state.images] == ["one", "two", "three"]
     (tmp_path / "broken.png").write_bytes(b"no image")
     desk.controller.add([tmp_path / "three.png", tmp_path / "broken.png"])
