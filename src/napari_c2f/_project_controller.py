@@ -164,6 +164,21 @@ class ProjectController(QueueController):
 
         self._do(work, told, "Copying images…", self.refresh)
 
+    def remove(self, name: str) -> None:
+        """Take an image out of the project, with what was made of it."""
+
+        def remove(project: Project) -> None:
+            if name == self.state.opened:
+                self.image.close()
+                self._forget()
+
+            def work(*_: Any) -> Path:
+                return project.remove_image(name)
+
+            self._do(work, lambda folder: self._tell(f"{name} is in {folder} now."), "Removing…")
+
+        self.when_saved(remove)
+
     def show(self, name: str) -> None:
         """Save the open image, and bring another one into the viewer."""
         if name == self.state.opened or self.project is None:

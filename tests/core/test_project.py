@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from c2f_core.config import GeneratorConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ClassTableError, DataError
+from c2f_core.io import read_image, read_map
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
@@ -251,6 +253,61 @@ def test_a_torn_line_of_the_journal_is_passed_over(project):
     project.journal.write("after", number=1)
     events = [record["event"] for record in project.journal.records()]
     assert events == ["created", "added", "saved", "after"]
+
+
+def test_a_removed_image_takes_its_maps_along(project):
+    record = project.add_image(PAIR.image, "two")
+    project.save(replace(project.read("two"), coarse=COARSE))
+    folder = project.remove_image("two")
+    assert folder == project.root / "removed" / "two"
+    np.testing.assert_array_equal(read_image(folder / record.image), PAIR.image)
+    np.testing.assert_array_equal(read_map(folder / "coarse.png", project.class_table)[0], COARSE)
+    assert not list(project.root.glob("*/two.*"))
+    with pytest.raises(DataError, match="no image 'two'"):
+        project.remove_image("two")
+    project.add_image(PAIR.image, "two")
+    assert (project.read("two").coarse == project.class_table.unlabelled.index).all()
+    assert project.remove_image("two").name == "two-2"
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_removal_that_a_crash_interrupted_is_finished(project, monkeypatch, moved):
+    project.add_image(PAIR.image, "two")
+    names = [record.name for record in project.records if record.name != "two"]
+    real, calls = Path.rename, []
+
+    def crash(path, target):
+        calls.append(path)
+        if len(calls) > 1 + moved:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        if moved:  # All files were moved, the record stood still.
+            patch.setattr(Project, "_write", lambda _: crash(Path(), Path()))
+        with pytest.raises(KeyboardInterrupt):
+            project.remove_image("two")
+    project.close()
+    with Project.open(project.root) as again:
+        assert [record.name for record in again.records] == names
+        assert sorted(path.name for path in (again.root / "removed" / "two").iterdir()) == [
+            "coarse.png",
+            "two.tif",
+        ]
+
+
+def test_what_cannot_be_moved_stays(project, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("not yours")
+
+    project.add_image(PAIR.image, "two")
+    before = project.records
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DataError, match="mend the permissions"):
+        project.remove_image("two")
+    assert project.records == before
+    project.read_image("two")
 
 
 def test_images_are_ordered_by_doubt():

@@ -16,7 +16,7 @@ from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
 from c2f_core.project.lessons import corrections_of, learn
 from c2f_core.project.records import Parameters
-from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+from c2f_core.training.checkpoint import CheckpointMetadata, read_metadata, save_checkpoint
 from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, accuracy_of, teach
 
 PAIRS = [synthetic_pair(48, seed) for seed in range(6)]
@@ -31,7 +31,10 @@ def save_model(path, class_table=SHAPES, seed=0):
     architecture = GeneratorConfig(widths=(4, 8), stem=2)
     generator = build_generator(architecture, class_table.number_of_classes)
     metadata = CheckpointMetadata(
-        architecture=architecture, class_table=class_table, config={"augmentation": {"old": 1}}
+        architecture=architecture,
+        class_table=class_table,
+        config={"augmentation": {"old": 1}},
+        colour_weight=0.125,
     )
     save_checkpoint(path, generator, metadata)
     return path
@@ -82,6 +85,7 @@ def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(mod
     assert taught.after == accuracy_of(taught.checkpoint, PAIRS[4:5], SHAPES)
     assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
     assert taught.is_better == (taught.after > taught.before)
+    assert read_metadata(taught.checkpoint).colour_weight == 0.125
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Model(Settings):
 
 @pytest.fixture
 def form(qtbot):
-    form = ConfigForm(Model, {"elsewhere"})
+    form = ConfigForm(Model, {"elsewhere"}, "Run")
     qtbot.addWidget(form)
     return form
 

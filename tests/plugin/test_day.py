@@ -198,7 +198,9 @@ def decide_on_three_regions(desk, coarse, fine):
 
 def learn(desk):
     """Teach the model in a few small steps, and return what the journal says of it."""
-    desk.project.teaching = TeachingSettings(steps=4, batch_size=2, crop=64, threads=1)
+    desk.project.teaching.setValue(
+        TeachingSettings(steps=4, batch_size=2, crop=64, threads=1).model_dump()
+    )
     desk.click("Project", desk.project.learning.toggleButton())
     desk.click("Project", desk.project.learn_button)
     lesson = desk.project.lesson

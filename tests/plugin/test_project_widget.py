@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QProgressBar,
     QPushButton,
     QTreeWidget,
@@ -132,6 +133,41 @@ def test_a_new_project_takes_the_classes_of_the_selected_map(
     assert not widget.review_button.isEnabled()
 
 
+@pytest.mark.parametrize("answer", ["No", "Yes"])
+def test_an_image_leaves_the_project_after_a_question(
+    viewer, widget, qtbot, click, wait, open_project, folder, monkeypatch, answer
+):
+    open_project()
+    assert not widget.remove_button.isEnabled()
+    choose(qtbot, widget, "shapes-1", twice=True)
+    wait()
+    chosen = getattr(QMessageBox.StandardButton, answer)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: chosen)
+    click(widget.remove_button)
+    wait()
+    left = ["shapes-0", "shapes-1", "shapes-2"]
+    if answer == "Yes":
+        left.remove("shapes-1")
+        assert not viewer.layers
+        assert sorted(path.name for path in (folder / "removed" / "shapes-1").iterdir()) == [
+            "coarse.png",
+            "drafts.png",
+            "shapes-1.tif",
+        ]
+    assert sorted(column(widget, NAME)) == left
+    assert widget.state.opened == ("" if answer == "Yes" else "shapes-1")
+
+
+def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
+    open_project()
+    asked = []
+    monkeypatch.setattr(widget._lessons, "learn", lambda *given: asked.append(given[2]))
+    widget.teaching.editor("steps").setValue(77)
+    widget.learn_button.click()
+    qtbot.waitUntil(lambda: len(asked) == 1, timeout=20000)
+    assert asked == [TeachingSettings(steps=77)]
+
+
 def test_the_list_is_sorted_by_a_click_on_a_heading(widget, qtbot, open_project):
     open_project()
     assert column(widget, DOUBT) == ["10.0", "30.0", ""]
@@ -241,7 +277,9 @@ def test_learning_from_corrections(
         click(widget.review_button)
         wait()
     assert column(widget, ROLE) == ["teaches", "judges", ""]
-    widget.teaching = TeachingSettings(steps=20000, batch_size=2, crop=32, threads=1)
+    widget.teaching.setValue(
+        TeachingSettings(steps=20000, batch_size=2, crop=32, threads=1).model_dump()
+    )
     click(widget.learn_button)
     qtbot.waitUntil(lambda: "step 1" in widget.lesson.message, timeout=30000)
     assert widget.stop_button.isEnabled()
@@ -255,7 +293,9 @@ def test_learning_from_corrections(
     assert widget.model.value().endswith("start.safetensors")
     accuracies = iter([0.5, 0.6, 0.7])  # of the coarse maps, the old model, the new one
     monkeypatch.setattr("c2f_core.training.teaching.accuracy_of", lambda *_: next(accuracies))
-    widget.teaching = TeachingSettings(steps=4, batch_size=2, crop=32, threads=1)
+    widget.teaching.setValue(
+        TeachingSettings(steps=4, batch_size=2, crop=32, threads=1).model_dump()
+    )
     click(widget.learn_button)
     qtbot.waitUntil(lambda: "the new model is in use" in widget.lesson.message, timeout=30000)
     qtbot.waitUntil(lambda: widget.model.value().endswith("lesson-1.safetensors"), timeout=5000)
@@ -290,11 +330,12 @@ def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
     kinds = (QAbstractButton, QComboBox, QLineEdit, QProgressBar, QTreeWidget, StatusText)
     controls = [control for kind in kinds for control in widget.findChildren(kind)]
     assert len(controls) > 15
-    own = [control for control in controls if control.objectName() != "qt_toolbutton"]
+    qts = ("qt_toolbutton", "qt_spinbox_lineedit")
+    own = [control for control in controls if control.objectName() not in qts]
     assert [control for control in own if not control.toolTip() and control.text()] == []
     texts = [each.text() for kind in (QPushButton, QLabel) for each in widget.findChildren(kind)]
     keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
-    assert len(keys) == len(set(keys)) == 13
+    assert len(keys) == len(set(keys)) == 14
 
 
 def test_closing_the_widget_saves_and_lets_others_in(

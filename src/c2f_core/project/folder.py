@@ -26,6 +26,7 @@ from c2f_core.project.records import (
     is_file_name,
     is_kept_back,
 )
+from c2f_core.project.removal import interrupted, move_image, move_maps
 from c2f_core.project.snapshots import Work, read_snapshot, write_snapshot
 
 FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
@@ -44,7 +45,8 @@ class Project:
     - `drafts`: fine maps that nobody vouches for yet;
     - `refined`, `confidence`: what the refiner made of images under review;
     - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
-    - `autosave`: work that a crash would lose; opening the project takes it over.
+    - `autosave`: work that a crash would lose; opening the project takes it over;
+    - `removed`: what was taken out of the project, a folder for each image.
 
     Maps are index images, so that classes can be renamed and recoloured. All
     methods may be called from several threads.
@@ -221,6 +223,20 @@ class Project:
             self._begin(record)
         return record
 
+    def remove_image(self, name: str) -> Path:
+        """Take an image with all its maps out of the project; return the folder it is in now.
+
+        Raises
+        ------
+        DataError
+            There is no such image, or it cannot be moved.
+        """
+        with self._mutex:
+            record = self.record(name)
+            folder = move_image(self.root, record)
+            self._drop(record, folder)
+        return folder
+
     def autosave(self, work: Work) -> None:
         """Keep the work where a crash cannot reach it; the saved files stay as they are.
 
@@ -355,12 +371,24 @@ class Project:
         self._write()
         self.journal.write("added", image=record.name, file=record.image)
 
+    def _drop(self, record: ImageRecord, folder: Path) -> None:
+        """Let all else that belongs to an image follow it; doing it twice does no harm."""
+        move_maps(self._maps, record, folder)
+        self._snapshot(record.name).unlink(missing_ok=True)
+        self._content = self._content.without(record)
+        self._write()
+        self.journal.write("removed", image=record.name, folder=folder.name)
+
     def _repair(self) -> None:
         """Finish what a crash interrupted."""
         for folder in (self.root, *(self.root / name for name in FOLDERS)):
             folder.mkdir(exist_ok=True)
             for left in folder.glob(TEMPORARY):
                 left.unlink()
+        for record in self.records:
+            moved = interrupted(self.root, record)
+            if moved is not None:
+                self._drop(record, moved)
         known = {record.name for record in self.records}
         for stem, path in images_by_stem(self.root / "images").items():
             if stem not in known:

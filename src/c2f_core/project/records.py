@@ -154,6 +154,11 @@ class ProjectFile(Settings):
         records = {each.name: each for each in self.images} | {record.name: record}
         return self.model_copy(update={"images": tuple(records.values())})
 
+    def without(self, record: ImageRecord) -> "ProjectFile":
+        """Return the content without a record."""
+        left = tuple(each for each in self.images if each.name != record.name)
+        return self.model_copy(update={"images": left})
+
 
 def is_file_name(name: str) -> bool:
     """Tell the name of a visible file from a path, a hidden file and an empty name."""

@@ -278,6 +278,7 @@ def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainC
     architecture = metadata.architecture.model_dump()
     tree["method"] = "model1" if architecture.pop("conditional") else "plain"
     tree["network"], tree["initial_weights"] = architecture, str(model)
+    tree["colour_weight"] = metadata.colour_weight
     tree["augmentation"] = _augmentation_of(metadata.config)
     tree["optimiser"] = {
         "learning_rate": settings.learning_rate,

@@ -12,9 +12,6 @@ from superqt import QCollapsible
 from napari_c2f.widgets.editors import make_editor
 from napari_c2f.widgets.parts import add_row, collapsible
 
-OWN_GROUP = "Run"
-"""Title of the settings that belong to no part."""
-
 
 class ConfigForm(QWidget):
     """Editors of a pydantic model, one collapsible group for each model within it.
@@ -25,10 +22,13 @@ class ConfigForm(QWidget):
         Its fields are settings or, one level deep, models of settings.
     hidden : set of str
         Settings that are edited elsewhere, as in "data.root".
+    title : str
+        Of the group of the settings that belong to no part.
     """
 
-    def __init__(self, model: type[BaseModel], hidden: set[str]) -> None:
+    def __init__(self, model: type[BaseModel], hidden: set[str], title: str) -> None:
         super().__init__()
+        self._title = title
         self._editors: dict[str, QWidget] = {}
         self._defaults: dict[str, Any] = {}
         self.groups: dict[str, QCollapsible] = {}
@@ -41,9 +41,10 @@ class ConfigForm(QWidget):
 
     def _add(self, path: str, field: Any, layout: QVBoxLayout) -> None:
         group, _, name = path.rpartition(".")
-        title = words(group) if group else OWN_GROUP
+        title = words(group) if group else self._title
         if title not in self.groups:
             self.groups[title] = collapsible(title, QFormLayout())
+            self.groups[title].toggleButton().setToolTip("Show or hide these settings")
             layout.addWidget(self.groups[title])
         editor = make_editor(field)
         self._editors[path] = editor

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QLabel,
+    QMessageBox,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -22,11 +23,13 @@ from superqt import QCollapsible
 from c2f_core.classes import ClassTable
 from c2f_core.io import IMAGE_SUFFIXES
 from c2f_core.project import Status
+from c2f_core.project.removal import REMOVED
 from c2f_core.training.teaching import TeachingSettings
 from napari_c2f._layers import class_table_of_layer
 from napari_c2f._lesson_controller import LessonController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._recent import settings
+from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
     FileChoice,
@@ -52,6 +55,7 @@ TIPS = {
     "create": "Make a project in this folder, with these classes; pairs in it become its images",
     "open": "Open the project in this folder, as it was left",
     "add": "Copy image files into the project",
+    "remove": "Take the chosen image out of the project, after a question; its files are kept",
     "show": "Bring the chosen image and its maps into the viewer; what is open is saved (Enter)",
     "review": "Say that the fine map of the chosen image is right, or no longer: it then teaches",
     "export": "Write the fine map to a file, and beside it how it came about",
@@ -78,20 +82,20 @@ class ProjectWidget(QWidget):
         self._controller = ProjectController(viewer, is_at_work)
         self._lessons = LessonController()
         self.state, self.lesson = self._controller.state, self._lessons.activity
-        self.teaching = TeachingSettings()
-        """How lessons are learned."""
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)
         self.create_button = QPushButton("&Create")
         self.open_button = QPushButton("&Open")
         self.images = ImageTable()
         self.add_button = QPushButton("&Add images…")
+        self.remove_button = QPushButton("Remo&ve…")
         self.show_button = QPushButton("Open &image")
         self.review_button = QPushButton("Mar&k reviewed")
         self.export_button = QPushButton("E&xport…")
         self.effort_button = QPushButton("Effort ta&ble…")
         self.model = FileChoice(NO_MODEL | known_models(), MODEL_FILES, model_text)
         self.replay = FolderEdit("pairs that the model knows")
+        self.teaching = ConfigForm(TeachingSettings, set(), "Lesson")
         self.learn_button = QPushButton("Lear&n from corrections")
         self.stop_button = QPushButton("S&top")
         self.progress = QProgressBar()
@@ -113,6 +117,7 @@ class ProjectWidget(QWidget):
         one = {self.show_button: TIPS["show"], self.review_button: TIPS["review"]}
         out = {
             self.add_button: TIPS["add"],
+            self.remove_button: TIPS["remove"],
             self.export_button: TIPS["export"],
             self.effort_button: TIPS["effort"],
         }
@@ -131,6 +136,7 @@ class ProjectWidget(QWidget):
         form = QFormLayout()
         add_row(form, "&Model", self.model, TIPS["model"])
         add_row(form, "&Replay", self.replay, TIPS["replay"])
+        form.addRow(self.teaching)
         buttons = {self.learn_button: TIPS["learn"], self.stop_button: TIPS["stop"]}
         form.addRow(button_row(buttons))
         self.progress.setToolTip("Finished share of the lesson")
@@ -147,6 +153,7 @@ class ProjectWidget(QWidget):
         self.create_button.clicked.connect(self._create)
         self.open_button.clicked.connect(self._open)
         self.add_button.clicked.connect(self._add)
+        self.remove_button.clicked.connect(self._remove)
         self.images.opened.connect(controller.show)
         self.images.chosen.connect(self._show_choice)
         self.show_button.clicked.connect(lambda: controller.show(self.images.value()))
@@ -208,6 +215,15 @@ class ProjectWidget(QWidget):
         if paths:
             self._controller.add(map(Path, paths))
 
+    def _remove(self) -> None:
+        name = self.images.value()
+        question = (
+            f"Take '{name}' out of the project, with its maps?\nNo file is deleted: they move to "
+            f"the folder '{REMOVED}' of the project. What a model has learned of it stays."
+        )
+        if QMessageBox.question(self, "Remove image", question) == QMessageBox.StandardButton.Yes:
+            self._controller.remove(name)
+
     def _review(self) -> None:
         name = self.images.value()
         reviewed = any(
@@ -234,9 +250,10 @@ class ProjectWidget(QWidget):
     def _learn(self) -> None:
         settings().setValue(REPLAY_KEY, "" if self.replay.is_empty() else str(self.replay.value()))
         replay = None if self.replay.is_empty() else self.replay.value()
+        teaching = TeachingSettings.model_validate(self.teaching.value())
         controller, lessons = self._controller, self._lessons
         controller.when_saved(
-            lambda project: lessons.learn(project, replay, self.teaching, controller.refresh)
+            lambda project: lessons.learn(project, replay, teaching, controller.refresh)
         )
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
@@ -286,6 +303,7 @@ class ProjectWidget(QWidget):
         name = self.images.value()
         record = next((each for each in self.state.images if each.name == name), None)
         refined = record is not None and record.status is not Status.TO_DO
+        self.remove_button.setEnabled(record is not None)
         self.show_button.setEnabled(record is not None and name != self.state.opened)
         self.review_button.setEnabled(refined)
         self.export_button.setEnabled(refined)

@@ -86,7 +86,7 @@ class SetupView(QWidget):
         self.crop = number("crop")
         self.device = CalmChoice({name: name for name in DEVICES})
         self.run_folder = FolderEdit("new folder for this run")
-        self.form = ConfigForm(TrainConfig, HERE)
+        self.form = ConfigForm(TrainConfig, HERE, "Run")
         self._labels: dict[QWidget, QLabel] = {}
         self._lay_out()
         self.preset.currentIndexChanged.connect(self._apply_preset)
