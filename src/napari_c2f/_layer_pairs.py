@@ -1,17 +1,19 @@
-"""Layers of the viewer as pairs to train on: one image, or a stack as many."""
+"""Layers of the viewer as pairs to train on, a stack as many, and as images of a project."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError, ImageError
 from c2f_core.io import as_rgb8
-from napari_c2f._layers import TABLE_KEY, class_table_of_layer
+from napari_c2f._layers import TABLE_KEY, class_table_of_layer, image_plane
 
 Positions = NDArray[np.uint8]
 
@@ -64,6 +66,60 @@ def pairs_of_layers(
     if not pairs:
         raise DataError(f"Nothing is drawn in '{coarse.name}'; draw at least one class.")
     return pairs, table
+
+
+@dataclass(frozen=True, eq=False)
+class NewImage:
+    """An image for a project.
+
+    Attributes
+    ----------
+    name : str
+        Can name a file.
+    pixels : (Y, X) or (Y, X, 3 or 4) array
+    coarse : (Y, X) unsigned integer array or None
+        Class indices.
+    """
+
+    name: str
+    pixels: NDArray[Any]
+    coarse: NDArray[np.unsignedinteger[Any]] | None = None
+
+
+def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[NewImage]:
+    """Copy the images among layers, or one image and the coarse map beside it.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+    class_table : ClassTable
+        The coarse map is translated into it.
+
+    Raises
+    ------
+    C2FError
+        There is no image, or the map cannot be matched with one, is of another
+        size, or holds other classes.
+    """
+    chosen = list(layers)
+    images = [layer for layer in chosen if isinstance(layer, Image)]
+    maps = [layer for layer in chosen if isinstance(layer, Labels)]
+    if not images or (maps and (len(images), len(maps)) != (1, 1)):
+        raise DataError(
+            "Select the images to add in the layer list, or one image and its coarse map."
+        )
+    pixels = [np.array(image_plane(image)) for image in images]
+    names = [_file_name(image.name, None) for image in images]
+    if not maps:
+        return [NewImage(*each) for each in zip(names, pixels, strict=True)]
+    (drawn,), (picture,) = maps, pixels
+    if drawn.ndim != 2 or drawn.data.shape != picture.shape[:2]:
+        raise DataError(
+            f"'{drawn.name}' and '{images[0].name}' differ in size; select a map that was drawn on "
+            "this image."
+        )
+    coarse = class_table_of_layer(drawn).translate(np.array(drawn.data), class_table)
+    return [NewImage(names[0], picture, coarse)]
 
 
 def _planes(layer: Image | Labels) -> list[NDArray[Any]]:

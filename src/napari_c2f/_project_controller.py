@@ -7,11 +7,12 @@ copied when the work is asked for, so that drawing can go on.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Effort, ImageRecord, Project, Status, Work
@@ -19,6 +20,7 @@ from c2f_core.project.effort import write_effort
 from c2f_core.project.provenance import Export, export_map
 from c2f_core.project.records import Parameters
 from napari_c2f._controller import ChooseTable
+from napari_c2f._layer_pairs import images_of_layers
 from napari_c2f._layers import PROVENANCE_KEY
 from napari_c2f._open_image import OpenImage
 from napari_c2f._project_model import ProjectState
@@ -159,10 +161,26 @@ class ProjectController(QueueController):
                     project.add_image(path)
             return len(paths)
 
-        def told(count: int) -> None:
-            self._tell("Added one image." if count == 1 else f"Added {count} images.")
+        self._do(work, self._tell_added, "Copying images…", self.refresh)
 
-        self._do(work, told, "Copying images…", self.refresh)
+    def add_layers(self, layers: Iterable[Layer]) -> None:
+        """Copy images out of the viewer into the project, or one image and its coarse map."""
+        project = self.project
+        with self._errors_told():
+            images = images_of_layers(layers, project.class_table)
+
+            def work(_report: Report, should_stop: ShouldStop) -> int:
+                for image in images:
+                    if not should_stop():
+                        name = project.add_image(image.pixels, image.name).name
+                        if image.coarse is not None:
+                            project.save(replace(project.read(name), coarse=image.coarse))
+                return len(images)
+
+            self._do(work, self._tell_added, "Copying images…", self.refresh)
+
+    def _tell_added(self, count: int) -> None:
+        self._tell("Added one image." if count == 1 else f"Added {count} images.")
 
     def remove(self, name: str) -> None:
         """Take an image out of the project, with what was made of it."""

@@ -158,6 +158,34 @@ def test_an_image_leaves_the_project_after_a_question(
     assert widget.state.opened == ("" if answer == "Yes" else "shapes-1")
 
 
+def test_selected_layers_become_images_of_the_project(
+    viewer, widget, qtbot, click, wait, open_project, folder
+):
+    open_project()
+    pair = synthetic_pair(48, 9)
+    image = viewer.add_image(pair.image, name="my/leaf")
+    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "drawn")
+    drawn = viewer.add_labels(data, **keywords)
+    click(widget.layers_button)  # The map alone is selected.
+    assert "Select the images" in widget.status.text()
+    viewer.layers.selection = {image, drawn}
+    click(widget.layers_button)
+    wait()
+    assert "Added one image" in widget.status.text()
+    viewer.layers.selection = {image}
+    click(widget.layers_button)
+    wait()
+    assert sorted(column(widget, NAME))[:2] == ["my_leaf", "my_leaf-2"]
+    choose(qtbot, widget, "my_leaf", twice=True)
+    wait()
+    np.testing.assert_array_equal(viewer.layers["my_leaf"].data, pair.image)
+    np.testing.assert_array_equal(viewer.layers["my_leaf coarse"].data, data)
+    drawn.data = drawn.data[:-1]
+    viewer.layers.selection = {image, drawn}
+    click(widget.layers_button)
+    assert "differ in size" in widget.status.text()
+
+
 def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
     open_project()
     asked = []
@@ -335,7 +363,7 @@ def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
     assert [control for control in own if not control.toolTip() and control.text()] == []
     texts = [each.text() for kind in (QPushButton, QLabel) for each in widget.findChildren(kind)]
     keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
-    assert len(keys) == len(set(keys)) == 14
+    assert len(keys) == len(set(keys)) == 15
 
 
 def test_closing_the_widget_saves_and_lets_others_in(

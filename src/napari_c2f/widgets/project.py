@@ -25,7 +25,7 @@ from c2f_core.io import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.removal import REMOVED
 from c2f_core.training.teaching import TeachingSettings
-from napari_c2f._layers import class_table_of_layer
+from napari_c2f._layers import bare, class_table_of_layer
 from napari_c2f._lesson_controller import LessonController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._recent import settings
@@ -55,6 +55,7 @@ TIPS = {
     "create": "Make a project in this folder, with these classes; pairs in it become its images",
     "open": "Open the project in this folder, as it was left",
     "add": "Copy image files into the project",
+    "layers": "Copy the images that are selected in the layer list, or one and its coarse map",
     "remove": "Take the chosen image out of the project, after a question; its files are kept",
     "show": "Bring the chosen image and its maps into the viewer; what is open is saved (Enter)",
     "review": "Say that the fine map of the chosen image is right, or no longer: it then teaches",
@@ -88,6 +89,7 @@ class ProjectWidget(QWidget):
         self.open_button = QPushButton("&Open")
         self.images = ImageTable()
         self.add_button = QPushButton("&Add images…")
+        self.layers_button = QPushButton("Add se&lected")
         self.remove_button = QPushButton("Remo&ve…")
         self.show_button = QPushButton("Open &image")
         self.review_button = QPushButton("Mar&k reviewed")
@@ -117,6 +119,7 @@ class ProjectWidget(QWidget):
         one = {self.show_button: TIPS["show"], self.review_button: TIPS["review"]}
         out = {
             self.add_button: TIPS["add"],
+            self.layers_button: TIPS["layers"],
             self.remove_button: TIPS["remove"],
             self.export_button: TIPS["export"],
             self.effort_button: TIPS["effort"],
@@ -153,6 +156,9 @@ class ProjectWidget(QWidget):
         self.create_button.clicked.connect(self._create)
         self.open_button.clicked.connect(self._open)
         self.add_button.clicked.connect(self._add)
+        self.layers_button.clicked.connect(
+            lambda: controller.add_layers(map(bare, self._viewer.layers.selection))
+        )
         self.remove_button.clicked.connect(self._remove)
         self.images.opened.connect(controller.show)
         self.images.chosen.connect(self._show_choice)
@@ -287,7 +293,8 @@ class ProjectWidget(QWidget):
     @while_alive
     def _show_project(self, *_: Any) -> None:
         is_open = self.state.root is not None
-        for widget in (self.images, self.add_button, self.effort_button, self.model):
+        adding = self.add_button, self.layers_button
+        for widget in (self.images, *adding, self.effort_button, self.model):
             widget.setEnabled(is_open)
         self._show_images()
         self._show_model()
