@@ -25,7 +25,8 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._locks import has_mask
-from napari_c2f._results import latest_result, place_of, results_of, sources_of
+from napari_c2f._painted import follow, stroke_of
+from napari_c2f._results import kept_pixels, latest_result, place_of, results_of, sources_of
 from napari_c2f._review_layers import changes_layers
 
 DRAWING = ("paint", "erase", "fill", "polygon")
@@ -107,7 +108,10 @@ class OpenImage:
             fine.visible = False
             about[FINE_KEY] = fine.unique_id
             about[REJECTED_KEY] = work.record.rejected
-            self._follow(self._add_map(work.fine, work.class_table, "coarse final", **about))
+            fine = self._add_map(work.fine, work.class_table, "coarse final", **about)
+            self._follow(fine)
+        if work.painted is not None:
+            follow(fine).inherit([stroke_of(work.painted)])
 
     # What there is
 
@@ -143,7 +147,15 @@ class OpenImage:
             whole if final is None else self._whole(final),
             None if final is None else whole,
             self._confidence(fine),
+            None if fine is None else self._painted_pixels(),
         )
+
+    def _painted_pixels(self) -> NDArray[np.bool_] | None:
+        """Return where the fine map was painted by hand; None if it was not."""
+        painted = np.zeros(self.coarse.data.shape, np.bool_)
+        for kept in kept_pixels(self._viewer.layers, self.coarse, True, False):
+            painted[kept.patch.place] |= kept.patch.mask
+        return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
         """Return a map, within the one that it is a part of where it is one."""

@@ -26,6 +26,7 @@ from c2f_core.refine.patches import (
     is_empty,
     to_corner,
 )
+from c2f_core.windows import bounding_box
 from napari_c2f._locks import has_mask
 
 _followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
@@ -63,6 +64,12 @@ class Stroke:
     def seen_around(self, place: Place) -> "Stroke":
         """Return it as in the array of which its own is the part in a place."""
         return replace(self, place=to_corner(self.place, place))
+
+
+def stroke_of(mask: NDArray[np.bool_]) -> Stroke:
+    """Return pixels (Y, X) that were painted in an earlier session, as one stroke."""
+    place = bounding_box(mask)
+    return Stroke(place, mask[place], next(_stamps))
 
 
 @dataclass

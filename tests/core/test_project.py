@@ -85,7 +85,9 @@ def test_a_review_under_way_comes_back(project):
     stored = stored_confidence(confidence)
     np.testing.assert_allclose(read_confidence(stored), confidence, atol=1 / 500)
     final = np.where(np.arange(48) < 24, FINE, COARSE)
-    under_way = replace(project.read("face"), fine=final, refined=FINE, confidence=stored)
+    under_way = replace(
+        project.read("face"), fine=final, refined=FINE, confidence=stored, painted=final != FINE
+    )
     project.autosave(under_way)
     project.close()
     with Project.open(project.root) as opened:
@@ -93,8 +95,10 @@ def test_a_review_under_way_comes_back(project):
         assert work.has_maps_of(under_way)
         assert not work.has_maps_of(replace(under_way, fine=FINE))
         assert not work.has_maps_of(replace(under_way, refined=None))
-        opened.save(replace(work, fine=FINE, refined=None, confidence=None))
+        assert not work.has_maps_of(replace(under_way, painted=final == FINE))
+        opened.save(replace(work, fine=FINE, refined=None, confidence=None, painted=None))
         assert opened.read("face").refined is None
+        assert opened.read("face").painted is None
         assert opened.read("face").confidence is None
 
 

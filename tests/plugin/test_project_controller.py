@@ -26,6 +26,7 @@ from napari_c2f._layers import (
     set_class_table,
 )
 from napari_c2f._locks import lock
+from napari_c2f._painted import follow
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
 from napari_c2f._refining import Asked
@@ -241,6 +242,26 @@ def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
     expected = COARSE.copy()
     expected[place] = FINE[place]
     np.testing.assert_array_equal(desk.read().fine, expected)
+
+
+def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_class):
+    desk.show("one")
+    follow(add_fine(desk))
+    desk.draw(desk.controller.image.fine, 4)
+    desk.show("two")
+    assert (desk.read().painted[:4, :5]).all()
+    assert desk.read().painted.sum() <= 20
+    image = desk.show("one")
+    refine = RefineController(desk.viewer)
+    refine.refine(asked_of(image, next_class))
+    desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
+    desk.wait()
+    np.testing.assert_array_equal(image.fine.data[:4, :5], 4)
+    expected = SHAPES.to_indices((PAIR.coarse + 1) % 4)
+    np.testing.assert_array_equal(image.fine.data[4:], expected[4:])
+    refine.close()
+    desk.show("two")
+    assert (desk.read().painted[:4, :5]).all()
 
 
 def test_a_review_under_way_is_restored(desk):

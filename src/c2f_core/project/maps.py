@@ -10,7 +10,9 @@ from c2f_core.io import embedded_table, read_image, read_map, write_image, write
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.snapshots import IndexMap, Work
 
-KINDS = ("coarse", "fine", "drafts", "refined", "confidence")
+KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted")
+PAINTED = 255
+"""Value of painted pixels in their file, others have 0: one sees them in any viewer."""
 
 
 class MapFiles:
@@ -41,7 +43,8 @@ class MapFiles:
         C2FError
             A file is damaged, or holds other classes.
         """
-        name, confidence = record.name, self.path("confidence", record.name)
+        name = record.name
+        painted = _read_plane(self.path("painted", name))
         coarse = _read(self.path("coarse", name), class_table)
         return Work(
             record,
@@ -49,7 +52,8 @@ class MapFiles:
             _unlabelled(record, class_table) if coarse is None else coarse,
             _read(self.fine_path(record), class_table),
             _read(self.path("refined", name), class_table),
-            read_image(confidence) if confidence.exists() else None,
+            _read_plane(self.path("confidence", name)),
+            None if painted is None else painted > 0,
         )
 
     def begin(self, record: ImageRecord, class_table: ClassTable) -> None:
@@ -80,7 +84,9 @@ class MapFiles:
         if self.fine_path(before) != self.fine_path(work.record):
             self.fine_path(before).unlink(missing_ok=True)
         _write(self.path("refined", name), work.refined, table)
-        _write_confidence(self.path("confidence", name), work.confidence)
+        _write_plane(self.path("confidence", name), work.confidence)
+        painted = None if work.painted is None else work.painted.astype(np.uint8) * PAINTED
+        _write_plane(self.path("painted", name), painted)
 
 
 def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:
@@ -101,8 +107,12 @@ def _write(path: Path, index_map: IndexMap | None, class_table: ClassTable) -> N
         write_map(path, index_map, class_table, "index")
 
 
-def _write_confidence(path: Path, confidence: NDArray[np.uint8] | None) -> None:
-    if confidence is None:
+def _read_plane(path: Path) -> NDArray[np.uint8] | None:
+    return read_image(path) if path.exists() else None
+
+
+def _write_plane(path: Path, plane: NDArray[np.uint8] | None) -> None:
+    if plane is None:
         path.unlink(missing_ok=True)
     else:
-        write_image(path, confidence)
+        write_image(path, plane)

@@ -15,6 +15,7 @@ from c2f_core.project.records import ImageRecord
 
 UNKNOWN_CONFIDENCE = 255
 """Stored where the refiner was not asked."""
+OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted")
 IndexMap = NDArray[np.unsignedinteger[Any]]
 
 
@@ -36,6 +37,9 @@ class Work:
         What the refiner made, where `fine` is reviewed region by region beside it.
     confidence : (Y, X) uint8 array or None
         Of the refiner, see `stored_confidence`.
+    painted : (Y, X) boolean array or None
+        Where a person painted the fine map: what is refined again leaves these pixels
+        as they are.
     """
 
     record: ImageRecord
@@ -44,9 +48,10 @@ class Work:
     fine: IndexMap | None = None
     refined: IndexMap | None = None
     confidence: NDArray[np.uint8] | None = None
+    painted: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        for kind in ("fine", "refined", "confidence"):
+        for kind in OPTIONAL_MAPS:
             other = getattr(self, kind)
             if other is not None and other.shape != self.coarse.shape:
                 raise DataError(
@@ -60,7 +65,7 @@ class Work:
             np.array_equal(getattr(self, kind), getattr(other, kind))
             if getattr(self, kind) is not None and getattr(other, kind) is not None
             else getattr(self, kind) is getattr(other, kind)
-            for kind in ("coarse", "fine", "refined", "confidence")
+            for kind in ("coarse", *OPTIONAL_MAPS)
         )
 
 
@@ -103,8 +108,9 @@ def write_snapshot(path: Path, work: Work) -> None:
         for kind, index_map in maps.items()
         if index_map is not None
     }
-    if work.confidence is not None:
-        arrays["confidence"] = work.confidence
+    for kind in ("confidence", "painted"):
+        if getattr(work, kind) is not None:
+            arrays[kind] = getattr(work, kind)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
@@ -124,9 +130,7 @@ def read_snapshot(path: Path) -> Work:
                 ImageRecord.model_validate(about["record"]),
                 ClassTable.model_validate(about["class_table"]),
                 arrays["coarse"],
-                arrays.get("fine"),
-                arrays.get("refined"),
-                arrays.get("confidence"),
+                **{kind: arrays.get(kind) for kind in OPTIONAL_MAPS},
             )
     except Exception as error:  # Archive, compression and records raise errors of their own.
         raise DataError(
