@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from c2f_core.decisions import Decision
 from c2f_core.review import Place
 from napari_c2f._camera import look_at
-from napari_c2f._controller import MapController, Turns
+from napari_c2f._controller import Controller, Turns
 from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._layers import (
     COARSE_KEY,
@@ -43,7 +43,7 @@ class _Review:
     places_seen: int = 0
 
 
-class ReviewController(MapController):
+class ReviewController(Controller):
     """Lets the user decide on what refining changed, region by region.
 
     Parameters
@@ -53,7 +53,8 @@ class ReviewController(MapController):
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.state = ReviewState()
-        super().__init__(self.state, viewer)
+        super().__init__(self.state)
+        self._viewer = viewer
         self._review: _Review | None = None
         viewer.layers.events.removed.connect(self._on_removed)
 
