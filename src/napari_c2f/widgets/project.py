@@ -116,11 +116,14 @@ class ProjectWidget(QWidget):
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         whole = {self.create_button: TIPS["create"], self.open_button: TIPS["open"]}
         form.addRow("", button_row(whole))
-        one = {self.show_button: TIPS["show"], self.review_button: TIPS["review"]}
+        one = {
+            self.show_button: TIPS["show"],
+            self.review_button: TIPS["review"],
+            self.remove_button: TIPS["remove"],
+        }
         out = {
             self.add_button: TIPS["add"],
             self.layers_button: TIPS["layers"],
-            self.remove_button: TIPS["remove"],
             self.export_button: TIPS["export"],
             self.effort_button: TIPS["effort"],
         }
