@@ -143,6 +143,7 @@ def main() -> None:
             "steps": f"{ECONOMICAL['steps']} of stage 1, {STAGE2_STEPS} of what goes on from it, "
             f"{SUPERVISED_STEPS} of Model 1 and plain U-Net, {REPORT_STEPS} with the report's "
             "settings",
+            "seconds": "of training, some while other work shared the machine",
             "crops": f"{ECONOMICAL['batch_size']} of {ECONOMICAL['crop']} px in a step",
         }
     )
