@@ -313,12 +313,14 @@ def draw_label_efficiency(records: list[Record]) -> None:
     groups = grouped(records)
     figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     for axes, score in zip(panels, ("pixel_accuracy", "miou"), strict=True):
-        for model in ("stage1", "control", "stage2"):
+        # Beside each other, so that no bar hides another.
+        for model, shift in (("stage1", 0.95), ("control", 1.0), ("stage2", 1.05)):
             fines = sorted(fine for name, fine in groups if name == model)
+            places = [shift * fine for fine in fines]
             values = [[each[score] for each in groups[model, fine]] for fine in fines]
             means, deviations = map(np.mean, values), map(np.std, values)
             name = NAMES.get(model, model)
-            axes.errorbar(fines, list(means), list(deviations), marker="o", capsize=3, label=name)
+            axes.errorbar(places, list(means), list(deviations), marker="o", capsize=3, label=name)
         if ("model1", ALL_PAIRS) in groups:
             level = np.mean([each[score] for each in groups["model1", ALL_PAIRS]])
             axes.axhline(level, color="black", ls="--", label=f"Model 1, {ALL_PAIRS} fine maps")
