@@ -27,6 +27,9 @@ class PreviewLayer:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
+        # The first layer of a session loads units of measurement, which takes napari a
+        # quarter of a second: here it holds up no run.
+        Image(np.zeros((1, 1), np.uint8))
         self.layer: Image | None = None
         self._is_blank = False
         self._is_alone = False
