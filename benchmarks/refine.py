@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c2f_core.config import GeneratorConfig
+from c2f_core.config import GeneratorConfig, TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.networks.unet import UNet, build_generator, generator_input
@@ -63,6 +63,9 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
     generator, metadata = load_or_build()
     refiner = Refiner(generator, metadata, name="network", device=device)
     twice = Refiner(generator, metadata, name="network", device=device, average_flips=True)
+    usual_weight = TrainConfig.model_fields["colour_weight"].default
+    coloured = metadata.model_copy(update={"colour_weight": usual_weight})
+    with_colours = Refiner(generator, coloured, name="network", device=device)
     image = torch.from_numpy(pair.image).permute(2, 0, 1)[None] / 127.5 - 1
     coarse = torch.from_numpy(metadata.class_table.one_hot(pair.coarse))[None]
     bare: Any = generator.eval()
@@ -82,6 +85,9 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
         BARE: forward,
         "refiner": lambda: refiner.refine(pair.image, indices),
         "refiner, average of flips": lambda: twice.refine(pair.image, indices),
+        "refiner, with the colours of the classes": lambda: with_colours.refine(
+            pair.image, indices
+        ),
     }
 
 
