@@ -23,6 +23,8 @@ from napari_c2f._layers import labels_layer_data
 TICK = 10
 """Milliseconds between ticks of the timer."""
 WINDOW = (1500, 950)
+SETTLING = 5.0
+"""Seconds after which the window is drawn and still."""
 STROKES = 5
 HAIR = 1
 
@@ -39,7 +41,7 @@ def main() -> None:
     data, keywords, _ = labels_layer_data(table.to_indices(pair.coarse), table, "coarse")
     viewer.add_labels(data, **keywords)
     _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Refine")
-    watch(lambda: False, longest=2.0)
+    watch(lambda: False, longest=SETTLING)
     print("| what | until the result | largest stall of the window |\n| --- | ---: | ---: |")
     report("(napari alone adds such a map)", *measure_adding(viewer, data, keywords))
     widget.refine_button.click()

@@ -27,7 +27,7 @@ TICK = 10
 """Milliseconds between ticks of the timer."""
 SIZE = (1500, 950)
 WARM_UP = 3
-SETTLING = 3000
+SETTLING = 5000
 """Milliseconds after which the window is drawn and still."""
 
 

@@ -24,3 +24,16 @@ assert c2f_core.Refiner.__module__ == "c2f_core.refine.learned"
 
 def test_every_core_module_imports_without_qt_and_napari():
     subprocess.run([sys.executable, "-c", SCRIPT], check=True)
+
+
+LOADING = """
+import sys
+from c2f_core import Refiner
+
+Refiner.bundled("fasseg")
+assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to load"
+"""
+
+
+def test_loading_a_model_loads_no_compiler():
+    subprocess.run([sys.executable, "-c", LOADING], check=True)

@@ -154,6 +154,8 @@ class UNet(nn.Module):
 def _he_initialisation(module: nn.Module) -> None:
     """Initialise convolutions as in He et al. (ICCV 2015), biases with zero."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if module.weight.is_meta:  # It has no values, yet torch would load its compiler for them.
+            return
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)

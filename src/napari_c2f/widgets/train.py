@@ -26,6 +26,7 @@ from napari_c2f._model import Phase
 from napari_c2f._preview import PreviewLayer
 from napari_c2f._tensorboard import TensorBoard
 from napari_c2f._train_controller import TrainController
+from napari_c2f._worker import load_ahead
 from napari_c2f.widgets.curves import CurvesView
 from napari_c2f.widgets.parts import StatusText, button_row, while_alive
 from napari_c2f.widgets.runs import RunsView
@@ -77,6 +78,7 @@ class TrainWidget(QWidget):
         self._lay_out()
         self._connect()
         self._show_phase(Phase.IDLE)
+        load_ahead("c2f_core.training.trainer")
 
     # Layout
 
