@@ -106,10 +106,13 @@ def read_image(path: str | Path) -> NDArray[Any]:
         if path.suffix.lower() in TIFF_SUFFIXES:
             image: NDArray[Any] = tifffile.imread(path)
         else:
-            image = iio.imread(path)
-    except Exception as error:  # Each codec raises errors of its own.
+            # A file that imageio opens itself stays open where it cannot be read.
+            with path.open("rb") as file:
+                image = iio.imread(file, extension=path.suffix.lower())
+    except Exception as error:  # Each codec raises errors of its own, in words of its own.
+        reason = getattr(error, "strerror", None) or "it is damaged, or of another kind"
         raise DataError(
-            f"{path} cannot be read as an image ({error}); check that the file is whole."
+            f"{path} cannot be read as an image ({reason}); check that the file is whole."
         ) from error
     return image
 
