@@ -39,7 +39,8 @@ section() { printf '\n## %s\n\n' "$1"; }
     python benchmarks/train.py
     if [ "${#screen[@]}" -gt 0 ]; then
         section "Training inside napari"
-        printf 'The same run by the command and in the widget; a stall is how late a timer of the window comes.\n\n'
+        printf 'The same run by the command and in the widget; a stall is how late a timer of the window comes. Once in a\n'
+        printf 'while it is that Python looks through all that torch has loaded for what is not needed any more.\n\n'
         "${screen[@]}" python benchmarks/train_widget.py
     fi
     if [ -n "$data" ]; then
