@@ -66,7 +66,9 @@ The coarse maps themselves have 91.2 %, two annotators agree in 96.4 %.
 ![Scores over the number of fine maps](../images/label-efficiency.png)
 
 **What few fine maps lack, and where it comes from.** We looked at the maps of folds 0 and 1,
-and on them chose the settings; nothing was chosen on the other folds.
+and on them chose the settings; nothing was chosen on the scores of the other folds. What the
+colours do for pseudo-labels was first measured on coarse-only images of these two, some of which
+test the others.
 
 - *Colours.* Two fine maps of dark-haired people teach that fair hair is skin, whatever the
   coarse map says. Other images' coarse maps can mend that, and an earlier stage 2 did; but so
