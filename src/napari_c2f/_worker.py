@@ -1,6 +1,8 @@
 """Work beside the GUI thread. The only file that knows threads."""
 
+import gc
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -27,15 +29,20 @@ Work = Callable[[Report, ShouldStop], Any]
 def load_ahead(*modules: str) -> None:
     """Import modules in a thread of their own, which nobody waits for.
 
-    While torch loads, all other threads stand still for a third of a second: better
-    when a widget has just opened than when the first work begins, which it also delays.
+    While torch loads, all other threads stand still for a third of a second, and so they
+    do when Python looks through all that was loaded for garbage: better when a widget has
+    just opened than when the first work begins, which it also delays.
     """
 
-    def load() -> None:
-        for name in modules:
-            import_module(name)
+    missing = [name for name in modules if name not in sys.modules]
 
-    threading.Thread(target=load, name="loading ahead").start()
+    def load() -> None:
+        for name in missing:
+            import_module(name)
+        gc.collect()
+
+    if missing:
+        threading.Thread(target=load, name="loading ahead").start()
 
 
 @dataclass(frozen=True)
