@@ -55,20 +55,18 @@ def show_side_by_side(viewer: napari.Viewer) -> None:
     viewer.reset_view()
 
 
-def read_options(description: str) -> tuple[Path, str]:
-    """Read folder and theme from the command line, and make the folder."""
+def read_folder(description: str) -> Path:
+    """Read the folder of the pictures from the command line, and make it."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("output", type=Path)
-    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    return options.output, options.theme
+    output: Path = parser.parse_args().output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    return output
 
 
-def open_viewer(theme: str = "dark") -> napari.Viewer:
+def open_viewer() -> napari.Viewer:
     """Open napari in the size of the pictures."""
     viewer = napari.Viewer(show=True)
-    viewer.theme = theme
     viewer.window.resize(*SIZE)
     return viewer
 
@@ -91,6 +89,13 @@ def take(viewer: napari.Viewer, path: Path) -> None:
     """Take a picture of the whole window, when it has settled."""
     pause(1500)
     imwrite(path, viewer.screenshot(canvas_only=False, flash=False))
+
+
+def take_in_both_themes(viewer: napari.Viewer, folder: Path, name: str) -> None:
+    """Take NAME-light.png and NAME-dark.png; the viewer stays dark."""
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        take(viewer, folder / f"{name}-{theme}.png")
 
 
 def pause(milliseconds: int) -> None:

@@ -1,15 +1,15 @@
 """Take pictures of the Draw widget: shapes with their classes, and the map made of them.
 
-    python scripts/screenshots_drawing.py FOLDER [--theme light]
+    python scripts/screenshots_drawing.py FOLDER
 
-FOLDER gets drawing-shapes.png and drawing-map.png. Needs a screen; xvfb-run gives
-one where there is none.
+FOLDER gets drawing-shapes and drawing-map, each -dark.png and -light.png. Needs a
+screen; xvfb-run gives one where there is none.
 """
 
 from pathlib import Path
 
 import numpy as np
-from screenshot import PLUGIN, dock, open_viewer, pause, read_options, take
+from screenshot import PLUGIN, dock, open_viewer, pause, read_folder, take_in_both_themes
 
 DOCK_WIDTH = 400
 OUTLINES = {
@@ -23,13 +23,13 @@ STROKE_WIDTH = 12
 
 
 def main() -> None:
-    """Read the arguments and take the pictures."""
-    take_pictures(*read_options(__doc__))
+    """Read the folder and take the pictures."""
+    take_pictures(read_folder(__doc__))
 
 
-def take_pictures(folder: Path, theme: str) -> None:
+def take_pictures(folder: Path) -> None:
     """Draw shapes of several classes, make a map of them, lock a class."""
-    viewer = open_viewer(theme)
+    viewer = open_viewer()
     viewer.open_sample(PLUGIN, "astronaut")
     image = viewer.layers[0]
     del viewer.layers[1:]
@@ -38,13 +38,13 @@ def take_pictures(folder: Path, theme: str) -> None:
     pause(500)
     viewer.reset_view()
     draw_shapes(viewer, widget, image.data.shape[:2])
-    take(viewer, folder / "drawing-shapes.png")
+    take_in_both_themes(viewer, folder, "drawing-shapes")
     widget.shapes_button.click()
     skin = widget.map.value.metadata["c2f_class_table"].names.index("skin")
     widget.palette.lock_box(skin).click()
     widget._controller.choose(skin + 1)
     pause(1000)  # Pixels are counted meanwhile.
-    take(viewer, folder / "drawing-map.png")
+    take_in_both_themes(viewer, folder, "drawing-map")
     viewer.close()
 
 

@@ -1,4 +1,4 @@
-"""Take pictures of the Project widget, in both themes.
+"""Take pictures of the Project widget.
 
     python scripts/screenshots_project.py FOLDER
 
@@ -6,14 +6,13 @@ FOLDER gets project-dark.png and project-light.png. The project holds the sample
 by the bundled model, and parts of it. Needs a screen; xvfb-run gives one where there is none.
 """
 
-import argparse
 import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import QSettings, Qt
-from screenshot import dock, open_viewer, take, wait_until
+from screenshot import dock, open_viewer, read_folder, take_in_both_themes, wait_until
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.sample import astronaut_pair
@@ -36,10 +35,7 @@ REVIEWED = ("face", "left")
 
 def main() -> None:
     """Make a project, open it, take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path)
-    output = parser.parse_args().output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
+    output = read_folder(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         # What the widgets remember stays out of the user's own settings.
         QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, folder)
@@ -81,9 +77,7 @@ def take_pictures(root: Path, output: Path) -> None:
     wait_until(lambda: widget.state.opened == "astronaut")
     widget.learning.expand(animate=False)
     viewer.reset_view()
-    for theme in ("dark", "light"):
-        viewer.theme = theme
-        take(viewer, output / f"project-{theme}.png")
+    take_in_both_themes(viewer, output, "project")
     viewer.close()
 
 

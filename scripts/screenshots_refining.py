@@ -1,16 +1,25 @@
 """Take pictures of the Refine widget: a part that is refined, and corrections that stay.
 
-    python scripts/screenshots_refining.py FOLDER [--theme light]
+    python scripts/screenshots_refining.py FOLDER
 
-FOLDER gets refining-scope.png, refining-kept.png and refining-live.png. Needs a
-screen; xvfb-run gives one where there is none.
+FOLDER gets refining-scope, refining-kept and refining-live, each -dark.png and
+-light.png. Needs a screen; xvfb-run gives one where there is none.
 """
 
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from screenshot import PLUGIN, dock, open_viewer, pause, read_options, refine, take, wait_until
+from screenshot import (
+    PLUGIN,
+    dock,
+    open_viewer,
+    pause,
+    read_folder,
+    refine,
+    take_in_both_themes,
+    wait_until,
+)
 
 DOCK_WIDTH = 400
 BOX = [(0.2, 0.1), (0.2, 0.55), (0.9, 0.55), (0.9, 0.1)]
@@ -19,13 +28,13 @@ HAIR = 1
 
 
 def main() -> None:
-    """Read the arguments and take the pictures."""
-    take_pictures(*read_options(__doc__))
+    """Read the folder and take the pictures."""
+    take_pictures(read_folder(__doc__))
 
 
-def take_pictures(folder: Path, theme: str) -> None:
+def take_pictures(folder: Path) -> None:
     """Refine in a box; correct, and show what stays; draw in live mode."""
-    viewer = open_viewer(theme)
+    viewer = open_viewer()
     viewer.open_sample(PLUGIN, "astronaut")
     widget = dock(viewer, "Refine", DOCK_WIDTH)
     widget.scope_section.expand()
@@ -35,18 +44,18 @@ def take_pictures(folder: Path, theme: str) -> None:
     viewer.add_shapes([np.array(BOX) * size], name="box", face_color="transparent", edge_width=3)
     widget.scope.where.setValue("shapes")
     refine(widget)
-    take(viewer, folder / "refining-scope.png")
+    take_in_both_themes(viewer, folder, "refining-scope")
     widget.scope.where.setValue("image")
     viewer.layers["box"].visible = False
     refine(widget)
     correct(viewer.layers.selection.active, size)
     widget.scope.show_kept.click()
-    take(viewer, folder / "refining-kept.png")
+    take_in_both_themes(viewer, folder, "refining-kept")
     widget.scope.show_kept.click()
     widget.live.click()
     correct(widget.coarse.value, size, 0.75)
     wait_until(lambda: widget.status.text().startswith("Live:"))
-    take(viewer, folder / "refining-live.png")
+    take_in_both_themes(viewer, folder, "refining-live")
     viewer.close()
 
 

@@ -1,26 +1,34 @@
 """Take pictures of the Review widget: a review under way, and the final map.
 
-    python scripts/screenshots_review.py FOLDER [--theme light]
+    python scripts/screenshots_review.py FOLDER
 
-FOLDER gets review-dark.png and review-final-dark.png, or those of the light theme.
-Needs a screen; xvfb-run gives one where there is none.
+FOLDER gets review and review-final, each -dark.png and -light.png. Needs a screen;
+xvfb-run gives one where there is none.
 """
 
 from pathlib import Path
 
-from screenshot import PLUGIN, dock, open_viewer, read_options, refine, take, wait_until
+from screenshot import (
+    PLUGIN,
+    dock,
+    open_viewer,
+    read_folder,
+    refine,
+    take_in_both_themes,
+    wait_until,
+)
 
 DOCK_WIDTH = 430
 
 
 def main() -> None:
-    """Read the arguments and take the pictures."""
-    take_pictures(*read_options(__doc__))
+    """Read the folder and take the pictures."""
+    take_pictures(read_folder(__doc__))
 
 
-def take_pictures(folder: Path, theme: str) -> None:
+def take_pictures(folder: Path) -> None:
     """Refine the sample, decide on some regions, then on all of them."""
-    viewer = open_viewer(theme)
+    viewer = open_viewer()
     viewer.open_sample(PLUGIN, "astronaut")
     refine_widget = dock(viewer, "Refine")
     refine(refine_widget)
@@ -32,11 +40,11 @@ def take_pictures(folder: Path, theme: str) -> None:
         button.click()
     widget.enough.setValue(85)
     widget.above_button.click()
-    take(viewer, folder / f"review-{theme}.png")
+    take_in_both_themes(viewer, folder, "review")
     widget.accept_rest_button.click()
     widget.outline_box.click()
     viewer.reset_view()
-    take(viewer, folder / f"review-final-{theme}.png")
+    take_in_both_themes(viewer, folder, "review-final")
     viewer.close()
 
 
