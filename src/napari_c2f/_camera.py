@@ -6,6 +6,7 @@ import numpy as np
 from napari.components import Camera, ViewerModel
 from napari.layers import Layer
 
+from c2f_core.refine.run import Plane
 from c2f_core.windows import Window
 
 FILLS = 0.3
@@ -16,20 +17,24 @@ LARGEST_PIXEL = 24.0
 """Canvas pixels that a pixel of the map takes at most when the camera comes nearer."""
 
 
-def look_at(viewer: ViewerModel, layer: Layer, window: Window) -> None:
-    """Bring a window of a layer into the middle of the canvas, large enough to judge it.
+def look_at(viewer: ViewerModel, layer: Layer, plane: Plane, window: Window) -> None:
+    """Bring a window of a layer's plane into the middle of the canvas, large enough to judge it.
 
     Parameters
     ----------
     viewer : ViewerModel
-    layer : layer of two dimensions
+    layer : Layer
+    plane : tuple of int
+        () where there is but one.
     window : (slice, slice)
         Rows and columns.
     """
     ends = [(axis.start - 0.5, axis.stop - 0.5) for axis in window]
-    corners = np.array([layer.data_to_world(corner) for corner in product(*ends)])
-    first = viewer.dims.ndim - corners.shape[1]
+    corners = np.array([layer.data_to_world((*plane, *corner)) for corner in product(*ends)])
+    first = viewer.dims.ndim - layer.ndim
     shown = [axis - first for axis in viewer.dims.displayed if axis >= first]
+    for axis in set(range(layer.ndim)).difference(shown):
+        viewer.dims.set_point(first + axis, float(corners[:, axis].mean()))
     low, high = corners.min(axis=0)[shown], corners.max(axis=0)[shown]
     camera, size = _camera_and_size(viewer)
     camera.center = (0.0, *((low + high) / 2).tolist())[-3:]

@@ -56,6 +56,7 @@ class DecisionHistory:
         rejecting : iterable of Key
             Of the regions that are rejected.
         """
+        self.make_writable()
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(places, self._layer.data.shape)
@@ -64,6 +65,14 @@ class DecisionHistory:
             if after != before:
                 self._layer._save_history(self._rejection(indices, before, after))
                 self._remember(after)
+
+    def make_writable(self) -> None:
+        """Let napari look for the plane of a stack that is shown, which it does not when hidden.
+
+        It writes into that plane as it is on the screen, too.
+        """
+        if self._layer.ndim > 2 and not self._layer.visible:
+            self._layer.set_view_slice()
 
     def follow(self) -> None:
         """Remember what is rejected now, after an undo or redo."""

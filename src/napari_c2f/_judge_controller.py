@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError
 from c2f_core.refine.judge import Judge
+from c2f_core.refine.run import Plane
 from napari_c2f._controller import Controller
 from napari_c2f._layers import (
     RESULT_KEY,
@@ -19,7 +20,8 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._model import Activity
-from napari_c2f._results import place_of
+from napari_c2f._results import check_planes, place_of
+from napari_c2f._scoping import current_plane
 from napari_c2f._worker import Report, ShouldStop, Task
 
 MADE_UP = Colormap([[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="made up", display_name="made up")
@@ -44,14 +46,17 @@ class JudgeController(Controller):
         Parameters
         ----------
         image, fine : layers
-            Their data are taken now.
+            Their data are taken now, of stacks those of the plane that is shown.
         model : str
             Checkpoint beside whose run folder the discriminator is.
         """
         with self._errors_told():
             if image is None or fine is None:
                 raise C2FError("Choose a fine map and its image first.")
-            pixels, labels = np.asarray(level0(image)[place_of(fine)]), np.array(level0(fine))
+            check_planes(fine, image, place_of(fine))
+            plane = current_plane(self._viewer, fine)
+            pixels = np.asarray(level0(image)[place_of(fine)][plane])
+            labels = np.array(level0(fine)[plane])
             table = class_table_of_layer(fine)
 
             def work(_report: Report, should_stop: ShouldStop) -> NDArray[np.float32]:
@@ -60,12 +65,18 @@ class JudgeController(Controller):
                 return judge.judge(pixels, given, should_stop=should_stop)
 
             self.activity.message = "The discriminator looks at the map…"
-            self._start(Task(work), lambda _: None, lambda scores: self._show(fine, model, scores))
+            self._start(
+                Task(work),
+                lambda _: None,
+                lambda scores: self._show(fine, plane, model, scores),
+            )
 
-    def _show(self, fine: Labels, model: str, scores: NDArray[np.float32]) -> None:
+    def _show(self, fine: Labels, plane: Plane, model: str, scores: NDArray[np.float32]) -> None:
         active = self._viewer.layers.selection.active
+        verdict = np.full(level0(fine).shape, np.nan, np.float32)
+        verdict[plane] = scores
         self._viewer.add_image(
-            scores,
+            verdict,
             name=unique_name(self._viewer.layers, f"{fine.name} verdict"),
             colormap=MADE_UP,
             contrast_limits=(0, 1),

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels, Layer
 from napari.utils.transforms import Affine
 
+from c2f_core.errors import ImageError
 from c2f_core.refine.patches import Patch, Place
 from napari_c2f._layers import FINE_KEY, PLACE_KEY, RESULT_KEY, coarse_of, level0, spatial_keywords
 from napari_c2f._painted import Stroke, patch_of, strokes_of
@@ -15,8 +16,31 @@ from napari_c2f._painted import Stroke, patch_of, strokes_of
 
 def place_of(fine: Labels) -> Place:
     """Return the part of its coarse layer that a fine layer covers."""
-    whole = tuple(slice(0, length) for length in level0(fine).shape)
-    return fine.metadata.get(PLACE_KEY, whole)
+    return fine.metadata.get(PLACE_KEY, whole_place(fine))
+
+
+def whole_place(fine: Labels) -> Place:
+    """Return the place of all that a fine layer holds, in the layer itself."""
+    return tuple(slice(0, length) for length in level0(fine).shape)
+
+
+def check_planes(fine: Labels, other: Layer, place: Place) -> None:
+    """Check that a place of another layer has as many planes as a fine layer.
+
+    Raises
+    ------
+    ImageError
+        It has not.
+    """
+    shape = level0(other).shape[: other.ndim]
+    planes = level0(fine).shape[:-2]
+    if fine.ndim == other.ndim:
+        covered = zip(place[:-2], shape, strict=False)
+        if planes == tuple(len(range(*axis.indices(length))) for axis, length in covered):
+            return
+    raise ImageError(
+        f"'{fine.name}' and '{other.name}' do not have the same planes; choose layers of one image."
+    )
 
 
 def placed_keywords(coarse: Labels, place: Place) -> dict[str, Any]:

@@ -72,12 +72,12 @@ class ReviewController(Controller):
         Parameters
         ----------
         fine, coarse : Labels
-            Their data are taken now.
+            Their data are taken now, of stacks those of the plane that is shown.
         confidence : Image or None
             Of the fine map; without it larger regions come first, and no place is doubtful.
         """
         with self._errors_told():
-            request = request_of_layers(fine, coarse, confidence)
+            request = request_of_layers(fine, coarse, confidence, self._viewer)
             self.end()
             self._remove_changes()
             self.state.message = "Looking for what changed…"
@@ -110,9 +110,9 @@ class ReviewController(Controller):
 
     def _final(self, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
         """Return the final layer: that of an earlier review of the same fine map, or a new one."""
-        return self._final_of(fine, reviewed.review.coarse.shape) or add_map(
+        return self._final_of(fine, reviewed.unreviewed.shape) or add_map(
             self._viewer,
-            reviewed.review.coarse.copy(),
+            reviewed.unreviewed,
             reviewed.class_table,
             f"{coarse.name} final",
             spatial_keywords(fine),
@@ -134,9 +134,13 @@ class ReviewController(Controller):
         history = DecisionHistory(final)
         decisions = _decisions(reviewed, history, final)
         codes = codes_of(decisions, 0)
+        # As large as the final map: napari 0.9 may crash when it removes a layer of one plane
+        # while another is shown. Pages of memory that stay zero are never taken.
+        shown = np.zeros(reviewed.unreviewed.shape, np.uint8)
+        shown[reviewed.plane] = reviewed.outlines.painted(codes)
         changes = add_map(
             self._viewer,
-            reviewed.outlines.painted(codes),
+            shown,
             CHANGES,
             f"{coarse.name} changes",
             spatial_keywords(fine),
@@ -144,7 +148,14 @@ class ReviewController(Controller):
         )
         changes.opacity, changes.editable = 1.0, False
         layers = ReviewLayers(
-            self._viewer, coarse, fine, final, bare(changes), reviewed.outlines, codes
+            self._viewer,
+            coarse,
+            fine,
+            final,
+            bare(changes),
+            reviewed.plane,
+            reviewed.outlines,
+            codes,
         )
         self._review = _Review(reviewed, layers, history)
         layers.bind(self.undo, self.redo, self._choose_at)
@@ -231,7 +242,8 @@ class ReviewController(Controller):
         )
 
     def _look_at(self, place: Place) -> None:
-        look_at(self._viewer, self._review.layers.changes, place.window)
+        layers = self._review.layers
+        look_at(self._viewer, layers.changes, layers.plane, place.window)
 
     # Deciding
 
@@ -299,6 +311,7 @@ class ReviewController(Controller):
 
     def _back_or_forth(self, step: Callable[[Labels], None], name: str) -> None:
         before = self.state.decisions
+        self._review.history.make_writable()
         step(self._review.layers.final)
         if not self._review.layers.final.visible:  # Then it does not tell.
             self._look_again()
@@ -316,7 +329,7 @@ class ReviewController(Controller):
         """Read the decisions off the final layer."""
         review = self._review
         final = review.layers.final
-        if final.data.shape != review.layers.changes.data.shape:
+        if final.data.shape != review.reviewed.unreviewed.shape:
             self.end()
             self.state.message = f"'{final.name}' has another size now; review again."
             return
@@ -364,9 +377,10 @@ class ReviewController(Controller):
 
     def _tell(self, sentence: str) -> None:
         left = self.state.count(Decision.UNDECIDED)
-        self.state.message = f"{sentence} " + (
-            f"{left} left to decide." if left else "All is decided; save the final layer."
-        )
+        done = "All is decided; save the final layer."
+        if self._review.reviewed.plane:
+            done = "All is decided in this plane; begin with another, or save the final layer."
+        self.state.message = f"{sentence} {f'{left} left to decide.' if left else done}"
 
 
 def _decisions(reviewed: Reviewed, history: DecisionHistory, final: Labels) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from c2f_core.classes import table_from_colours
 from c2f_core.decisions import ChangedPixels
+from c2f_core.refine.run import Plane
 from napari_c2f._layers import TABLE_KEY
 
 OUTLINE = 2
@@ -91,6 +92,8 @@ class ReviewLayers:
     ----------
     viewer : ViewerModel
     coarse, fine, final, changes : Labels
+    plane : tuple of int
+        Which plane of the changes layer shows the regions.
     outlines : Outlines
     codes : (R,) uint8 array
         Labels that the regions have in the changes layer.
@@ -103,11 +106,13 @@ class ReviewLayers:
         fine: Labels,
         final: Labels,
         changes: Labels,
+        plane: Plane,
         outlines: Outlines,
         codes: Codes,
     ) -> None:
         self._viewer = viewer
         self.coarse, self.fine, self.final, self.changes = coarse, fine, final, changes
+        self.plane = plane
         self._outlines = outlines
         self._codes = codes
         self._shown: list[tuple[Labels, bool]] = []
@@ -121,7 +126,7 @@ class ReviewLayers:
         """Colour the regions whose label differs from what is shown."""
         if np.array_equal(codes, self._codes):
             return
-        self._outlines.repaint(self.changes.data, codes, self._codes)
+        self._outlines.repaint(self.changes.data[self.plane], codes, self._codes)
         self._codes = codes
         self.changes.refresh(extent=False)
 
@@ -157,9 +162,10 @@ class ReviewLayers:
             yield
             if event.type != "mouse_release":
                 return
-            row, column = (round(x) for x in self.changes.world_to_data(event.position)[-2:])
-            height, width = self.changes.data.shape
-            if 0 <= row < height and 0 <= column < width:
+            point = self.changes.world_to_data(event.position)
+            *plane, row, column = (round(float(x)) for x in point)
+            height, width = self.changes.data.shape[-2:]
+            if tuple(plane) == self.plane and 0 <= row < height and 0 <= column < width:
                 choose(row * width + column)
 
         for layer in (self.final, self.changes):

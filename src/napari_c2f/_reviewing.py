@@ -1,64 +1,102 @@
 """Finding what is to be reviewed, for a thread: arrays in, arrays out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.decisions import ChangedPixels, changed_pixels
-from c2f_core.errors import C2FError, ImageError
+from c2f_core.errors import C2FError
+from c2f_core.refine.run import Plane
+from c2f_core.refine.scope import Sliceable
 from c2f_core.review import Place, Review, doubtful_places, review_changes
 from napari_c2f._layers import class_table_of_layer, level0
-from napari_c2f._results import place_of
+from napari_c2f._results import check_planes, place_of, whole_place
 from napari_c2f._review_layers import Outlines
+from napari_c2f._scoping import current_plane
 from napari_c2f._worker import Report, ShouldStop, Work
 
 
 @dataclass(frozen=True, eq=False)
 class ReviewRequest:
-    """What is to be reviewed, as it was when the user clicked."""
+    """What is to be reviewed, as it was when the user clicked.
+
+    Attributes
+    ----------
+    fine, coarse, confidence : (Y, X) arrays
+        Of the plane that is reviewed.
+    all_coarse : (..., Y, X) array
+        The part of the coarse layer that the fine one covers, with all its planes.
+    plane : tuple of int
+        Which of them is reviewed; () where there is but one.
+    fine_table, coarse_table : ClassTable
+    """
 
     fine: NDArray[Any]
     coarse: NDArray[Any]
     confidence: NDArray[np.floating[Any]] | None
+    all_coarse: Sliceable
+    plane: Plane
     fine_table: ClassTable
     coarse_table: ClassTable
 
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """What was found; all labels are those of the class table."""
+    """What was found; all labels are those of the class table.
+
+    Attributes
+    ----------
+    review : Review
+        Of the plane.
+    pixels : ChangedPixels
+        Their places are those in the final map.
+    unreviewed : (..., Y, X) array
+        The final map before the first decision.
+    plane : tuple of int
+        Of the final map, which is reviewed.
+    outlines : Outlines
+    places : list of Place
+    class_table : ClassTable
+    """
 
     review: Review
     pixels: ChangedPixels
+    unreviewed: NDArray[Any]
+    plane: Plane
     outlines: Outlines
     places: list[Place]
     class_table: ClassTable
 
 
 def request_of_layers(
-    fine: Labels | None, coarse: Labels | None, confidence: Image | None
+    fine: Labels | None, coarse: Labels | None, confidence: Image | None, viewer: ViewerModel
 ) -> ReviewRequest:
-    """Take the data of layers as they are now.
+    """Take the data of layers as they are now; of a stack, the plane that the viewer shows.
 
     Raises
     ------
     C2FError
-        A map lacks, is a stack, or nothing is drawn in it.
+        A map lacks, they do not have the same planes, or nothing is drawn in one.
     """
     if fine is None or coarse is None or fine is coarse:
         raise C2FError(
             "Choose a fine map and the coarse map that it was made of; refine one first."
         )
-    if fine.ndim != 2 or coarse.ndim != 2:
-        raise ImageError(f"'{fine.name}' is a stack; choose a two-dimensional map.")
+    check_planes(fine, coarse, place_of(fine))
+    if confidence is not None:
+        check_planes(fine, confidence, whole_place(fine))
+    all_coarse, plane = level0(coarse)[place_of(fine)], current_plane(viewer, fine)
     return ReviewRequest(
-        fine=np.array(level0(fine)),
-        coarse=np.array(level0(coarse)[place_of(fine)]),
-        confidence=None if confidence is None else np.array(level0(confidence)),
+        fine=np.array(level0(fine)[plane]),
+        coarse=np.array(all_coarse[plane]),
+        confidence=None if confidence is None else np.array(level0(confidence)[plane]),
+        all_coarse=all_coarse,
+        plane=plane,
         fine_table=class_table_of_layer(fine),
         coarse_table=class_table_of_layer(coarse),
     )
@@ -73,9 +111,14 @@ def reviewing(request: ReviewRequest) -> Work:
         unknown = np.full(fine.shape, np.nan) if confidence is None else confidence
         review = review_changes(request.coarse, fine, unknown, table)
         pixels = changed_pixels(review)
+        unreviewed = np.array(request.all_coarse)
+        unreviewed[request.plane] = review.coarse
+        first = np.ravel_multi_index((*request.plane, 0, 0), unreviewed.shape)
         return Reviewed(
             review=review,
-            pixels=pixels,
+            pixels=replace(pixels, places=pixels.places + first),
+            unreviewed=unreviewed,
+            plane=request.plane,
             outlines=Outlines(pixels, review.numbers),
             places=doubtful_places(unknown),
             class_table=table,

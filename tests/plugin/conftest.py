@@ -171,10 +171,11 @@ def review_maps():
 
 @pytest.fixture
 def add_result(review_maps):
-    """Add the layers that refining leaves, and return them."""
+    """Add the layers that refining leaves, or stacks of them, and return them."""
 
-    def add(viewer, **spatial):
-        coarse_map, fine_map, sure = (each.copy() for each in review_maps)
+    def add(viewer, planes=(), **spatial):
+        stacks = (np.broadcast_to(each, planes + each.shape).copy() for each in review_maps)
+        coarse_map, fine_map, sure = stacks
         data, keywords, _ = labels_layer_data(coarse_map, FASSEG, "face coarse")
         coarse = viewer.add_labels(data, **keywords, **spatial)
         data, keywords, _ = confidence_layer_data(sure, "face confidence")

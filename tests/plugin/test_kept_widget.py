@@ -198,3 +198,33 @@ def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     assert NAME in viewer.layers
     qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
     assert NAME not in viewer.layers
+
+
+def test_what_stays_of_a_stack_is_shown_in_its_plane(
+    docked, next_class, refine, drag, click, qtbot
+):
+    viewer, widget = docked
+    pair = synthetic_pair(96)
+    viewer.add_image(np.stack([pair.image] * 3), name="scenes", rgb=True)
+    maps = np.stack([SHAPES.to_indices(pair.coarse)] * 3)
+    data, keywords, _ = labels_layer_data(maps, SHAPES, "coarse")
+    viewer.add_labels(data, **keywords)
+    viewer.dims.set_current_step(0, 1)
+    refine(widget)
+    fine = viewer.layers["coarse refined"]
+    before = fine.data.copy()
+    viewer.layers.selection.active, fine.mode, fine.brush_size = fine, "paint", 6
+    fine.selected_label = TRIANGLE
+    drag(viewer, (30, 20), (30, 45), (30, 70))
+    click(widget.scope_section.toggleButton())
+    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    shown = viewer.layers[NAME]
+    painted = np.argwhere(fine.data != before)
+    assert set(painted[:, 0]) == {1}
+    corner = np.round(shown.translate).astype(int)
+    np.testing.assert_array_equal(np.argwhere(shown.data == 1) + corner, painted)
+    viewer.dims.set_current_step(0, 2)
+    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    viewer.dims.set_current_step(0, 0)
+    qtbot.wait(300)  # The window draws.
+    assert NAME not in viewer.layers

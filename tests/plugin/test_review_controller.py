@@ -334,9 +334,68 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
     assert kept() == []
 
 
-def test_stacks_cannot_be_reviewed(viewer, qtbot):
-    stacks = [viewer.add_labels(np.ones((2, 5, 6), int)) for _ in range(2)]
+@pytest.fixture
+def stack(viewer, add_result):
+    """Two times of three planes, refined; the last plane of each is unlike the others."""
+    where = {"scale": (1, 4, 0.5, 0.5), "translate": (0, 8, 1, 2)}
+    fine, coarse, confidence = add_result(viewer, (2, 3), **where)
+    fine.data[:, 2] = coarse.data[:, 2]
+    fine.data[:, 2, 30:33, 30:33] = SKIN
+    return fine, coarse, confidence
+
+
+def test_of_a_stack_the_plane_that_is_shown_is_reviewed(viewer, start, stack):
+    fine, coarse, _ = stack
+    viewer.dims.set_current_step((0, 1), (1, 2))
+    controller, final = start(*stack)
+    assert [region.size for region in controller.state.regions] == [9]
+    viewer.dims.set_current_step((0, 1), (0, 0))
+    controller.choose(1)
+    assert viewer.dims.current_step[:2] == (1, 2)  # The plane comes back into view.
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (1 + 31 / 2, 2 + 31 / 2))
+    changes = viewer.layers["face coarse changes"]
+    np.testing.assert_array_equal(
+        changes.data.any(axis=(2, 3)), [[False] * 3, [False, False, True]]
+    )
+    controller.accept()
+    expected = coarse.data.copy()
+    expected[1, 2] = fine.data[1, 2]
+    np.testing.assert_array_equal(final.data, expected)
+    assert final.data.shape == coarse.data.shape
+    controller.undo()
+    np.testing.assert_array_equal(final.data, coarse.data)
+
+
+def test_each_plane_of_a_stack_keeps_its_decisions(viewer, start, stack):
+    fine, coarse, _ = stack
+    expected = coarse.data.copy()
+    for plane in ((0, 0), (0, 1)):
+        viewer.dims.set_current_step((0, 1), plane)
+        controller, final = start(*stack)
+        assert decisions(controller) == [UNDECIDED] * 4
+        controller.reject()
+        controller.accept()
+        expected[plane] = np.where(fine.data[plane] == EYES, EYES, coarse.data[plane])
+    np.testing.assert_array_equal(final.data, expected)
+    viewer.dims.set_current_step((0, 1), (0, 0))
+    controller, again = start(*stack)
+    assert again is final
+    assert decisions(controller) == [REJECTED, ACCEPTED, UNDECIDED, UNDECIDED]
+    kept = kept_pixels(viewer.layers, coarse, True, True)
+    assert [int(each.patch.mask.sum()) for each in kept if each.patch.mask.any()] == [24, 24]
+
+
+def test_layers_with_other_planes_are_not_reviewed(viewer, qtbot, stack):
+    fine, coarse, confidence = stack
     controller = ReviewController(viewer)
-    controller.begin(*stacks, None)
-    assert "is a stack" in controller.state.message
+    fewer = viewer.add_labels(coarse.data[:, :2], metadata=coarse.metadata, name="fewer")
+    flat = viewer.add_labels(coarse.data[0, 0], metadata=coarse.metadata, name="flat")
+    for other, sure in (
+        (fewer, None),
+        (flat, None),
+        (coarse, viewer.add_image(confidence.data[0])),
+    ):
+        controller.begin(fine, other, sure)
+        assert "choose layers of one image" in controller.state.message
+    assert not controller.state.busy
     controller.close()

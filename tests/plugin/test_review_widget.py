@@ -109,6 +109,27 @@ def test_three_regions_are_reviewed_by_keys_on_the_canvas(begun, press, review_m
         np.testing.assert_array_equal(viewer.layers[layer].data, before)
 
 
+def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qtbot):
+    viewer, widget = docked
+    fine, coarse, _ = add_result(viewer, (3,))
+    for plane in (1, 2):
+        viewer.dims.set_current_step(0, plane)
+        click(widget.begin_button)
+        qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=10000)
+        assert column(widget, DECISION) == ["undecided"] * 4
+        press(viewer, Qt.Key.Key_A)
+        viewer.dims.set_current_step(0, 0)
+        press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
+        press(viewer, Qt.Key.Key_Z, CONTROL)
+        assert column(widget, DECISION) == ["accepted"] + ["undecided"] * 3
+        press(viewer, Qt.Key.Key_N)
+        assert viewer.dims.current_step[0] == plane
+        press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
+        assert "All is decided in this plane" in widget.status.text()
+    np.testing.assert_array_equal(viewer.layers["face coarse final"].data[1:], fine.data[1:])
+    np.testing.assert_array_equal(viewer.layers["face coarse final"].data[0], coarse.data[0])
+
+
 def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
     viewer, widget, final = begun
     press(viewer, Qt.Key.Key_G)
@@ -324,6 +345,17 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
     assert viewer.layers.selection.active is fine
     section.model.setValue(str(BUNDLED_FOLDER / "fasseg.safetensors"))
     assert not section.button.isEnabled()
+    images, maps = (viewer.add_image, viewer.add_labels)
+    section.model.setValue(trained)
+    section.image.value = images(np.stack([image.data] * 2), name="images", rgb=True)
+    about = {"metadata": fine.metadata, "name": "fine maps"}
+    widget.fine.value = maps(np.stack([coarse.data] * 2), **about)
+    viewer.dims.set_current_step(0, 1)
+    click(section.button)
+    qtbot.waitUntil(lambda: "fine maps verdict" in viewer.layers, timeout=20000)
+    of_stack = viewer.layers["fine maps verdict"].data
+    assert np.isnan(of_stack[0]).all()
+    np.testing.assert_array_equal(of_stack[1], verdict.data)
 
 
 def test_the_documentation_lists_the_keys():
