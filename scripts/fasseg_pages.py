@@ -85,6 +85,9 @@ test the others.
   boundaries run; and as the same correction helps any network, it is part of refining.
   Stage 2 and its control are compared with and without the latter.
 
+What is still wrong then, and how much of it two annotators would not agree on either:
+[Where the maps are wrong](errors.md).
+
 Tried without success in stage 2: coarse-only crops without influence on the statistics of the
 normalisation, lower weights of all its losses, evidence without pseudo-labels, and whole images
 labelled once and trained on like fine pairs.
