@@ -102,10 +102,10 @@ class ReviewController(Controller):
             self.fail("A layer of the review was removed; begin again.")
             return
         decisions = self._add_changes(reviewed, fine, coarse, final)
-        for layer in (coarse, *([] if confidence is None else [confidence])):
-            layer.visible = False  # They would hide what is to be judged.
         yield
         if self._review is not None:  # Else a layer was removed meanwhile.
+            for layer in (coarse, *([] if confidence is None else [confidence])):
+                layer.visible = False  # They would hide what is to be judged.
             self._show_review(self._review, decisions)
 
     def _final(self, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
