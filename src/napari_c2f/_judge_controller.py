@@ -16,11 +16,10 @@ from napari_c2f._layers import (
     RESULT_KEY,
     class_table_of_layer,
     level0,
-    spatial_keywords,
     unique_name,
 )
 from napari_c2f._model import Activity
-from napari_c2f._results import check_planes, place_of
+from napari_c2f._results import check_planes, place_of, placed_keywords, plane_place
 from napari_c2f._scoping import current_plane
 from napari_c2f._worker import Report, ShouldStop, Task
 
@@ -73,16 +72,14 @@ class JudgeController(Controller):
 
     def _show(self, fine: Labels, plane: Plane, model: str, scores: NDArray[np.float32]) -> None:
         active = self._viewer.layers.selection.active
-        verdict = np.full(level0(fine).shape, np.nan, np.float32)
-        verdict[plane] = scores
         self._viewer.add_image(
-            verdict,
+            scores[(np.newaxis,) * len(plane)],
             name=unique_name(self._viewer.layers, f"{fine.name} verdict"),
             colormap=MADE_UP,
             contrast_limits=(0, 1),
             blending="translucent",
             metadata={RESULT_KEY: True},
-            **spatial_keywords(fine),
+            **placed_keywords(fine, plane_place(plane, scores.shape)),
         )
         self._viewer.layers.selection.active = active  # The annotator goes on there.
         run = Path(model).parent.parent.name

@@ -86,14 +86,8 @@ class KeptLayer:
 
 
 def covered_part(coarse: Labels, kept: Sequence[Kept]) -> tuple[Place, NDArray[np.uint8]]:
-    """Return the smallest part of each plane that holds what stays, and 1 where that is.
-
-    All planes of a stack: napari 0.9 may crash when it removes a layer of one plane while
-    another is shown. Pages of memory that stay zero are never taken.
-    """
-    shape = level0(coarse).shape
+    """Return the smallest part of a layer that holds what stays, and 1 where that is."""
     patches = [each.patch for each in kept if each.patch.mask.any()]
-    nowhere = tuple(slice(0, 1) for _ in shape)
+    nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
     place = around(patch.place for patch in patches) if patches else nowhere
-    place = *(slice(0, length) for length in shape[:-2]), *place[-2:]
-    return place, Covered(shape, patches)[place].view(np.uint8)
+    return place, Covered(level0(coarse).shape, patches)[place].astype(np.uint8)

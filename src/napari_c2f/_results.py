@@ -10,6 +10,8 @@ from napari.utils.transforms import Affine
 
 from c2f_core.errors import ImageError
 from c2f_core.refine.patches import Patch, Place
+from c2f_core.refine.run import Plane
+from c2f_core.windows import Size, whole
 from napari_c2f._layers import FINE_KEY, PLACE_KEY, RESULT_KEY, coarse_of, level0, spatial_keywords
 from napari_c2f._painted import Stroke, patch_of, strokes_of
 
@@ -51,6 +53,12 @@ def placed_keywords(coarse: Labels, place: Place) -> dict[str, Any]:
         scale=coarse.scale, translate=coarse.translate, rotate=coarse.rotate, shear=coarse.shear
     )
     return keywords | {"translate": np.asarray(own(corner))}
+
+
+def plane_place(plane: Plane, size: Size) -> Place:
+    """Return the place of one plane, of this size, in a stack."""
+    leading = tuple(slice(index, index + 1) for index in plane)
+    return *leading, *whole(size)
 
 
 def results_of(layers: Iterable[Layer], coarse: Labels) -> Iterator[Labels]:

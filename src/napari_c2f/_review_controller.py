@@ -134,8 +134,7 @@ class ReviewController(Controller):
         history = DecisionHistory(final)
         decisions = _decisions(reviewed, history, final)
         codes = codes_of(decisions, 0)
-        # As large as the final map: napari 0.9 may crash when it removes a layer of one plane
-        # while another is shown. Pages of memory that stay zero are never taken.
+        # As large as the final map: of memory that stays zero, nothing is taken.
         shown = np.zeros(reviewed.unreviewed.shape, np.uint8)
         shown[reviewed.plane] = reviewed.outlines.painted(codes)
         changes = add_map(

@@ -353,9 +353,9 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
     viewer.dims.set_current_step(0, 1)
     click(section.button)
     qtbot.waitUntil(lambda: "fine maps verdict" in viewer.layers, timeout=20000)
-    of_stack = viewer.layers["fine maps verdict"].data
-    assert np.isnan(of_stack[0]).all()
-    np.testing.assert_array_equal(of_stack[1], verdict.data)
+    of_stack = viewer.layers["fine maps verdict"]
+    np.testing.assert_array_equal(of_stack.data, verdict.data[np.newaxis])
+    np.testing.assert_array_equal(of_stack.translate, (1, 0, 0))
 
 
 def test_the_documentation_lists_the_keys():

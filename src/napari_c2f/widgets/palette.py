@@ -8,6 +8,7 @@ from qtpy.QtGui import QCloseEvent, QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from c2f_core.classes import ClassTable
+from napari_c2f._gl_context import guard_removals
 from napari_c2f._layers import preferred_layer
 from napari_c2f._palette_controller import PaletteController
 from napari_c2f.widgets.palette_table import PaletteTable
@@ -46,6 +47,7 @@ class DrawWidget(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
+        guard_removals(viewer)
         self._viewer = viewer
         self._controller = PaletteController(viewer)
         self.image = layer_box(viewer, Image)

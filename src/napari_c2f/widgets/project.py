@@ -25,6 +25,7 @@ from c2f_core.io import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.removal import REMOVED
 from c2f_core.training.teaching import TeachingSettings
+from napari_c2f._gl_context import guard_removals
 from napari_c2f._layers import bare, class_table_of_layer
 from napari_c2f._lesson_controller import LessonController
 from napari_c2f._project_controller import ProjectController
@@ -79,6 +80,7 @@ class ProjectWidget(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
+        guard_removals(viewer)
         self._viewer = viewer
         self._controller = ProjectController(viewer, is_at_work)
         self._lessons = LessonController()

@@ -22,6 +22,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.report import ScopeReport
+from napari_c2f._gl_context import guard_removals
 from napari_c2f._layers import TABLE_KEY, preferred_layer
 from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f._refine_controller import RefineController
@@ -73,6 +74,7 @@ class RefineWidget(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
+        guard_removals(viewer)
         self._viewer = viewer
         self._controller = RefineController(viewer)
         self.state = self._controller.refining

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.decisions import Decision
+from napari_c2f._gl_context import guard_removals
 from napari_c2f._judge_controller import JudgeController
 from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f._recent import remembered
@@ -61,6 +62,7 @@ class ReviewWidget(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
+        guard_removals(viewer)
         self._viewer = viewer
         self._controller = ReviewController(viewer)
         self._judge = JudgeController(viewer)

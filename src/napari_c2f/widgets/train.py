@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from c2f_core.errors import C2FError
 from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
+from napari_c2f._gl_context import guard_removals
 from napari_c2f._layer_pairs import pairs_of_layers
 from napari_c2f._model import Phase
 from napari_c2f._preview import PreviewLayer
@@ -57,6 +58,7 @@ class TrainWidget(QWidget):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__()
         self._controller = TrainController()
+        guard_removals(viewer)
         self._preview = PreviewLayer(viewer)
         self._board = TensorBoard()
         self._proposed = ""
