@@ -183,6 +183,8 @@ class Stage2Config(Settings):
     """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
     hidden_share: float = Field(default=0.25, ge=0, le=1)
     """Share of coarse-only crops whose coarse map is hidden from the generator."""
+    few_fine_maps: int = Field(default=5, ge=1)
+    """With more fine maps, losses on coarse-only pairs count less: by this over their number."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
     guard: float | None = Field(default=0.002, ge=0)

@@ -17,8 +17,9 @@ from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.engine import make_fabric
 from c2f_core.training.listeners import CsvLog, PanelLog, panel
 from c2f_core.training.loading import load_training_data
+from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage1 import Stage1Learner
-from c2f_core.training.stage2 import make_coarse_only_batches
+from c2f_core.training.stage2 import Stage2Learner, make_coarse_only_batches
 from c2f_core.training.trainer import balance_note, stage_configs, train
 
 SIDE = 64
@@ -181,6 +182,30 @@ def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
     end, _ = load_checkpoint(tmp_path / "second" / "last.safetensors")
     for key, tensor in start.state_dict().items():
         assert torch.equal(tensor, end.state_dict()[key]), key
+
+
+def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_path):
+    list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
+
+    def first_step(few):
+        stage2 = {"start": tmp_path / "first", "few_fine_maps": few, "guard": None}
+        config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
+        data = load_training_data(config)
+        assert len(data.train) == 4
+        learner = Stage2Learner(config, make_fabric(config), data)
+        learner.start_from(RunFolder(tmp_path / "first").read_state())
+        return learner.step(0), config.stage2
+
+    (all_of_it, config), (half, _), (more, _) = map(first_step, (4, 2, 9))
+    weights = {
+        "pseudo-label loss": config.pseudo_label_weight,
+        "evidence loss": config.evidence_weight,
+        "coarse-only adversarial loss": config.adversarial_weight,
+    }
+    assert half.values == all_of_it.values
+    coarse_only = sum(weight * half.values[name] for name, weight in weights.items())
+    assert all_of_it.loss - half.loss == pytest.approx(coarse_only / 2, rel=1e-3)
+    assert more.loss == all_of_it.loss
 
 
 def test_the_guard_rolls_a_broken_recipe_back(shapes_folder, tmp_path):

@@ -85,6 +85,7 @@ class Stage2Learner(Stage1Learner):
         table = torch.from_numpy(likelihoods(data.train, classes))
         self._likelihoods = table.to(fabric.device)
         self._names = data.class_table.names
+        self._need = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Go on from the state of stage 1: its averaged generator, and its discriminator."""
@@ -130,7 +131,7 @@ class Stage2Learner(Stage1Learner):
             loss, parts = self._stage1_loss(fine_batch, fine_logits)
             values |= parts
         for weight, name, part in self._coarse_only_losses(crops, logits):
-            loss = loss + weight * part
+            loss = loss + self._need * weight * part
             values[name] = part.item()
         return StepResult(loss.item(), self._descend(loss), values)
 
