@@ -29,9 +29,8 @@ Work = Callable[[Report, ShouldStop], Any]
 def load_ahead(*modules: str) -> None:
     """Import modules in a thread of their own, which nobody waits for.
 
-    While torch loads, all other threads stand still for a third of a second, and so they
-    do when Python looks through all that was loaded for garbage: better when a widget has
-    just opened than when the first work begins, which it also delays.
+    Then Python looks through all that is there for garbage, for which the other threads stand
+    still for a third of a second: better when a widget has just opened than while it works.
     """
 
     missing = [name for name in modules if name not in sys.modules]

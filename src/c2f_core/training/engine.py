@@ -1,10 +1,14 @@
 """The engine of a run: Lightning Fabric on the chosen device and in the chosen precision."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric import Fabric
 
 from c2f_core.config import TrainConfig
 from c2f_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def computes_in_bfloat16(device: str) -> bool:
@@ -18,7 +22,7 @@ def computes_in_bfloat16(device: str) -> bool:
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
-def make_fabric(config: TrainConfig) -> Fabric:
+def make_fabric(config: TrainConfig) -> "Fabric":
     """Make the engine: device, number of devices, precision.
 
     Raises
@@ -26,6 +30,9 @@ def make_fabric(config: TrainConfig) -> Fabric:
     ConfigError
         The device is not there.
     """
+    # Lightning takes seconds to import; only who trains pays for it.
+    from lightning_fabric import Fabric
+
     half = config.precision == "bfloat16" or (
         config.precision == "auto" and computes_in_bfloat16(config.device)
     )

@@ -4,13 +4,15 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from c2f_core.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 BACKWARD = threading.Lock()
 """Fabric marks a backward pass by one flag in the whole process; runs in two threads share it."""
@@ -59,7 +61,7 @@ class Player:
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: "Fabric",
         network: nn.Module,
         optimiser: torch.optim.Optimizer,
         clip_norm: float | None = None,

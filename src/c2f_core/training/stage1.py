@@ -1,11 +1,10 @@
 """Stage 1 of Model 2: generator and discriminator in competition on pairs with fine maps."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +29,9 @@ from c2f_core.training.loading import TrainingData
 from c2f_core.training.player import Player
 from c2f_core.training.supervised import StepResult, SupervisedLearner
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 ADAM_BETAS = (0.5, 0.999)
 """Of the discriminator's Adam, as in DCGAN (Radford et al., ICLR 2016)."""
 
@@ -47,7 +49,7 @@ class Stage1Learner(SupervisedLearner):
     discriminator : Player
     """
 
-    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
+    def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         discriminator = build_discriminator(
             config.discriminator, data.class_table.number_of_classes

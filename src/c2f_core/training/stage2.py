@@ -23,11 +23,10 @@ Recipe "default": four sources, each with its weight in `Stage2Config`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from c2f_core.colour_models import with_colour_models
@@ -39,6 +38,9 @@ from c2f_core.training.evidence import coarse_codes, evidence_of, likelihoods
 from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 COARSE_ONLY_SEED = 1_000_003
 """Added to the seed, so that fine and coarse-only crops are drawn independently."""
@@ -77,7 +79,7 @@ class Stage2Learner(Stage1Learner):
         There is no coarse-only pair.
     """
 
-    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
+    def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
         classes = data.class_table.number_of_classes

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -15,6 +14,9 @@ from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.player import Player
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class SupervisedLearner:
     class_weights : (C,) float tensor
     """
 
-    def __init__(self, config: TrainConfig, fabric: Fabric, data: TrainingData) -> None:
+    def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         torch.manual_seed(config.seed)
         classes = data.class_table.number_of_classes
         generator = build_generator(config.architecture, classes)
