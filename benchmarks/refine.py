@@ -21,13 +21,15 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.config import GeneratorConfig, TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner, bundled_models, choose_device
-from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
+from c2f_core.refine.learned import Refiner, choose_device
+from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 
 Method = Callable[[], Any]
 BARE = "bare forward pass"

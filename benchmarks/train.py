@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.config import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.transforms import AugmentedBatches
@@ -27,7 +28,6 @@ from c2f_core.events import RunStarted, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.losses import weighted_cross_entropy
 from c2f_core.networks.unet import build_generator, generator_input
-from c2f_core.refine.learned import BUNDLED_FOLDER
 from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.trainer import train
 

@@ -12,12 +12,13 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.splits import read_split
 from c2f_core.evaluation import Row, evaluate, formatted, markdown_table, summary_rows
 from c2f_core.io import atomic_path
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
+from c2f_core.refine.learned import Refiner
 from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import RunFolder

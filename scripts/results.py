@@ -17,13 +17,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.config import TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.splits import read_split
 from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_rows
 from c2f_core.io import atomic_path
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
+from c2f_core.refine.learned import Refiner
 from c2f_core.training.curves import VALIDATION, Curves
 from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.listeners import SHOWN_SCORES, CsvLog

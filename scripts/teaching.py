@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from results import DOCS, default_hardware, finished_run, today
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.config import TrainConfig
 from c2f_core.cross_validation import Record, add_record, read_records
 from c2f_core.data.folder import open_pairs
@@ -36,7 +37,6 @@ from c2f_core.data.splits import assign_roles, draw_folds, read_groups, read_spl
 from c2f_core.evaluation import Row, markdown_table
 from c2f_core.io import atomic_path
 from c2f_core.project.records import KEPT_BACK_EVERY
-from c2f_core.refine.learned import BUNDLED_FOLDER
 from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, accuracy_of, teach
 
 RECORDS = DOCS / "results" / "teaching.json"

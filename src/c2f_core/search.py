@@ -21,8 +21,8 @@ from c2f_core.errors import C2FError, ConfigError
 from c2f_core.events import Event, Finished, RunStarted, Validated
 from c2f_core.io import atomic_path
 from c2f_core.search_ranges import Choices, Range, Ranges, check_ranges, number_kind
-from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.loading import load_training_data
+from c2f_core.training.metadata import read_metadata
 from c2f_core.training.run_folder import PLACE, RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 

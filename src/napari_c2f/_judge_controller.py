@@ -9,7 +9,6 @@ from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError
-from c2f_core.refine.judge import Judge
 from c2f_core.refine.run import Plane
 from napari_c2f._controller import Controller
 from napari_c2f._layers import (
@@ -59,6 +58,8 @@ class JudgeController(Controller):
             table = class_table_of_layer(fine)
 
             def work(_report: Report, should_stop: ShouldStop) -> NDArray[np.float32]:
+                from c2f_core.refine.judge import Judge  # Not when the widget opens.
+
                 judge = Judge.load(model)
                 given = table.translate(labels, judge.class_table)
                 return judge.judge(pixels, given, should_stop=should_stop)

@@ -18,8 +18,8 @@ def model_of_run(record: Record, files: Iterable[Path]) -> str:
     files : iterable of Path
         Model files in which it is looked for, besides those that were used lately.
     """
+    from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
     from c2f_core.refine.classical import CLASSICAL_REFINERS
-    from c2f_core.refine.learned import BUNDLED_FOLDER, bundled_models
 
     name, wanted = record.get("refiner", ""), record.get("sha256")
     if wanted is None:

@@ -27,7 +27,6 @@ from c2f_core.training.curves import Curves
 from c2f_core.training.inspection import Inspection, PairReport, inspect_data
 from c2f_core.training.listeners import RunLogs, lines_of, panel
 from c2f_core.training.run_folder import RunFolder
-from c2f_core.training.trainer import train
 from napari_c2f._clock import Clock
 from napari_c2f._controller import Controller
 from napari_c2f._model import Panel, Phase, Stage, Training
@@ -72,6 +71,8 @@ def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
     """Return the work of a run, which begins with a look at the data unless that is done."""
 
     def work(report: Report, should_stop: ShouldStop) -> Trained:
+        from c2f_core.training.trainer import train  # Not when the widget opens.
+
         if not inspected and not _inspect(config, report, should_stop):
             return Trained(Finished(0, True, None), None)
         events = train(config, resume=resume, should_stop=should_stop)

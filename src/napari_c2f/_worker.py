@@ -27,7 +27,7 @@ Work = Callable[[Report, ShouldStop], Any]
 
 
 def load_ahead(*modules: str) -> None:
-    """Import modules in a thread of their own, which nobody waits for.
+    """Import modules in a thread of their own, which nobody waits for, and which take seconds.
 
     Then Python looks through all that is there for garbage, for which the other threads stand
     still for a third of a second: better when a widget has just opened than while it works.

@@ -16,7 +16,8 @@ from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.within import refine_within
-from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 
 TABLE = ClassTable.preset("fasseg")
 

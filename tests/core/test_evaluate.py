@@ -16,7 +16,8 @@ from c2f_core.evaluation import REFERENCE, evaluate, markdown_table, summary_row
 from c2f_core.io import write_map
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.classical import WatershedRefiner
-from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from c2f_core.data.writing import write_pairs
 from c2f_core.errors import Cancelled, CheckpointError, ImageError
 from c2f_core.networks.discriminators import build_discriminator
 from c2f_core.refine import judge
-from c2f_core.refine.judge import Judge, has_judge
+from c2f_core.refine.judge import Judge
 from c2f_core.training.engine import make_fabric
 from c2f_core.training.loading import load_training_data
-from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.run_folder import RunFolder, has_judge
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.trainer import train
 

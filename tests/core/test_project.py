@@ -31,7 +31,8 @@ from c2f_core.project.sidecar import Sidecar
 from c2f_core.project.snapshots import read_confidence, read_snapshot, stored_confidence
 from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
-from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 
 PAIR = synthetic_pair(48, 0)
 BOX = slice(3, 48), slice(0, 40)

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.class_editing import renamed
 from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
+from c2f_core.refine.learned import Refiner
 from c2f_core.refine.record import run_record, scope_of_record, scope_record
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.translated import Translated

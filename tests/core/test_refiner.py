@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from c2f_core import bundled
+from c2f_core.bundled import bundled_models
 from c2f_core.classes import ClassTable, table_from_colours
 from c2f_core.config import GeneratorConfig
 from c2f_core.errors import (
@@ -20,8 +22,9 @@ from c2f_core.errors import (
 )
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.refine import learned
-from c2f_core.refine.learned import Refiner, bundled_models, bytes_per_pixel, free_memory
-from c2f_core.training.checkpoint import CheckpointMetadata, Normalisation, save_checkpoint
+from c2f_core.refine.learned import Refiner, bytes_per_pixel, free_memory
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata, Normalisation
 
 TABLE = ClassTable.preset("fasseg")
 SMALL = GeneratorConfig(stem=2, widths=(8, 12, 16))
@@ -344,7 +347,8 @@ def test_loaded_refiner_is_the_saved_one(checkpoint: Path) -> None:
 def test_bundled_models_are_found_by_name(
     monkeypatch: pytest.MonkeyPatch, checkpoint: Path
 ) -> None:
-    monkeypatch.setattr(learned, "BUNDLED_FOLDER", checkpoint.parent)
+    for module in (bundled, learned):
+        monkeypatch.setattr(module, "BUNDLED_FOLDER", checkpoint.parent)
     assert bundled_models() == ["tiny"]
     assert Refiner.bundled("tiny", device="cpu").name == "tiny"
     with pytest.raises(CheckpointError, match="choose one of tiny"):

@@ -16,7 +16,8 @@ from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
 from c2f_core.project.lessons import corrections_of, learn
 from c2f_core.project.records import Parameters
-from c2f_core.training.checkpoint import CheckpointMetadata, read_metadata, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata, read_metadata
 from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, accuracy_of, teach
 
 PAIRS = [synthetic_pair(48, seed) for seed in range(6)]

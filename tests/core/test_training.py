@@ -21,8 +21,9 @@ from c2f_core.events import Finished, Preview, RunStarted, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
-from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.training.engine import make_fabric
+from c2f_core.training.metadata import CheckpointMetadata
 from c2f_core.training.player import Player, learning_rate
 from c2f_core.training.trainer import train
 

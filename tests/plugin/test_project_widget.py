@@ -29,7 +29,8 @@ from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project, Status
 from c2f_core.project.provenance import rerun
 from c2f_core.project.records import Parameters
-from c2f_core.training.checkpoint import CheckpointMetadata, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 from c2f_core.training.teaching import TeachingSettings
 from napari_c2f._layers import labels_layer_data
 from napari_c2f.widgets.parts import StatusText

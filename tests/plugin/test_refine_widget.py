@@ -19,11 +19,12 @@ from qtpy.QtWidgets import (
 from safetensors.numpy import save_file
 from scipy import ndimage
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.classes import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
-from c2f_core.refine.learned import BUNDLED_FOLDER, Refiner
+from c2f_core.refine.learned import Refiner
 from napari_c2f._layers import PROVENANCE_KEY, coarse_of, confidence_of, labels_layer_data
 from napari_c2f._locks import lock
 from napari_c2f.widgets.refine import RefineWidget

@@ -10,8 +10,8 @@ from napari.utils.action_manager import action_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton
 
+from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.config import TrainConfig
-from c2f_core.refine.learned import BUNDLED_FOLDER
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f._layers import COARSE_KEY

@@ -160,7 +160,7 @@ def test_errors_in_the_thread_reach_the_user(
     controller, ended, tiny, monkeypatch, tmp_path, error, told, caplog
 ):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(_train_controller, "train", failing(error))
+    monkeypatch.setattr("c2f_core.training.trainer.train", failing(error))
     controller.train(tiny)
     ended()
     assert controller.activity.phase is Phase.FAILED

@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
-from napari_c2f import _train_controller
 from napari_c2f._layers import labels_layer_data
 from napari_c2f._model import Panel, Phase
 from napari_c2f._preview import NAME
@@ -204,7 +203,7 @@ def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypa
         raise RuntimeError("cuDNN has a bad day")
         yield
 
-    monkeypatch.setattr(_train_controller, "train", train)
+    monkeypatch.setattr("c2f_core.training.trainer.train", train)
     click(widget.train_button)
     ended(Phase.FAILED)
     assert "cuDNN has a bad day" in widget.status.text()

@@ -213,6 +213,6 @@ def _is_other(told: Sidecar) -> DataError:
 
 
 def _versions() -> dict[str, str]:
-    from c2f_core.training.checkpoint import library_versions
+    from c2f_core.training.metadata import library_versions
 
     return library_versions()

@@ -106,6 +106,6 @@ def file_of_model(model: str) -> Path | None:
     """Return the file of a model, bundled ones too; None for classical refiners and for none."""
     if is_model_file(model):
         return Path(model)
-    from c2f_core.refine.learned import BUNDLED_FOLDER, bundled_models
+    from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 
     return BUNDLED_FOLDER / f"{model}.safetensors" if model in bundled_models() else None

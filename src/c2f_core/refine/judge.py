@@ -11,26 +11,17 @@ from torch import Tensor
 from c2f_core.adversarial import realness
 from c2f_core.classes import ClassTable
 from c2f_core.data.transforms import image_to_tensor, one_hot
-from c2f_core.errors import CheckpointError, ConfigError
+from c2f_core.errors import CheckpointError
 from c2f_core.networks.discriminators import Discriminator, build_discriminator
 from c2f_core.refine.interface import ShouldStop, check_inputs, raise_if_stopped
 from c2f_core.refine.learned import choose_device
 from c2f_core.refine.tiling import Span, blend, spans
 from c2f_core.semi_supervised import at_pixels
-from c2f_core.training.checkpoint import read_metadata
-from c2f_core.training.run_folder import STAGES, RunFolder
+from c2f_core.training.metadata import read_metadata
+from c2f_core.training.run_folder import RunFolder, has_judge
 
 TILE, OVERLAP = 1024, 128
 """Side of the tiles and what neighbours share, in pixels."""
-
-
-def has_judge(model: str | Path) -> bool:
-    """Tell whether a checkpoint lies in the folder of a run that trained a discriminator."""
-    folder = RunFolder(Path(model).parent)
-    try:
-        return folder.state.is_file() and folder.read_config().method in STAGES
-    except ConfigError:
-        return False
 
 
 class Judge:

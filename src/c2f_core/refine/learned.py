@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.classes import ClassTable
 from c2f_core.colour_models import with_colour_models
 from c2f_core.data.transforms import image_to_tensor
@@ -22,10 +23,10 @@ from c2f_core.refine.interface import (
     raise_if_stopped,
 )
 from c2f_core.refine.tiling import blend, spans
-from c2f_core.training.checkpoint import CheckpointMetadata, load_checkpoint
+from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.metadata import CheckpointMetadata
 from c2f_core.windows import Size, Window, grown
 
-BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models"
 SMALLEST_OVERLAP = 128
 OVERLAP_STRIDES = 8
 """Overlap of tiles in strides of the network; three eighths of it are thrown away, and what
@@ -277,11 +278,6 @@ class Refiner:
         ):
             side //= 2
         return side
-
-
-def bundled_models() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.stem for path in BUNDLED_FOLDER.glob("*.safetensors"))
 
 
 def choose_device(name: str) -> torch.device:

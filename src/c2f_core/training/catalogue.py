@@ -10,8 +10,8 @@ from typing import Literal
 from c2f_core.config import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.io import atomic_path
-from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.curves import ROLLED_BACK, Curves
+from c2f_core.training.metadata import read_metadata
 from c2f_core.training.run_folder import STAGES, RunFolder
 
 State = Literal["running", "finished", "stopped"]

@@ -1,55 +1,21 @@
 """Checkpoints: one safetensors file, with JSON in its header. Reading one executes nothing."""
 
-import json
 import math
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from c2f_core.classes import ClassTable
-from c2f_core.config import GeneratorConfig, Settings
+from c2f_core.config import GeneratorConfig
 from c2f_core.errors import CheckpointError
 from c2f_core.io import atomic_path
 from c2f_core.networks.unet import UNet, build_generator
+from c2f_core.training.metadata import METADATA_KEY, CheckpointMetadata, read_metadata
 
-FORMAT_VERSION = 1
-METADATA_KEY = "c2f"
 Shape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
 """A header that asks for more is refused before any memory is taken."""
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that shape a result."""
-    return {name: version(name) for name in ("napari-c2f", "torch", "numpy", "scikit-image")}
-
-
-class Normalisation(Settings):
-    """How 8-bit images become network input: (image - mean) / scale."""
-
-    mean: float = 127.5
-    scale: float = Field(default=127.5, gt=0)
-
-
-class CheckpointMetadata(Settings):
-    """Everything about a model that is not a weight."""
-
-    format_version: int = FORMAT_VERSION
-    architecture: GeneratorConfig
-    class_table: ClassTable
-    normalisation: Normalisation = Normalisation()
-    config: dict[str, Any] = Field(default_factory=dict)
-    data_fingerprint: str = ""
-    scores: dict[str, float] = Field(default_factory=dict)
-    temperature: float = Field(default=1.0, gt=0)
-    colour_weight: float = Field(default=0.0, ge=0)
-    """See `c2f_core.colour_models`."""
-    library_versions: dict[str, str] = Field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -81,51 +47,6 @@ def save_checkpoint(
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
-
-
-def read_metadata(path: str | Path) -> CheckpointMetadata:
-    """Read the metadata of a checkpoint, not its weights.
-
-    Raises
-    ------
-    CheckpointError
-        The file lacks, is damaged, or is no checkpoint of this project.
-    """
-    path = Path(path)
-    try:
-        with safe_open(path, framework="pt") as opened:
-            header = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is no readable checkpoint ({error}); choose a .safetensors file that "
-            "c2f-train wrote, or copy it again."
-        ) from error
-    if METADATA_KEY not in header:
-        raise CheckpointError(
-            f"{path} is a safetensors file of another program; choose one that c2f-train wrote."
-        )
-    return _parse_metadata(header[METADATA_KEY], path)
-
-
-def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
-    try:
-        content = json.loads(text)
-        format_version = content.get("format_version")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} has damaged metadata; copy or train it again.") from error
-    if format_version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has checkpoint format {format_version}, this version reads {FORMAT_VERSION}; "
-            "update napari-c2f or train the model again."
-        )
-    try:
-        return CheckpointMetadata.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(
-            f"{path} has invalid metadata ({place}: {first['msg']}); copy or train it again."
-        ) from error
 
 
 def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, Shape]:

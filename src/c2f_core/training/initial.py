@@ -4,10 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.classes import ClassTable
 from c2f_core.config import GeneratorConfig
 from c2f_core.errors import CheckpointError
-from c2f_core.refine.learned import BUNDLED_FOLDER, bundled_models
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.run_folder import RunFolder
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
@@ -174,6 +173,8 @@ class RunFolder:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write the state for resuming, atomically."""
+        import torch  # Only here and below: the folder is looked at by who needs no torch.
+
         with atomic_path(self.state) as temporary:
             torch.save(state, temporary)
 
@@ -185,6 +186,8 @@ class RunFolder:
         CheckpointError
             The file lacks or is damaged.
         """
+        import torch
+
         try:
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
@@ -199,3 +202,12 @@ class RunFolder:
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."
             ) from error
         return state
+
+
+def has_judge(model: str | Path) -> bool:
+    """Tell whether a checkpoint lies in the folder of a run that trained a discriminator."""
+    folder = RunFolder(Path(model).parent)
+    try:
+        return folder.state.is_file() and folder.read_config().method in STAGES
+    except ConfigError:
+        return False

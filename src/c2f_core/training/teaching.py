@@ -25,10 +25,8 @@ from c2f_core.errors import DataError
 from c2f_core.events import Event, Finished
 from c2f_core.io import atomic_path
 from c2f_core.metrics import confusion_matrix, pixel_accuracy
-from c2f_core.refine.learned import Refiner
-from c2f_core.training.checkpoint import read_metadata
 from c2f_core.training.loading import ShouldStop
-from c2f_core.training.trainer import train_or_resume
+from c2f_core.training.metadata import read_metadata
 
 VALIDATIONS = 4
 """Validations in a lesson, of which the best checkpoint is taken: few, so that it is no luck."""
@@ -168,6 +166,9 @@ def teach(
         There is nothing to learn from or to judge by, the classes are not those of the
         model, or training fails.
     """
+    # Not when the settings alone are asked for: torch takes seconds to load.
+    from c2f_core.training.trainer import train_or_resume
+
     settings = settings or TeachingSettings()
     if not corrections.train or not corrections.kept_back:
         raise DataError(
@@ -202,6 +203,8 @@ def accuracy_of(model: Path | None, pairs: Sequence[Pair], class_table: ClassTab
     C2FError
         The model cannot be read, or knows other classes.
     """
+    from c2f_core.refine.learned import Refiner
+
     refiner = None if model is None else Refiner.load(model)
     accuracies = []
     for pair in pairs:

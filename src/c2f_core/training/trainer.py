@@ -19,7 +19,7 @@ from c2f_core.events import (
     StepDone,
     Validated,
 )
-from c2f_core.training.checkpoint import CheckpointMetadata, library_versions, save_checkpoint
+from c2f_core.training.checkpoint import save_checkpoint
 from c2f_core.training.engine import make_fabric
 from c2f_core.training.initial import load_initial_weights
 from c2f_core.training.loading import (
@@ -27,6 +27,7 @@ from c2f_core.training.loading import (
     load_training_data,
     refuse_without_coarse_only,
 )
+from c2f_core.training.metadata import CheckpointMetadata, library_versions
 from c2f_core.training.player import learning_rate
 from c2f_core.training.references import best_classical
 from c2f_core.training.run_folder import RunFolder

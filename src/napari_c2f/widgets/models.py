@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from c2f_core.bundled import bundled_models
 from c2f_core.errors import C2FError
-from c2f_core.refine.learned import bundled_models
-from c2f_core.training.checkpoint import read_metadata
+from c2f_core.training.metadata import read_metadata
 from c2f_core.training.run_folder import STAGES
 
 MODEL_FILES = "Models (*.safetensors)"

@@ -28,6 +28,7 @@ from napari_c2f._recent import recent_models, remember_model, remembered
 from napari_c2f._refine_controller import RefineController
 from napari_c2f._refine_keys import KEYS, Buttons
 from napari_c2f._refining import Asked, MakeRefiner
+from napari_c2f._worker import load_ahead
 from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
     DEVICES,
@@ -101,6 +102,7 @@ class RefineWidget(QWidget):
         self._connect()
         self.reset_choices()
         self._show_classes()
+        load_ahead("c2f_core.refine.learned")
 
     def _lay_out(self) -> None:
         form = QFormLayout()

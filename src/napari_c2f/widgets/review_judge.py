@@ -5,7 +5,7 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
-from c2f_core.refine.judge import has_judge
+from c2f_core.training.run_folder import has_judge
 from napari_c2f._layers import preferred_layer
 from napari_c2f._recent import recent_models
 from napari_c2f.widgets.models import MODEL_FILES, model_text

@@ -80,7 +80,7 @@ class TrainWidget(QWidget):
         self._lay_out()
         self._connect()
         self._show_phase(Phase.IDLE)
-        load_ahead("lightning_fabric", "torch.utils.tensorboard")
+        load_ahead("c2f_core.training.trainer", "lightning_fabric", "torch.utils.tensorboard")
 
     # Layout
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from c2f_core.bundled import bundled_models
 from c2f_core.config import Preset, TrainConfig, preset_settings
 from c2f_core.config_file import field_of
-from c2f_core.refine.learned import bundled_models
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.editors import CalmChoice, IntEditor
 from napari_c2f.widgets.models import MODEL_FILES
