@@ -269,8 +269,8 @@ def control_rows(records: list[Record]) -> list[Row]:
         if not gains:
             continue
         measured = [fold for fold in gains if fold in ways]
-        way = sum(ways[fold] for fold in measured)
-        share = f"{100 * sum(gains[fold] for fold in measured) / way:.0f} %" if measured else "–"
+        way, gained = (sum(each[fold] for fold in measured) for each in (ways, gains))
+        share = f"{100 * gained / way:.0f} %" if way > 0 else "–"
         row: Row = {
             "fine maps": str(fine),
             "score": SCORES[score],
