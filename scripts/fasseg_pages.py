@@ -124,6 +124,12 @@ The report's figures 12 to 15, with its settings. The loss of stage 2 falls as i
 Its figures 16 to 20, on a photograph that may be shown: from a coarse map, unlike any it has
 trained on, to what each model makes of it. (`python scripts/fasseg_figures.py`.)
 
+## The same with our settings
+
+![Losses of the four models with our settings](../images/losses.png)
+
+![What the four models with our settings make of the sample's coarse map](../images/samples.png)
+
 ## Why stage 2 collapses
 
 With the report's settings stage 2 descends on the discriminator's verdict alone, and the
