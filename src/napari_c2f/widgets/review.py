@@ -28,6 +28,7 @@ from napari_c2f._layers import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f._recent import remembered
 from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_keys import KEYS
+from napari_c2f._worker import load_ahead
 from napari_c2f.widgets.parts import (
     StatusText,
     add_row,
@@ -107,6 +108,7 @@ class ReviewWidget(QWidget):
         self.reset_choices()
         self._show_tips()
         self._show_reviewing()
+        load_ahead("c2f_core.refine.judge")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
