@@ -16,6 +16,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
+from annotators import refine
 from fasseg import Splits
 from numpy.typing import NDArray
 from results import DOCS, default_hardware, today
@@ -121,10 +122,8 @@ def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[Compared]:
     """Refine each fold by the model that has not seen it."""
     for number, pairs in enumerate(folds):
         refiner = Refiner.load(Path(run.format(fold=number)) / "last.safetensors", "cpu")
-        table = refiner.class_table
         for pair in pairs:
-            labels = refiner.refine(pair.image, table.to_indices(pair.coarse)).labels
-            yield table.to_positions(labels), fine_of(pair)
+            yield refine(pair, refiner), fine_of(pair)
 
 
 def distance_row(name: str, compared: list[Compared]) -> Row:

@@ -84,9 +84,9 @@ test the others.
   So they correct the pseudo-labels of the coarse-only images, from which stage 2 learns where
   boundaries run; and as the same correction helps any network, it is part of refining.
   Stage 2 and its control are compared with and without the latter.
-- *Enough fine maps.* With 20 of them, stage 2 in full fell behind its control: by 0.21 points
-  in fold 1, with and without colours. So with more than five fine maps the coarse-only images
-  count less (`few_fine_maps`), with 20 a quarter.
+- *Enough fine maps.* With 20 of them, stage 2 in full (`few_fine_maps` 20) fell behind its
+  control: by 0.21 points in fold 1, with and without colours. So with more than five fine maps
+  the coarse-only images count less, with 20 a quarter.
 
 What is still wrong then, and how much of it two annotators would not agree on either:
 [Where the maps are wrong](errors.md).

@@ -184,7 +184,7 @@ class Stage2Config(Settings):
     hidden_share: float = Field(default=0.25, ge=0, le=1)
     """Share of coarse-only crops whose coarse map is hidden from the generator."""
     few_fine_maps: int = Field(default=5, ge=1)
-    """With more fine maps, losses on coarse-only pairs count less: by this over their number."""
+    """Up to so many, losses on coarse-only pairs count in full; with n, which is more, this / n."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
     guard: float | None = Field(default=0.002, ge=0)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.refine.record import Record, file_hash
 from napari_c2f._recent import recent_models
 
@@ -18,7 +19,6 @@ def model_of_run(record: Record, files: Iterable[Path]) -> str:
     files : iterable of Path
         Model files in which it is looked for, besides those that were used lately.
     """
-    from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
     name, wanted = record.get("refiner", ""), record.get("sha256")

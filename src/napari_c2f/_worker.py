@@ -32,7 +32,6 @@ def load_ahead(*modules: str) -> None:
     Then Python looks through all that is there for garbage, for which the other threads stand
     still for a third of a second: better when a widget has just opened than while it works.
     """
-
     missing = [name for name in modules if name not in sys.modules]
 
     def load() -> None:

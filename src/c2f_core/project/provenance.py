@@ -31,6 +31,7 @@ from c2f_core.project.sidecar import (
 from c2f_core.project.snapshots import Work
 from c2f_core.refine.interface import Progress, RefineResult, ShouldStop
 from c2f_core.review import Review, review_changes
+from c2f_core.training.metadata import library_versions
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[
         "image_sha256": hash_of(image),
         "model": relative_to(Path(model), folder) if is_model_file(model) else model,
         "model_sha256": hash_of(file) if file else "",
-        "library_versions": _versions(),
+        "library_versions": library_versions(),
     }
 
 
@@ -210,9 +211,3 @@ def _is_other(told: Sidecar) -> DataError:
         f"The map that follows from the sidecar of {told.file} is another one here; make it with "
         f"{made_with} on a machine like the first."
     )
-
-
-def _versions() -> dict[str, str]:
-    from c2f_core.training.metadata import library_versions
-
-    return library_versions()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.project.files import is_model_file
@@ -106,6 +107,4 @@ def file_of_model(model: str) -> Path | None:
     """Return the file of a model, bundled ones too; None for classical refiners and for none."""
     if is_model_file(model):
         return Path(model)
-    from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
-
     return BUNDLED_FOLDER / f"{model}.safetensors" if model in bundled_models() else None
