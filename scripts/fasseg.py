@@ -18,7 +18,7 @@ import argparse
 import itertools
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "-no-distortion": {"coarse_distortion": 0.0},
 }
 """What differs in the augmentation of the rows that end so."""
+LONGER = "-longer"
+"""Ends the row of a stage 1 that takes the steps of what goes on from it as well."""
 SUPERVISED_STEPS = 1200
 """Steps of Model 1 and the plain U-Net."""
 STAGE2_STEPS = 600
@@ -73,8 +75,8 @@ STAGE2: dict[str, dict[str, Any]] = {
 }
 """What differs from the default stage 2 in each row that goes on from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")
-AUGMENTED_LESS = tuple(f"stage1{suffix}" for suffix in WITHOUT)
-MODELS = (*SUPERVISED, "stage1", *STAGE2, *AUGMENTED_LESS, "stage1-report", "stage2-report")
+STAGE1 = tuple(f"stage1{suffix}" for suffix in ("", LONGER, *WITHOUT))
+MODELS = (*SUPERVISED, *STAGE1, *STAGE2, "stage1-report", "stage2-report")
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Job:
 
     @property
     def suffix(self) -> str:
-        """Names the settings: "-report", one of `WITHOUT`, or empty for the usual ones."""
-        suffixes = ("-report", *WITHOUT)
+        """Names the settings: "-report", one that differs, or empty for the usual ones."""
+        suffixes = ("-report", LONGER, *WITHOUT)
         return next((suffix for suffix in suffixes if self.model.endswith(suffix)), "")
 
     @property
@@ -111,9 +113,10 @@ class Job:
         """Folder of the run."""
         return runs / f"fold{self.fold}-fine{self.fine}-seed{self.seed}" / self.model
 
-    def start(self, runs: Path) -> Path:
-        """Folder of the stage 1 that it goes on from."""
-        return Job(f"stage1{self.suffix}", self.fold, self.fine, self.seed).folder(runs)
+    @property
+    def beginning(self) -> "Job":
+        """The stage 1 that it goes on from."""
+        return replace(self, model=f"stage1{self.suffix}")
 
 
 def main() -> None:
@@ -207,7 +210,9 @@ def jobs_of(options: argparse.Namespace, splits: Splits) -> list[Job]:
 
 
 def run(job: Job, splits: Splits, options: argparse.Namespace) -> dict[str, Any]:
-    """Train and score one job."""
+    """Train and score one job; train what it starts from if its run is not at hand."""
+    if job.method == "stage2":
+        finished_run(config_of(job.beginning, splits, options))
     began = time.perf_counter()
     folder = finished_run(config_of(job, splits, options))
     seconds = time.perf_counter() - began
@@ -249,7 +254,7 @@ def config_of(job: Job, splits: Splits, options: argparse.Namespace) -> TrainCon
         "threads": options.threads,
     }
     if job.method == "stage2":
-        settings["stage2"] = settings["stage2"] | {"start": job.start(options.runs)}
+        settings["stage2"] = settings["stage2"] | {"start": job.beginning.folder(options.runs)}
     return TrainConfig.model_validate(settings)
 
 
@@ -265,6 +270,8 @@ def steps_and_shape(job: Job) -> dict[str, Any]:
         settings["augmentation"] = settings["augmentation"] | less
         if job.method in SUPERVISED:
             settings["steps"] = SUPERVISED_STEPS
+        if job.suffix == LONGER:
+            settings["steps"] += STAGE2_STEPS
     steps = settings["stage2"]["steps"] if job.method == "stage2" else settings["steps"]
     return settings | {"validate_every": steps}
 

@@ -37,6 +37,7 @@ NAMES = {
     "stage1": "stage 1",
     "stage2": "stage 2",
     "mean-teacher": "mean teacher",
+    "stage1-longer": "stage 1, longer",
     "stage1-no-recolouring": "stage 1, not recoloured",
     "stage1-no-distortion": "stage 1, not distorted",
 }

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 import threading
 from collections import deque
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
-from superqt.utils import FunctionWorker, create_worker
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from c2f_core.errors import C2FError
 
@@ -20,6 +20,9 @@ LONGEST_WAIT = 30.0
 """Seconds to wait for the step at hand when the window closes."""
 REPORT_INTERVAL = 400
 """Milliseconds between deliveries: however fast the work reports, the window stays quick."""
+
+LOWER_PRIORITY = 10
+"""What a thread adds to its niceness, so that the window comes first."""
 
 Report = Callable[[Any], None]
 ShouldStop = Callable[[], bool]
@@ -51,8 +54,9 @@ class _Failure:
 class Task(QObject):
     """One piece of work in a thread; its signals are sent in the GUI thread.
 
-    Exceptions never cross the thread: superqt's workers swallow some of them.
-    A `C2FError` becomes its sentence; any other is logged with its traceback.
+    Exceptions never cross the thread: a `C2FError` becomes its sentence; any other is logged
+    with its traceback. The thread is the task's own, not one of Qt's pool: hours of work keep
+    no other plugin waiting, and its lower priority ends with it.
 
     Parameters
     ----------
@@ -66,25 +70,26 @@ class Task(QObject):
     reported = Signal(list)
     succeeded = Signal(object)
     failed = Signal(str)
+    _returned = Signal(object)
 
     def __init__(self, work: Work, interval: int = REPORT_INTERVAL) -> None:
         super().__init__()
         self._work = work
         self._stop = threading.Event()
         self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="coarse-to-fine")
         self._muted = False
         self._values: deque[Any] = deque()
         self._timer = QTimer(self)
         self._timer.setInterval(interval)
         self._timer.timeout.connect(self._deliver)
+        self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        """Start the thread, beside those that Qt allows: hours of work keep no other waiting."""
-        worker: FunctionWorker[Any] = create_worker(self._run, _start_thread=False)
-        worker.returned.connect(self._finish)
+        """Start the thread."""
+        _UNFINISHED.add(self)
         self._timer.start()
-        QThreadPool.globalInstance().releaseThread()
-        worker.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Ask the work to stop after the step at hand."""
@@ -98,7 +103,15 @@ class Task(QObject):
         if not self._done.wait(LONGEST_WAIT):
             LOGGER.error("A step took longer than %s s to stop.", LONGEST_WAIT)
 
-    def _run(self) -> Any:
+    def _run(self) -> None:
+        _let_the_window_go_first()
+        try:
+            result = self._result()
+        finally:
+            self._done.set()
+        self._returned.emit(result)
+
+    def _result(self) -> Any:
         try:
             return self._work(self._values.append, self._stop.is_set)
         except C2FError as error:
@@ -106,9 +119,6 @@ class Task(QObject):
         except Exception as error:
             LOGGER.exception("Unexpected error in a thread")
             return _Failure(f"Unexpected error ({type(error).__name__}: {error}); see the log.")
-        finally:
-            QThreadPool.globalInstance().reserveThread()
-            self._done.set()
 
     def _deliver(self) -> None:
         values = []
@@ -118,6 +128,8 @@ class Task(QObject):
             self.reported.emit(values)
 
     def _finish(self, result: Any) -> None:
+        self._thread.join()
+        _UNFINISHED.discard(self)
         self._timer.stop()
         if self._muted:
             return
@@ -126,3 +138,18 @@ class Task(QObject):
             self.failed.emit(result.message)
         else:
             self.succeeded.emit(result)
+
+
+_UNFINISHED: set[Task] = set()
+"""Kept until their threads have ended: the GUI thread has to be the one that deletes them."""
+
+
+def _let_the_window_go_first() -> None:
+    """Lower the priority of this thread and of those that torch starts from it.
+
+    Only Linux has a niceness for each thread; elsewhere it would be that of the whole program.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness + LOWER_PRIORITY)

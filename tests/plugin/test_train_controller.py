@@ -1,6 +1,5 @@
 """The controller of training, without a viewer and without a widget."""
 
-import threading
 from collections import Counter
 
 import pytest
@@ -244,22 +243,6 @@ def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qt
     assert task._done.is_set()
     assert (tmp_path / "run" / "state.pt").exists()
     assert not RunFolder(tmp_path / "run").is_under_way
-
-
-def test_a_long_run_keeps_no_other_work_waiting(qtbot):
-    from qtpy.QtCore import QThreadPool
-
-    from napari_c2f._worker import Task
-
-    release = threading.Event()
-    waiting = [Task(lambda *_: release.wait(30)) for _ in range(QThreadPool().maxThreadCount())]
-    for task in waiting:
-        task.start()
-    quick = Task(lambda *_: "done")
-    with qtbot.waitSignal(quick.succeeded, timeout=5000):
-        quick.start()
-    release.set()
-    qtbot.waitUntil(lambda: all(task._done.is_set() for task in waiting), timeout=5000)
 
 
 def test_every_phase_says_what_to_do():
