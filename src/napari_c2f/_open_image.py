@@ -219,9 +219,11 @@ class OpenImage:
         sureness = [confidence_of(layers, layer) for layer in results]
         changes = changes_layers(layers)
         self.release()
-        for layer in (*changes, *results, *sureness, self.coarse, self.image):
-            if layer is not None and layer in layers:
-                layers.remove(layer)
+        # At once: when layers go, napari has Python look through all that there is for garbage.
+        with layers.batched_update():
+            for layer in (*changes, *results, *sureness, self.coarse, self.image):
+                if layer is not None and layer in layers:
+                    layers.remove(layer)
 
     def release(self) -> None:
         """Follow it no longer; its layers stay."""
