@@ -2,12 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
 Preset = Literal["quick", "balanced", "thorough", "report"]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Number of channels."""
 
 
 class Settings(BaseModel):
@@ -19,7 +21,7 @@ class Settings(BaseModel):
 class NetworkConfig(Settings):
     """Shape of the U-Net."""
 
-    widths: tuple[int, ...] = Field(default=(64, 96, 160, 192), min_length=1)
+    widths: tuple[Width, ...] = Field(default=(64, 96, 160, 192), min_length=1, max_length=10)
     """Channels of each level, from the finest to the coarsest."""
     stem: Literal[1, 2, 4] = 4
     """Side of the space-to-depth blocks; 1 works at full resolution."""
@@ -27,12 +29,6 @@ class NetworkConfig(Settings):
     """Normalisation after each convolution."""
     upsampling: Literal["transposed", "nearest", "bilinear"] = "transposed"
     """How the decoder doubles the resolution."""
-
-    @model_validator(mode="after")
-    def _widths_are_positive(self) -> Self:
-        if min(self.widths) < 1:
-            raise ValueError("every width must be at least 1 channel")
-        return self
 
 
 class GeneratorConfig(NetworkConfig):
@@ -47,7 +43,7 @@ class DiscriminatorConfig(Settings):
 
     kind: Literal["image", "pixel", "patch"] = "pixel"
     """What is judged real or fake: the whole image, every pixel, or overlapping patches."""
-    widths: tuple[PositiveInt, ...] = Field(default=(32, 64, 96, 128), min_length=1)
+    widths: tuple[Width, ...] = Field(default=(32, 64, 96, 128), min_length=1, max_length=10)
     """Channels of each convolution of the encoder, from the finest to the coarsest."""
     spectral_norm: bool = True
     """Divide every weight by its spectral norm, which steadies the training."""
@@ -234,8 +230,6 @@ class TrainConfig(Settings):
     """Seed of weights, crops and augmentation."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes the GPU where there is one."""
-    devices: int = Field(default=1, ge=1)
-    """Number of devices."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the convolutions; auto takes bfloat16 where the device computes in it."""
     threads: int | None = Field(default=None, ge=1)

@@ -110,11 +110,22 @@ def read_image(path: str | Path) -> NDArray[Any]:
             with path.open("rb") as file:
                 image = iio.imread(file, extension=path.suffix.lower())
     except Exception as error:  # Each codec raises errors of its own, in words of its own.
+        if isinstance(error, Image.DecompressionBombError):
+            raise _too_many_pixels(path) from error
         reason = getattr(error, "strerror", None) or "it is damaged, or of another kind"
         raise DataError(
             f"{path} cannot be read as an image ({reason}); check that the file is whole."
         ) from error
     return image
+
+
+def _too_many_pixels(path: Path) -> DataError:
+    """Pillow takes compressed images of more pixels for an attack on the memory."""
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    return DataError(
+        f"{path} has more than {limit:,} pixels, the most that is read of this kind of file; save "
+        "it as a TIFF."
+    )
 
 
 def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
@@ -279,6 +290,8 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
         try:
             with Image.open(path) as opened:
                 pixels = np.array(opened.convert("RGB") if opened.mode == "P" else opened)
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(path) from error
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(
                 f"{path} cannot be read as a map ({error}); check that the file is whole."

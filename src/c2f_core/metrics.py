@@ -58,7 +58,7 @@ def intersection_over_union(confusion: NDArray[np.int64]) -> NDArray[np.float64]
 
 def mean_iou(confusion: NDArray[np.int64]) -> float:
     """Mean intersection over union of the classes that occur."""
-    return _mean(intersection_over_union(confusion))
+    return mean_of_known(intersection_over_union(confusion))
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
     return ratio
 
 
-def _mean(values: Sequence[float] | NDArray[np.float64]) -> float:
+def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
     """Mean of the values that are not NaN; NaN where there is none."""
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
@@ -133,7 +133,7 @@ def boundary_iou(predicted: Positions, fine: Positions, number_of_classes: int) 
         union = (bands[0] | bands[1]).sum()
         if union:
             scores.append(float((bands[0] & bands[1]).sum() / union))
-    return _mean(scores)
+    return mean_of_known(scores)
 
 
 def _inner_band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
@@ -167,8 +167,8 @@ def mean_boundary_accuracy(predicted: Positions, fine: Positions, number_of_clas
             ndimage.distance_transform_edt(~inside),
         )
         right = (predicted == position) == inside
-        scores += [_mean(right[labelled & (distance <= radius)]) for radius in radii]
-    return _mean(scores)
+        scores += [mean_of_known(right[labelled & (distance <= radius)]) for radius in radii]
+    return mean_of_known(scores)
 
 
 @dataclass(frozen=True)
@@ -225,8 +225,8 @@ def score_pair(
         trimap=trimap_accuracy(predicted, fine),
         boundary_iou=boundary_iou(predicted, fine, number_of_classes),
         mean_boundary_accuracy=mean_boundary_accuracy(predicted, fine, number_of_classes),
-        damage=_mean(before & ~after),
-        gain=_mean(after & ~before),
+        damage=mean_of_known(before & ~after),
+        gain=mean_of_known(after & ~before),
         worse=bool(after.sum() < before.sum()),
     )
 
@@ -252,15 +252,17 @@ def mean_scores(scores: Sequence[Scores], names: Sequence[str]) -> dict[str, flo
     """
     pooled = np.sum([score.confusion for score in scores], axis=0)
     summary = {
-        "pixel accuracy": _mean([score.pixel_accuracy for score in scores]),
+        "pixel accuracy": mean_of_known([score.pixel_accuracy for score in scores]),
         "mIoU": mean_iou(pooled),
     }
     for width in TRIMAP_WIDTHS:
-        summary[f"trimap {width}"] = _mean([score.trimap[width] for score in scores])
-    summary["boundary IoU"] = _mean([score.boundary_iou for score in scores])
-    summary["mean boundary accuracy"] = _mean([score.mean_boundary_accuracy for score in scores])
-    summary["damage"] = _mean([score.damage for score in scores])
-    summary["gain"] = _mean([score.gain for score in scores])
+        summary[f"trimap {width}"] = mean_of_known([score.trimap[width] for score in scores])
+    summary["boundary IoU"] = mean_of_known([score.boundary_iou for score in scores])
+    summary["mean boundary accuracy"] = mean_of_known(
+        [score.mean_boundary_accuracy for score in scores]
+    )
+    summary["damage"] = mean_of_known([score.damage for score in scores])
+    summary["gain"] = mean_of_known([score.gain for score in scores])
     summary["images made worse"] = float(sum(score.worse for score in scores))
     for kind, values in (
         ("accuracy", class_accuracy(pooled)),

@@ -304,7 +304,10 @@ class TrainController(Controller):
             remember_model(end.best_model)
         if end.event.stopped and not end.event.step:
             self.activity.phase = Phase.STOPPED
-            self._succeed("Stopped before the first step; nothing was trained.")
+            begun = self.config is not None and RunFolder(self.config.run_folder).has_checkpoint
+            nothing = "Stopped before the first step; nothing was trained."
+            self._succeed("Stopped; Resume goes on from the last checkpoint." if begun else nothing)
+            self.activity.progress = 0.0
             return
         self.activity.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
         how = "Stopped" if end.event.stopped else "Done"

@@ -96,6 +96,14 @@ def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
     assert {pair.role for pair in found.pairs} == {"unused"}
 
 
+def test_a_fine_map_with_nothing_drawn_is_told_and_refused(data):
+    empty = np.full((48, 48), SHAPES.unlabelled.index, np.uint8)
+    Image.fromarray(empty).save(data / "fine" / "1.png")
+    assert any("1: nothing is drawn" in each for each in inspect(make_config(data)).all_problems)
+    with pytest.raises(DataError, match="1: nothing is drawn in the fine map"):
+        load_training_data(make_config(data))
+
+
 def test_both_stages_need_pairs_without_fine_maps(data):
     (data / "images" / "4.png").unlink()
     (data / "coarse" / "4.png").unlink()

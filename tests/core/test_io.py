@@ -77,6 +77,15 @@ def test_truncated_files_give_one_sentence(tmp_path, suffix):
             read(path)
 
 
+def test_more_pixels_than_pillow_reads_give_one_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "map.png"
+    write_map(path, np.zeros((64, 64), dtype=np.uint8), TABLE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for read in (read_image, lambda file: read_map(file, TABLE)):
+        with pytest.raises(DataError, match=r"more than 2,000 pixels.*save it as a TIFF"):
+            read(path)
+
+
 def test_missing_file_and_unknown_ending(tmp_path):
     with pytest.raises(DataError):
         read_image(tmp_path / "none.png")

@@ -248,6 +248,44 @@ def test_the_log_says_how_the_game_stands(accuracy, word):
     assert word in balance_note(accuracy)
 
 
+def test_without_a_moving_average_the_network_itself_teaches(shapes_folder, tmp_path):
+    optimiser = {"average_decay": 0.0}
+    first = make_config(shapes_folder, tmp_path / "first", method="stage1", optimiser=optimiser)
+    list(train(first))
+    state = RunFolder(tmp_path / "first").read_state()
+    averaged = {name.removeprefix("module."): each for name, each in state["average"].items()}
+    for name, tensor in state["generator"]["network"].items():
+        assert torch.equal(tensor, averaged[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"method": "model1"}, "trains no discriminator"),
+        ({"network": {"widths": (8, 24)}}, r"network \(widths"),
+        ({"discriminator": {"kind": "patch"}}, r"network \(kind patch"),
+    ],
+)
+def test_stage_2_refuses_a_start_that_does_not_fit(shapes_folder, tmp_path, changes, match):
+    list(train(make_config(shapes_folder, tmp_path / "first", **{"method": "stage1", **changes})))
+    stage2 = {"steps": 4, "start": tmp_path / "first"}
+    config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
+    with pytest.raises(CheckpointError, match=match):
+        list(train(config))
+
+
+def test_stage_2_refuses_a_start_with_other_classes(shapes_folder, tmp_path):
+    list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
+    renamed = SHAPES.model_copy(update={"classes": SHAPES.classes[::-1]})
+    table = tmp_path / "renamed.json"
+    table.write_text(renamed.model_dump_json())
+    data = {"root": shapes_folder, "class_table": str(table), "validation_share": 0.3}
+    stage2 = {"steps": 4, "start": tmp_path / "first"}
+    changes = {"method": "stage2", "stage2": stage2, "data": data}
+    with pytest.raises(CheckpointError, match="knows the classes"):
+        list(train(make_config(shapes_folder, tmp_path / "run", **changes)))
+
+
 def test_stage_2_names_a_start_that_is_no_finished_run(shapes_folder, tmp_path):
     stage2 = {"steps": 4, "start": tmp_path / "nowhere"}
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from c2f_core.cli.errors import StopOnInterrupt
 from c2f_core.cli.train import main, parse
 from c2f_core.config import GeneratorConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -56,6 +58,14 @@ def make_config(shapes_folder, run_folder, **changes):
         "threads": 1,
     }
     return TrainConfig.model_validate({**settings, **changes})
+
+
+def train_steps(config, steps):
+    """Train, and stop after so many steps."""
+    done = []
+    for event in train(config, should_stop=lambda: len(done) >= steps):
+        if isinstance(event, StepDone):
+            done.append(event)
 
 
 # Colours are random in each image, so that the plain U-Net has shapes alone to go by.
@@ -245,13 +255,20 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     save_file(tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[4,9]')})
     refuse("do not fit")
     save_file(
-        tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[99999,99999]')}
+        tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[65536,65536]')}
     )
     refuse("absurdly large")
     broken = {name: tensor.clone() for name, tensor in tensors.items()}
     broken["head.bias"][0] = float("nan")
     save_file(broken, bad, metadata={"c2f": text})
     refuse("not finite")
+    strange = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in tensors.items()}
+    save_file(strange, bad, metadata={"c2f": text})
+    refuse("another kind")
+    for widths in (f"[{10**30}]", str([1] * 1000), "[0]"):
+        hostile = text.replace('"widths":[4,8]', f'"widths":{widths}')
+        save_file(tensors, bad, metadata={"c2f": hostile})
+        refuse("architecture.widths")
 
 
 # Command line
@@ -288,6 +305,42 @@ def test_errors_end_with_status_two_and_one_sentence(tmp_path, capsys):
     assert caught.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: The data folder")
+
+
+def test_a_moved_run_goes_on_where_it_is_now(shapes_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(shapes_folder.parent)
+    data = {"root": shapes_folder.name, "class_table": f"{shapes_folder.name}/table.json"}
+    config = make_config(shapes_folder, tmp_path / "run", data=data)
+    train_steps(config, 2)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["--resume", "moved"])
+    assert caught.value.code == 0
+    assert (tmp_path / "moved" / "best.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_stopped_early_says_how_to_resume(
+    shapes_folder, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / "run"
+    train_steps(make_config(shapes_folder, run), 2)
+    monkeypatch.setattr(StopOnInterrupt, "__call__", lambda self: True)
+    with pytest.raises(SystemExit):
+        main(["--resume", str(run)])
+    assert f"c2f-train --resume {run}" in capsys.readouterr().out
+
+
+def test_a_fine_map_of_one_class_has_no_boundary_to_score(shapes_folder, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(shapes_folder, root)
+    plain = np.full((64, 64), SHAPES.classes[0].index, np.uint8)
+    for seed in range(6):
+        Image.fromarray(plain).save(root / "fine" / f"{seed}.png")
+    list(train(make_config(root, tmp_path / "run")))
+    _, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    assert set(metadata.scores) == {"pixel accuracy", "mIoU", "calibration error"}
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(shapes_folder, tmp_path):

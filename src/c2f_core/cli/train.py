@@ -15,6 +15,7 @@ from c2f_core.config_file import invalid_setting, read_settings
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.events import Finished
 from c2f_core.training.listeners import ProgressBar, RunLogs
+from c2f_core.training.run_folder import RunFolder
 
 DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both stages of Model 2.
 
@@ -54,12 +55,11 @@ def _train(arguments: Sequence[str]) -> None:
             bar(event)
             logs(event)
     assert isinstance(event, Finished)
-    if event.stopped and not event.step:
+    if event.stopped and not RunFolder(config.run_folder).has_checkpoint:
         print("Stopped before the first step; nothing was trained.")
     elif event.stopped:
-        print(
-            f"Stopped after step {event.step}. Go on with: c2f-train --resume {config.run_folder}"
-        )
+        after = f" after step {event.step}" if event.step else ""
+        print(f"Stopped{after}. Go on with: c2f-train --resume {config.run_folder}")
     else:
         print(f"Done. The best model is {event.best_checkpoint}")
 
@@ -89,7 +89,8 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
     elif base.preset is not None:
         settings = preset_settings(base.preset)
     elif base.resume is not None:
-        settings = read_settings(base.resume / "config.json")
+        # The folder may have been moved or copied since.
+        settings = read_settings(base.resume / "config.json") | {"run_folder": base.resume}
     try:
         config = tyro.cli(
             TrainConfig,

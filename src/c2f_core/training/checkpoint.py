@@ -16,6 +16,7 @@ from c2f_core.training.metadata import METADATA_KEY, CheckpointMetadata, read_me
 Shape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
 """A header that asks for more is refused before any memory is taken."""
+STORED_TYPES = {torch.float32, torch.float16, torch.int64}
 
 
 def save_checkpoint(
@@ -91,6 +92,10 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
                 "it again."
             )
         tensors = {name: opened.get_tensor(name) for name in shapes}
+    if not {tensor.dtype for tensor in tensors.values()} <= STORED_TYPES:
+        raise CheckpointError(
+            f"{path} holds numbers of another kind than c2f-train writes; train the model again."
+        )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise CheckpointError(f"{path} holds weights that are not finite; train the model again.")
     generator = build_generator(metadata.architecture, number_of_classes)

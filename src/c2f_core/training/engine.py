@@ -23,7 +23,7 @@ def computes_in_bfloat16(device: str) -> bool:
 
 
 def make_fabric(config: TrainConfig) -> "Fabric":
-    """Make the engine: device, number of devices, precision.
+    """Make the engine: one device, and the precision.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def make_fabric(config: TrainConfig) -> "Fabric":
     try:
         return Fabric(
             accelerator=config.device,
-            devices=config.devices,
+            devices=1,
             precision="bf16-mixed" if half else "32-true",
         )
     except (RuntimeError, ValueError) as error:

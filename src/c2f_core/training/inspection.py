@@ -1,6 +1,5 @@
 """Look at the data of a run before it starts: what is there, what does not fit, who validates."""
 
-import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,7 +14,12 @@ from c2f_core.data.pairs import FilePairs, Pair
 from c2f_core.data.splits import assign_roles
 from c2f_core.errors import C2FError
 from c2f_core.metrics import confusion_matrix, pixel_accuracy
-from c2f_core.training.loading import ShouldStop, load_class_table, refuse_without_coarse_only
+from c2f_core.training.loading import (
+    ShouldStop,
+    load_class_table,
+    refuse_nothing_drawn,
+    refuse_without_coarse_only,
+)
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 SAID: dict[Role, str] = {
@@ -181,6 +185,8 @@ def _inspect(
     name, known = source.names[index], set(source.reports)
     try:
         pair = source[index]
+        if role in ("trains", "validates"):
+            refuse_nothing_drawn(pair)
     except C2FError as error:
         message = str(error)
         told = message if message.startswith(name) else f"{name}: {message}"
@@ -194,7 +200,8 @@ def _inspect(
     counts["coarse"] += np.bincount(pair.coarse.ravel(), minlength=256)
     if pair.fine is not None:
         counts["fine"] += np.bincount(pair.fine.ravel(), minlength=256)
-        accuracy = _accuracy(pair.coarse, pair.fine, source.class_table.number_of_classes)
+        confusion = confusion_matrix(pair.coarse, pair.fine, source.class_table.number_of_classes)
+        accuracy = pixel_accuracy(confusion) if confusion.any() else None
     return PairReport(
         name,
         role,
@@ -204,12 +211,6 @@ def _inspect(
         doubts=tuple(doubts),
         thumbnail=thumbnail(pair, source.class_table) if index < THUMBNAIL_COUNT else None,
     )
-
-
-def _accuracy(coarse: NDArray[np.uint8], fine: NDArray[np.uint8], classes: int) -> float | None:
-    """Accuracy of a coarse map; None where the fine map labels nothing."""
-    accuracy = pixel_accuracy(confusion_matrix(coarse, fine, classes))
-    return None if math.isnan(accuracy) else accuracy
 
 
 def _shares(counts: NDArray[np.int64], table: ClassTable) -> dict[str, float]:

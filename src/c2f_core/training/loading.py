@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.classes import PRESETS, UNLABELLED_POSITION, ClassTable
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import FilePairs, Pair
@@ -75,6 +75,8 @@ def load_training_data(
     roles = assign_roles(
         data, config.seed, source.names, lambda name: loaded[name].fine is not None
     )
+    for name in (*roles.train, *roles.validation):
+        refuse_nothing_drawn(loaded[name])
     coarse_only = [replace(loaded[name], fine=None) for name in roles.coarse_only]
     return TrainingData(
         source.class_table,
@@ -83,6 +85,21 @@ def load_training_data(
         [loaded[name] for name in roles.validation],
         (*_doubts(source), *_fate_of(coarse_only, config.method, data)),
     )
+
+
+def refuse_nothing_drawn(pair: Pair) -> None:
+    """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
+
+    Raises
+    ------
+    DataError
+        All of the fine map is unlabelled.
+    """
+    if pair.fine is not None and (pair.fine == UNLABELLED_POSITION).all():
+        raise DataError(
+            f"{pair.name}: nothing is drawn in the fine map; draw it, or remove its file, so that "
+            "the pair counts as one without a fine map."
+        )
 
 
 def refuse_without_coarse_only(coarse_only: Sequence[object]) -> None:

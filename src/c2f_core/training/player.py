@@ -56,7 +56,7 @@ class Player:
     module : nn.Module
         The bare network, whose weights are saved.
     network : callable
-        The network as the engine runs it: precision, several devices.
+        The network as the engine runs it: device and precision.
     """
 
     def __init__(

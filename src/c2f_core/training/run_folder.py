@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
+from c2f_core.classes import PRESETS
 from c2f_core.config import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io import atomic_path
 
-PLACE = {"run_folder", "device", "devices", "threads"}
+PLACE = {"run_folder", "device", "threads"}
 """Settings that say where a run computes, not what it learns."""
 CHANGEABLE = PLACE | {"batch_size", "crop"}
 """Settings that may change when a run is resumed: its place, and what takes memory."""
@@ -99,7 +99,8 @@ class RunFolder:
                     f"{folder.root} already holds a run; resume it or choose another run folder."
                 )
             with atomic_path(folder.config) as temporary:
-                temporary.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+                text = with_absolute_paths(config).model_dump_json(indent=2)
+                temporary.write_text(text + "\n", encoding="utf-8")
             yield folder
 
     @contextmanager
@@ -151,14 +152,17 @@ class RunFolder:
         """
         try:
             return TrainConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+        except (OSError, ValueError) as error:  # Of another encoding, or invalid.
             raise ConfigError(
                 f"{self.root} holds no run to resume; check the folder or start a new run."
             ) from error
 
     def _refuse_other_config(self, config: TrainConfig, changeable: set[str]) -> None:
         was = self.read_config().model_dump(mode="json", exclude=changeable)
-        now = json.loads(config.model_dump_json(exclude=changeable))
+        now = json.loads(with_absolute_paths(config).model_dump_json(exclude=changeable))
+        for settings in (was, now):
+            # A run that has begun does not go back to it, and it may have been moved.
+            del settings["stage2"]["start"]
         differing = sorted(key for key in now if now[key] != was[key])
         if differing:
             raise ConfigError(
@@ -202,6 +206,20 @@ class RunFolder:
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."
             ) from error
         return state
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Return a config that finds its data from any working directory."""
+    data = config.data
+    in_file = data.class_table not in PRESETS
+    changes: dict[str, Any] = {
+        "root": data.root.absolute(),
+        "splits": data.splits and data.splits.absolute(),
+        "class_table": str(Path(data.class_table).absolute()) if in_file else data.class_table,
+    }
+    start = config.stage2.start
+    stage2 = config.stage2.model_copy(update={"start": start and start.absolute()})
+    return config.model_copy(update={"data": data.model_copy(update=changes), "stage2": stage2})
 
 
 def has_judge(model: str | Path) -> bool:

@@ -92,9 +92,7 @@ class Stage2Learner(Stage1Learner):
     def start_from(self, state: dict[str, Any]) -> None:
         """Go on from the state of stage 1: its averaged generator, and its discriminator."""
         self.average.load_state_dict(state["average"])
-        averaged = self._config.optimiser.average_decay > 0
-        start = self.average.module.state_dict() if averaged else state["generator"]["network"]
-        self.generator.module.load_state_dict(start)
+        self.generator.module.load_state_dict(self.average.module.state_dict())
         self.discriminator.load_state_dict(state["discriminator"])
 
     def step(self, number: int) -> StepResult:
@@ -103,7 +101,7 @@ class Stage2Learner(Stage1Learner):
         if config.recipe == "default" and not self._learns_from_coarse_only:
             # Without replay nothing is learned, and weights must not even decay.
             return super().step(number) if config.replay else StepResult(0.0, 0.0)
-        batch = self._coarse_only(self._stream(number)).to(self._fabric.device)
+        batch = self._coarse_only(number).to(self._fabric.device)
         if config.recipe == "report":
             return self._report_step(batch)
         return self._default_step(number, batch)
@@ -140,7 +138,7 @@ class Stage2Learner(Stage1Learner):
     def _prepare(self, number: int, batch: Batch, values: dict[str, float]) -> "_CoarseOnlyCrops":
         """Hide coarse maps, ask the teacher, paste boxes; rates and shares go into `values`."""
         config, device = self._config.stage2, batch.images.device
-        rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, self._stream(number)])
+        rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, number])
         count, size = len(batch.images), (batch.images.shape[-2], batch.images.shape[-1])
         drawn = torch.from_numpy(rng.random(count) < config.hidden_share).to(device)
         hidden = drawn[:, None, None].expand(count, *size)

@@ -109,9 +109,8 @@ class SupervisedLearner:
 
     @property
     def validated_generator(self) -> UNet:
-        """The generator that is validated and saved: the average, where there is one."""
-        averaged = self._config.optimiser.average_decay > 0
-        module = self.average.module if averaged else self.generator.module
+        """The generator that is validated and saved: the average; without decay a copy."""
+        module = self.average.module
         assert isinstance(module, UNet)
         return module
 
@@ -124,11 +123,7 @@ class SupervisedLearner:
         return StepResult(loss.item(), self._descend(loss))
 
     def _fine_batch(self, number: int) -> Batch:
-        return self._batches(self._stream(number)).to(self._fabric.device)
-
-    def _stream(self, number: int) -> int:
-        """Number of the batch: every device draws batches of its own."""
-        return number * self._config.devices + self._fabric.global_rank
+        return self._batches(number).to(self._fabric.device)
 
     def _logits(self, images: Tensor, coarse: Tensor) -> Tensor:
         conditional = self._config.architecture.conditional
@@ -138,8 +133,7 @@ class SupervisedLearner:
 
     def _descend(self, loss: Tensor) -> float:
         norm = self.generator.descend(loss)
-        if self._config.optimiser.average_decay:
-            self.average.update_parameters(self.generator.module)
+        self.average.update_parameters(self.generator.module)
         return norm
 
     def set_weights(self, weights: dict[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from c2f_core.events import (
 )
 from c2f_core.training.checkpoint import save_checkpoint
 from c2f_core.training.engine import make_fabric
-from c2f_core.training.initial import load_initial_weights
+from c2f_core.training.initial import load_initial_weights, load_stage1
 from c2f_core.training.loading import (
     ShouldStop,
     load_training_data,
@@ -192,7 +192,8 @@ class _Run:
         if resume and self.folder.state.exists():
             self._load(self.folder.read_state())
         elif config.stage2.start is not None and isinstance(self.learner, Stage2Learner):
-            self.learner.start_from(RunFolder(config.stage2.start).read_state())
+            start = load_stage1(config.stage2.start, config, self.data.class_table)
+            self.learner.start_from(start)
         elif config.initial_weights is not None:
             weights = load_initial_weights(
                 config.initial_weights, config.architecture, self.data.class_table

@@ -1,5 +1,6 @@
 """Scores and calibration on whole validation images."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,13 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.colour_models import with_colour_models
 from c2f_core.data.pairs import Pair
 from c2f_core.data.transforms import image_to_tensor, one_hot
-from c2f_core.metrics import confusion_matrix, mean_iou, pixel_accuracy, trimap_accuracy
+from c2f_core.metrics import (
+    confusion_matrix,
+    mean_iou,
+    mean_of_known,
+    pixel_accuracy,
+    trimap_accuracy,
+)
 from c2f_core.networks.unet import UNet, generator_input
 from c2f_core.refine.calibration import expected_calibration_error, fit_temperature
 
@@ -126,7 +133,8 @@ def scores_of(
     -------
     dict
         "pixel accuracy" and "trimap 5" (boundary accuracy) as means over the
-        images, "mIoU" of the pooled confusion matrix.
+        images, "mIoU" of the pooled confusion matrix. What no image has, such as
+        a boundary, is not scored.
     """
     fine_maps = [_fine(pair) for pair in pairs]
     confusions = [
@@ -137,8 +145,9 @@ def scores_of(
         trimap_accuracy(predicted, fine, (BOUNDARY_WIDTH,))[BOUNDARY_WIDTH]
         for predicted, fine in zip(predictions, fine_maps, strict=True)
     ]
-    return {
-        "pixel accuracy": float(np.mean([pixel_accuracy(each) for each in confusions])),
+    scores = {
+        "pixel accuracy": mean_of_known([pixel_accuracy(each) for each in confusions]),
         "mIoU": mean_iou(np.sum(confusions, axis=0)),
-        f"trimap {BOUNDARY_WIDTH}": float(np.mean(bands)),
+        f"trimap {BOUNDARY_WIDTH}": mean_of_known(bands),
     }
+    return {name: score for name, score in scores.items() if not math.isnan(score)}

@@ -176,7 +176,7 @@ class CurvesView(QWidget):
             for number, score in enumerate(SHOWN_SCORES):
                 if score in start.reference:
                     self.validation.add_level(100 * start.reference[score], number, LINES["coarse"])
-                if start.classical is not None:
+                if start.classical is not None and score in start.classical.scores:
                     level = 100 * start.classical.scores[score]
                     self.validation.add_level(level, number, LINES["classical"])
         classical = start.classical

@@ -36,7 +36,7 @@ HERE = {
     *("steps", "batch_size", "crop", "stage2.steps", "stage2.start"),
 }
 """Settings that are edited above the form of all others."""
-KEPT = ("data", "seed", "devices", "precision", "threads")
+KEPT = ("data", "seed", "precision", "threads")
 """Settings that say on what and where to train, which a preset leaves alone."""
 
 
