@@ -57,7 +57,11 @@ class Controller:
         try:
             yield
         except C2FError as error:
-            self.activity.message = str(error)
+            self.tell(str(error))
+
+    def tell(self, message: str) -> None:
+        """Show a sentence; work under way goes on."""
+        self.activity.message = message
 
     def fail(self, message: str) -> None:
         """Show an error; the work has ended."""

@@ -4,8 +4,10 @@ Accepting changes pixels, which napari records. Rejecting may change none: it is
 as a step in which one pixel stays as it is; the step knows what was rejected before and after.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Labels
@@ -16,6 +18,14 @@ from c2f_core.decisions import Key
 REJECTED_KEY = "c2f_rejected"
 """Metadata key of a final layer: keys of the rejected regions, see `ChangedPixels.keys`."""
 Keys = frozenset[Key]
+
+
+_deciding: "WeakSet[Labels]" = WeakSet()
+
+
+def is_deciding(layer: Labels) -> bool:
+    """Tell whether what a layer tells of now is a decision, and not drawn by hand."""
+    return layer in _deciding
 
 
 class _Rejection(tuple[Any, Any, Any]):
@@ -60,11 +70,20 @@ class DecisionHistory:
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(places, self._layer.data.shape)
-        with self._layer.block_history():
+        with self._told_apart(), self._layer.block_history():
             self._layer.data_setitem(indices, labels)
             if after != before:
                 self._layer._save_history(self._rejection(indices, before, after))
                 self._remember(after)
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """What changes now is no stroke, whatever tool is chosen in the layer."""
+        _deciding.add(self._layer)
+        try:
+            yield
+        finally:
+            _deciding.discard(self._layer)
 
     def make_writable(self) -> None:
         """Let napari look for the plane of a stack that is shown, which it does not when hidden.

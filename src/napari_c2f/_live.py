@@ -16,7 +16,7 @@ from c2f_core.refine.run import Plane, Run, RunResult, carry_out
 from c2f_core.refine.scope import Scope
 from c2f_core.windows import Window
 from napari_c2f._layers import PROVENANCE_KEY
-from napari_c2f._painted import covered, follow, strokes_of
+from napari_c2f._painted import covered, follow, stroke_under_way, strokes_of
 from napari_c2f._refining import MakeRefiner
 from napari_c2f._results import place_of
 from napari_c2f._timers import timer
@@ -198,6 +198,7 @@ def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: in
         return
     here, there = from_corner(shared, own), from_corner(shared, result.place)
     newer = [stroke for stroke in strokes_of(target.fine) if stroke.stamp > latest]
+    newer += stroke_under_way(target.fine)
     where = ~covered(target.fine.data.shape, newer)[here]
     if scope.mask is not None:
         where &= np.asarray(scope.mask[shared[-2:]])

@@ -11,7 +11,7 @@ from psygnal import Signal
 from c2f_core.classes import ClassTable
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.snapshots import read_confidence, stored_confidence
-from napari_c2f._decision_history import REJECTED_KEY
+from napari_c2f._decision_history import REJECTED_KEY, is_deciding
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -56,6 +56,8 @@ class OpenImage:
     """Sent when a map changed otherwise than by hand: a region was accepted, say."""
     refined = Signal(Labels)
     """Sent with the fine layer that refining made."""
+    review_begun = Signal()
+    """Sent when a final layer was added, in which nothing is decided yet."""
     removed = Signal()
     """Sent when the image or its coarse map was removed from the viewer."""
 
@@ -189,7 +191,7 @@ class OpenImage:
 
     def _on_change(self, event: Any) -> None:
         if event.type == "paint":
-            if event.source.mode in DRAWING:
+            if event.source.mode in DRAWING and not is_deciding(event.source):
                 self.painted += sum(_changed_pixels(atom) for atom in event.value)
             else:
                 self.changed.emit()
@@ -202,6 +204,8 @@ class OpenImage:
         layer, fine = event.value, self.fine
         if layer is fine or layer is self.final:
             self._follow(layer)
+        if layer is self.final:
+            self.review_begun.emit()
         if fine is None:
             return
         wanted = fine.metadata.get(CONFIDENCE_KEY)

@@ -219,6 +219,12 @@ def strokes_of(layer: Labels | None) -> list[Stroke]:
     return [] if follower is None else follower.strokes()
 
 
+def stroke_under_way(layer: Labels) -> list[Stroke]:
+    """Return the stroke that is being drawn in a layer, as far as it is; none if there is none."""
+    atoms = [atom for atom in layer._staged_history if len(atom)]
+    return [_stroke(layer, atoms, rough=False)] if atoms else []
+
+
 def covered(shape: tuple[int, ...], strokes: Iterable[Stroke]) -> Covered:
     """Return where strokes lie in data of this shape."""
     nothing = np.empty(0, np.uint8)

@@ -14,6 +14,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 
+from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Effort, ImageRecord, Project, Status, Work
 from c2f_core.project.effort import write_effort
@@ -71,21 +72,27 @@ class ProjectController(QueueController):
             table = choose_table()
             if table is None:
                 raise DataError("Choose the classes of the new project first, under 'Classes'.")
-            self._leave()
-            self._enter(Project.create(root, table))
-            self.state.message = f"Created the project {root}; add images to it."
+            self._when_idle(lambda: self._create(root, table))
+
+    def _create(self, root: Path, table: ClassTable) -> None:
+        self._leave()
+        self._enter(Project.create(root, table))
+        self.state.message = f"Created the project {root}; add images to it."
 
     def open(self, root: Path) -> None:
         """Open the project in a folder."""
         with self._errors_told():
-            self._leave()
-            self._enter(Project.open(root))
-            restored = self.project.restored
-            self.state.message = (
-                f"Restored the work on {', '.join(restored)}, which was not saved."
-                if restored
-                else f"Opened {root}; double-click an image."
-            )
+            self._when_idle(lambda: self._open(root))
+
+    def _open(self, root: Path) -> None:
+        self._leave()
+        self._enter(Project.open(root))
+        restored = self.project.restored
+        self.state.message = (
+            f"Restored the work on {', '.join(restored)}, which was not saved."
+            if restored
+            else f"Opened {root}; double-click an image."
+        )
 
     def _enter(self, project: Project) -> None:
         self.project = project
@@ -220,6 +227,7 @@ class ProjectController(QueueController):
         image.changed.connect(self._note_change)
         image.decided.connect(self._note_decision)
         image.refined.connect(self._note_refined)
+        image.review_begun.connect(self._note_review)
         image.removed.connect(self._on_removed)
         self.image, self._record, self._kept = image, work.record, work
         self._changed = self._unsaved = False
@@ -230,6 +238,10 @@ class ProjectController(QueueController):
     def _on_removed(self) -> None:
         """Save the image whose layers the user removed; it stays open until that succeeds."""
         with self._errors_told():
+            self._when_idle(self._let_go)
+
+    def _let_go(self) -> None:
+        if self.image is not None:
             self.save_now()
             self.state.message = f"{self.state.opened} was saved, and is no longer open."
             self.image.release()
@@ -331,8 +343,23 @@ class ProjectController(QueueController):
             model = self.project.keep_model(model_of_run(told, self.project.models))
             asked = Parameters() if "scope" not in told else Parameters(scope=told["scope"])
             sure = told.get("mean_confidence")
-            self._record = self._record.refined(model, 1.0 if sure is None else sure, asked)
-            self._save(self._work(), lambda _: self.refresh())
+            before = self._record
+            self._record = before.refined(model, 1.0 if sure is None else sure, asked)
+            self._save(self._work(), lambda _: self._tell_reopened(before))
+
+    def _note_review(self) -> None:
+        """Take back that the map was reviewed: another one is being made of it."""
+        before = self._record
+        self._record = before.under_review()
+        self._note_change()
+        self._tell_reopened(before)
+
+    def _tell_reopened(self, before: ImageRecord) -> None:
+        self.refresh()
+        if before.status is Status.REVIEWED:
+            self.state.message = (
+                f"{before.name} is no longer marked reviewed; mark its new map when it is right."
+            )
 
     def autosave(self) -> None:
         """Keep the open image where a crash cannot reach it, if a map has changed."""
@@ -346,7 +373,7 @@ class ProjectController(QueueController):
         self._changed = False
 
         def write(*_: Any) -> bool:
-            if kept is not None and work.has_maps_of(kept):
+            if kept is not None and work.is_that_of(kept):
                 return False
             project.autosave(work)
             return True

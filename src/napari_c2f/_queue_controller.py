@@ -12,9 +12,12 @@ from napari_c2f._worker import Task, Work
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work, what to do with its result, and what to do if it fails."""
+    """A piece of work, what to do with its result, and what to do if it fails.
 
-    work: Work
+    Without work, the rest is done in its turn: it is nothing for a thread.
+    """
+
+    work: Work | None
     succeed: Callable[[Any], None]
     fail: Callable[[], None]
 
@@ -49,7 +52,12 @@ class QueueController(Controller):
     def _next(self) -> None:
         if self._task is None and self._jobs:
             self._job = self._jobs.popleft()
-            self._start(Task(self._job.work), self._show_progress, self._end)
+            if self._job.work is not None:
+                self._start(Task(self._job.work), self._show_progress, self._end)
+                return
+            with self._errors_told():
+                self._job.succeed(None)
+            self._next()
 
     def _end(self, result: Any) -> None:
         job = self._job
@@ -66,8 +74,13 @@ class QueueController(Controller):
             job.fail()
         self._next()
 
+    def _when_idle(self, go_on: Callable[[], None]) -> None:
+        """Do this in the GUI thread once all is done that was asked for before."""
+        self._jobs.append(Job(None, lambda _: go_on(), lambda: None))
+        self._next()
+
     def _finish_now(self) -> None:
-        """Do all that was asked for before this returns; results are dropped.
+        """Do all work that was asked for before this returns; results are dropped.
 
         Raises
         ------
@@ -75,8 +88,12 @@ class QueueController(Controller):
             One of them failed; those after it are not done.
         """
         self.close_task()
+        left = [job for job in self._jobs if job.work is None]
         while self._jobs:
-            self._jobs.popleft().work(lambda _: None, lambda: False)
+            work = self._jobs.popleft().work
+            if work is not None:
+                work(lambda _: None, lambda: False)
+        self._jobs.extend(left)
 
     def close_task(self) -> None:
         """Wait for the thread; what can be stopped is stopped."""

@@ -204,6 +204,9 @@ class RefineController(MapController):
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
         coarse, layers = prepared.coarse, self._viewer.layers
+        if coarse not in layers:  # Another image may have taken its place.
+            self._succeed(f"'{coarse.name}' was removed meanwhile, so its fine map is not shown.")
+            return
         self._hide_results(coarse)
         confidence = self._confidence_layer(coarse, result)
         fine = self._add_fine(coarse, prepared.run.class_table, result, confidence.unique_id)

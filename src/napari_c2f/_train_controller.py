@@ -274,7 +274,8 @@ class TrainController(Controller):
         self._write(begun.event)
 
     def _show_event(self, event: Event) -> None:
-        self.activity.stages[-1].curves(event)
+        if self.activity.stages:  # A run that was stopped while it read its data has none.
+            self.activity.stages[-1].curves(event)
         self._write(event)
         if isinstance(event, RolledBack):
             self._guard = rolled_back_message(event)

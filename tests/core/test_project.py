@@ -93,7 +93,7 @@ def test_a_review_under_way_comes_back(project):
     project.close()
     with Project.open(project.root) as opened:
         work = opened.read("face")
-        assert work.has_maps_of(under_way)
+        assert work.is_that_of(under_way)
         assert not work.has_maps_of(replace(under_way, fine=FINE))
         assert not work.has_maps_of(replace(under_way, refined=None))
         assert not work.has_maps_of(replace(under_way, painted=final == FINE))

@@ -191,6 +191,18 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
     assert again.checkpoint.exists()
 
 
+def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypatch):
+    project.choose_model(model)
+    outcome(monkeypatch, 0.75)
+    lesson = learn(project, settings=QUICK)
+    next(lesson)
+    project.choose_model("watershed")
+    *_, taught = lesson
+    assert project.model == "watershed"
+    assert "lesson-1.safetensors is kept, and the model chosen meanwhile" in taught.message()
+    assert taught.checkpoint in project.models
+
+
 @pytest.mark.parametrize("after", [0.5, 0.4])
 def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, after):
     project.choose_model(model)

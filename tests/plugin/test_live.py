@@ -154,6 +154,32 @@ def test_strokes_while_it_refines_are_queued_together(
     assert (fine.data[mask] == 3).all()
 
 
+def test_a_result_spares_the_stroke_that_is_being_drawn(
+    live, next_class, seen, paint, qtbot, monkeypatch, following
+):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    started, released, original = threading.Event(), threading.Event(), next_class.refine
+
+    def wait(self, image, coarse, **keywords):
+        started.set()
+        assert released.wait(20)
+        return original(self, image, coarse, **keywords)
+
+    monkeypatch.setattr(next_class, "refine", wait)
+    paint(viewer, coarse, TRIANGLE, 20)
+    wait_for(qtbot, started.is_set)
+    fine.selected_label = 3
+    fine.brush_size = 4
+    with fine.block_history():  # As between press and release of the mouse.
+        fine.paint((20, 30), 3)
+        drawn = fine.data == 3
+        released.set()
+        wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    assert (fine.data[drawn] == 3).all()
+    np.testing.assert_array_equal(fine.data[~drawn], following(coarse.data)[~drawn])
+
+
 def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]

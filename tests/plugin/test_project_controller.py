@@ -1,6 +1,7 @@
 """The controller of the project, without a window."""
 
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.decisions import Decision
 from c2f_core.errors import DataError
+from c2f_core.io import read_map
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
+from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._layers import (
     COARSE_KEY,
     FINE_KEY,
@@ -334,6 +337,110 @@ def test_review_says_who_judges(desk):
     desk.wait()
     assert desk.state.message == "one is refined."
     assert not (desk.folder / "fine" / "one.png").exists()
+
+
+def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
+    desk.show("one")
+    add_fine(desk)
+    desk.controller.review("one", True)
+    desk.wait()
+    add_fine(desk, COARSE)
+    assert desk.read().record.status is Status.REFINED
+    assert "one is no longer marked reviewed" in desk.state.message
+    assert not (desk.folder / "fine" / "one.png").exists()
+    kept, _ = read_map(desk.folder / "removed" / "one" / "reviewed-1.png", SHAPES)
+    np.testing.assert_array_equal(kept, FINE)
+    np.testing.assert_array_equal(desk.read().fine, COARSE)
+
+
+def add_final(desk, data=COARSE):
+    """Add a final layer as a review does."""
+    image = desk.controller.image
+    about = {COARSE_KEY: image.coarse.unique_id, FINE_KEY: image.fine.unique_id}
+    return add_map(desk.viewer, data.copy(), SHAPES, "final", {}, **{RESULT_KEY: True} | about)
+
+
+def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
+    desk.show("one")
+    add_fine(desk)
+    desk.controller.review("one", True)
+    desk.wait()
+    add_final(desk)
+    assert "one is no longer marked reviewed" in desk.state.message
+    desk.show("two")
+    work = desk.read()
+    assert work.record.status is Status.REFINED
+    np.testing.assert_array_equal(work.refined, FINE)
+    assert not (desk.folder / "fine" / "one.png").exists()
+
+
+def test_decisions_are_autosaved_and_are_no_handwork(desk):
+    desk.show("one")
+    add_fine(desk)
+    final = add_final(desk)
+    final.mode = "paint"
+    desk.controller.autosave()
+    desk.wait()
+    history = DecisionHistory(final)
+    history.write(np.array([0]), final.data[0, :1], [(0, 0, 1)])
+    desk.controller.autosave()
+    desk.wait()
+    assert desk.read().record.rejected == ((0, 0, 1),)
+    history.write(np.arange(5), np.full(5, 4))
+    assert desk.controller.image.painted == 0
+    desk.qtbot.waitUntil(lambda: (desk.read().fine[0, :5] == 4).all(), timeout=5000)
+    table = renamed(SHAPES, 1, "renamed")
+    set_class_table(final, table)
+    set_class_table(desk.controller.image.coarse, table)
+    desk.controller.autosave()
+    desk.wait()
+    assert "renamed" in desk.read().class_table.names
+
+
+def test_work_under_way_is_finished_before_another_project_opens(desk, monkeypatch, tmp_path):
+    Project.create(tmp_path / "other", SHAPES).close()
+    started, released, add_image = threading.Event(), threading.Event(), Project.add_image
+
+    def wait(self, *arguments):
+        started.set()
+        assert released.wait(20)
+        return add_image(self, *arguments)
+
+    monkeypatch.setattr(Project, "add_image", wait)
+    image = desk.show("one")
+    desk.draw(image.coarse, 4)
+    paths = [tmp_path / "three.png", tmp_path / "four.png"]
+    for path in paths:
+        Image.fromarray(PAIR.image).save(path)
+    desk.controller.add(paths)
+    assert started.wait(20)
+    desk.viewer.layers.remove(image.coarse)
+    desk.controller.open(tmp_path / "other")
+    assert desk.state.root == desk.folder
+    released.set()
+    desk.qtbot.waitUntil(lambda: desk.state.root == tmp_path / "other", timeout=20000)
+    with Project.open(desk.folder) as project:
+        assert [record.name for record in project.records] == ["one", "two", "three", "four"]
+        assert (project.read("one").coarse[:4, :5] == 4).all()
+
+
+def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, monkeypatch):
+    started, released, refine = threading.Event(), threading.Event(), next_class.refine
+
+    def wait(self, image, coarse, **keywords):
+        started.set()
+        assert released.wait(20)
+        return refine(self, image, coarse, **keywords)
+
+    monkeypatch.setattr(next_class, "refine", wait)
+    refining = RefineController(desk.viewer)
+    refining.refine(asked_of(desk.show("one"), next_class))
+    assert started.wait(20)
+    desk.show("two")
+    released.set()
+    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
+    assert "was removed meanwhile" in refining.activity.message
+    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
 
 
 def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_path):

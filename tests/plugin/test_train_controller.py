@@ -1,10 +1,12 @@
 """The controller of training, without a viewer and without a widget."""
 
+import time
 from collections import Counter
 
 import pytest
 import torch
 
+from c2f_core.cli.errors import StopOnInterrupt
 from c2f_core.cli.train import main
 from c2f_core.config import TrainConfig
 from c2f_core.errors import C2FError
@@ -195,19 +197,38 @@ def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path
 
 
 def test_runs_of_the_command_line_go_on_here_and_the_other_way(
-    controller, ended, tiny, tmp_path, capsys
+    controller, ended, tiny, tmp_path, capsys, monkeypatch, qtbot
 ):
     file = tmp_path / "config.json"
-    file.write_text(TrainConfig.model_validate({**tiny, "steps": 4}).model_dump_json())
+    file.write_text(TrainConfig.model_validate({**tiny, "steps": 100_000}).model_dump_json())
+    began = time.monotonic()
+    monkeypatch.setattr(StopOnInterrupt, "__call__", lambda _: time.monotonic() > began + 5)
     with pytest.raises(SystemExit, match="0"):
         main(["--config", str(file)])
-    (tmp_path / "run" / "state.pt").unlink()  # As if it had been killed early.
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    assert reached
     controller.resume(tmp_path / "run", {"device": "cpu"})
+    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
+    assert controller.activity.stages[0].start.first_step == reached
+    controller.stop()
     ended()
-    assert controller.activity.phase is Phase.DONE
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    capsys.readouterr()
     with pytest.raises(SystemExit, match="0"):
         main(["--resume", str(tmp_path / "run")])
-    assert "Done." in capsys.readouterr().out
+    assert f"Go on with: c2f-train --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert RunFolder(tmp_path / "run").read_state()["step"] == reached
+
+
+def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    controller.resume(tmp_path / "run", {})
+    controller.stop()
+    ended()
+    assert controller.activity.phase is Phase.STOPPED
+    assert "Resume goes on from the last checkpoint" in controller.activity.message
+    assert controller.activity.progress == 0.0
 
 
 def test_the_guard_speaks(controller, tiny, tmp_path):

@@ -19,9 +19,13 @@ from qtpy.QtWidgets import (
     QToolButton,
 )
 
+from c2f_core.config import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.events import StepDone
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
+from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.trainer import train
 from napari_c2f._layers import labels_layer_data
 from napari_c2f._model import Panel, Phase
 from napari_c2f._preview import NAME
@@ -401,6 +405,32 @@ def test_runs_are_listed_compared_reopened_exported_and_deleted(
         click(buttons["delete"])
         assert (tmp_path / "runs" / "data-1").exists() is left
     assert runs.runs.topLevelItemCount() == 1
+
+
+def test_a_run_that_is_gone_is_told_while_another_trains(
+    widget, qtbot, click, ended, type_in, tmp_path
+):
+    type_in(widget.setup.steps, 90000)
+    click(widget.train_button)
+    model = widget._controller.activity
+    qtbot.waitUntil(lambda: model.phase is Phase.TRAINING, timeout=LONGEST)
+    widget.runs.opened.emit(tmp_path / "gone")
+    assert model.phase is Phase.TRAINING
+    click(widget.train_button)
+    ended(Phase.STOPPED)
+
+
+def test_an_earlier_run_goes_on_with_a_smaller_batch(widget, click, ended, type_in, tmp_path):
+    settings = widget.settings() | {"run_folder": tmp_path / "earlier", "steps": 8}
+    config, done = TrainConfig.model_validate(settings), []
+    events = train(config, should_stop=lambda: len(done) > 2)
+    done.extend(event for event in events if isinstance(event, StepDone))
+    widget.runs.opened.emit(config.run_folder)
+    type_in(widget.setup.batch_size, 1)
+    click(widget.resume_button)
+    ended()
+    assert RunFolder(config.run_folder).read_config().batch_size == 1
+    assert widget.curves.losses.points("loss")[0][-1] == 8
 
 
 # Tensorboard

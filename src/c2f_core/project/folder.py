@@ -47,7 +47,8 @@ class Project:
     - `painted`: where a person painted the fine map;
     - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
     - `autosave`: work that a crash would lose; opening the project takes it over;
-    - `removed`: what was taken out of the project, a folder for each image.
+    - `removed`: what was taken out of the project, a folder for each image; reviewed maps
+      that others replaced, too.
 
     Maps are index images, so that classes can be renamed and recoloured. All
     methods may be called from several threads.

@@ -53,10 +53,11 @@ def learn(
     """
     corrections = corrections_of(project, replay, should_stop)
     lessons = project.root / "lessons"
-    model = file_of_model(project.model)
+    before = project.model
+    model = file_of_model(before)
     for event in teach(model, corrections, lessons, settings, should_stop=should_stop):
         if isinstance(event, Taught):
-            event = _adopted(project, event)
+            event = _adopted(project, event, before)
             shutil.rmtree(lessons)
         yield event
 
@@ -107,16 +108,17 @@ def _pair(project: Project, name: str) -> Pair:
     )
 
 
-def _adopted(project: Project, taught: Taught) -> Taught:
-    """Keep the new model in the project, if it is better, and use it."""
+def _adopted(project: Project, taught: Taught, before: str) -> Taught:
+    """Keep the new model in the project, if it is better, and use it in place of the one before."""
     folder = project.root / "models"
     files = (folder / f"lesson-{number}.safetensors" for number in count(1))
     kept = next(file for file in files if not file.exists())
     if taught.is_better:
         with atomic_path(kept) as temporary:
             shutil.copyfile(taught.checkpoint, temporary)
-        project.choose_model(kept)
-        taught = replace(taught, checkpoint=kept)
+        taught = replace(taught, checkpoint=kept, is_outrun=project.model != before)
+        if not taught.is_outrun:
+            project.choose_model(kept)
     project.journal.write(
         "learned",
         model=kept.name if taught.is_better else None,

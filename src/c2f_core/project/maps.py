@@ -1,5 +1,6 @@
 """The map files of a project: one PNG for each image and kind of map."""
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from c2f_core.io import embedded_table, read_image, read_map, write_image, write
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.snapshots import IndexMap, Work
 
+REMOVED = "removed"
+"""Folder of a project for what was taken out of it, with a folder for each image."""
 KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted")
 PAINTED = 255
 """Value of painted pixels in their file, others have 0: one sees them in any viewer."""
@@ -68,6 +71,8 @@ class MapFiles:
         Parameters
         ----------
         work : Work
+            Where its map takes the place of another that was reviewed, that one is kept
+            among what was removed.
         before : ImageRecord
             What was known of the image until now.
 
@@ -81,12 +86,24 @@ class MapFiles:
         if work.fine is None:
             return
         _write(self.fine_path(work.record), work.fine, table)
-        if self.fine_path(before) != self.fine_path(work.record):
-            self.fine_path(before).unlink(missing_ok=True)
+        earlier = self.fine_path(before)
+        if earlier != self.fine_path(work.record) and earlier.exists():
+            is_same = np.array_equal(_read_map(earlier, table), work.fine)
+            if before.status is Status.REVIEWED and not is_same:
+                earlier.rename(self._free_path(name))
+            else:
+                earlier.unlink()
         _write(self.path("refined", name), work.refined, table)
         _write_plane(self.path("confidence", name), work.confidence)
         painted = None if work.painted is None else work.painted.astype(np.uint8) * PAINTED
         _write_plane(self.path("painted", name), painted)
+
+    def _free_path(self, name: str) -> Path:
+        """Return where a map goes that a person reviewed and another one replaces."""
+        folder = self._root / REMOVED / name
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = (folder / f"reviewed-{number}.png" for number in count(1))
+        return next(path for path in numbers if not path.exists())
 
 
 def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:
@@ -94,8 +111,10 @@ def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:
 
 
 def _read(path: Path, class_table: ClassTable) -> IndexMap | None:
-    if not path.exists():
-        return None
+    return _read_map(path, class_table) if path.exists() else None
+
+
+def _read_map(path: Path, class_table: ClassTable) -> IndexMap:
     # A map keeps its indices when its classes are recoloured, so that its own table reads it.
     return read_map(path, embedded_table(path) or class_table)[0]
 

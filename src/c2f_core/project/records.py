@@ -99,10 +99,17 @@ class ImageRecord(Settings):
         return name
 
     def refined(self, model: str, confidence: float, parameters: Parameters) -> Self:
-        """Return the record after refining with a model, with this mean confidence."""
+        """Return the record after refining with a model, with this mean confidence.
+
+        Nobody has looked at the new map, even where an earlier one was reviewed.
+        """
         changes = {"model": model, "doubt": 1 - confidence, "parameters": parameters}
-        status = Status.REFINED if self.status is Status.TO_DO else self.status
-        return self.model_copy(update=changes | {"status": status})
+        return self.model_copy(update=changes | {"status": Status.REFINED})
+
+    def under_review(self) -> Self:
+        """Return the record of an image whose map is being reviewed, perhaps once more."""
+        is_reviewed = self.status is Status.REVIEWED
+        return self.model_copy(update={"status": Status.REFINED}) if is_reviewed else self
 
     def with_effort(self, effort: Effort) -> Self:
         """Return the record with more work, which counts before or after by the status."""

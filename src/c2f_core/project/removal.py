@@ -7,11 +7,8 @@ the next opening knows that the rest has to follow.
 from pathlib import Path
 
 from c2f_core.errors import DataError
-from c2f_core.project.maps import KINDS, MapFiles
+from c2f_core.project.maps import KINDS, REMOVED, MapFiles
 from c2f_core.project.records import ImageRecord
-
-REMOVED = "removed"
-"""Folder of a project, with a folder for each removed image."""
 
 
 def move_image(root: Path, record: ImageRecord) -> Path:

@@ -59,8 +59,10 @@ class Work:
                     f"map {other.shape} pixels (rows, columns); save maps of one image."
                 )
 
-    def has_maps_of(self, other: "Work") -> bool:
-        """Tell whether all maps are the same."""
+    def is_that_of(self, other: "Work") -> bool:
+        """Tell whether maps, classes and rejected regions are the same."""
+        if (self.class_table, self.record.rejected) != (other.class_table, other.record.rejected):
+            return False
         return all(
             np.array_equal(getattr(self, kind), getattr(other, kind))
             if getattr(self, kind) is not None and getattr(other, kind) is not None

@@ -105,6 +105,8 @@ class Taught:
         How many corrected pairs trained, how many judged, how many were replayed.
     checkpoint : Path
         The best model of the lesson.
+    is_outrun : bool
+        Another model was chosen meanwhile, which was not compared with this one.
     """
 
     coarse: float
@@ -114,6 +116,7 @@ class Taught:
     kept_back: int
     earlier: int
     checkpoint: Path
+    is_outrun: bool = False
 
     @property
     def is_better(self) -> bool:
@@ -127,7 +130,11 @@ class Taught:
             f"On the {self.kept_back} kept back, {100 * self.before:.2f} % of the pixels were "
             f"right before and {100 * self.after:.2f} % after it"
         )
-        fate = "the new model is in use" if self.is_better else "so the old model stays in use"
+        fate = "so the old model stays in use"
+        if self.is_better and self.is_outrun:
+            fate = f"{self.checkpoint.name} is kept, and the model chosen meanwhile is in use"
+        elif self.is_better:
+            fate = "the new model is in use"
         return f"{told}; {fate}."
 
 

@@ -62,6 +62,7 @@ class TrainWidget(QWidget):
         self._preview = PreviewLayer(viewer)
         self._board = TensorBoard()
         self._proposed = ""
+        self._shown: Path | None = None  # Folder of the run whose settings the form shows.
         self._logged = 0
         self.data = DataView(viewer)
         self.setup = SetupView()
@@ -187,6 +188,9 @@ class TrainWidget(QWidget):
         if self._controller.activity.phase in BUSY:
             self._controller.stop()
         elif self._is_ready():
+            folder = self.setup.run_folder.value()
+            if not RunFolder(folder).has_checkpoint:  # Else it is refused.
+                self._shown = folder
             self._controller.train(self.settings())
 
     def _is_ready(self) -> bool:
@@ -208,9 +212,8 @@ class TrainWidget(QWidget):
         if folder.is_empty():
             self._controller.fail("Choose the folder of the run to go on with.")
             return
-        shown = self._controller.config
         names = ["device"]
-        if shown is not None and shown.run_folder == folder.value():
+        if self._shown == folder.value():
             names += ["batch_size", "crop"]  # The form shows this run: what is changed is meant.
         settings = self.setup.value()
         self._controller.resume(folder.value(), {name: settings[name] for name in names})
@@ -242,10 +245,11 @@ class TrainWidget(QWidget):
         try:
             config = RunFolder(folder).read_config()
         except C2FError as error:
-            self._controller.fail(str(error))
+            self._controller.tell(str(error))
             return
         self.data.setValue(config.data.model_dump())
         self.setup.setValue(config.model_copy(update={"run_folder": folder}))
+        self._shown = folder
         self.tabs.setCurrentIndex(0)
 
     def _start_from(self, folder: Path) -> None:
