@@ -20,7 +20,7 @@ from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import FilePairs, PairSource
 from c2f_core.data.splits import draw_folds, grouped, read_split, read_splits
 from c2f_core.errors import ConfigError, DataError
-from c2f_core.evaluation import evaluate
+from c2f_core.evaluation import Evaluation, evaluate
 from c2f_core.events import Event, Finished, RunStarted, StepDone
 from c2f_core.io import atomic_path
 from c2f_core.metrics import mean_scores
@@ -279,8 +279,12 @@ def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -
         The checkpoint does not fit the pairs, or none of them has a fine map.
     """
     refiner = Refiner.load(checkpoint, device)
-    scores = evaluate([refiner], pairs)[1].scores
-    summary = mean_scores(scores, refiner.class_table.names)
+    return scores_of_record(evaluate([refiner], pairs)[1], refiner.class_table.names)
+
+
+def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> Record:
+    """Return the scores of an evaluation as in a record, see `held_out_scores`."""
+    summary = mean_scores(evaluation.scores, names)
     shares = {key: round(100 * summary[name], 3) for key, name in SHARES.items()}
     return shares | {"worse": int(summary["images made worse"])}
 
