@@ -56,7 +56,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, tmp_path) -> None:
     table, text = tmp_path / "out.csv", tmp_path / "out.md"
-    code = run(model, model, data, "--classical", "--per-image", "--device", "cpu",
+    code = run(model, model, data, "--per-image", "--device", "cpu",
                "--csv", table, "--markdown", text)  # fmt: skip
     assert code == 0
     assert "Scores (%)" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
 
 def test_a_split_chooses_pairs(data: Path, tmp_path: Path) -> None:
     table = tmp_path / "out.csv"
-    code = run(data, "--class-table", tmp_path / "shapes.json", "--csv", table,
+    code = run(data, "--class-table", tmp_path / "shapes.json", "--csv", table, "--no-classical",
                "--split", f"{tmp_path / 'splits.json'}:some:test")  # fmt: skip
     assert code == 0
     (row,) = read_csv(table)

@@ -46,8 +46,8 @@ class Options:
     """Score only these pairs: FILE.json:LIST, such as splits.json:report:test."""
     class_table: str | None = None
     """Preset or TOML or JSON file; by default the first model's. FASSEG brings its own."""
-    classical: bool = False
-    """Also score the watershed and the random walker."""
+    classical: bool = True
+    """Score the watershed and the random walker beside them."""
     per_image: bool = False
     """Also show and write the scores of each image."""
     csv: Path | None = None

@@ -9,12 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QSpinBox, QStyle, QWidget
 
 from napari_c2f.widgets.parts import Choice, FolderEdit
 
 LARGEST = 2**31 - 1
-WRONG = "QLineEdit { border: 1px solid #d33; }"
 
 
 class BoolEditor(QCheckBox):
@@ -99,6 +98,10 @@ class TextEditor(QLineEdit):
         self._optional = NoneType in union_members(strip(annotation))
         self._is_tuple = any(get_origin(each) is tuple for each in union_members(strip(annotation)))
         self._tip = tip
+        icon = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+        self.wrong = self.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
+        """A sign that shows where the text is no such value."""
+        self.wrong.setVisible(False)
         self.setPlaceholderText("none" if self._optional else "")
         self.textChanged.connect(self._check)
 
@@ -119,11 +122,12 @@ class TextEditor(QLineEdit):
     def _check(self) -> None:
         try:
             self._adapter.validate_python(self.value())
-            self.setStyleSheet("")
-            self.setToolTip(self._tip)
         except ValidationError as error:
-            self.setStyleSheet(WRONG)
+            self.wrong.setVisible(True)
             self.setToolTip(f"{self._tip}\n{error.errors()[0]['msg']}.")
+        else:
+            self.wrong.setVisible(False)
+            self.setToolTip(self._tip)
 
 
 class PathEditor(FolderEdit):
