@@ -54,6 +54,7 @@ within 5 px of the boundaries (six photographs of the same dataset).
 | | |
 | --- | --- |
 | command | `python scripts/results.py --data FASSEG --splits FASSEG/splits.json` |
+| Model 1 alone | `c2f-train --config src/c2f_core/models/fasseg.config.json` |
 | training pairs | 50 of the split, of which {validation} choose the checkpoint and calibrate it |
 {runs}| seed | {seed} |
 | hardware | {hardware} |
@@ -92,7 +93,8 @@ def main() -> None:
         classes=markdown_table(class_rows(evaluations, pairs.class_table.names)),
         validation=f"{100 * configs['model1'].data.validation_share:.0f} %",
         runs="".join(
-            f"| steps of {METHODS[method]} | {config.steps} of {config.batch_size} crops |\n"
+            f"| {METHODS[method]} | {config.steps} steps of {config.batch_size} crops, "
+            f"{read_curve(folders[method].log)[0][-1]:.0f} minutes |\n"
             for method, config in configs.items()
         ),
         seed=configs["model1"].seed,
@@ -133,7 +135,7 @@ def draw_curves(folders: dict[str, RunFolder], path: Path) -> None:
     """Draw validation pixel accuracy over minutes of training for each run."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for method, folder in folders.items():
-        minutes, curves = read_curve(folder.root / "log.csv")
+        minutes, curves = read_curve(folder.log)
         axes.plot(minutes, curves["pixel accuracy"], marker=".", label=METHODS[method])
     axes.set(xlabel="minutes of training", ylabel="validation pixel accuracy (%)", ylim=(88, 100))
     axes.grid(alpha=0.3)
