@@ -94,10 +94,10 @@ test the others.
 - *Colours.* Two fine maps of dark-haired people teach that fair hair is skin, whatever the
   coarse map says. Other images' coarse maps can mend that, and an earlier stage 2 did; but so
   does changing the colours of each class by itself (`recolour_share`), from the fine pairs
-  alone. It is on for all rows but *not recoloured*.
+  alone. It is on for all rows.
 - *Coarse maps.* Those of two images are wrong in few ways, and the network learns to follow
   them where it should not. Distorting them (`coarse_distortion`) shows more ways. It is on
-  for all rows but *not distorted*.
+  for all rows.
 - *Boundaries.* With both, nearly all that is wrong lies within 10 px of a boundary, and the
   stage 2 of that time gained nothing over its control: a network's guesses do not teach it more
   than it knows. What knows more is the image. The colours well inside of a class say on

@@ -426,9 +426,11 @@ def test_a_sidecar_tells_accepted_regions_from_painted_pixels(project, tmp_path)
     assert changed > 0
     painted = work.coarse.copy()
     painted[0, :7] = 4
-    project.save(replace(work, fine=painted))
+    by_hand = np.zeros(painted.shape, bool)
+    by_hand[0, :5] = True
+    project.save(replace(work, fine=painted, painted=by_hand))
     told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
-    assert told.hand_edited_pixels == 7
+    assert (told.hand_edited_pixels, told.painted_pixels) == (7, 5)
     assert told.hand_edited == [(0, 7, 4)]
 
 

@@ -125,6 +125,7 @@ def _told_of_work(work: Work, accepted: Review) -> dict[str, Any]:
         "accepted_regions": sorted(accepted.accepted),
         "hand_edited": encode_runs(work.fine, edited),
         "hand_edited_pixels": int(edited.sum()),
+        "painted_pixels": 0 if work.painted is None else int((edited & work.painted).sum()),
         "before": work.record.before,
         "after": work.record.after,
     }

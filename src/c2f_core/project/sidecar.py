@@ -57,6 +57,8 @@ class Sidecar(Settings):
     """Pixels that are neither as in the coarse map nor as the refiner made them, as `coarse`."""
     hand_edited_pixels: int = Field(ge=0)
     """How many these are."""
+    painted_pixels: int = Field(default=0, ge=0)
+    """How many of these were painted by hand; the rest was refined anew around them."""
     before: Effort
     """Work before the first refining."""
     after: Effort
