@@ -236,10 +236,13 @@ def _require_start(run: TrainConfig) -> None:
         return
     theirs, ours = start.parent / SPLITS, run.run_folder.parent / SPLITS
     same_folds = theirs.exists() and read_splits(theirs) == read_splits(ours)
-    if not same_folds or not RunFolder(start).state.exists():
+    finished = (
+        f"fold{each['fold']}-seed{each['seed']}" for each in read_records(start.parent / RECORDS)
+    )
+    if not same_folds or start.name not in finished or not RunFolder(start).state.exists():
         raise ConfigError(
-            f"Stage 2 finds no stage 1 of the same folds in {start}; cross-validate a config of "
-            "method stage1 over them first, and give its run folder as stage2.start."
+            f"Stage 2 finds no finished stage 1 of the same folds in {start}; cross-validate a "
+            "config of method stage1 over them first, and give its run folder as stage2.start."
         )
 
 

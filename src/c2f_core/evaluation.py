@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair, PairSource
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import C2FError, Cancelled, ClassTableError, DataError, ImageError
 from c2f_core.io import atomic_path
 from c2f_core.metrics import Scores, mean_scores, score_pair
 from c2f_core.refine.calibration import expected_calibration_error
@@ -124,7 +124,14 @@ class _Run:
 
     def _refine(self, pair: Pair, fine: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert self._refiner is not None
-        result = self._refiner.refine(pair.image, self._table.to_indices(pair.coarse))
+        try:
+            result = self._refiner.refine(pair.image, self._table.to_indices(pair.coarse))
+        except Cancelled:
+            raise
+        except C2FError as error:
+            if isinstance(error, ImageError) and (pair.coarse == UNLABELLED_POSITION).all():
+                return pair.coarse  # Where nothing is drawn, some refiners have nothing to go by.
+            raise DataError(f"{self._refiner.name} cannot refine {pair.name}: {error}") from error
         predicted = self._table.to_positions(result.labels)
         labelled = fine != UNLABELLED_POSITION
         self._confidence.append(result.confidence[labelled])

@@ -65,7 +65,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("rb+") as written:  # Windows flushes what is open for writing only.
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -238,6 +238,9 @@ def read_map(
 ) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
     """Read a map: a colour image, a palette image, class indices or annotations.
 
+    Class indices of a file that carries its own class table are those of the classes of
+    the same names, if there are such.
+
     Parameters
     ----------
     path : str or Path
@@ -266,6 +269,14 @@ def read_map(
     pixels = read_map_pixels(path)
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance)
+    carried = embedded_table(path)
+    if (
+        carried is not None
+        and carried != class_table
+        and set(carried.names) <= set(class_table.names)
+    ):
+        # The same classes, perhaps in another order; where some were renamed, indices tell more.
+        pixels = carried.translate(pixels, class_table)
     positions = class_table.to_positions(pixels)
     return class_table.to_indices(positions), DecodeReport(0, 0, (), positions.size)
 
@@ -283,7 +294,7 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
         The file is missing, truncated or no image.
     """
     if path.suffix.lower() in TIFF_SUFFIXES:
-        pixels = read_image(path)
+        pixels = _with_palette(path, read_image(path))
     elif path.suffix.lower() == ARRAY_SUFFIX:
         pixels = _read_array(path)
     else:
@@ -301,14 +312,27 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     return pixels
 
 
+def _with_palette(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the colours of a TIFF of places in a palette; any other as it is."""
+    with tifffile.TiffFile(path) as opened:
+        page = opened.pages.first
+        if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+            return pixels
+        colours = np.moveaxis(page.colormap >> 8, 0, -1).astype(np.uint8)
+    return np.asarray(colours[pixels])
+
+
 def _read_array(path: Path) -> NDArray[Any]:
     try:
         # A pickle could execute anything.
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array: NDArray[Any] = np.load(file, allow_pickle=False)
+    except Exception as error:  # A damaged header raises errors of many kinds.
         raise DataError(
             f"{path} cannot be read as a map ({error}); save an array of class indices."
         ) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} is an archive of arrays; save one array of class indices.")
     return array
 
 

@@ -104,8 +104,9 @@ def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
     Returns
     -------
     float
-        Of a colour image the share of pixels that have exactly a class colour;
-        of a grey one 1 where it holds indices of the table only, otherwise 0.
+        Of a colour image the share of pixels that have exactly a class colour,
+        without those of the unlabelled colour: the white round a photograph is no map.
+        Of a grey one 1 where it holds indices of the table only, otherwise 0.
     """
     if pixels.ndim == 2:
         indices = [entry.index for entry in class_table.entries]
@@ -114,6 +115,9 @@ def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
         return 0.0
     rows, columns = (max(1, size // SAMPLES) for size in pixels.shape[:2])
     sample = pixels[::rows, ::columns, :3].astype(np.uint32)
-    colours = np.array([entry.colour for entry in class_table.entries], dtype=np.uint32)
+    colours = np.array([entry.colour for entry in class_table.classes], dtype=np.uint32)
     codes = np.array([65536, 256, 1], dtype=np.uint32)
-    return float(np.isin(sample @ codes, colours @ codes).mean())
+    unlabelled = np.array(class_table.unlabelled.colour, dtype=np.uint32)
+    drawn = sample @ codes
+    drawn = drawn[drawn != unlabelled @ codes]
+    return float(np.isin(drawn, colours @ codes).mean()) if drawn.size else 0.0

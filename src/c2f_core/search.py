@@ -135,34 +135,33 @@ def search(
     check_ranges(config, ranges)
     require_optuna()
     load_training_data(config)  # What is wrong with the data is said before anything is written.
-    _open(config, ranges, objective, pruner)
-    searched = _Search(config, ranges, OBJECTIVES[objective], _open_study(config, pruner))
-    searched.write_best()
-    while searched.count("COMPLETE", "PRUNED", "FAIL") < trials:
-        done = yield from searched.next_trial(should_stop)
-        if done is None:
-            return
+    with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE):
+        _begin(config, ranges, objective, pruner)
+        searched = _Search(config, ranges, OBJECTIVES[objective], _open_study(config, pruner))
         searched.write_best()
-        yield done
-        if should_stop():
-            return
+        while searched.count("COMPLETE", "PRUNED", "FAIL") < trials:
+            done = yield from searched.next_trial(should_stop)
+            if done is None:
+                return
+            searched.write_best()
+            yield done
+            if should_stop():
+                return
 
 
-def _open(config: TrainConfig, ranges: Ranges, objective: str, pruner: str) -> None:
-    """Make the run folder, or check that what it holds was begun alike."""
-    folder = RunFolder(config.run_folder)
-    with RunFolder.open(config, folder.config.exists(), PLACE):
-        path = folder.root / SEARCH
-        dumped = {name: one.model_dump(mode="json") for name, one in ranges.items()}
-        content = {"objective": objective, "pruner": pruner, "ranges": dumped}
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        elif read_settings(path) != content:
-            raise ConfigError(
-                f"{folder.root} holds a search with other ranges, objective or pruner; go on with "
-                "the same or choose another run folder."
-            )
+def _begin(config: TrainConfig, ranges: Ranges, objective: str, pruner: str) -> None:
+    """Write what is searched into the run folder, or check that what it holds was begun alike."""
+    path = config.run_folder / SEARCH
+    dumped = {name: one.model_dump(mode="json") for name, one in ranges.items()}
+    content = {"objective": objective, "pruner": pruner, "ranges": dumped}
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    elif read_settings(path) != content:
+        raise ConfigError(
+            f"{config.run_folder} holds a search with other ranges, objective or pruner; go on "
+            "with the same or choose another run folder."
+        )
 
 
 def _open_study(config: TrainConfig, pruner: Pruner) -> "optuna.Study":

@@ -13,7 +13,7 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError, ImageError
 from c2f_core.io import as_rgb8
-from napari_c2f._layers import TABLE_KEY, class_table_of_layer, image_plane
+from napari_c2f._layers import TABLE_KEY, class_table_of_layer, image_plane, level0
 
 Positions = NDArray[np.uint8]
 
@@ -113,12 +113,13 @@ def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[N
     if not maps:
         return [NewImage(*each) for each in zip(names, pixels, strict=True)]
     (drawn,), (picture,) = maps, pixels
-    if drawn.ndim != 2 or drawn.data.shape != picture.shape[:2]:
+    labels = level0(drawn)
+    if drawn.ndim != 2 or labels.shape != picture.shape[:2]:
         raise DataError(
             f"'{drawn.name}' and '{images[0].name}' differ in size; select a map that was drawn on "
             "this image."
         )
-    coarse = class_table_of_layer(drawn).translate(np.array(drawn.data), class_table)
+    coarse = class_table_of_layer(drawn).translate(np.array(labels), class_table)
     return [NewImage(names[0], picture, coarse)]
 
 

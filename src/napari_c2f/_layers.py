@@ -163,7 +163,7 @@ def class_table_of_layer(layer: Labels) -> ClassTable:
     names, background = _names_by_index(layer), layer.colormap.background_value
     entries: dict[int, tuple[str, tuple[int, int, int]]] = {}
     taken: set[tuple[int, int, int]] = set()
-    for label in np.unique(np.asarray(layer.data)).tolist():
+    for label in np.unique(np.asarray(level0(layer))).tolist():
         if label != background:
             colour = _distinct(_colour_of(layer, label), taken)
             taken.add(colour)

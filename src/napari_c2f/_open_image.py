@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -118,9 +118,15 @@ class OpenImage:
     # What there is
 
     @property
+    def _layers(self) -> list[Layer]:
+        """All layers, with the coarse map even where it was just removed."""
+        layers = list(self._viewer.layers)
+        return layers if self.coarse in layers else [self.coarse, *layers]
+
+    @property
     def fine(self) -> Labels | None:
         """The topmost map that was refined from the coarse one."""
-        return latest_result(self._viewer.layers, self.coarse)
+        return latest_result(self._layers, self.coarse)
 
     @property
     def final(self) -> Labels | None:
@@ -155,14 +161,14 @@ class OpenImage:
     def _painted_pixels(self) -> NDArray[np.bool_] | None:
         """Return where the fine map was painted by hand; None if it was not."""
         painted = np.zeros(self.coarse.data.shape, np.bool_)
-        for kept in kept_pixels(self._viewer.layers, self.coarse, True, False):
+        for kept in kept_pixels(self._layers, self.coarse, True, False):
             painted[kept.patch.place] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
         """Return a map, within the one that it is a part of where it is one."""
         index_map = np.array(fine.data)
-        for source in sources_of(self._viewer.layers, fine):
+        for source in sources_of(self._layers, fine):
             around = np.array(source.data, dtype=index_map.dtype)
             around[place_of(fine)] = index_map
             index_map, fine = around, source

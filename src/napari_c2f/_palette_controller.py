@@ -110,10 +110,19 @@ class PaletteController(MapController):
     def add(self) -> None:
         """Add a class and choose it."""
         with self._errors_told():
-            table = self.table
-            self._store(new_table() if table is None else with_class(table))
+            self._store(self._with_class())
             self.choose(self.palette.swatches[-2].entry.index)
             self.palette.message = "Added a class; double-click its name or colour to change them."
+
+    def _with_class(self) -> ClassTable:
+        """Return the table with one class more; labels that are drawn already are classes, too."""
+        layer = self._layer
+        if self.table is not None:
+            return with_class(self.table)
+        background = None if layer is None else layer.colormap.background_value
+        if layer is None or (np.asarray(level0(layer)) == background).all():
+            return new_table()
+        return with_class(class_table_of_layer(layer))
 
     def rename(self, index: int, name: str, shapes: Shapes | None) -> None:
         """Rename a class, of the map and of shapes."""

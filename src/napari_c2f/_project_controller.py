@@ -72,27 +72,33 @@ class ProjectController(QueueController):
             table = choose_table()
             if table is None:
                 raise DataError("Choose the classes of the new project first, under 'Classes'.")
-            self._when_idle(lambda: self._create(root, table))
+            self.when_idle(lambda: self._create(root, table))
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()
         self._enter(Project.create(root, table))
-        self.state.message = f"Created the project {root}; add images to it."
+        told = f"Created the project {root}; add images to it."
+        if self.project.left_out:
+            told += f" No single images, and left out: {', '.join(self.project.left_out)}."
+        self.state.message = told
 
     def open(self, root: Path) -> None:
         """Open the project in a folder."""
         with self._errors_told():
-            self._when_idle(lambda: self._open(root))
+            self.when_idle(lambda: self._open(root))
 
     def _open(self, root: Path) -> None:
         self._leave()
         self._enter(Project.open(root))
-        restored = self.project.restored
-        self.state.message = (
+        restored, left_out = self.project.restored, self.project.left_out
+        told = (
             f"Restored the work on {', '.join(restored)}, which was not saved."
             if restored
             else f"Opened {root}; double-click an image."
         )
+        if left_out:
+            told += f" No single images, and left out: {', '.join(left_out)}."
+        self.state.message = told
 
     def _enter(self, project: Project) -> None:
         self.project = project
@@ -237,14 +243,19 @@ class ProjectController(QueueController):
 
     def _on_removed(self) -> None:
         """Save the image whose layers the user removed; it stays open until that succeeds."""
+        image = self.image
         with self._errors_told():
-            self._when_idle(self._let_go)
+            work = self._unsaved_work()  # Copied now: more layers may go before it is saved.
+            if work is None:
+                self.when_idle(lambda: self._let_go(image))
+            else:
+                self._save(work, lambda _: self._let_go(image))
 
-    def _let_go(self) -> None:
-        if self.image is not None:
-            self.save_now()
+    def _let_go(self, image: OpenImage | None) -> None:
+        """Close an image whose layers were removed, unless it was closed meanwhile."""
+        if image is not None and self.image is image:
             self.state.message = f"{self.state.opened} was saved, and is no longer open."
-            self.image.release()
+            image.release()
             self._forget()
 
     def _forget(self) -> None:
@@ -352,7 +363,8 @@ class ProjectController(QueueController):
         before = self._record
         self._record = before.under_review()
         self._note_change()
-        self._tell_reopened(before)
+        if before.status is Status.REVIEWED:
+            self._save(self._work(), lambda _: self._tell_reopened(before))
 
     def _tell_reopened(self, before: ImageRecord) -> None:
         self.refresh()

@@ -74,7 +74,7 @@ class QueueController(Controller):
             job.fail()
         self._next()
 
-    def _when_idle(self, go_on: Callable[[], None]) -> None:
+    def when_idle(self, go_on: Callable[[], None]) -> None:
         """Do this in the GUI thread once all is done that was asked for before."""
         self._jobs.append(Job(None, lambda _: go_on(), lambda: None))
         self._next()

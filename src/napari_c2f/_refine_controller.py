@@ -122,7 +122,8 @@ class RefineController(MapController):
             def succeed(result: RunResult) -> Turns:
                 asked.done()
                 yield from self._show_result(prepared, result)
-                self._follow_live(prepared.coarse)
+                if prepared.coarse in self._viewer.layers:
+                    self._follow_live(prepared.coarse)
 
             work = refining(prepared.run, asked.make_refiner)
             self._start(Task(work), self._show_progress, succeed)

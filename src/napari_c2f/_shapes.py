@@ -98,8 +98,8 @@ def _rgba(entry: ClassEntry) -> list[float]:
 
 
 def _with_classes(features: pd.DataFrame) -> pd.DataFrame:
-    if CLASS_FEATURE in features:
-        return features.copy()
+    if CLASS_FEATURE in features:  # Categories and numbers would refuse another name.
+        return features.astype({CLASS_FEATURE: object})
     return features.assign(**{CLASS_FEATURE: pd.Series("", index=features.index, dtype=object)})
 
 

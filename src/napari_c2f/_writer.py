@@ -21,7 +21,8 @@ Write = Callable[[Path, NDArray[Any], ClassTable], None]
 def _write(
     path: str, data: Any, attributes: dict[str, Any], ending: str, write: Write
 ) -> list[str]:
-    labels = np.asarray(data)
+    is_pyramid = attributes.get("multiscale") or isinstance(data, (list, tuple))
+    labels = np.asarray(data[0] if is_pyramid else data)
     if labels.ndim != 2:
         raise ImageError("Only two-dimensional maps are saved; choose one plane of the stack.")
     keywords = {

@@ -226,8 +226,14 @@ def test_stage_2_starts_from_the_stage_1_of_its_fold(shapes_folder, tmp_path):
         stage2={"start": tmp_path / "first", "steps": 1, "replay": False, "pseudo_label_weight": 0,
                 "evidence_weight": 0, "adversarial_weight": 0, "guard": None},
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="finds no stage 1 of the same folds"):
+    with pytest.raises(ConfigError, match="finds no finished stage 1 of the same folds"):
         list(cross_validate({"second": second}, 2))
+    done = []
+    begun = cross_validate({"first": first}, 2, seeds=[4], should_stop=lambda: len(done) == 1)
+    done.extend(event for event in begun if isinstance(event, StepDone))
+    assert RunFolder(tmp_path / "first" / "fold0-seed4").state.exists()
+    with pytest.raises(ConfigError, match="finds no finished stage 1 of the same folds"):
+        list(cross_validate({"second": second}, 2, seeds=[4]))
     done = records(cross_validate({"first": first, "second": second}, 2, seeds=[3]))
     # This stage 2 changes nothing, so that fold by fold it equals its start.
     for before, after in zip(done[::2], done[1::2], strict=True):

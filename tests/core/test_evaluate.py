@@ -1,6 +1,7 @@
 """`c2f-evaluate` and the comparison behind it."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,19 @@ def test_reference_scores_the_coarse_map() -> None:
 def test_other_classes_are_refused() -> None:
     with pytest.raises(ClassTableError, match="knows the classes"):
         evaluate([WatershedRefiner(ClassTable.preset("fasseg"))], SyntheticPairs(1, size=32))
+
+
+class Listed(list):
+    """Pairs in memory."""
+
+    class_table = SHAPES
+
+
+def test_a_pair_in_which_nothing_is_drawn_ends_no_evaluation() -> None:
+    pair = synthetic_pair(48)
+    blank = replace(pair, name="blank", coarse=np.full_like(pair.coarse, 255))
+    evaluations = evaluate([WatershedRefiner(SHAPES)], Listed([pair, blank]))
+    assert evaluations[1].images == [pair.name, "blank"]
 
 
 def test_tables_read_well_and_nothing_is_lost(tmp_path: Path) -> None:

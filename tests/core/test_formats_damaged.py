@@ -1,5 +1,7 @@
 """Damaged, foreign and hostile annotation files get one clear sentence."""
 
+import base64
+import io
 import json
 import time
 
@@ -7,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools import mask as coco_mask
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes import ClassTable, table_from_colours
 from c2f_core.errors import C2FError, ClassTableError, DataError
 from c2f_core.formats import FORMATS, is_annotation_file
 from c2f_core.formats.coco import _unpack
@@ -66,6 +69,35 @@ def test_a_changed_byte_gives_a_map_or_one_sentence(tmp_path, layout):
             read_map(path, TABLE)
         except C2FError as error:
             assert str(path) in str(error)  # noqa: PT017 - a map is as good.
+
+
+def test_masks_of_labelme_in_colour_and_of_any_size(tmp_path, monkeypatch):
+    def recolour(mode):
+        def change(document):
+            for shape in document["shapes"]:
+                stored = io.BytesIO(base64.b64decode(shape["mask"]))
+                grey, again = Image.open(stored), io.BytesIO()
+                grey.convert("L").convert(mode).save(again, "PNG")
+                shape["mask"] = base64.b64encode(again.getvalue()).decode()
+
+        return change
+
+    for mode in ("RGB", "LA"):
+        path = changed(tmp_path, "labelme", recolour(mode))
+        np.testing.assert_array_equal(read_map(path, TABLE)[0], MAP)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    with pytest.raises(DataError, match="a mask cannot be read"):
+        read_map(path, TABLE)
+
+
+def test_a_hole_in_a_class_that_is_called_unlabeled(tmp_path):
+    entries = {1: ("unlabeled", (9, 9, 9)), 2: ("other", (99, 9, 9))}
+    table = table_from_colours("own", entries, 0)
+    index_map = np.ones((9, 9), np.uint8)
+    index_map[3:6, 3:6] = 0
+    path = tmp_path / "map.json"
+    write_annotations(path, index_map, table, "cityscapes", "photo.jpg", "polygons")
+    np.testing.assert_array_equal(read_map(path, table)[0], index_map)
 
 
 def test_entities_are_refused_before_they_are_expanded(tmp_path):

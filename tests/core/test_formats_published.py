@@ -209,6 +209,14 @@ def test_cvat_boxes_turn_clockwise(tmp_path):
     assert (rows.min() + 2, rows.max() + 2, columns.min(), columns.max()) == (3, 6, 5, 6)
 
 
+def test_cvat_images_of_one_name_are_refused(tmp_path):
+    image = '<image name="filename000.jpg" width="12" height="10"/>'
+    again = CVAT.replace("</annotations>", f"{image}</annotations>")
+    path = save(tmp_path, "annotations.xml", again)
+    with pytest.raises(DataError, match="two images have one name"):
+        recognise_table(path)
+
+
 def cityscapes(*objects):
     return {
         "imgHeight": 8,
@@ -219,6 +227,13 @@ def cityscapes(*objects):
 
 def box(left, top, right, bottom):
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
+def test_cityscapes_groups_of_void_labels_are_unlabelled(tmp_path):
+    document = cityscapes(("road", box(0, 0, 9, 7)), ("trailergroup", box(0, 0, 1, 1)))
+    path = save(tmp_path, "a_gtFine_polygons.json", document)
+    assert recognise_table(path) == CITYSCAPES
+    assert areas(read_map(path, CITYSCAPES)[0], CITYSCAPES) == {"road": 76, "unlabelled": 4}
 
 
 def test_cityscapes_polygons_with_void_labels_and_groups(tmp_path):

@@ -134,6 +134,12 @@ def test_pairs_are_never_overwritten(data):
     pair = replace(synthetic_pair(48, 9), name="0")
     with pytest.raises(DataError, match="exists already"):
         write_pairs(data, [pair], SHAPES)
+    before = (data / "coarse" / "0.png").read_bytes()
+    (data / "images" / "0.png").rename(data / "images" / "0.jpg")
+    with pytest.raises(DataError, match="exists already"):
+        write_pairs(data, [replace(pair, name="new"), pair], SHAPES)
+    assert (data / "coarse" / "0.png").read_bytes() == before
+    assert not (data / "images" / "new.png").exists()
     other = SHAPES.model_copy(update={"name": "others"})
     with pytest.raises(DataError, match="other classes"):
         write_pairs(data, [replace(pair, name="9")], other)

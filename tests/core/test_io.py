@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from c2f_core.class_editing import renamed
 from c2f_core.classes import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io import (
@@ -75,6 +76,58 @@ def test_truncated_files_give_one_sentence(tmp_path, suffix):
     for read in (read_image, lambda file: read_map(file, TABLE)):
         with pytest.raises(DataError, match="check that the file is whole"):
             read(path)
+
+
+@pytest.mark.parametrize("style", ["palette", "colour", "index"])
+def test_classes_of_a_file_are_known_by_name_in_whatever_order(tmp_path, style):
+    path, index_map = tmp_path / "map.png", np.array([[0, 1, 2, 255]], np.uint8)
+    swapped = [TABLE.classes[place] for place in (0, 2, 1)]
+    other = TABLE.model_copy(
+        update={
+            "classes": tuple(
+                entry.model_copy(update={"index": index}) for index, entry in enumerate(swapped)
+            )
+        }
+    )
+    write_map(path, index_map, other, style)
+    assert read_map(path, TABLE)[0].tolist() == [[0, 2, 1, 255]]
+
+
+def test_a_renamed_class_keeps_its_index(tmp_path):
+    path = tmp_path / "map.png"
+    write_map(path, np.array([[0, 1, 2]], np.uint8), TABLE, "index")
+    assert read_map(path, renamed(TABLE, 1, "fur"))[0].tolist() == [[0, 1, 2]]
+
+
+def test_palette_images_are_read_by_their_colours(tmp_path):
+    index_map = np.array([[0, 1, 2], [3, 4, 5]], np.uint8)
+    order = np.array([3, 0, 5, 1, 4, 2], np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
+    for entry in TABLE.classes:
+        palette[order[entry.index]] = entry.colour
+    picture = Image.fromarray(order[index_map])
+    picture.putpalette(palette.tobytes())
+    for name in ("map.png", "map.tif"):
+        picture.save(tmp_path / name)
+        np.testing.assert_array_equal(read_map(tmp_path / name, TABLE)[0], index_map)
+
+
+@pytest.mark.parametrize("content", ["archive", "zip", "shape", "header"])
+def test_damaged_arrays_give_one_sentence(tmp_path, content):
+    path = tmp_path / "map.npy"
+    if content == "archive":
+        with path.open("wb") as file:
+            np.savez(file, a=np.zeros((2, 2), np.uint8))
+    elif content == "zip":
+        path.write_bytes(b"PK\x03\x04no archive")
+    else:
+        np.save(path, np.zeros((2, 2), np.uint8))
+        before, after = (b"(2, 2)", b"(2" + b"0" * 15 + b",2)")
+        if content == "header":
+            before, after = b"'shape'", b"'sha\n'e"
+        path.write_bytes(path.read_bytes().replace(before, after))
+    with pytest.raises(DataError, match=r"save (an|one) array of class indices"):
+        read_map(path, TABLE)
 
 
 def test_more_pixels_than_pillow_reads_give_one_sentence(tmp_path, monkeypatch):

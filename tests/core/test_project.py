@@ -94,9 +94,9 @@ def test_a_review_under_way_comes_back(project):
     with Project.open(project.root) as opened:
         work = opened.read("face")
         assert work.is_that_of(under_way)
-        assert not work.has_maps_of(replace(under_way, fine=FINE))
-        assert not work.has_maps_of(replace(under_way, refined=None))
-        assert not work.has_maps_of(replace(under_way, painted=final == FINE))
+        assert not work.is_that_of(replace(under_way, fine=FINE))
+        assert not work.is_that_of(replace(under_way, refined=None))
+        assert not work.is_that_of(replace(under_way, painted=final == FINE))
         opened.save(replace(work, fine=FINE, refined=None, confidence=None, painted=None))
         assert opened.read("face").refined is None
         assert opened.read("face").painted is None
@@ -462,6 +462,53 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     made.sidecar.write_text(text.replace(told.file_sha256, "0" * 64))
     with pytest.raises(DataError, match="is another one here"):
         rerun(made.sidecar, tmp_path / "b.png")
+
+
+def test_a_map_that_is_another_one_is_not_written(project, tmp_path):
+    project.choose_model("watershed")
+    refine_image(project, "face")
+    made = export_map(project, "face", tmp_path / "face.png")
+    before, told = made.file.read_bytes(), Sidecar.read(made.sidecar)
+    damaged = {
+        "is another one here": {"hand_edited": [(0, 7, 4)]},
+        "is damaged": {"accepted_regions": [9999]},
+        "damaged; export": {"hand_edited": [(0, 7, 70000)]},
+    }
+    for match, changes in damaged.items():
+        made.sidecar.write_text(told.model_copy(update=changes).model_dump_json())
+        for output in (tmp_path / "again.png", made.file):
+            with pytest.raises(DataError, match=match):
+                rerun(made.sidecar, output)
+    assert made.file.read_bytes() == before
+    assert not (tmp_path / "again.png").exists()
+
+
+def test_a_name_that_cannot_be_exported_to_harms_no_other_file(project, tmp_path):
+    project.choose_model("watershed")
+    refine_image(project, "face")
+    (tmp_path / "face.json").write_text("annotations")
+    with pytest.raises(DataError, match="written as"):
+        export_map(project, "face", tmp_path / "face")
+    assert (tmp_path / "face.json").read_text() == "annotations"
+
+
+def test_what_was_painted_stays_without_a_window_too(project):
+    project.choose_model("watershed")
+    work = refine_image(project, "face")
+    painted = np.zeros(COARSE.shape, bool)
+    painted[10:20, 10:20] = True
+    project.save(replace(work, fine=np.where(painted, 4, work.fine), painted=painted))
+    again = refine_image(project, "face")
+    assert (again.fine[painted] == 4).all()
+    assert (project.read("face").painted == painted).all()
+
+
+def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
+    project.close()
+    tifffile.imwrite(project.root / "images" / "stack.tif", np.zeros((5, 20, 30), np.uint8))
+    with Project.open(project.root) as opened:
+        assert opened.left_out == ("stack.tif",)
+        assert [record.name for record in opened.records] == ["face"]
 
 
 def test_what_is_not_refined_is_not_exported(project, tmp_path):

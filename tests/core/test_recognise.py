@@ -46,6 +46,14 @@ def test_presets_are_recognised_by_their_indices(tmp_path, table):
     assert recognise_table(tmp_path / "map.png") == table
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_photographs_on_white_and_black_are_no_maps(tmp_path, level):
+    pixels = np.full((100, 100, 3), level, np.uint8)
+    pixels[30:70, 30:70] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
+    save_plain(tmp_path / "photo.png", pixels)
+    assert recognise_table(tmp_path / "photo.png") is None
+
+
 def test_blurred_boundaries_are_no_obstacle(tmp_path):
     colours = FASSEG.encode_colours(np.kron(random_map(FASSEG), np.ones((8, 8), dtype=np.uint8)))
     small = Image.fromarray(colours)

@@ -1,5 +1,6 @@
 """Runs and their folders: the lock, starting weights, exhausted memory, the catalogue."""
 
+import json
 import re
 import signal
 import subprocess
@@ -131,6 +132,16 @@ def test_a_run_may_go_on_with_what_takes_less_memory(data, tmp_path):
     smaller = make_config(data, tmp_path / "run", batch_size=2, crop=16)
     assert run(smaller, resume=True)[0].first_step == 1
     assert RunFolder(tmp_path / "run").read_config() == smaller
+
+
+def test_a_run_of_an_earlier_version_goes_on(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    stop_after(make_config(data, tmp_path / "run"), 1)
+    file = tmp_path / "run" / "config.json"
+    settings = json.loads(file.read_text()) | {"devices": 1}
+    settings["data"]["root"] = data.name  # As it was typed.
+    file.write_text(json.dumps(settings))
+    assert run(make_config(data, tmp_path / "run"), resume=True)[0].first_step == 1
 
 
 def test_a_run_stopped_while_the_data_are_read_ends_at_once(data, tmp_path):

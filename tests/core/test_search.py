@@ -244,6 +244,15 @@ def test_what_a_kill_leaves_is_cleared_away(shapes_folder, tmp_path):
     assert len(ends(search(config, RATES, 3))) == 2
 
 
+def test_a_search_under_way_is_left_alone(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run")
+    first = search(config, RATES, 1)
+    assert isinstance(next(first), TrialStarted)
+    with pytest.raises(ConfigError, match="under way"):
+        next(search(config, RATES, 1))
+    assert [end.outcome for end in ends(first)] == ["complete"]
+
+
 def test_without_optuna_one_sentence_says_how_to_get_it(shapes_folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     config = make_config(shapes_folder, tmp_path / "run")

@@ -270,6 +270,26 @@ def test_own_classes_are_begun_before_there_is_a_map(docked, qtbot, click):
     assert widget.map.value.metadata[TABLE_KEY].names == ["class 1", "nucleus"]
 
 
+def test_edited_classes_go_into_the_first_map(docked, qtbot, click):
+    viewer, widget = docked
+    viewer.add_image(np.zeros((40, 50, 3), np.uint8), name="face")
+    widget.class_table.setValue("fasseg")
+    click(widget.add_button)
+    type_name(qtbot, widget, "beard")
+    click(widget.new_button)
+    table = viewer.layers["face coarse"].metadata[TABLE_KEY]
+    assert table.names == [*FASSEG.names, "beard"]
+
+
+def test_labels_of_a_large_plain_layer_become_classes_too(docked, click):
+    viewer, widget = docked
+    labels = np.zeros((1100, 1100), np.uint8)
+    labels[:20], labels[20:40] = 1, 2
+    layer = viewer.add_labels(labels, name="mine")
+    click(widget.add_button)
+    assert [entry.index for entry in layer.metadata[TABLE_KEY].classes] == [1, 2, 3]
+
+
 def test_a_plain_layer_gets_classes(docked, click):
     viewer, widget = docked
     layer = viewer.add_labels(np.zeros((20, 30), int), name="plain")

@@ -175,6 +175,7 @@ def test_a_removed_image_that_cannot_be_saved_is_kept_until_it_can(desk, monkeyp
     desk.draw(image.coarse, 4)
     monkeypatch.setattr(Project, "save", fail)
     desk.viewer.layers.remove(image.coarse)
+    desk.wait()
     assert desk.state.message == "The disk is full."
     assert desk.state.opened == "one"
     monkeypatch.undo()
@@ -366,7 +367,10 @@ def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
     desk.controller.review("one", True)
     desk.wait()
     add_final(desk)
+    desk.wait()
     assert "one is no longer marked reviewed" in desk.state.message
+    shown = next(record for record in desk.state.images if record.name == "one")
+    assert shown.status is Status.REFINED
     desk.show("two")
     work = desk.read()
     assert work.record.status is Status.REFINED
@@ -422,6 +426,23 @@ def test_work_under_way_is_finished_before_another_project_opens(desk, monkeypat
     with Project.open(desk.folder) as project:
         assert [record.name for record in project.records] == ["one", "two", "three", "four"]
         assert (project.read("one").coarse[:4, :5] == 4).all()
+
+
+def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
+    image = desk.show("one")
+    fine = add_fine(desk)
+    desk.draw(fine, 4)
+    desk.controller.show("two")
+    for layer in (image.coarse, image.image, fine):  # Before the other is there.
+        desk.viewer.layers.remove(layer)
+    desk.wait()
+    assert desk.state.opened == "two"
+    assert (desk.read().fine[:4, :5] == 4).all()
+    desk.draw(desk.controller.image.coarse, 4)
+    desk.viewer.layers.remove(desk.controller.image.coarse)
+    desk.wait()
+    assert desk.state.opened == ""
+    assert (desk.read("two").coarse[:4, :5] == 4).all()
 
 
 def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, monkeypatch):
@@ -503,6 +524,7 @@ def test_removing_its_layers_saves_and_closes_an_image(desk):
     image = desk.show("one")
     desk.draw(image.coarse, 4)
     desk.viewer.layers.remove(image.coarse)
+    desk.wait()
     assert desk.state.opened == ""
     assert (desk.read().coarse[:4, :5] == 4).all()
     assert not list((desk.folder / "autosave").iterdir())

@@ -190,6 +190,15 @@ def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):
         np.testing.assert_array_equal(np.array(opened), labels)
 
 
+def test_of_a_pyramid_the_finest_level_is_saved(tmp_path):
+    finest = np.kron(random_map(FASSEG), np.ones((8, 8))).astype(np.uint8)
+    for metadata in ({TABLE_KEY: FASSEG}, {}):
+        layer = Labels([finest, finest[::2, ::2]], multiscale=True, metadata=metadata)
+        (path,) = layer.save(str(tmp_path / "map.png"), plugin=PLUGIN)
+        with Image.open(path) as opened:
+            np.testing.assert_array_equal(np.array(opened), finest)
+
+
 def test_stacks_are_not_saved(tmp_path):
     with pytest.raises(ImageError, match="one plane"):
         write_palette(str(tmp_path / "map.png"), np.ones((2, 3, 4), dtype=np.uint8), {})

@@ -8,7 +8,7 @@ from napari.layers import Image, Labels, Shapes
 from c2f_core.classes import ClassTable
 from c2f_core.errors import ClassTableError, ImageError
 from c2f_core.shapes import Area, Stroke
-from napari_c2f._shapes import coarse_of_shapes, labelled_shapes
+from napari_c2f._shapes import coarse_of_shapes, labelled_shapes, set_class
 
 FASSEG = ClassTable.preset("fasseg")
 SIZE = (20, 30)
@@ -91,6 +91,14 @@ def test_shapes_without_a_class_take_the_chosen_one():
     assert [labelled.label for labelled in labelled_shapes(plain, picture(), "nose")] == ["nose"]
     with pytest.raises(ClassTableError, match="'tail', which 'fasseg' does not have"):
         coarse_of_shapes(plain, picture(), SIZE, FASSEG, "tail")
+
+
+@pytest.mark.parametrize("given", [pd.Categorical(["hair"]), [7]])
+def test_shapes_with_other_classes_take_the_chosen_one(given):
+    layer = Shapes([BOX], shape_type="polygon", features=pd.DataFrame({"class": given}))
+    layer.selected_data = {0}
+    set_class(layer, FASSEG.classes[2])
+    assert coarse_of_shapes(layer, picture(), SIZE, FASSEG)[0].flat[3 * SIZE[1] + 5] == 2
 
 
 def test_an_empty_layer_is_an_unlabelled_map():

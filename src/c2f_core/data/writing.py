@@ -1,6 +1,6 @@
 """Write pairs as a dataset of files, so that training reads them as any other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from c2f_core.classes import ClassTable
@@ -36,8 +36,9 @@ def write_pairs(root: str | Path, pairs: Iterable[Pair], class_table: ClassTable
         A pair of this name or another class table is there already, or a file
         cannot be written.
     """
-    root = Path(root)
+    root, pairs = Path(root), list(pairs)
     begin_dataset(root, ("images", "coarse", "fine"), class_table)
+    _refuse_taken(root, [pair.name for pair in pairs])
     for pair in pairs:
         _write_pair(root, pair, class_table)
     return root / TABLE_FILE
@@ -74,10 +75,17 @@ def write_table(root: Path, class_table: ClassTable) -> None:
         temporary.write_text(class_table.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def _refuse_taken(root: Path, names: Sequence[str]) -> None:
+    """Refuse names that an image or map has, whatever the kind of its file."""
+    if len(set(names)) < len(names):
+        raise DataError("Two pairs have one name; give each its own.")
+    for kind in ("images", "coarse", "fine"):
+        for path in sorted((root / kind).iterdir()):
+            if path.stem in names:
+                raise DataError(f"{path} exists already; choose another folder for these pairs.")
+
+
 def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:
-    image = root / "images" / f"{pair.name}.png"
-    if image.exists():
-        raise DataError(f"{image} exists already; choose another folder for these pairs.")
     maps = {"coarse": pair.coarse, "fine": pair.fine}
     largest = max(entry.index for entry in class_table.entries)
     style: MapStyle = "palette" if largest <= LARGEST_PALETTE_INDEX else "index"
@@ -85,4 +93,5 @@ def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:
         if positions is not None:
             path = root / kind / f"{pair.name}.png"
             write_map(path, class_table.to_indices(positions), class_table, style)
+    image = root / "images" / f"{pair.name}.png"
     write_image(image, pair.image)  # Last, so that a pair whose image is there is whole.

@@ -104,9 +104,10 @@ def _swapped(polygon: list[tuple[float, float]]) -> NDArray[np.float64]:
 
 def _aliases(labels: list[str]) -> dict[str, str | None]:
     """Say what labels mean that are no classes: groups of objects count as their class."""
-    groups = {label: label.removesuffix(GROUP) for label in labels if label.endswith(GROUP)}
-    void = dict.fromkeys(VOID)
-    return {**groups, **UNLABELLED_ALIASES, **void, "license plate": NOT_DRAWN}
+    known: dict[str, str | None] = {**UNLABELLED_ALIASES, **dict.fromkeys(VOID)}
+    members = {label: label.removesuffix(GROUP) for label in labels if label.endswith(GROUP)}
+    groups = {label: known.get(one, one) for label, one in members.items() if one}
+    return {**groups, **known, "license plate": NOT_DRAWN}
 
 
 def encode(
@@ -118,7 +119,7 @@ def encode(
     """Return the text of a file with the annotations of one image.
 
     A polygon has no holes: what lies in the hole of a region is drawn after it,
-    with the label "unlabeled" where it is nothing.
+    with the label "unlabeled" where it is nothing, unless that is a class.
     """
     found = sorted(regions(positions, class_table), key=lambda region: -region.mask.size)
     annotations = [
@@ -140,4 +141,6 @@ def _label(region: Region, class_table: ClassTable, size: tuple[int, ...]) -> st
         return region.entry.name
     last = region.top + region.mask.shape[0], region.left + region.mask.shape[1]
     at_border = region.top == 0 or region.left == 0 or last[0] == size[0] or last[1] == size[1]
-    return "" if at_border else UNLABELLED  # At the border it lies in nothing's hole.
+    if at_border:
+        return ""  # There it lies in nothing's hole.
+    return class_table.unlabelled.name if UNLABELLED in class_table.names else UNLABELLED

@@ -68,7 +68,12 @@ def parse(content: bytes) -> AnnotationFile:
         raise DataError(f"it is damaged ({error}); export the annotations again.") from error
     if root.find("track") is not None:
         raise DataError("it is 'CVAT for video'; export the annotations as 'CVAT for images'.")
-    found = {image.get("name", ""): image for image in root.iter("image")}
+    found: dict[str, ET.Element] = {}
+    for image in root.iter("image"):
+        name = image.get("name", "")
+        if name in found:
+            raise DataError(f"two images have one name, '{name}'; export one task at a time.")
+        found[name] = image
     images = {
         name: check_size((_integer(image, "height"), _integer(image, "width")))
         for name, image in found.items()

@@ -98,8 +98,9 @@ def _pixels(mask: str, first: NDArray[np.int64], last: NDArray[np.int64]) -> Sha
         with Image.open(io.BytesIO(stored), formats=["PNG"]) as opened:
             if opened.size != tuple(last - first + 1)[::-1]:
                 raise DataError("a mask is not as large as its points say; draw it again.")
-            return Pixels(np.array(opened) != 0, *first.tolist())
-    except (OSError, SyntaxError, ValueError) as error:
+            grey = opened if len(opened.getbands()) == 1 else opened.convert("L")
+            return Pixels(np.array(grey) != 0, *first.tolist())
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
 from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import C2FError, ClassTableError, DataError
 from c2f_core.io import as_rgb8, read_image
 from c2f_core.project.files import acquired, is_model_file, kept_model, store_image
 from c2f_core.project.journal import Journal
@@ -60,6 +60,9 @@ class Project:
     journal : Journal
     restored : tuple of str
         Names of the images whose work opening found in `autosave` and saved.
+    left_out : tuple of str
+        Files in `images` that opening could not take in, as they are no single images; the
+        journal says why.
     """
 
     def __init__(self, root: Path, lock: FileLock) -> None:
@@ -67,6 +70,7 @@ class Project:
         self.class_table = ClassTable.from_file(root / TABLE_FILE)
         self.journal = Journal(root / "journal.jsonl")
         self.restored: tuple[str, ...] = ()
+        self.left_out: tuple[str, ...] = ()
         self._content = ProjectFile.read(root / "project.json")
         self._maps = MapFiles(root)
         self._lock = lock
@@ -394,13 +398,23 @@ class Project:
         known = {record.name for record in self.records}
         for stem, path in images_by_stem(self.root / "images").items():
             if stem not in known:
-                self._begin(self._found(stem, path))
+                self._begin_found(stem, path)
         snapshots = sorted((self.root / "autosave").glob("*.npz"))
         for snapshot in snapshots:
             work = read_snapshot(snapshot)
             self._take_over(work)
             self.journal.write("restored", image=work.record.name)
         self.restored = tuple(snapshot.stem for snapshot in snapshots)
+
+    def _begin_found(self, name: str, path: Path) -> None:
+        """Take in an image that lies in the folder; leave out what is none."""
+        try:
+            record = self._found(name, path)
+        except C2FError as error:
+            self.left_out = (*self.left_out, path.name)
+            self.journal.write("left out", file=path.name, reason=str(error))
+            return
+        self._begin(record)
 
     def _found(self, name: str, path: Path) -> ImageRecord:
         """Return the record of an image that lies in the folder without one."""

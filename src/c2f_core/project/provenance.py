@@ -82,17 +82,18 @@ def export_map(
     proposed = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
     accepted = _mostly_taken(_review(work, proposed), work.fine)
     sidecar = Path(f"{path}{SUFFIX}")
-    sidecar.unlink(missing_ok=True)
-    write_map(path, work.fine, work.class_table, style)
-    told = Sidecar(
-        file=path.name,
-        file_sha256=hash_of(path),
-        style=style,
-        made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-        parameters=asked,
-        **_told_of_files(project, work.record, path.parent),
-        **_told_of_work(work, accepted),
-    )
+    with atomic_path(path) as temporary:
+        write_map(temporary, work.fine, work.class_table, style)
+        told = Sidecar(
+            file=path.name,
+            file_sha256=hash_of(temporary),
+            style=style,
+            made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+            parameters=asked,
+            **_told_of_files(project, work.record, path.parent),
+            **_told_of_work(work, accepted),
+        )
+        sidecar.unlink(missing_ok=True)  # It would tell of another map.
     with atomic_path(sidecar) as temporary:
         temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
@@ -160,6 +161,7 @@ def rerun(
         another: other libraries, or another machine, may round otherwise.
     """
     told, folder, output = Sidecar.read(sidecar), Path(sidecar).parent, Path(output)
+    _refuse_damage(told)
     if output.suffix.lower() != Path(told.file).suffix.lower():
         raise DataError(f"The map was written as {told.file}; give an output of the same ending.")
     image_file = Path(image or folder / told.image)
@@ -175,9 +177,10 @@ def rerun(
     chosen = (review.regions[number - 1] for number in told.accepted_regions)
     final = np.ascontiguousarray(review.accept(chosen).final_map())
     paint_runs(final, told.hand_edited)
-    write_map(output, final, told.class_table, told.style)
-    if hash_of(output) != told.file_sha256:
-        raise _is_other(told)
+    with atomic_path(output) as temporary:
+        write_map(temporary, final, told.class_table, told.style)
+        if hash_of(temporary) != told.file_sha256:
+            raise _is_other(told)
     return output
 
 
@@ -192,6 +195,18 @@ def _mostly_taken(review: Review, fine: NDArray[Any]) -> Review:
     return review.accept(
         region for region in review.regions if 2 * counts[region.number] > region.size
     )
+
+
+def _refuse_damage(told: Sidecar) -> None:
+    """Refuse numbers that no export writes."""
+    labels = {entry.index for entry in told.class_table.entries}
+    runs_are_sound = all(
+        start >= 0 and length > 0 and label in labels
+        for start, length, label in (*told.coarse, *told.hand_edited)
+    )
+    regions_are_sound = all(1 <= number <= told.regions for number in told.accepted_regions)
+    if not (runs_are_sound and regions_are_sound):
+        raise DataError(f"The sidecar of {told.file} is damaged; export the map again.")
 
 
 def _record_of(told: Sidecar) -> ImageRecord:

@@ -1,5 +1,6 @@
 """Refine the images of a project, without a screen."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
+from c2f_core.refine.patches import Patch
 from c2f_core.refine.run import Run, carry_out
+from c2f_core.windows import bounding_box
 
 
 def refine_image(
@@ -28,7 +31,7 @@ def refine_image(
 ) -> Work:
     """Refine the coarse map of an image with the model of the project, and save the fine map.
 
-    A fine map that is there is replaced.
+    A fine map that is there is replaced, but where it was painted by hand.
 
     Returns
     -------
@@ -44,12 +47,24 @@ def refine_image(
     refiner = open_refiner(model, work.class_table, asked)
     if refiner is None:
         raise DataError("The project has no model yet; choose one first.")
-    result = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
+    image, painted = project.read_image(name), painted_patches(work)
+    result = proposal(refiner, image, work, asked, progress, should_stop, painted)
     record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
     confidence = stored_confidence(result.confidence)
     refined = replace(work, record=record, fine=result.labels, refined=None, confidence=confidence)
     project.save(refined)
     return refined
+
+
+def painted_patches(work: Work) -> list[Patch]:
+    """Return what a person painted in the fine map and stays; erased pixels are given free."""
+    if work.fine is None or work.painted is None:
+        return []
+    mask = work.painted & (work.fine != work.class_table.unlabelled.index)
+    if not mask.any():
+        return []
+    place = bounding_box(mask)
+    return [Patch(place, mask[place], work.fine[mask])]
 
 
 def mean_confidence(result: RefineResult) -> float:
@@ -65,8 +80,11 @@ def proposal(
     parameters: Parameters,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
+    painted: Sequence[Patch] = (),
 ) -> RefineResult:
     """Refine the coarse map of a work, in its own classes; without a refiner it stays.
+
+    What was painted the refiner sees, and leaves as it is.
 
     Raises
     ------
@@ -76,7 +94,7 @@ def proposal(
     coarse = work.coarse
     if refiner is None:
         return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
-    run = Run(image, coarse, work.class_table, parameters.where)
+    run = Run(image, coarse, work.class_table, parameters.where, painted=painted)
     result = carry_out(run, refiner, progress=progress, should_stop=should_stop)
     return RefineResult(result.labels, result.confidence)
 

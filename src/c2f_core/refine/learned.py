@@ -277,7 +277,7 @@ class Refiner:
             side // 2 >= 2 * self._overlap and side**2 * bytes_per_pixel(self._generator) > budget
         ):
             side //= 2
-        return side
+        return max(side, 2 * self._overlap)
 
 
 def choose_device(name: str) -> torch.device:

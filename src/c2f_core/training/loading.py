@@ -87,6 +87,11 @@ def load_training_data(
     )
 
 
+def is_drawn(pair: Pair) -> bool:
+    """Tell whether a pair has a fine map in which a pixel is labelled."""
+    return pair.fine is not None and bool((pair.fine != UNLABELLED_POSITION).any())
+
+
 def refuse_nothing_drawn(pair: Pair) -> None:
     """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
 
@@ -95,7 +100,7 @@ def refuse_nothing_drawn(pair: Pair) -> None:
     DataError
         All of the fine map is unlabelled.
     """
-    if pair.fine is not None and (pair.fine == UNLABELLED_POSITION).all():
+    if pair.fine is not None and not is_drawn(pair):
         raise DataError(
             f"{pair.name}: nothing is drawn in the fine map; draw it, or remove its file, so that "
             "the pair counts as one without a fine map."

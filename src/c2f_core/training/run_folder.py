@@ -1,10 +1,10 @@
 """The folder of a run: config, checkpoints, logs, and the lock that keeps a second run out."""
 
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from c2f_core.io import atomic_path
 
 PLACE = {"run_folder", "device", "threads"}
 """Settings that say where a run computes, not what it learns."""
-CHANGEABLE = PLACE | {"batch_size", "crop"}
-"""Settings that may change when a run is resumed: its place, and what takes memory."""
+CHANGEABLE = PLACE | {"batch_size", "crop", "stage2.start"}
+"""Settings that may change when a run is resumed: its place, and what takes memory.
+
+A run that has begun does not go back to its start, which may have been moved.
+"""
 STAGES = ("stage1", "stage2")
 """Folders of the stages in the folder of a model2 run."""
 
@@ -80,7 +83,7 @@ class RunFolder:
         config : TrainConfig
         resume : bool
         changeable : collection of str
-            Settings that may differ from those of the interrupted run.
+            Settings that may differ from those of the interrupted run, by dotted name.
 
         Raises
         ------
@@ -158,11 +161,12 @@ class RunFolder:
             ) from error
 
     def _refuse_other_config(self, config: TrainConfig, changeable: set[str]) -> None:
-        was = self.read_config().model_dump(mode="json", exclude=changeable)
-        now = json.loads(with_absolute_paths(config).model_dump_json(exclude=changeable))
+        was = with_absolute_paths(self.read_config()).model_dump(mode="json")
+        now = with_absolute_paths(config).model_dump(mode="json")
         for settings in (was, now):
-            # A run that has begun does not go back to it, and it may have been moved.
-            del settings["stage2"]["start"]
+            for name in changeable:
+                *tables, last = name.split(".")
+                reduce(dict.__getitem__, tables, settings).pop(last)
         differing = sorted(key for key in now if now[key] != was[key])
         if differing:
             raise ConfigError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import napari.viewer
 from napari.layers import Image, Labels, Shapes
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QCloseEvent, QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -143,10 +144,18 @@ class DrawWidget(QWidget):
 
     def _add(self) -> None:
         self._controller.add()
+        self._keep_draft()
         self.palette.edit_name()
+
+    def _keep_draft(self) -> None:
+        """Let a new map have the classes as they were edited here."""
+        if self.map.value is None:
+            with QSignalBlocker(self.class_table):
+                self.class_table.setValue(FROM_PALETTE)
 
     def _rename(self, index: int, name: str) -> None:
         self._controller.rename(index, name, self.shapes.value)
+        self._keep_draft()
         self._show_swatches()  # A name that was refused goes again.
 
     def _ask_colour(self, index: int | None) -> None:
@@ -157,6 +166,7 @@ class DrawWidget(QWidget):
                 if chosen.isValid():
                     colour = chosen.red(), chosen.green(), chosen.blue()
                     self._controller.recolour(index, colour, self.shapes.value)
+                    self._keep_draft()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End the work before the widget goes."""

@@ -201,6 +201,9 @@ class ProjectWidget(QWidget):
         if self.folder.is_empty():
             self._show_message("Choose the folder of the project first.")
             return
+        self._controller.when_idle(lambda: self._enter(enter))
+
+    def _enter(self, enter: Any) -> None:
         if self.lesson.busy:
             self._show_message("Learning is under way in this project; stop it first.")
             return
