@@ -270,15 +270,16 @@ def read_map(
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance)
     carried = embedded_table(path)
-    if (
-        carried is not None
-        and carried != class_table
-        and set(carried.names) <= set(class_table.names)
-    ):
-        # The same classes, perhaps in another order; where some were renamed, indices tell more.
+    if carried is not None and carried != class_table and _names_tell(carried, class_table):
         pixels = carried.translate(pixels, class_table)
     positions = class_table.to_positions(pixels)
     return class_table.to_indices(positions), DecodeReport(0, 0, (), positions.size)
+
+
+def _names_tell(carried: ClassTable, wanted: ClassTable) -> bool:
+    """Tell whether a file's classes are known by name: where some were renamed, indices tell."""
+    names = set(wanted.names)
+    return set(carried.names) <= names and carried.unlabelled.name not in names
 
 
 def read_map_pixels(path: Path) -> NDArray[Any]:
@@ -363,6 +364,7 @@ def write_map(
         The ending or style does not fit, or the file cannot be written.
     """
     path = Path(path)
+    refuse_ending(path)
     indices = class_table.to_indices(class_table.to_positions(index_map))
     if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = class_table.encode_colours(indices) if style == "colour" else indices
@@ -378,8 +380,6 @@ def write_map(
         with atomic_path(path) as temporary:
             np.save(temporary, indices, allow_pickle=False)
         return
-    if path.suffix.lower() != ".png":
-        raise DataError(f"Maps are written as .png, .tif or .npy; rename {path.name}.")
     if style == "colour":
         picture = Image.fromarray(class_table.encode_colours(indices))
     else:
@@ -390,6 +390,18 @@ def write_map(
     texts.add_itxt(TABLE_KEY, class_table.model_dump_json())
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=texts)
+
+
+def refuse_ending(path: Path) -> None:
+    """Refuse a file name with an ending that no map is written with.
+
+    Raises
+    ------
+    DataError
+        It has none of the endings of `write_map`.
+    """
+    if path.suffix.lower() not in (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX):
+        raise DataError(f"Maps are written as .png, .tif or .npy; rename {path.name}.")
 
 
 def write_annotations(

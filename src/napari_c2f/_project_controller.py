@@ -60,19 +60,22 @@ class ProjectController(QueueController):
         self._ticked = time.monotonic()
         self._record: ImageRecord | None = None
         self._kept: Work | None = None
+        self._owed: dict[str, Work] = {}  # By image that is no longer open, until it is saved.
         self._changed = self._unsaved = False
         self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.tick)]
         self._soon = timer(DECIDED_PAUSE, self.autosave, once=True)
 
     # The project
 
-    def create(self, root: Path, choose_table: ChooseTable) -> None:
-        """Make a project in a folder, and open it."""
+    def create(
+        self, root: Path, choose_table: ChooseTable, may_leave: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Make a project in a folder, and open it, if the one that is open may be left then."""
         with self._errors_told():
             table = choose_table()
             if table is None:
                 raise DataError("Choose the classes of the new project first, under 'Classes'.")
-            self.when_idle(lambda: self._create(root, table))
+            self.when_idle(lambda: self._create(root, table) if may_leave() else None)
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()
@@ -82,10 +85,10 @@ class ProjectController(QueueController):
             told += f" No single images, and left out: {', '.join(self.project.left_out)}."
         self.state.message = told
 
-    def open(self, root: Path) -> None:
-        """Open the project in a folder."""
+    def open(self, root: Path, may_leave: Callable[[], bool] = lambda: True) -> None:
+        """Open the project in a folder, if the one that is open may be left then."""
         with self._errors_told():
-            self.when_idle(lambda: self._open(root))
+            self.when_idle(lambda: self._open(root) if may_leave() else None)
 
     def _open(self, root: Path) -> None:
         self._leave()
@@ -149,6 +152,9 @@ class ProjectController(QueueController):
             A file cannot be written.
         """
         self._finish_now()
+        for owed in self._owed.values():
+            self.project.save(owed)
+        self._owed.clear()
         work = self._unsaved_work()
         if work is not None:
             self.project.save(work)
@@ -217,9 +223,10 @@ class ProjectController(QueueController):
         project = self.project
         with self._errors_told():
             self._save_opened()
+            self._save_owed()
 
             def work(*_: Any) -> tuple[Work, Any]:
-                return project.read(name), project.read_image(name)
+                return self._owed.get(name) or project.read(name), project.read_image(name)
 
             self._do(work, self._show_image, f"Opening {name}…")
 
@@ -236,27 +243,39 @@ class ProjectController(QueueController):
         image.review_begun.connect(self._note_review)
         image.removed.connect(self._on_removed)
         self.image, self._record, self._kept = image, work.record, work
-        self._changed = self._unsaved = False
+        self._changed = self._unsaved = self._owed.pop(image.name, None) is not None
         self._seconds, self._ticked = 0.0, time.monotonic()
         self.state.opened = work.record.name
         self._tell(f"Opened {work.record.name}: {work.record.status}.")
 
     def _on_removed(self) -> None:
-        """Save the image whose layers the user removed; it stays open until that succeeds."""
-        image = self.image
+        """Close the image whose layers the user removed, and save what was done to it."""
         with self._errors_told():
-            work = self._unsaved_work()  # Copied now: more layers may go before it is saved.
-            if work is None:
-                self.when_idle(lambda: self._let_go(image))
-            else:
-                self._save(work, lambda _: self._let_go(image))
-
-    def _let_go(self, image: OpenImage | None) -> None:
-        """Close an image whose layers were removed, unless it was closed meanwhile."""
-        if image is not None and self.image is image:
-            self.state.message = f"{self.state.opened} was saved, and is no longer open."
-            image.release()
+            work, name = self._unsaved_work(), self.state.opened
+            if work is not None:
+                self._owed[name] = work  # Copied now: more layers may go before it is saved.
+            self.image.release()
             self._forget()
+            self.state.message = f"{name} is no longer open."
+            self._save_owed()
+
+    def _save_owed(self) -> None:
+        """Save the work on images that are no longer open."""
+        project = self.project
+
+        def save(work: Work) -> None:
+            def write(*_: Any) -> None:
+                project.save(work)
+
+            def told(_: None) -> None:
+                self._owed.pop(work.record.name, None)
+                self._tell_saved(work)
+                self.state.message = f"{work.record.name} was saved, and is no longer open."
+
+            self._do(write, told)
+
+        for work in self._owed.values():
+            save(work)
 
     def _forget(self) -> None:
         self.image, self._kept = None, None
@@ -323,6 +342,7 @@ class ProjectController(QueueController):
         if project is None:
             return
         with self._errors_told():
+            self._save_owed()
             work = self._unsaved_work()
             if work is None:
                 self._do(lambda *_: None, lambda _: go_on(project))
@@ -375,6 +395,7 @@ class ProjectController(QueueController):
 
     def autosave(self) -> None:
         """Keep the open image where a crash cannot reach it, if a map has changed."""
+        self._save_owed()
         if self.image is None or not self._changed:
             return
         with self._errors_told():

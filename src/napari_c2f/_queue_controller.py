@@ -75,8 +75,15 @@ class QueueController(Controller):
         self._next()
 
     def when_idle(self, go_on: Callable[[], None]) -> None:
-        """Do this in the GUI thread once all is done that was asked for before."""
-        self._jobs.append(Job(None, lambda _: go_on(), lambda: None))
+        """Do this in the GUI thread once no other work is left to do."""
+
+        def take_turn(_: None) -> None:
+            if any(job.work is not None for job in self._jobs):
+                self.when_idle(go_on)  # What was asked for meanwhile comes first.
+            else:
+                go_on()
+
+        self._jobs.append(Job(None, take_turn, lambda: None))
         self._next()
 
     def _finish_now(self) -> None:

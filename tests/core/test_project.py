@@ -487,7 +487,7 @@ def test_a_name_that_cannot_be_exported_to_harms_no_other_file(project, tmp_path
     project.choose_model("watershed")
     refine_image(project, "face")
     (tmp_path / "face.json").write_text("annotations")
-    with pytest.raises(DataError, match="written as"):
+    with pytest.raises(DataError, match=r"written as.*rename face\."):
         export_map(project, "face", tmp_path / "face")
     assert (tmp_path / "face.json").read_text() == "annotations"
 
@@ -501,6 +501,9 @@ def test_what_was_painted_stays_without_a_window_too(project):
     again = refine_image(project, "face")
     assert (again.fine[painted] == 4).all()
     assert (project.read("face").painted == painted).all()
+    erased = np.where(painted, SHAPES.unlabelled.index, again.fine)
+    project.save(replace(again, fine=erased))
+    assert refine_image(project, "face").painted is None
 
 
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
@@ -509,6 +512,8 @@ def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
     with Project.open(project.root) as opened:
         assert opened.left_out == ("stack.tif",)
         assert [record.name for record in opened.records] == ["face"]
+        assert opened.add_image(PAIR.image, "stack").name == "stack-2"
+    assert tifffile.imread(project.root / "images" / "stack.tif").shape == (5, 20, 30)
 
 
 def test_what_is_not_refined_is_not_exported(project, tmp_path):

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -177,7 +178,6 @@ def test_a_removed_image_that_cannot_be_saved_is_kept_until_it_can(desk, monkeyp
     desk.viewer.layers.remove(image.coarse)
     desk.wait()
     assert desk.state.message == "The disk is full."
-    assert desk.state.opened == "one"
     monkeypatch.undo()
     desk.show("two")
     assert (desk.read().coarse[:4, :5] == 4).all()
@@ -609,3 +609,37 @@ def test_stored_confidence_is_shown(desk):
     confidence = desk.viewer.layers["one coarse confidence"]
     np.testing.assert_allclose(confidence.data, 0.5, atol=0.01)
     np.testing.assert_array_equal(image.work(record).confidence, stored)
+
+
+def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
+    image = desk.show("one")
+    fine = add_fine(desk)
+    final = add_final(desk)
+    desk.wait()
+    desk.draw(final, 4)
+    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    for layer in (image.image, final, image.coarse, fine):
+        desk.viewer.layers.remove(layer)
+    assert desk.state.opened == ""
+    desk.controller.show("one")
+    desk.wait()
+    assert (desk.controller.image.final.data[:4, :5] == 4).all()
+    np.testing.assert_array_equal(desk.read().refined, FINE)
+    assert (desk.read().fine[:4, :5] == 4).all()
+
+
+def test_what_is_asked_for_while_another_project_waits_to_open_is_done_first(desk, tmp_path):
+    Project.create(tmp_path / "other", SHAPES).close()
+    desk.show("one")
+    add_fine(desk)
+    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)
+    desk.controller.open(tmp_path / "other")
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.qtbot.waitUntil(lambda: desk.state.root == tmp_path / "other", timeout=20000)
+    assert (tmp_path / "one.png.json").exists()
+
+
+def test_another_project_does_not_open_over_a_lesson(desk, tmp_path):
+    Project.create(tmp_path / "other", SHAPES).close()
+    desk.controller.open(tmp_path / "other", lambda: False)
+    assert desk.state.root == desk.folder

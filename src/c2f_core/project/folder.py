@@ -426,7 +426,9 @@ class Project:
         return record.model_copy(update=changes)
 
     def _free_name(self, wanted: str) -> str:
-        taken, name, number = {record.name for record in self.records}, wanted, 1
+        files = (self.root / "images").iterdir()  # Also those that were left out.
+        taken = {record.name for record in self.records} | {path.stem for path in files}
+        name, number = wanted, 1
         while name in taken:
             number += 1
             name = f"{wanted}-{number}"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.errors import DataError
-from c2f_core.io import MapStyle, atomic_path, read_image, write_map
+from c2f_core.io import MapStyle, atomic_path, read_image, refuse_ending, write_map
 from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import ImageRecord
@@ -75,6 +75,7 @@ def export_map(
         or it was stopped; then nothing is written.
     """
     path, work = Path(path), project.read(name)
+    refuse_ending(path)
     if work.fine is None:
         raise DataError(f"'{name}' has no fine map yet; refine it first.")
     asked = work.record.parameters

@@ -51,17 +51,33 @@ def refine_image(
     result = proposal(refiner, image, work, asked, progress, should_stop, painted)
     record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
     confidence = stored_confidence(result.confidence)
-    refined = replace(work, record=record, fine=result.labels, refined=None, confidence=confidence)
+    refined = replace(
+        work,
+        record=record,
+        fine=result.labels,
+        refined=None,
+        confidence=confidence,
+        painted=where_painted(work),
+    )
     project.save(refined)
     return refined
 
 
-def painted_patches(work: Work) -> list[Patch]:
-    """Return what a person painted in the fine map and stays; erased pixels are given free."""
+def where_painted(work: Work) -> NDArray[np.bool_] | None:
+    """Return where a person painted the fine map, None for nowhere.
+
+    What was erased there is given free.
+    """
     if work.fine is None or work.painted is None:
-        return []
+        return None
     mask = work.painted & (work.fine != work.class_table.unlabelled.index)
-    if not mask.any():
+    return mask if mask.any() else None
+
+
+def painted_patches(work: Work) -> list[Patch]:
+    """Return what a person painted in the fine map."""
+    mask = where_painted(work)
+    if mask is None or work.fine is None:
         return []
     place = bounding_box(mask)
     return [Patch(place, mask[place], work.fine[mask])]

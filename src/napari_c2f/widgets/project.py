@@ -192,24 +192,25 @@ class ProjectWidget(QWidget):
     # What the user wants
 
     def _create(self) -> None:
-        self._begin(lambda: self._controller.create(self.folder.value(), self.chosen_table))
+        self._begin(
+            lambda folder: self._controller.create(folder, self.chosen_table, self._may_leave)
+        )
 
     def _open(self) -> None:
-        self._begin(lambda: self._controller.open(self.folder.value()))
+        self._begin(lambda folder: self._controller.open(folder, self._may_leave))
 
     def _begin(self, enter: Any) -> None:
         if self.folder.is_empty():
             self._show_message("Choose the folder of the project first.")
             return
-        self._controller.when_idle(lambda: self._enter(enter))
+        if self._may_leave():
+            enter(self.folder.value())
 
-    def _enter(self, enter: Any) -> None:
+    def _may_leave(self) -> bool:
+        """Tell whether the project that is open may be closed; say why where it may not."""
         if self.lesson.busy:
             self._show_message("Learning is under way in this project; stop it first.")
-            return
-        enter()
-        if self.state.root is not None:
-            settings().setValue(FOLDER_KEY, str(self.state.root))
+        return not self.lesson.busy
 
     def chosen_table(self) -> ClassTable | None:
         """Return the classes of a new project; None where no map is selected to take them from.
@@ -301,6 +302,8 @@ class ProjectWidget(QWidget):
     @while_alive
     def _show_project(self, *_: Any) -> None:
         is_open = self.state.root is not None
+        if is_open:
+            settings().setValue(FOLDER_KEY, str(self.state.root))
         adding = self.add_button, self.layers_button
         for widget in (self.images, *adding, self.effort_button, self.model):
             widget.setEnabled(is_open)
