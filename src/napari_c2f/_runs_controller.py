@@ -1,5 +1,6 @@
 """Lists, compares, exports and deletes earlier runs; the only writer of its model."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,20 @@ def reading_curves(folders: Sequence[Path]) -> Work:
     """Return the work of reading the logs of runs."""
 
     def work(*_: Any) -> Compared:
-        return [(folder.name, _curves(folder)) for folder in folders]
+        return [
+            (name, _curves(folder)) for name, folder in zip(_names(folders), folders, strict=True)
+        ]
 
     return work
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Return the names of folders, with those above them where some have one name."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    above = Path(os.path.commonpath([folder.absolute() for folder in folders]))
+    return [str(folder.absolute().relative_to(above)) for folder in folders]
 
 
 def _curves(folder: Path) -> list[Curves]:

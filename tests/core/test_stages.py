@@ -15,6 +15,7 @@ from c2f_core.events import Finished, Preview, RolledBack, RunStarted, StepDone,
 from c2f_core.io import write_map
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.engine import make_fabric
+from c2f_core.training.initial import load_stage1
 from c2f_core.training.listeners import CsvLog, PanelLog, panel
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import RunFolder
@@ -235,6 +236,9 @@ def test_the_guard_rolls_a_broken_recipe_back(shapes_folder, tmp_path):
     assert rolled_back.step < 100
     assert isinstance(events[-1], Finished)
     start, _ = load_checkpoint(tmp_path / "first" / "last.safetensors")
+    state = RunFolder(tmp_path / "second").read_state()  # Who goes on from here starts there, too.
+    for key, tensor in start.state_dict().items():
+        assert torch.equal(tensor, state["generator"]["network"][key]), key
     for name in ("best", "last"):
         kept, _ = load_checkpoint(tmp_path / "second" / f"{name}.safetensors")
         for key, tensor in start.state_dict().items():
@@ -272,6 +276,22 @@ def test_stage_2_refuses_a_start_that_does_not_fit(shapes_folder, tmp_path, chan
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
     with pytest.raises(CheckpointError, match=match):
         list(train(config))
+
+
+def test_stage_2_goes_on_from_both_stages_with_its_own_rates(shapes_folder, tmp_path):
+    list(train(make_config(shapes_folder, tmp_path / "both")))
+    stage1, stage2 = {"discriminator_learning_rate": 5e-5}, {"start": tmp_path / "both"}
+    changes = {"method": "stage2", "stage1": stage1, "stage2": stage2}
+    config = make_config(shapes_folder, tmp_path / "run", **changes)
+    data = load_training_data(config)
+    state = load_stage1(tmp_path / "both", config, data.class_table)
+    learner = Stage2Learner(config, make_fabric(config), data)
+    learner.start_from(state)
+    trained, _ = load_checkpoint(tmp_path / "both" / "stage2" / "last.safetensors")
+    for key, tensor in learner.validated_generator.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[key]), key
+    (group,) = learner.state_dict()["discriminator"]["optimiser"]["param_groups"]
+    assert group["lr"] == 5e-5
 
 
 def test_stage_2_refuses_a_start_with_other_classes(shapes_folder, tmp_path):

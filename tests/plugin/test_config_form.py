@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
 from pydantic import Field
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -11,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.config import Settings, TrainConfig, preset_settings
 from napari_c2f.widgets.config_form import ConfigForm, words
+from napari_c2f.widgets.parts import TableChoice, layer_box
 from napari_c2f.widgets.train_setup import HERE, SetupView
 
 
@@ -86,10 +89,23 @@ def test_what_cannot_be_used_is_marked_and_explained(form, qtbot):
     assert editor.toolTip() == "A rate, or none."
 
 
-def test_scrolling_over_an_editor_changes_nothing(form):
-    for path in ("count", "kind"):
-        editor = form.editor(path)
-        before = editor.value()
+def test_a_number_that_is_shown_is_read_back_to_the_last_digit(form):
+    for rate in (0.0007316482915, 1e-5, 3.0):
+        form.setValue({"part": {"rate": rate}})
+        assert Model.model_validate(form.value()).part.rate == rate
+
+
+def test_scrolling_over_an_editor_changes_nothing(form, qtbot):
+    box = layer_box(ViewerModel(), Image)
+    box.choices = ["a", "b"]
+    tables = TableChoice()
+    qtbot.addWidget(tables)
+    for editor, value in (
+        *((form.editor(path), form.editor(path).value) for path in ("count", "kind")),
+        (tables, tables.value),
+        (box.native, lambda: box.value),
+    ):
+        before = value()
         wheel = QWheelEvent(
             QPointF(5, 5),
             QPointF(5, 5),
@@ -101,7 +117,7 @@ def test_scrolling_over_an_editor_changes_nothing(form):
             False,
         )
         QApplication.sendEvent(editor, wheel)
-        assert editor.value() == before
+        assert value() == before
 
 
 @pytest.fixture

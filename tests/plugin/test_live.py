@@ -235,6 +235,16 @@ def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
     assert "fine map is gone" in widget.status.text()
 
 
+def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
+    viewer, widget = live
+    viewer.window.remove_dock_widget(widget)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    qtbot.wait(200)
+    assert not seen
+    widget.deleteLater()  # napari has only taken it out of its dock.
+    qtbot.wait(50)
+
+
 def test_live_mode_ends_where_another_map_is_chosen(live):
     viewer, widget = live
     other = viewer.add_labels(np.ones((SIZE, SIZE), np.uint8), name="other")

@@ -197,6 +197,14 @@ def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
     assert asked == [TeachingSettings(steps=77)]
 
 
+def test_a_lesson_that_cannot_be_is_told(widget, open_project, monkeypatch):
+    open_project()
+    monkeypatch.setattr(widget._lessons, "learn", None)
+    widget.teaching.editor("learning_rate").setText("-1")
+    widget.learn_button.click()
+    assert "learning_rate" in widget.status.text()
+
+
 def test_the_list_is_sorted_by_a_click_on_a_heading(widget, qtbot, open_project):
     open_project()
     assert column(widget, DOUBT) == ["10.0", "30.0", ""]

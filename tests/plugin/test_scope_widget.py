@@ -288,6 +288,17 @@ def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     assert coarse.visible is False
 
 
+def test_classes_stay_unchecked_while_a_map_without_classes_is_chosen(make_napari_viewer):
+    viewer = make_napari_viewer()
+    editor = ScopeEditor(viewer)
+    viewer.window.add_dock_widget(editor)
+    editor.show_classes(SHAPES)
+    editor.classes.setValue((SHAPES.names[1],))
+    editor.show_classes(None)
+    editor.show_classes(SHAPES)
+    assert editor.classes.value() == (SHAPES.names[1],)
+
+
 def test_a_choice_that_is_set_is_the_one_that_is_read(make_napari_viewer):
     viewer = make_napari_viewer()
     editor = ScopeEditor(viewer)

@@ -29,6 +29,7 @@ from c2f_core.training.trainer import train
 from napari_c2f._layers import labels_layer_data
 from napari_c2f._model import Panel, Phase
 from napari_c2f._preview import NAME
+from napari_c2f._runs_controller import _names
 
 PLUGIN = "napari-c2f"
 LONGEST = 60000
@@ -405,6 +406,12 @@ def test_runs_are_listed_compared_reopened_exported_and_deleted(
         click(buttons["delete"])
         assert (tmp_path / "runs" / "data-1").exists() is left
     assert runs.runs.topLevelItemCount() == 1
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path):
+    folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
+    assert _names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]
+    assert _names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
 
 
 def test_a_run_that_is_gone_is_told_while_another_trains(

@@ -76,7 +76,7 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
     Parameters
     ----------
     folder : Path
-        Run folder of stage 1.
+        Run folder of stage 1, or of both stages in a row.
     config : TrainConfig
         Of stage 2.
     class_table : ClassTable
@@ -93,7 +93,8 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
         There is no such run, it was not validated yet, it trained no discriminator,
         or its networks or classes are others.
     """
-    run = RunFolder(folder)
+    stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
+    run = next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
     state, was = run.read_state(), run.read_config()
     if was.method not in STAGES:
         raise CheckpointError(

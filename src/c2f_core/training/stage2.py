@@ -96,6 +96,7 @@ class Stage2Learner(Stage1Learner):
             self.average.module.load_state_dict(state["generator"]["network"])
         self.generator.module.load_state_dict(self.average.module.state_dict())
         self.discriminator.load_state_dict(state["discriminator"])
+        self.discriminator.set_learning_rate(self._config.stage1.discriminator_learning_rate)
 
     def step(self, number: int) -> StepResult:
         """Do step `number`, counted from 0."""

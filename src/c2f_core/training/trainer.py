@@ -19,7 +19,7 @@ from c2f_core.events import (
     StepDone,
     Validated,
 )
-from c2f_core.training.checkpoint import save_checkpoint
+from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.training.engine import make_fabric
 from c2f_core.training.initial import load_initial_weights, load_stage1
 from c2f_core.training.loading import (
@@ -252,6 +252,8 @@ class _Run:
         if self.step and guard is not None and accuracy < self.start - guard:
             self.rolled_back = True
             self.folder.restore_best()
+            restored, _ = load_checkpoint(self.folder.best)
+            self.learner.set_weights(restored.state_dict())
             yield RolledBack(self.step, self.start, accuracy, self.folder.best)
         self.folder.write_state(self._state())
         yield Saved(self.step, self.folder.last)

@@ -90,7 +90,8 @@ def validate(
     for pair in pairs:
         logits = whole_image_logits(generator, pair, device, colour_weight).cpu().numpy()
         predictions.append(logits.argmax(axis=0).astype(np.uint8))
-        samples.append(logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T)
+        # Copied, so that it is no part of the logits of all pixels, which would stay in memory.
+        samples.append(logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T.copy())
         truths.append(_fine(pair).ravel()[::CALIBRATION_STRIDE])
     sampled, truth = np.concatenate(samples), np.concatenate(truths)
     temperature = fit_temperature(sampled, truth)

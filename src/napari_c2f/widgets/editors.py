@@ -44,20 +44,7 @@ class IntEditor(QSpinBox):
             event.ignore()
 
 
-class CalmChoice(Choice):
-    """A choice that scrolling over it does not change by accident."""
-
-    def __init__(self, texts: dict[str, str]) -> None:
-        super().__init__(texts)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
-        """Let the form scroll."""
-        if event is not None:
-            event.ignore()
-
-
-class LiteralEditor(CalmChoice):
+class LiteralEditor(Choice):
     """One of the values of a `Literal`.
 
     Parameters
@@ -150,7 +137,7 @@ class PathEditor(FolderEdit):
 
 def shown(value: Any) -> str:
     """Return a value as people write it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def strip(annotation: Any) -> Any:

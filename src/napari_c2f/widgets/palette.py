@@ -5,8 +5,8 @@ from typing import Any
 import napari.viewer
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtGui import QCloseEvent, QColor
-from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
 
 from c2f_core.classes import ClassTable
 from napari_c2f._gl_context import guard_removals
@@ -14,6 +14,7 @@ from napari_c2f._layers import preferred_layer
 from napari_c2f._palette_controller import PaletteController
 from napari_c2f.widgets.palette_table import PaletteTable
 from napari_c2f.widgets.parts import (
+    DockedWidget,
     StatusText,
     TableChoice,
     add_row,
@@ -38,7 +39,7 @@ TIPS = {
 }
 
 
-class DrawWidget(QWidget):
+class DrawWidget(DockedWidget):
     """Chooses and edits the classes to draw with.
 
     Parameters
@@ -168,10 +169,9 @@ class DrawWidget(QWidget):
                     self._controller.recolour(index, colour, self.shapes.value)
                     self._keep_draft()
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+    def end(self) -> None:
         """End the work before the widget goes."""
         self._controller.close()
-        super().closeEvent(event)
 
     @while_alive
     def _show_swatches(self, *_: Any) -> None:

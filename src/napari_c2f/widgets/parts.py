@@ -10,8 +10,8 @@ from magicgui.widgets import ComboBox
 from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon, QKeyEvent, QPixmap
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QCloseEvent, QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -36,6 +36,35 @@ LARGEST_HEIGHT = (1 << 24) - 1
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
+class DockedWidget(QWidget):
+    """A widget whose work ends with it: when it is closed, or taken out of its dock.
+
+    The cross of napari's docks takes it out, and does not close it.
+    """
+
+    _has_ended = False
+
+    def end(self) -> None:
+        """End the work for good."""
+        raise NotImplementedError
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        """End the work before the widget goes."""
+        self._end_once()
+        super().closeEvent(event)
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the work where napari takes the widget out of its dock."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self._end_once()
+        return super().event(event)
+
+    def _end_once(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self.end()
+
+
 class Choice(QComboBox):
     """One of several values, each shown by a text of its own.
 
@@ -47,7 +76,7 @@ class Choice(QComboBox):
 
     def __init__(self, texts: dict[str, str]) -> None:
         super().__init__()
-        fix_width(self)
+        tame(self)
         for value, text in texts.items():
             self.addItem(text, value)
 
@@ -257,7 +286,7 @@ def layer_box(viewer: ViewerModel, kind: type[Layer]) -> ComboBox:
         return [layer for layer in viewer.layers if isinstance(layer, kind)]
 
     box = ComboBox(choices=layers, nullable=True)
-    fix_width(box.native)
+    tame(box.native)
     return box
 
 
@@ -268,8 +297,21 @@ def update_layer_box(box: ComboBox, viewer: ViewerModel) -> None:
     box.value = before if before in viewer.layers else None
 
 
-def fix_width(box: QComboBox) -> None:
-    """Let no long name widen the dock."""
+class _NoWheel(QObject):
+    """Lets what lies behind a box scroll, instead of changing what is chosen in it."""
+
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Pass the wheel on."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        event.ignore()
+        return True
+
+
+def tame(box: QComboBox) -> None:
+    """Let no long name widen the dock, and no scrolling change the choice by accident."""
+    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    box.installEventFilter(_NoWheel(box))
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(20)
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import napari.viewer
 from napari.layers import Labels
+from pydantic import ValidationError
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -16,11 +17,11 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 from superqt import QCollapsible
 
 from c2f_core.classes import ClassTable
+from c2f_core.config_file import invalid_setting
 from c2f_core.io import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.removal import REMOVED
@@ -33,6 +34,7 @@ from napari_c2f._recent import settings
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
+    DockedWidget,
     FileChoice,
     FolderEdit,
     StatusText,
@@ -70,7 +72,7 @@ TIPS = {
 }
 
 
-class ProjectWidget(QWidget):
+class ProjectWidget(DockedWidget):
     """Keeps the work on many images in a folder.
 
     Parameters
@@ -265,7 +267,11 @@ class ProjectWidget(QWidget):
     def _learn(self) -> None:
         settings().setValue(REPLAY_KEY, "" if self.replay.is_empty() else str(self.replay.value()))
         replay = None if self.replay.is_empty() else self.replay.value()
-        teaching = TeachingSettings.model_validate(self.teaching.value())
+        try:
+            teaching = TeachingSettings.model_validate(self.teaching.value())
+        except ValidationError as error:
+            self._show_message(invalid_setting(error))
+            return
         controller, lessons = self._controller, self._lessons
         controller.when_saved(
             lambda project: lessons.learn(project, replay, teaching, controller.refresh)
@@ -282,18 +288,8 @@ class ProjectWidget(QWidget):
             self._controller.save_quietly()
         return False
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+    def end(self) -> None:
         """Save, and end the work before the widget goes."""
-        self._close()
-        super().closeEvent(event)
-
-    def event(self, event: QEvent | None) -> bool:
-        """Save and end where napari takes the widget out of its dock: it does not close it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self._close()
-        return super().event(event)
-
-    def _close(self) -> None:
         self._lessons.close()
         self._controller.close()
 

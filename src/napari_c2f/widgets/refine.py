@@ -7,7 +7,6 @@ import napari.viewer
 from napari.layers import Image, Labels, Shapes
 from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -15,7 +14,6 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from c2f_core.classes import ClassTable
@@ -33,6 +31,7 @@ from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
     DEVICES,
     Choice,
+    DockedWidget,
     FileChoice,
     Legend,
     StatusText,
@@ -64,7 +63,7 @@ TIPS = {
 }
 
 
-class RefineWidget(QWidget):
+class RefineWidget(DockedWidget):
     """Turns the coarse map of an image into a fine one.
 
     Parameters
@@ -169,12 +168,11 @@ class RefineWidget(QWidget):
             if layer is None or layer in box.choices:
                 box.value = layer
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+    def end(self) -> None:
         """End the work before the widget goes."""
         remembered.disconnect(self._add_model, missing_ok=True)
         KEYS.leave(self._viewer, self._buttons)
         self._controller.close()
-        super().closeEvent(event)
 
     def _new_map(self) -> None:
         self._controller.new_map(self.image.value, self.chosen_table)

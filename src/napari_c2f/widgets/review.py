@@ -7,7 +7,6 @@ import napari.viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.action_manager import action_manager
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QCheckBox,
@@ -30,6 +29,7 @@ from napari_c2f._review_controller import ReviewController
 from napari_c2f._review_keys import KEYS
 from napari_c2f._worker import load_ahead
 from napari_c2f.widgets.parts import (
+    DockedWidget,
     StatusText,
     add_row,
     collapsible,
@@ -53,7 +53,7 @@ TIPS = {
 }
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(DockedWidget):
     """Lists the changed regions of a fine map and takes decisions on them.
 
     Parameters
@@ -193,11 +193,10 @@ class ReviewWidget(QWidget):
             self.coarse.value = coarse_of(self._viewer.layers, fine)
             self.confidence.value = confidence_of(self._viewer.layers, fine)
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+    def end(self) -> None:
         """End the review before the widget goes."""
         remembered.disconnect(self._add_model, missing_ok=True)
         _end(self._viewer, self._controller, self._judge)
-        super().closeEvent(event)
 
     def _begin(self) -> None:
         self._controller.begin(self.fine.value, self.coarse.value, self.confidence.value)

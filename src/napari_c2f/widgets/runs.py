@@ -23,8 +23,7 @@ from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f._recent import remember_model, settings
 from napari_c2f._runs_controller import RunsController
 from napari_c2f.widgets.curves import Plot, joined
-from napari_c2f.widgets.editors import CalmChoice
-from napari_c2f.widgets.parts import FolderEdit, StatusText, add_row, while_alive
+from napari_c2f.widgets.parts import Choice, FolderEdit, StatusText, add_row, while_alive
 
 COLUMNS = ("Run", "Method", "Accuracy", "State", "Steps", "Data", "Changed")
 KEY = "runs folder"
@@ -55,7 +54,7 @@ class RunsView(QWidget):
         self.folder = FolderEdit("folder of the runs")
         self.folder.setValue(settings().value(KEY, "", str))
         self.runs = QTreeWidget()
-        self.score = CalmChoice(COMPARABLE)
+        self.score = Choice(COMPARABLE)
         self.plot = Plot("Compared")
         self.status = StatusText()
         texts = {

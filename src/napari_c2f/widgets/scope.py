@@ -16,8 +16,8 @@ from superqt import QLabeledSlider
 
 from c2f_core.classes import ClassTable
 from napari_c2f._scoping import ScopeChoice, Where
-from napari_c2f.widgets.editors import CalmChoice, IntEditor
-from napari_c2f.widgets.parts import add_row, layer_box
+from napari_c2f.widgets.editors import IntEditor
+from napari_c2f.widgets.parts import Choice, add_row, layer_box
 
 PLACES = {
     Where.IMAGE: "Whole image",
@@ -51,10 +51,12 @@ class ClassList(QListWidget):
         super().__init__()
         self.setUniformItemSizes(True)
         self.setTabKeyNavigation(False)
+        self._unchecked: set[str] = set()
 
     def show_table(self, class_table: ClassTable | None) -> None:
         """List the classes of a table; those of a name that was unchecked stay so."""
-        unchecked = set() if self.value() is None else set(self._names(Qt.CheckState.Unchecked))
+        if self.count():  # A map without classes in between does not check them all.
+            self._unchecked = set(self._names(Qt.CheckState.Unchecked))
         entries = () if class_table is None else class_table.entries
         self.blockSignals(True)
         self.clear()
@@ -63,7 +65,7 @@ class ClassList(QListWidget):
             colour = QPixmap(12, 12)
             colour.fill(QColor(*entry.colour))
             item.setData(Qt.ItemDataRole.DecorationRole, colour)
-            item.setCheckState(_state(entry.name not in unchecked))
+            item.setCheckState(_state(entry.name not in self._unchecked))
         self.blockSignals(False)
         rows = min(max(self.count(), 1), MOST_ROWS)
         self.setFixedHeight(rows * max(self.sizeHintForRow(0), 16) + 2 * self.frameWidth())
@@ -102,7 +104,7 @@ class ScopeEditor(QWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
-        self.where = CalmChoice({str(where): text for where, text in PLACES.items()})
+        self.where = Choice({str(where): text for where, text in PLACES.items()})
         self.shapes = layer_box(viewer, Shapes)
         self.classes = ClassList()
         self.band = IntEditor(0, WIDEST_BAND)
@@ -110,7 +112,7 @@ class ScopeEditor(QWidget):
         self.band.setSuffix(" px")
         self.confidence = QLabeledSlider(Qt.Orientation.Horizontal)
         self.confidence.setRange(0, 99)
-        self.planes = CalmChoice(PLANES)
+        self.planes = Choice(PLANES)
         self.keep_fine = QCheckBox("&Fine map")
         self.keep_coarse = QCheckBox("Coarse ma&p")
         self.show_kept = QCheckBox("Sho&w")

@@ -5,8 +5,8 @@ from typing import Any
 
 import napari.viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer, QUrl
-from qtpy.QtGui import QCloseEvent, QDesktopServices
+from qtpy.QtCore import Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
@@ -29,7 +29,7 @@ from napari_c2f._tensorboard import TensorBoard
 from napari_c2f._train_controller import TrainController
 from napari_c2f._worker import load_ahead
 from napari_c2f.widgets.curves import CurvesView
-from napari_c2f.widgets.parts import StatusText, button_row, while_alive
+from napari_c2f.widgets.parts import DockedWidget, StatusText, button_row, while_alive
 from napari_c2f.widgets.runs import RunsView
 from napari_c2f.widgets.train_data import DataView
 from napari_c2f.widgets.train_setup import SetupView
@@ -47,7 +47,7 @@ TIPS = {
 }
 
 
-class TrainWidget(QWidget):
+class TrainWidget(DockedWidget):
     """Trains the plain U-Net, Model 1 or Model 2 on pairs, in a thread.
 
     Parameters
@@ -156,18 +156,8 @@ class TrainWidget(QWidget):
         events.inspection.connect(self._show_inspection)
         self.destroyed.connect(self._controller.close)
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+    def end(self) -> None:
         """End the run, with a checkpoint, before the widget goes."""
-        self._end()
-        super().closeEvent(event)
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the run where napari takes the widget out of its dock: it does not close it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self._end()
-        return super().event(event)
-
-    def _end(self) -> None:
         self._controller.close()
         self._board.close()
         self.runs.close()

@@ -11,9 +11,9 @@ from c2f_core.bundled import bundled_models
 from c2f_core.config import Preset, TrainConfig, preset_settings
 from c2f_core.config_file import field_of
 from napari_c2f.widgets.config_form import ConfigForm
-from napari_c2f.widgets.editors import CalmChoice, IntEditor
+from napari_c2f.widgets.editors import IntEditor
 from napari_c2f.widgets.models import MODEL_FILES
-from napari_c2f.widgets.parts import DEVICES, FileChoice, FolderEdit, add_row, collapsible
+from napari_c2f.widgets.parts import DEVICES, Choice, FileChoice, FolderEdit, add_row, collapsible
 
 METHODS = {
     "model1": "Model 1 (image and coarse map)",
@@ -76,15 +76,15 @@ class SetupView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.method = CalmChoice(METHODS)
-        self.preset = CalmChoice(PRESETS)
+        self.method = Choice(METHODS)
+        self.preset = Choice(PRESETS)
         self.preset.setValue("balanced")
         self.start = StartChoice()
         self.steps = number("steps")
         self.stage2_steps = number("stage2.steps")
         self.batch_size = number("batch_size")
         self.crop = number("crop")
-        self.device = CalmChoice({name: name for name in DEVICES})
+        self.device = Choice({name: name for name in DEVICES})
         self.run_folder = FolderEdit("new folder for this run")
         self.form = ConfigForm(TrainConfig, HERE, "Run")
         self._labels: dict[QWidget, QLabel] = {}
