@@ -63,7 +63,8 @@ of the last checkpoint on validation images of persons that were not trained on,
 
 | | |
 | --- | --- |
-| command | `python scripts/networks.py --data FASSEG --splits FASSEG/splits.json` |
+| command | `python scripts/networks.py --data FASSEG --splits FASSEG/splits.json \
+--minutes {minutes}` |
 | split | 70 % of the 50 training pairs of `report`; 30 %, of other persons, validate |
 | seed | {seed} |
 | hardware | {hardware} |

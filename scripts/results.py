@@ -54,7 +54,8 @@ within 5 px of the boundaries (six photographs of the same dataset).
 | | |
 | --- | --- |
 | command | `python scripts/results.py --data FASSEG --splits FASSEG/splits.json` |
-| Model 1 alone | `c2f-train --config src/c2f_core/models/fasseg.config.json` |
+| Model 1 alone | `c2f-train --config src/c2f_core/models/fasseg.config.json \
+--data.root FASSEG --data.splits FASSEG/splits.json` |
 | training pairs | 50 of the split, of which {validation} choose the checkpoint and calibrate it |
 {runs}| seed | {seed} |
 | hardware | {hardware} |

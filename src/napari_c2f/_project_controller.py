@@ -82,7 +82,7 @@ class ProjectController(QueueController):
         self._enter(Project.create(root, table))
         told = f"Created the project {root}; add images to it."
         if self.project.left_out:
-            told += f" No single images, and left out: {', '.join(self.project.left_out)}."
+            told += f" Left out (journal.jsonl tells why): {', '.join(self.project.left_out)}."
         self.state.message = told
 
     def open(self, root: Path, may_leave: Callable[[], bool] = lambda: True) -> None:
@@ -100,7 +100,7 @@ class ProjectController(QueueController):
             else f"Opened {root}; double-click an image."
         )
         if left_out:
-            told += f" No single images, and left out: {', '.join(left_out)}."
+            told += f" Left out (journal.jsonl tells why): {', '.join(left_out)}."
         self.state.message = told
 
     def _enter(self, project: Project) -> None:

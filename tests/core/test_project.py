@@ -19,7 +19,7 @@ from c2f_core.config import GeneratorConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ClassTableError, DataError
-from c2f_core.io import read_image, read_map
+from c2f_core.io import read_image, read_map, write_map
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
@@ -509,8 +509,11 @@ def test_what_was_painted_stays_without_a_window_too(project):
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
     project.close()
     tifffile.imwrite(project.root / "images" / "stack.tif", np.zeros((5, 20, 30), np.uint8))
+    Image.fromarray(PAIR.image).save(project.root / "images" / "with-tiff.png")
+    write_map(project.root / "coarse" / "with-tiff.tif", COARSE, SHAPES)
     with Project.open(project.root) as opened:
-        assert opened.left_out == ("stack.tif",)
+        assert opened.left_out == ("stack.tif", "with-tiff.png")
+        assert not (opened.root / "coarse" / "with-tiff.png").exists()
         assert [record.name for record in opened.records] == ["face"]
         assert opened.add_image(PAIR.image, "stack").name == "stack-2"
     assert tifffile.imread(project.root / "images" / "stack.tif").shape == (5, 20, 30)

@@ -1,5 +1,6 @@
 """The folder of a project: what lies where, and what happens to it all or nothing."""
 
+import glob
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -417,7 +418,17 @@ class Project:
         self._begin(record)
 
     def _found(self, name: str, path: Path) -> ImageRecord:
-        """Return the record of an image that lies in the folder without one."""
+        """Return the record of an image that lies in the folder without one.
+
+        Raises
+        ------
+        C2FError
+            It cannot be read, or its maps are no PNG files.
+        """
+        for kind in ("coarse", "fine"):
+            for other in (self.root / kind).glob(f"{glob.escape(name)}.*"):
+                if other.suffix != ".png":
+                    raise DataError(f"{other} is no PNG file; save the map as one.")
         height, width, _ = as_rgb8(read_image(path)).shape
         record = ImageRecord(name=name, image=path.name, size=(height, width))
         if not self._maps.path("fine", name).exists():
