@@ -16,6 +16,7 @@ from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
     FINE_KEY,
+    LEFT_KEY,
     RESULT_KEY,
     AnyLayer,
     add_map,
@@ -229,6 +230,7 @@ class OpenImage:
         sureness = [confidence_of(layers, layer) for layer in results]
         changes = changes_layers(layers)
         self.release()
+        self.coarse.metadata[LEFT_KEY] = True
         # At once: when layers go, napari has Python look through all that there is for garbage.
         with layers.batched_update():
             for layer in (*changes, *results, *sureness, self.coarse, self.image):

@@ -19,6 +19,7 @@ from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
     FINE_KEY,
+    LEFT_KEY,
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
@@ -205,8 +206,8 @@ class RefineController(MapController):
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
         coarse, layers = prepared.coarse, self._viewer.layers
-        if coarse not in layers:  # Another image may have taken its place.
-            self._succeed(f"'{coarse.name}' was removed meanwhile, so its fine map is not shown.")
+        if LEFT_KEY in coarse.metadata:
+            self._succeed(f"Another image is open now, so '{coarse.name}' is not refined.")
             return
         self._hide_results(coarse)
         confidence = self._confidence_layer(coarse, result)

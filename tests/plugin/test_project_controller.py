@@ -460,7 +460,7 @@ def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, m
     desk.show("two")
     released.set()
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
-    assert "was removed meanwhile" in refining.activity.message
+    assert "Another image is open now" in refining.activity.message
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
 
 

@@ -88,6 +88,7 @@ class TextEditor(QLineEdit):
         icon = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         self.wrong = self.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
         """A sign that shows where the text is no such value."""
+        self.wrong.setToolTip("This cannot be used; the tool tip of the field tells why")
         self.wrong.setVisible(False)
         self.setPlaceholderText("none" if self._optional else "")
         self.textChanged.connect(self._check)
