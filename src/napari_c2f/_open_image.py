@@ -29,6 +29,7 @@ from napari_c2f._locks import has_mask
 from napari_c2f._painted import follow, stroke_of
 from napari_c2f._results import kept_pixels, latest_result, place_of, results_of, sources_of
 from napari_c2f._review_layers import changes_layers
+from napari_c2f._timers import timer
 
 DRAWING = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which a person changes pixels by hand."""
@@ -65,6 +66,10 @@ class OpenImage:
     def __init__(self, viewer: ViewerModel, work: Work, pixels: NDArray[Any]) -> None:
         self._viewer = viewer
         self._followed: list[Labels] = []
+        self._leaving: list[
+            Layer
+        ] = []  # Removed in this turn of the event loop, as a selection is.
+        self._turn = timer(0, self._leaving.clear, once=True)
         self.name = work.record.name
         self.painted = 0
         """Pixels that were changed by hand, counted anew at each stroke."""
@@ -120,9 +125,13 @@ class OpenImage:
 
     @property
     def _layers(self) -> list[Layer]:
-        """All layers, with the coarse map even where it was just removed."""
+        """All layers, with those of the image that are just being removed, one by one."""
         layers = list(self._viewer.layers)
-        return layers if self.coarse in layers else [self.coarse, *layers]
+        if not self._leaving:
+            return layers
+        maps = [layer for layer in self._followed if layer in layers or layer in self._leaving]
+        others = [layer for layer in (*layers, *self._leaving) if layer not in maps]
+        return [*others, *maps]
 
     @property
     def fine(self) -> Labels | None:
@@ -133,7 +142,7 @@ class OpenImage:
     def final(self) -> Labels | None:
         """The map of a review of the fine one."""
         fine = self.fine
-        for layer in reversed(self._viewer.layers):
+        for layer in reversed(self._layers):
             if fine is not None and layer.metadata.get(FINE_KEY) == fine.unique_id:
                 return layer
         return None
@@ -176,7 +185,7 @@ class OpenImage:
         return index_map
 
     def _confidence(self, fine: Labels | None) -> NDArray[np.uint8] | None:
-        layer = None if fine is None else confidence_of(self._viewer.layers, fine)
+        layer = None if fine is None else confidence_of(self._layers, fine)
         if fine is None or layer is None:
             return None
         confidence = np.full(self.coarse.data.shape, np.nan, dtype=np.float32)
@@ -220,6 +229,8 @@ class OpenImage:
             self.refined.emit(fine)
 
     def _on_removed(self, event: Any) -> None:
+        self._leaving.append(event.value)
+        self._turn.start()
         if event.value in (self.image, self.coarse):
             self.removed.emit()
 
@@ -239,6 +250,7 @@ class OpenImage:
 
     def release(self) -> None:
         """Follow it no longer; its layers stay."""
+        self._turn.stop()
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._followed:

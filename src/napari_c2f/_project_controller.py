@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from c2f_core.project.provenance import Export, export_map
 from c2f_core.project.records import Parameters
 from napari_c2f._controller import ChooseTable
 from napari_c2f._layer_pairs import images_of_layers
-from napari_c2f._layers import PROVENANCE_KEY
+from napari_c2f._layers import LEFT_KEY, PROVENANCE_KEY
 from napari_c2f._open_image import OpenImage
 from napari_c2f._project_model import ProjectState
-from napari_c2f._queue_controller import QueueController
+from napari_c2f._queue_controller import QueueController, all_done
 from napari_c2f._run_models import model_of_run
 from napari_c2f._timers import timer
 from napari_c2f._worker import Report, ShouldStop
@@ -60,6 +61,7 @@ class ProjectController(QueueController):
         self._ticked = time.monotonic()
         self._record: ImageRecord | None = None
         self._kept: Work | None = None
+        self._gone: list[Labels] = []  # Coarse layers of images that the user removed.
         self._owed: dict[str, Work] = {}  # By image that is no longer open, until it is saved.
         self._changed = self._unsaved = False
         self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.tick)]
@@ -135,6 +137,8 @@ class ProjectController(QueueController):
         if self.project is not None:
             self.project.close()
             self.project = None
+        self._owed.clear()
+        self._gone.clear()
 
     def save_quietly(self) -> None:
         """Save everything before this returns; nobody is left to read of an error."""
@@ -149,17 +153,29 @@ class ProjectController(QueueController):
         Raises
         ------
         C2FError
-            A file cannot be written.
+            Something cannot be saved; all else was.
         """
-        self._finish_now()
-        for owed in self._owed.values():
-            self.project.save(owed)
-        self._owed.clear()
+        with all_done() as attempt:
+            attempt(self._finish_now)
+            attempt(self._save_open_now)
+            for work in list(self._owed.values()):
+                attempt(partial(self._save_one_owed, work))
+
+    def _save_open_now(self) -> None:
         work = self._unsaved_work()
         if work is not None:
             self.project.save(work)
             self._changed = self._unsaved = False
             self._tell_saved(work)
+
+    def _save_one_owed(self, work: Work) -> bool:
+        """Save the work on an image that is no longer open, unless that was done; tell whether."""
+        name = work.record.name
+        if self._owed.get(name) is not work:
+            return False
+        self.project.save(work)
+        del self._owed[name]
+        return True
 
     def refresh(self) -> None:
         """Show what the project holds now."""
@@ -212,9 +228,13 @@ class ProjectController(QueueController):
             def work(*_: Any) -> Path:
                 return project.remove_image(name)
 
-            self._do(work, lambda folder: self._tell(f"{name} is in {folder} now."), "Removing…")
+            def told(folder: Path) -> None:
+                self._owed.pop(name, None)
+                self._tell(f"{name} is in {folder} now.")
 
-        self.when_saved(remove)
+            self._do(work, told, "Removing…")
+
+        self.when_saved(remove, but=name)
 
     def show(self, name: str) -> None:
         """Save the open image, and bring another one into the viewer."""
@@ -235,6 +255,9 @@ class ProjectController(QueueController):
             if self._unsaved:  # Drawn while the other was read, or saving failed.
                 self.project.save(self._work())
             self.image.close()
+        for coarse in self._gone:
+            coarse.metadata[LEFT_KEY] = True
+        self._gone.clear()
         work, pixels = read
         image = OpenImage(self._viewer, work, pixels)
         image.changed.connect(self._note_change)
@@ -254,6 +277,7 @@ class ProjectController(QueueController):
             work, name = self._unsaved_work(), self.state.opened
             if work is not None:
                 self._owed[name] = work  # Copied now: more layers may go before it is saved.
+            self._gone.append(self.image.coarse)
             self.image.release()
             self._forget()
             self.state.message = f"{name} is no longer open."
@@ -261,20 +285,16 @@ class ProjectController(QueueController):
 
     def _save_owed(self) -> None:
         """Save the work on images that are no longer open."""
-        project = self.project
 
         def save(work: Work) -> None:
-            def write(*_: Any) -> None:
-                project.save(work)
+            def told(written: bool) -> None:
+                if written:
+                    self._tell_saved(work)
+                    self.state.message = f"{work.record.name} was saved, and is no longer open."
 
-            def told(_: None) -> None:
-                self._owed.pop(work.record.name, None)
-                self._tell_saved(work)
-                self.state.message = f"{work.record.name} was saved, and is no longer open."
+            self._do(lambda *_: self._save_one_owed(work), told)
 
-            self._do(write, told)
-
-        for work in self._owed.values():
+        for work in list(self._owed.values()):
             save(work)
 
     def _forget(self) -> None:
@@ -336,18 +356,25 @@ class ProjectController(QueueController):
 
             self._do(work, lambda _: self._tell("The project has another model."), "")
 
-    def when_saved(self, go_on: Callable[[Project], None]) -> None:
-        """Call this with the project once the open image is saved; not if that fails."""
+    def when_saved(self, go_on: Callable[[Project], None], but: str = "") -> None:
+        """Call this with the project once all images are saved, but this; not if that fails."""
         project = self.project
         if project is None:
             return
+
+        def proceed(_: Any) -> None:
+            left = ", ".join(name for name in self._owed if name != but)
+            if left:
+                raise DataError(f"The work on {left} could not be saved; mend that first.")
+            go_on(project)
+
         with self._errors_told():
             self._save_owed()
             work = self._unsaved_work()
             if work is None:
-                self._do(lambda *_: None, lambda _: go_on(project))
+                self._do(lambda *_: None, proceed)
             else:
-                self._save(work, lambda _: go_on(project))
+                self._save(work, proceed)
 
     # Following the work
 

@@ -1,13 +1,32 @@
 """Does one piece of work after the other in a thread, however fast they are asked for."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from c2f_core.errors import C2FError
 from napari_c2f._controller import Controller
 from napari_c2f._model import Activity
 from napari_c2f._worker import Task, Work
+
+
+@contextmanager
+def all_done() -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Do one thing after the other whatever becomes of those before; raise the first error then."""
+    errors: list[C2FError] = []
+
+    def attempt(do: Callable[[], Any]) -> None:
+        try:
+            do()
+        except C2FError as error:
+            errors.append(error)
+
+    yield attempt
+    if errors:
+        raise errors[0]
 
 
 @dataclass(frozen=True)
@@ -92,15 +111,16 @@ class QueueController(Controller):
         Raises
         ------
         C2FError
-            One of them failed; those after it are not done.
+            One of them failed.
         """
         self.close_task()
-        left = [job for job in self._jobs if job.work is None]
-        while self._jobs:
-            work = self._jobs.popleft().work
-            if work is not None:
-                work(lambda _: None, lambda: False)
-        self._jobs.extend(left)
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        self._jobs.extend(job for job in jobs if job.work is None)
+        with all_done() as attempt:
+            for job in jobs:
+                if job.work is not None:
+                    attempt(partial(job.work, lambda _: None, lambda: False))
 
     def close_task(self) -> None:
         """Wait for the thread; what can be stopped is stopped."""

@@ -207,7 +207,7 @@ class RefineController(MapController):
     def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
         coarse, layers = prepared.coarse, self._viewer.layers
         if LEFT_KEY in coarse.metadata:
-            self._succeed(f"Another image is open now, so '{coarse.name}' is not refined.")
+            self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
             return
         self._hide_results(coarse)
         confidence = self._confidence_layer(coarse, result)

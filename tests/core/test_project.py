@@ -511,10 +511,13 @@ def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
     tifffile.imwrite(project.root / "images" / "stack.tif", np.zeros((5, 20, 30), np.uint8))
     Image.fromarray(PAIR.image).save(project.root / "images" / "with-tiff.png")
     write_map(project.root / "coarse" / "with-tiff.tif", COARSE, SHAPES)
+    Image.fromarray(PAIR.image).save(project.root / "images" / "exported.png")
+    write_map(project.root / "fine" / "exported.png", FINE, SHAPES)
+    (project.root / "fine" / "exported.png.json").write_text("{}")
     with Project.open(project.root) as opened:
         assert opened.left_out == ("stack.tif", "with-tiff.png")
         assert not (opened.root / "coarse" / "with-tiff.png").exists()
-        assert [record.name for record in opened.records] == ["face"]
+        assert [record.name for record in opened.records] == ["face", "exported"]
         assert opened.add_image(PAIR.image, "stack").name == "stack-2"
     assert tifffile.imread(project.root / "images" / "stack.tif").shape == (5, 20, 30)
 

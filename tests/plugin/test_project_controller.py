@@ -1,5 +1,6 @@
 """The controller of the project, without a window."""
 
+import itertools
 import shutil
 import threading
 import time
@@ -460,7 +461,7 @@ def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, m
     desk.show("two")
     released.set()
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
-    assert "Another image is open now" in refining.activity.message
+    assert "is no longer open" in refining.activity.message
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
 
 
@@ -626,6 +627,60 @@ def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
     assert (desk.controller.image.final.data[:4, :5] == 4).all()
     np.testing.assert_array_equal(desk.read().refined, FINE)
     assert (desk.read().fine[:4, :5] == 4).all()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::5])
+def test_all_layers_that_go_at_once_are_saved_in_whatever_order(desk, order):
+    image = desk.show("one")
+    fine = add_fine(desk)
+    final = add_final(desk)
+    desk.wait()
+    desk.draw(final, 4)
+    layers = [image.image, image.coarse, fine, final]
+    for place in order:
+        desk.viewer.layers.remove(layers[place])
+    desk.wait()
+    assert (desk.read().fine[:4, :5] == 4).all()
+    np.testing.assert_array_equal(desk.read().refined, FINE)
+
+
+def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch, tmp_path):
+    save = Project.save
+
+    def fail(project, work):
+        if work.record.name == "one":
+            raise DataError("The file is locked.")
+        save(project, work)
+
+    image = desk.show("one")
+    add_fine(desk)
+    desk.draw(image.coarse, 4)
+    monkeypatch.setattr(Project, "save", fail)
+    desk.viewer.layers.remove(image.coarse)
+    desk.wait()
+    assert desk.state.message == "The file is locked."
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.wait()
+    assert desk.state.message == "The work on one could not be saved; mend that first."
+    assert not (tmp_path / "one.png").exists()
+    desk.draw(desk.show("two").coarse, 4)
+    desk.controller.close()
+    desk.controller.close()
+    assert (desk.read("two").coarse[:4, :5] == 4).all()
+
+
+def test_work_that_was_owed_overwrites_nothing_newer(desk):
+    image = desk.show("one")
+    add_fine(desk)
+    desk.draw(image.coarse, 4)
+    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    desk.viewer.layers.remove(image.coarse)
+    desk.controller.review("one", True)
+    desk.controller.show("two")
+    desk.wait()
+    work = desk.read()
+    assert work.record.status is Status.REVIEWED
+    assert (work.coarse[:4, :5] == 4).all()
 
 
 def test_what_is_asked_for_while_another_project_waits_to_open_is_done_first(desk, tmp_path):

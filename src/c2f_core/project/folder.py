@@ -1,6 +1,5 @@
 """The folder of a project: what lies where, and what happens to it all or nothing."""
 
-import glob
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
 from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
 from c2f_core.errors import C2FError, ClassTableError, DataError
-from c2f_core.io import as_rgb8, read_image
+from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, as_rgb8, read_image
 from c2f_core.project.files import acquired, is_model_file, kept_model, store_image
 from c2f_core.project.journal import Journal
 from c2f_core.project.maps import KINDS, MapFiles
@@ -426,8 +425,9 @@ class Project:
             It cannot be read, or its maps are no PNG files.
         """
         for kind in ("coarse", "fine"):
-            for other in (self.root / kind).glob(f"{glob.escape(name)}.*"):
-                if other.suffix != ".png":
+            for other in (self.root / kind).iterdir():
+                is_map = other.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+                if other.stem == name and is_map and other.suffix != ".png":
                     raise DataError(f"{other} is no PNG file; save the map as one.")
         height, width, _ = as_rgb8(read_image(path)).shape
         record = ImageRecord(name=name, image=path.name, size=(height, width))
