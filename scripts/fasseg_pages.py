@@ -68,7 +68,8 @@ last checkpoint on the fold's images, in per cent, as mean ± standard deviation
 folds named; where fewer than five are named, the others have not been run. *worse*
 counts images that refining made worse. *control* goes on from stage 1 with the fine
 pairs alone, for as many steps as stage 2 takes. *mean teacher* learns from the
-coarse-only images without a discriminator and without evidence. Model 1 and the plain
+coarse-only images without a discriminator and without evidence. *stage 1, longer* takes the
+steps of stage 1 and of what goes on from it in one run. Model 1 and the plain
 U-Net see all 56 fine maps. The colours of the classes in each image correct what the
 network makes of it (`colour_weight`); *network alone* is the pixel accuracy without that.
 Two annotators agree in 96.4 %.
