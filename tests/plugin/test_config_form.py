@@ -128,6 +128,16 @@ def setup(qtbot, tmp_path):
     return setup
 
 
+def test_long_names_do_not_widen_the_form(setup, qtbot):
+    setup.show()
+    setup.all_settings.expand(animate=False)
+    before = setup.minimumSizeHint().width()
+    for group in setup.form.groups.values():
+        group.expand(animate=False)
+    qtbot.wait(10)
+    assert setup.minimumSizeHint().width() <= before
+
+
 def config_of(setup, tmp_path):
     settings = setup.value()
     settings["data"] |= {"root": tmp_path}

@@ -43,7 +43,10 @@ class ConfigForm(QWidget):
         group, _, name = path.rpartition(".")
         title = words(group) if group else self._title
         if title not in self.groups:
-            self.groups[title] = collapsible(title, QFormLayout())
+            rows = QFormLayout()
+            # Long names stand above their editors: the dock is narrow, and cuts off what is wider.
+            rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+            self.groups[title] = collapsible(title, rows)
             self.groups[title].toggleButton().setToolTip("Show or hide these settings")
             layout.addWidget(self.groups[title])
         editor = make_editor(field)
