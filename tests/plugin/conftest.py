@@ -1,5 +1,6 @@
 """Fixtures of the tests that need a window."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,24 @@ def next_class(monkeypatch):
     """The class of a quick refiner that takes the place of the watershed."""
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
     return NextClass
+
+
+@pytest.fixture
+def hold_refining(next_class, monkeypatch):
+    """Let that refiner wait; return the events of its start and of its release."""
+
+    def hold():
+        started, released, refine = threading.Event(), threading.Event(), next_class.refine
+
+        def wait(self, image, coarse, **keywords):
+            started.set()
+            assert released.wait(20)
+            return refine(self, image, coarse, **keywords)
+
+        monkeypatch.setattr(next_class, "refine", wait)
+        return started, released
+
+    return hold
 
 
 @pytest.fixture

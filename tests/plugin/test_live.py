@@ -125,18 +125,11 @@ def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine, f
 
 
 def test_strokes_while_it_refines_are_queued_together(
-    live, next_class, seen, paint, qtbot, monkeypatch, following
+    live, hold_refining, seen, paint, qtbot, following
 ):
     viewer, _ = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
-    started, released, original = threading.Event(), threading.Event(), next_class.refine
-
-    def wait(self, image, coarse, **keywords):
-        started.set()
-        assert released.wait(20)
-        return original(self, image, coarse, **keywords)
-
-    monkeypatch.setattr(next_class, "refine", wait)
+    started, released = hold_refining()
     paint(viewer, coarse, TRIANGLE, 20)
     wait_for(qtbot, started.is_set)
     paint(viewer, coarse, TRIANGLE, 50)
@@ -155,18 +148,11 @@ def test_strokes_while_it_refines_are_queued_together(
 
 
 def test_a_result_spares_the_stroke_that_is_being_drawn(
-    live, next_class, seen, paint, qtbot, monkeypatch, following
+    live, hold_refining, paint, qtbot, following
 ):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
-    started, released, original = threading.Event(), threading.Event(), next_class.refine
-
-    def wait(self, image, coarse, **keywords):
-        started.set()
-        assert released.wait(20)
-        return original(self, image, coarse, **keywords)
-
-    monkeypatch.setattr(next_class, "refine", wait)
+    started, released = hold_refining()
     paint(viewer, coarse, TRIANGLE, 20)
     wait_for(qtbot, started.is_set)
     fine.selected_label = 3

@@ -446,15 +446,8 @@ def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
     assert (desk.read("two").coarse[:4, :5] == 4).all()
 
 
-def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, monkeypatch):
-    started, released, refine = threading.Event(), threading.Event(), next_class.refine
-
-    def wait(self, image, coarse, **keywords):
-        started.set()
-        assert released.wait(20)
-        return refine(self, image, coarse, **keywords)
-
-    monkeypatch.setattr(next_class, "refine", wait)
+def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, hold_refining):
+    started, released = hold_refining()
     refining = RefineController(desk.viewer)
     refining.refine(asked_of(desk.show("one"), next_class))
     assert started.wait(20)
