@@ -59,7 +59,8 @@ def evaluate(
 ) -> list[Evaluation]:
     """Score the coarse maps and every refiner's results on whole images.
 
-    Pairs without a fine map are left out.
+    Pairs without a fine map are left out. An empty coarse map with which a refiner can do
+    nothing counts as its result.
 
     Parameters
     ----------
@@ -79,14 +80,15 @@ def evaluate(
     ClassTableError
         A refiner has other classes than the data.
     DataError
-        No pair has a fine map with a labelled pixel, or a file cannot be read.
+        No pair has a fine map with a labelled pixel, a file cannot be read, or a pair not
+        be refined.
     """
     table = pairs.class_table
     for refiner in refiners:
         _require_same_classes(refiner, table)
     runs = [_Run(REFERENCE, table, None), *(_Run(one.name, table, one) for one in refiners)]
     for finished, pair in enumerate(pairs, start=1):
-        if pair.fine is not None and (pair.fine != UNLABELLED_POSITION).any():
+        if pair.fine is not None and pair.has_labels:
             for run in runs:
                 run.add(pair, pair.fine)
         if progress is not None:

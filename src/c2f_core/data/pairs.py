@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.classes import DEFAULT_TOLERANCE, UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io import MapReport, as_rgb8, read_image, read_map, read_map_pixels
 
@@ -40,6 +40,11 @@ class Pair:
                     f"{self.name}: the image is {self.image.shape[:2]} and its {kind} map "
                     f"{positions.shape} pixels (rows, columns); export both at one size."
                 )
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is a fine map in which a pixel is labelled: something to learn or score."""
+        return self.fine is not None and bool((self.fine != UNLABELLED_POSITION).any())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from c2f_core.io import as_rgb8, atomic_path
 from c2f_core.project.folder import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model
-from c2f_core.training.loading import ShouldStop, is_drawn
+from c2f_core.training.loading import ShouldStop
 from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, teach
 
 
@@ -84,7 +84,7 @@ def corrections_of(
         if record.status is Status.REVIEWED:
             _raise_if(should_stop)
             pair = _pair(project, record.name)
-            if is_drawn(pair):
+            if pair.has_labels:
                 (kept_back if record.kept_back else train).append(pair)
     found = Corrections(project.class_table, train, kept_back)
     return found if replay is None else _with_earlier(found, replay, should_stop)
@@ -96,7 +96,7 @@ def _with_earlier(found: Corrections, root: Path, should_stop: ShouldStop) -> Co
     earlier = []
     for pair in source.subset(source.names_with_fine):
         _raise_if(should_stop)
-        if is_drawn(pair) and pair.image.tobytes() not in judges:
+        if pair.has_labels and pair.image.tobytes() not in judges:
             earlier.append(pair)
     theirs = Corrections(source.class_table, (), (), earlier)
     return replace(found, earlier=theirs.in_classes_of(found.class_table).earlier)

@@ -128,6 +128,5 @@ def _refuse_other_classes(source: str, stored: ClassTable, wanted: ClassTable) -
     if stored.names != wanted.names:
         raise CheckpointError(
             f"The model {source} knows the classes {', '.join(stored.names)}, the data have "
-            f"{', '.join(wanted.names)}; start from random weights, or choose a model of the "
-            "same classes."
+            f"{', '.join(wanted.names)}; choose a model of the same classes."
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from c2f_core.classes import PRESETS, UNLABELLED_POSITION, ClassTable
+from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import FilePairs, Pair
@@ -87,11 +87,6 @@ def load_training_data(
     )
 
 
-def is_drawn(pair: Pair) -> bool:
-    """Tell whether a pair has a fine map in which a pixel is labelled."""
-    return pair.fine is not None and bool((pair.fine != UNLABELLED_POSITION).any())
-
-
 def refuse_nothing_drawn(pair: Pair) -> None:
     """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
 
@@ -100,7 +95,7 @@ def refuse_nothing_drawn(pair: Pair) -> None:
     DataError
         All of the fine map is unlabelled.
     """
-    if pair.fine is not None and not is_drawn(pair):
+    if pair.fine is not None and not pair.has_labels:
         raise DataError(
             f"{pair.name}: nothing is drawn in the fine map; draw it, or remove its file, so that "
             "the pair counts as one without a fine map."
