@@ -286,7 +286,15 @@ def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -
 
 
 def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> Record:
-    """Return the scores of an evaluation as in a record, see `held_out_scores`."""
+    """Return the scores of an evaluation as in a record, see `held_out_scores`.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of at least one image.
+    names : sequence of str
+        Of the classes.
+    """
     summary = mean_scores(evaluation.scores, names)
     shares = {key: round(100 * summary[name], 3) for key, name in SHARES.items()}
     return shares | {"worse": int(summary["images made worse"])}

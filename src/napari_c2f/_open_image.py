@@ -66,9 +66,8 @@ class OpenImage:
     def __init__(self, viewer: ViewerModel, work: Work, pixels: NDArray[Any]) -> None:
         self._viewer = viewer
         self._followed: list[Labels] = []
-        self._leaving: list[
-            Layer
-        ] = []  # Removed in this turn of the event loop, as a selection is.
+        # Removed in this turn of the event loop, as the layers of a selection are.
+        self._leaving: list[Layer] = []
         self._turn = timer(0, self._leaving.clear, once=True)
         self.name = work.record.name
         self.painted = 0

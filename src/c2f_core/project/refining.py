@@ -64,9 +64,12 @@ def refine_image(
 
 
 def where_painted(work: Work) -> NDArray[np.bool_] | None:
-    """Return where a person painted the fine map, None for nowhere.
+    """Return where a person painted the fine map; what was erased there is given free.
 
-    What was erased there is given free.
+    Returns
+    -------
+    (Y, X) boolean array or None
+        None where nothing was painted.
     """
     if work.fine is None or work.painted is None:
         return None
