@@ -39,6 +39,8 @@ REPORT_FINE = 20
 NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "evidence_weight": 0.0, "adversarial_weight": 0.0}
 NO_EVIDENCE = {"evidence_weight": 0.0, "hidden_share": 0.0}
 NO_DISCRIMINATOR = {"adversarial_weight": 0.0, "discriminator_threshold": 0.0}
+NO_GAME = ("mean-teacher", "ablation-discriminator")
+"""Rows of which stage 2 has no adversarial loss on the fine pairs either."""
 
 ECONOMICAL: dict[str, Any] = {
     "crop": 192,
@@ -72,6 +74,7 @@ STAGE2: dict[str, dict[str, Any]] = {
     "ablation-colours": {"colour_weight": 0.0},
     "ablation-pseudo-labels": {"pseudo_label_weight": 0.0},
     "ablation-cut-mix": {"cut_mix": False},
+    "ablation-strong-colours": {"strong_colour": 0.0},
     "ablation-replay": {"replay": False},
     "ablation-all-but-verdict": {"recipe": "report"},
 }
@@ -183,25 +186,28 @@ class Splits:
 
     def __init__(self, path: Path) -> None:
         lists = json.loads(path.read_text(encoding="utf-8"))
-        folds, report = lists["folds"], lists["report"]
+        folds, report, self.persons = lists["folds"], lists["report"], lists["same_person"]
         everyone = [name for each in folds for name in each]
         twice = {name for pair in lists["same_photo_annotated_twice"] for name in pair}
-        known = twice.union(*(set(group) for group in lists["same_person"] if twice & set(group)))
+        known = twice.union(*(set(group) for group in self.persons if twice & set(group)))
         self.test: dict[Fold, list[str]] = {
             **dict(enumerate(folds)),
             "report": report["test"],
             "annotators": [name for name in everyone if name in twice],
         }
+        # Each begins with another fold, so that its few fine maps are others.
         self.train: dict[Fold, list[str]] = {
-            number: [name for each in folds if each is not held_out for name in each]
-            for number, held_out in enumerate(folds)
+            number: [name for each in folds[number + 1 :] + folds[:number] for name in each]
+            for number in range(len(folds))
         }
         self.train["report"] = report["train_fine"] + report["train_coarse_only"]
         self.train["annotators"] = [name for name in everyone if name not in known]
 
     def write(self, fold: Fold, path: Path) -> None:
-        """Write the splits file of one fold: its lists `train` and `test`."""
-        lists = {"fold": {"train": self.train[fold], "test": self.test[fold]}}
+        """Write the splits file of one fold: its lists `train` and `test`, and who is who."""
+        lists: dict[str, Any] = {"fold": {"train": self.train[fold], "test": self.test[fold]}}
+        if fold != "report":  # Which fine maps that may use stands in its list.
+            lists["same_person"] = self.persons
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(lists), encoding="utf-8")
@@ -286,6 +292,8 @@ def steps_and_shape(job: Job) -> dict[str, Any]:
     else:
         stage2 = {"steps": STAGE2_STEPS, "guard": None, **STAGE2.get(job.row, {})}
         settings = ECONOMICAL | {"stage2": stage2}
+        if job.row in NO_GAME:
+            settings["stage1"] = {"adversarial_weight": 0.0}
         less = WITHOUT.get(job.suffix, {})
         settings["augmentation"] = settings["augmentation"] | less
         if job.method in SUPERVISED:

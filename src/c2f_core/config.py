@@ -107,7 +107,7 @@ class DataConfig(Settings):
     validation_share: float = Field(default=0.15, gt=0, lt=1)
     """Share of the training pairs drawn for validation where no list names them."""
     fine_maps: int | None = Field(default=None, ge=1)
-    """Use the fine maps of the first so many training pairs only; None uses all there are."""
+    """Use so many fine maps only, of the first training pair of each person; None uses all."""
 
 
 class OptimiserConfig(Settings):
@@ -138,6 +138,8 @@ class Stage1Config(Settings):
     """Weight of the adversarial loss beside the pixel-wise loss."""
     feature_matching_weight: float = Field(default=0.0, ge=0)
     """Weight of the distance between the discriminator's features of fine and refined maps."""
+    ramp_steps: int = Field(default=0, ge=0)
+    """Steps over which the weights of adversarial loss and feature matching rise from zero."""
     discriminator_learning_rate: float = Field(default=1e-3, gt=0)
     """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
     wrong_pixels_only: bool = True
@@ -181,6 +183,8 @@ class Stage2Config(Settings):
     """Share of coarse-only crops whose coarse map is hidden from the generator."""
     few_fine_maps: int = Field(default=5, ge=1)
     """Up to so many, losses on coarse-only pairs count in full; with n, which is more, this / n."""
+    ramp_steps: int = Field(default=0, ge=0)
+    """Steps over which the weights of the losses on coarse-only pairs rise from zero."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
     guard: float | None = Field(default=0.002, ge=0)

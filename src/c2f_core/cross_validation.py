@@ -216,7 +216,8 @@ def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainC
         The seed is invalid.
     """
     name = f"fold{fold}-seed{seed}"
-    others = [f"folds:{other}" for other in range(folds) if other != fold]
+    # Each begins with another fold: where fine maps are few, they are others in each run.
+    others = [f"folds:{(fold + distance) % folds}" for distance in range(1, folds)]
     changes: dict[str, Any] = {
         "run_folder": config.run_folder / name,
         "seed": seed,

@@ -21,7 +21,7 @@ from c2f_core.cross_validation import (
     read_records,
     records_of,
 )
-from c2f_core.data.splits import draw_folds, draw_validation
+from c2f_core.data.splits import draw_folds, draw_validation, read_split
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ConfigError, DataError
 from c2f_core.events import RunStarted, StepDone
@@ -127,6 +127,16 @@ def test_nothing_of_the_held_out_persons_enters_a_run(shapes_folder, tmp_path):
         assert "9" in inside
         assert not persons_of(inside) & persons_of(held_out)
         assert persons_of(inside) | persons_of(held_out) == {0, 1, 2, 3}
+
+
+def test_few_fine_maps_are_others_in_each_fold(shapes_folder, tmp_path):
+    config = make_config(shapes_folder, tmp_path / "run", method="stage1")
+    for event in cross_validate({"a": config}, 4):
+        if isinstance(event, RunStarted):
+            break
+    runs = [fold_config(config, 4, fold, 0).data for fold in range(4)]
+    first = [read_split(data.splits, data.train)[0] for data in runs]
+    assert len(persons_of(first)) == len(set(first)) == 4
 
 
 def write_splits(path, folds):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from c2f_core.classes import ClassTable
-from c2f_core.config import AugmentationConfig
+from c2f_core.config import AugmentationConfig, DataConfig
 from c2f_core.data.augment import TextureBank
 from c2f_core.data.folder import fasseg_pairs, folder_pairs, open_pairs
 from c2f_core.data.pairs import Pair, fingerprint
-from c2f_core.data.splits import draw_validation, read_groups, read_split
+from c2f_core.data.splits import assign_roles, draw_validation, read_groups, read_split
 from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
 from c2f_core.data.transforms import (
     AugmentedBatches,
@@ -509,3 +509,18 @@ def test_the_most_likely_class_is_the_first_of_the_largest(classes, seed):
     scores = torch.randint(0, 3, (2, classes, 5, 4), generator=torch.Generator().manual_seed(seed))
     expected = scores.numpy().argmax(axis=1)
     assert np.array_equal(most_likely(scores.float()).numpy(), expected)
+
+
+def test_few_fine_maps_are_those_of_many_persons(tmp_path):
+    splits = tmp_path / "splits.json"
+    lists = {"train": list("abcde"), "test": ["t"], "same_person": [["a", "b"], ["c", "e"]]}
+    splits.write_text(json.dumps(lists))
+
+    def roles(fine_maps):
+        settings = {"root": tmp_path, "splits": splits, "validation": "test"}
+        config = DataConfig(**settings, fine_maps=fine_maps)
+        return assign_roles(config, 0, list("abcdet"), lambda _: True)
+
+    assert [roles(number).train for number in (2, 3)] == [list("ac"), list("acd")]
+    assert roles(2).coarse_only == list("dbe")
+    assert roles(None).train == list("abcde")

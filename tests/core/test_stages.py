@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from c2f_core.classes import UNLABELLED_POSITION
-from c2f_core.config import TrainConfig, report_settings
+from c2f_core.config import Stage2Config, TrainConfig, report_settings
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.transforms import REPORT_CROP
 from c2f_core.errors import CheckpointError
@@ -18,6 +18,7 @@ from c2f_core.training.engine import make_fabric
 from c2f_core.training.initial import load_stage1
 from c2f_core.training.listeners import CsvLog, PanelLog, panel
 from c2f_core.training.loading import load_training_data
+from c2f_core.training.player import ramp
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner, make_coarse_only_batches
@@ -183,6 +184,74 @@ def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
     end, _ = load_checkpoint(tmp_path / "second" / "last.safetensors")
     for key, tensor in start.state_dict().items():
         assert torch.equal(tensor, end.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("recipe", ["default", "report"])
+def test_the_statistics_of_coarse_only_images_do_no_harm(shapes_folder, tmp_path, recipe):
+    """At a vanishing rate nothing but the statistics of the normalisation changes."""
+    first = make_config(
+        shapes_folder,
+        tmp_path / "first",
+        method="stage1",
+        steps=60,
+        validate_every=60,
+        optimiser={"learning_rate": 1e-2, "average_decay": 0.9, "weight_decay": 0},
+    )
+    list(train(first))
+    second = first.model_copy(update={"method": "stage2", "run_folder": tmp_path / "second"})
+    stage2 = {"start": tmp_path / "first", "recipe": recipe, "steps": 40, "guard": None}
+    settings = second.model_dump() | {"stage2": stage2 | {"learning_rate": 1e-12}}
+    events = train(TrainConfig.model_validate(settings))
+    before, after = (event.scores for event in events if isinstance(event, Validated))
+    assert after["pixel accuracy"] != before["pixel accuracy"], "the statistics have to move"
+    assert after["pixel accuracy"] > before["pixel accuracy"] - 0.01
+
+
+def test_weights_rise_over_a_ramp(shapes_folder, tmp_path):
+    assert [ramp(step, 4) for step in range(6)] == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert ramp(0, 0) == 1
+
+    def step(number, method, **changes):
+        config = make_config(shapes_folder, tmp_path / "run", method=method, **changes)
+        kind = Stage1Learner if method == "stage1" else Stage2Learner
+        learner = kind(config, make_fabric(config), load_training_data(config))
+        if method == "stage2":
+            learner.start_from(RunFolder(tmp_path / "first").read_state())
+        return learner.step(number)
+
+    game = {"adversarial_weight": 0.5, "feature_matching_weight": 0.25, "ramp_steps": 4}
+    for number in (0, 1, 4):
+        result = step(number, "stage1", stage1=game)
+        values = result.values
+        beside = 0.5 * values["adversarial loss"] + 0.25 * values["feature matching"]
+        expected = values["pixel loss"] + ramp(number, 4) * beside
+        assert result.loss == pytest.approx(expected, rel=1e-5)
+
+    list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
+    stage2 = {"start": tmp_path / "first", "guard": None}
+    late = step(1, "stage2", stage2=stage2 | {"ramp_steps": 4})
+    whole = step(1, "stage2", stage2=stage2)
+    config = Stage2Config()
+    weights = {
+        "pseudo-label loss": config.pseudo_label_weight,
+        "evidence loss": config.evidence_weight,
+        "coarse-only adversarial loss": config.adversarial_weight,
+    }
+    coarse_only = sum(weight * whole.values[name] for name, weight in weights.items())
+    assert whole.loss - late.loss == pytest.approx(0.75 * coarse_only, rel=1e-3)
+
+
+def test_holes_in_a_coarse_map_do_not_give_it_away(shapes_folder, tmp_path):
+    """What is unlabelled in a coarse map is no sign of a fake."""
+
+    def turn(**stage1):
+        config = make_config(shapes_folder, tmp_path / "run", method="stage1", stage1=stage1)
+        learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
+        batch = learner._fine_batch(0)
+        batch.coarse.zero_()
+        return learner._discriminator_turn(batch, learner._logits(batch.images, batch.coarse))
+
+    assert turn() == pytest.approx(turn(coarse_as_fake=False), rel=1e-5)
 
 
 def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_path):

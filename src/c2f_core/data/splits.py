@@ -177,6 +177,12 @@ def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, 
     return members
 
 
+def first_of_each(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[str]:
+    """Put one name of each group before all others of it: the first few are of many persons."""
+    first = {members[0] for members in grouped(names, groups).values()}
+    return sorted(names, key=lambda name: name not in first)
+
+
 @dataclass(frozen=True)
 class Roles:
     """Names of the pairs that train with their fine maps, train without them, and validate."""
@@ -220,11 +226,13 @@ def assign_roles(
         Fine maps do not suffice, or the split file does not fit.
     """
     names, held_out = listed_names(config, available)
+    groups = read_groups(config.splits) if config.splits else []
+    if config.fine_maps is not None:
+        names = first_of_each(names, groups)
     with_fine = [name for name in names if has_fine(name)]
     if held_out:
         with_fine = [name for name in with_fine if name not in held_out]
     else:
-        groups = read_groups(config.splits) if config.splits else []
         with_fine, held_out = draw_validation(with_fine, config.validation_share, seed, groups)
     if not with_fine or not all(has_fine(name) for name in held_out):
         raise DataError("Training and validation need pairs with fine maps; add fine maps.")

@@ -39,6 +39,24 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return peak * warmup * (1 + math.cos(math.pi * progress)) / 2
 
 
+def ramp(step: int, steps: int) -> float:
+    """Share of its weight that a loss has in a step: it rises from 0 linearly, over `steps` steps.
+
+    Parameters
+    ----------
+    step : int
+        Steps already done, from 0.
+    steps : int
+        With 0 the loss has its whole weight at once.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    return min(1.0, step / steps) if steps else 1.0
+
+
 class Player:
     """A network and its optimiser, set up on the device.
 

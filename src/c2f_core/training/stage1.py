@@ -26,7 +26,7 @@ from c2f_core.networks.discriminators import (
 )
 from c2f_core.semi_supervised import at_pixels
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.player import Player
+from c2f_core.training.player import Player, ramp
 from c2f_core.training.supervised import StepResult, SupervisedLearner
 
 if TYPE_CHECKING:
@@ -65,15 +65,18 @@ class Stage1Learner(SupervisedLearner):
         batch = self._fine_batch(number)
         logits = self._logits(batch.images, batch.coarse)
         values = self._discriminator_turn(batch, logits)
-        loss, parts = self._stage1_loss(batch, logits)
+        share = ramp(number, self._config.stage1.ramp_steps)
+        loss, parts = self._stage1_loss(batch, logits, share)
         return StepResult(loss.item(), self._descend(loss), values | parts)
 
     def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
         """Descend on L_D(D(x, y), D(x, G(x))), where coarse maps may stand beside G(x)."""
+        fine = self._fine_maps(batch)
         fakes = [self._fake_maps(logits.detach(), batch.fine)]
         if self._config.stage1.coarse_as_fake:
-            fakes.append(mask_unlabelled(batch.coarse, batch.fine))
-        fine = self._fine_maps(batch)
+            # Holes would give coarse maps away: there they are right, as the fine maps are.
+            drawn = batch.coarse.any(dim=1, keepdim=True)
+            fakes.append(mask_unlabelled(batch.coarse.where(drawn, fine), batch.fine))
         # One pass for all: spectral normalisation refines its estimate with every pass.
         images = torch.cat([batch.images] * (1 + len(fakes)))
         verdicts = self.discriminator.network(images, torch.cat([fine, *fakes])).float()
@@ -112,8 +115,10 @@ class Stage1Learner(SupervisedLearner):
             return labelled
         return labelled * (most_likely(maps.detach()) != fine)[:, None]
 
-    def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Pixel-wise loss + weight x L_G(D(x, G(x))) + weight x feature matching."""
+    def _stage1_loss(
+        self, batch: Batch, logits: Tensor, share: float = 1.0
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Pixel-wise loss + share x (weight x L_G(D(x, G(x))) + weight x feature matching)."""
         config = self._config.stage1
         loss = self._pixel_loss(logits, batch.fine, self.class_weights)
         values = {"pixel loss": loss.item()}
@@ -121,11 +126,11 @@ class Stage1Learner(SupervisedLearner):
             maps = self._fake_maps(logits, batch.fine)
             if config.adversarial_weight:
                 adversarial = self._adversarial_loss(batch.images, maps, _labelled(batch.fine))
-                loss = loss + config.adversarial_weight * adversarial
+                loss = loss + share * config.adversarial_weight * adversarial
                 values["adversarial loss"] = adversarial.item()
             if config.feature_matching_weight:
                 matching = self._feature_matching(batch, maps)
-                loss = loss + config.feature_matching_weight * matching
+                loss = loss + share * config.feature_matching_weight * matching
                 values["feature matching"] = matching.item()
         return loss, values
 

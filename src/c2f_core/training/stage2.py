@@ -36,6 +36,7 @@ from c2f_core.networks.unet import generator_input
 from c2f_core.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
 from c2f_core.training.evidence import coarse_codes, evidence_of, likelihoods
 from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
+from c2f_core.training.player import ramp
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
 
@@ -133,8 +134,9 @@ class Stage2Learner(Stage1Learner):
             values |= self._discriminator_turn(fine_batch, fine_logits)
             loss, parts = self._stage1_loss(fine_batch, fine_logits)
             values |= parts
+        share = self._need * ramp(number, self._config.stage2.ramp_steps)
         for weight, name, part in self._coarse_only_losses(crops, logits):
-            loss = loss + self._need * weight * part
+            loss = loss + share * weight * part
             values[name] = part.item()
         return StepResult(loss.item(), self._descend(loss), values)
 
