@@ -34,14 +34,12 @@ def main() -> None:
 
 
 def open_window() -> None:
-    """Open napari with the first sample and widget of the plugin until it is closed."""
+    """Open napari with the astronaut and the Refine widget until it is closed."""
     import napari
-    from npe2 import PluginManager
 
-    manifest = PluginManager.instance().get_manifest(PLUGIN)
     viewer = napari.Viewer()
-    viewer.open_sample(PLUGIN, manifest.contributions.sample_data[0].key)
-    viewer.window.add_plugin_dock_widget(PLUGIN, manifest.contributions.widgets[0].display_name)
+    viewer.open_sample(PLUGIN, "astronaut")
+    viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
     napari.run()
 
 
