@@ -79,6 +79,19 @@ def test_a_split_chooses_pairs(data: Path, tmp_path: Path) -> None:
     assert row["images"] == "1"
 
 
+def test_colours_that_are_no_class_are_told(data: Path, capsys) -> None:
+    path = data / "fine" / "1.png"
+    colours = np.array(Image.open(path).convert("RGB"))
+    colours[3, 4] = (255, 0, 255)
+    Image.fromarray(colours).save(path)
+    table = data.parent / "shapes.json"
+    assert run(data, "--class-table", table, "--no-classical") == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: fine/1.png: 1 of 4096 pixels")
+    assert "row 3, column 4" in warnings[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -90,6 +90,8 @@ def evaluate_models(options: Options) -> None:
         evaluations = evaluate(
             refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
         )
+    for doubt in pairs.doubts():
+        print(f"warning: {doubt}", file=sys.stderr)
     names = pairs.class_table.names
     tables = {"Scores (%)": summary_rows(evaluations, names)}
     tables["Classes (%)"] = class_rows(evaluations, names)

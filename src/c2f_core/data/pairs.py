@@ -167,6 +167,13 @@ class FilePairs:
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
+    def doubts(self) -> list[str]:
+        """Say in one sentence per map read so far what was not clean in it."""
+        return [
+            f"{path.parent.name}/{path.name}: {report.message()}"
+            for path, report in self.reports.items()
+        ]
+
     def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
         if self._positions is not None:
             return _look_up(path, self._positions)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from c2f_core.classes import PRESETS, ClassTable
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.folder import open_pairs
-from c2f_core.data.pairs import FilePairs, Pair
+from c2f_core.data.pairs import Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import Cancelled, DataError
 
@@ -83,7 +83,7 @@ def load_training_data(
         [loaded[name] for name in roles.train],
         coarse_only,
         [loaded[name] for name in roles.validation],
-        (*_doubts(source), *_fate_of(coarse_only, config.method, data)),
+        (*source.doubts(), *_fate_of(coarse_only, config.method, data)),
     )
 
 
@@ -115,10 +115,6 @@ def refuse_without_coarse_only(coarse_only: Sequence[object]) -> None:
             "Stage 2 learns from pairs without fine maps and there are none; add images with "
             "coarse maps only, or set data.fine_maps."
         )
-
-
-def _doubts(source: FilePairs) -> list[str]:
-    return [f"{path.name}: {report.message()}" for path, report in source.reports.items()]
 
 
 def _fate_of(coarse_only: Sequence[Pair], method: str, data: DataConfig) -> list[str]:
