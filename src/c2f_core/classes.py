@@ -8,7 +8,6 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from c2f_core.class_presets import BUILT_IN, Preset
 from c2f_core.errors import ClassTableError
+from c2f_core.map_report import DecodeReport
 
 UNLABELLED_POSITION = 255
 POSITIONS = UNLABELLED_POSITION + 1
@@ -40,39 +40,6 @@ class ClassEntry(BaseModel):
     name: str = Field(min_length=1)
     index: int = Field(ge=0, le=LARGEST_INDEX)
     colour: Colour
-
-
-@dataclass(frozen=True)
-class DecodeReport:
-    """What became of the colours that are not in the class table.
-
-    Attributes
-    ----------
-    off_palette : int
-        Pixels whose colour is not exactly a class colour.
-    outside : int
-        Those among them farther than the tolerance: decoded as unlabelled.
-    places : tuple of (row, column)
-        Where the first ten pixels outside the tolerance are.
-    pixels : int
-        All pixels of the map.
-    """
-
-    off_palette: int
-    outside: int
-    places: tuple[tuple[int, int], ...]
-    pixels: int
-
-    def message(self) -> str:
-        """One sentence for the user, empty when nothing was outside."""
-        if not self.outside:
-            return ""
-        row, column = self.places[0]
-        return (
-            f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
-            f"at row {row}, column {column}) and were read as unlabelled; where these are more "
-            "than blurred boundaries, choose the class table that the map was drawn with."
-        )
 
 
 class ClassTable(BaseModel):
@@ -255,7 +222,11 @@ class ClassTable(BaseModel):
         return palette[self.to_positions(index_map)]
 
     def decode_colours(
-        self, rgb: NDArray[np.uint8], tolerance: float = DEFAULT_TOLERANCE
+        self,
+        rgb: NDArray[np.uint8],
+        tolerance: float = DEFAULT_TOLERANCE,
+        *,
+        blended: bool = False,
     ) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:
         """Read a colour image as a map: each pixel takes the nearest class colour.
 
@@ -264,6 +235,9 @@ class ClassTable(BaseModel):
         rgb : (Y, X, 3) uint8 array
         tolerance : float
             Largest Euclidean distance in RGB; pixels beyond it become unlabelled.
+        blended : bool
+            Whether the classes are blended at their boundaries; then pixels beyond
+            the tolerance take the nearest colour, too.
 
         Returns
         -------
@@ -276,15 +250,19 @@ class ClassTable(BaseModel):
         channels = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], axis=1)
         palette = np.array([entry.colour for entry in self.entries], dtype=float)
         distance, nearest = cKDTree(palette).query(channels.astype(float))
-        nearest[(distance > tolerance) | (nearest == self.number_of_classes)] = UNLABELLED_POSITION
+        beyond = distance > tolerance
+        nearest[nearest == self.number_of_classes] = UNLABELLED_POSITION
+        if not blended:
+            nearest[beyond] = UNLABELLED_POSITION
         inverse = inverse.reshape(codes.shape)
-        outside = (distance > tolerance)[inverse]
+        outside = beyond[inverse]
         places = zip(*(axis[:10].tolist() for axis in np.nonzero(outside)), strict=True)
         report = DecodeReport(
             off_palette=int((distance > 0)[inverse].sum()),
             outside=int(outside.sum()),
             places=tuple((row, column) for row, column in places),
             pixels=codes.size,
+            blended=blended,
         )
         return self.to_indices(nearest.astype(np.uint8)[inverse]), report
 

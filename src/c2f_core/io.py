@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import imageio.v3 as iio
 import numpy as np
@@ -21,9 +21,10 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import ValidationError
 
 from c2f_core import formats
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, DecodeReport
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.errors import DataError, ImageError
 from c2f_core.formats.base import TABLE_KEY, Form
+from c2f_core.map_report import DecodeReport, MapReport
 
 MapStyle = Literal["palette", "colour", "index"]
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -33,13 +34,6 @@ FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
 """Black and white of the dtypes whose values do not decide on them."""
 SMALLEST_RANGE = 1e-300
 """Least difference of white and black; an image without contrast becomes black."""
-
-
-class MapReport(Protocol):
-    """What became of a map when it was read."""
-
-    def message(self) -> str:
-        """One sentence for the user, empty when all went in."""
 
 
 @contextmanager
@@ -235,6 +229,8 @@ def read_map(
     class_table: ClassTable,
     tolerance: float = DEFAULT_TOLERANCE,
     image: str | Path | None = None,
+    *,
+    blended: bool = False,
 ) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
     """Read a map: a colour image, a palette image, class indices or annotations.
 
@@ -250,6 +246,8 @@ def read_map(
         See `ClassTable.decode_colours`.
     image : str or Path, optional
         Which image is meant, where an annotation file is about several.
+    blended : bool
+        See `ClassTable.decode_colours`.
 
     Returns
     -------
@@ -268,7 +266,7 @@ def read_map(
         return formats.read_annotations(path, class_table, image)
     pixels = read_map_pixels(path)
     if pixels.ndim == 3:
-        return class_table.decode_colours(as_rgb8(pixels), tolerance)
+        return class_table.decode_colours(as_rgb8(pixels), tolerance, blended=blended)
     carried = embedded_table(path)
     if carried is not None and carried != class_table and _names_tell(carried, class_table):
         pixels = carried.translate(pixels, class_table)

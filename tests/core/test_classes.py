@@ -91,6 +91,20 @@ def test_colours_outside_the_tolerance_are_reported_with_count_and_place():
     assert "row 2, column 3" in report.message()
 
 
+def test_blended_maps_take_the_nearest_class_and_report_only_what_is_no_boundary():
+    table = ClassTable.preset("fasseg")
+    rgb = np.full((10, 10, 3), (255, 0, 0), dtype=np.uint8)
+    rgb[2, :3] = (140, 0, 100)
+    decoded, report = table.decode_colours(rgb, blended=True)
+    assert (decoded[2, :3] == 1).all()
+    assert (report.outside, report.message()) == (3, "")
+    rgb[2, 3] = (140, 0, 100)
+    decoded, report = table.decode_colours(rgb, blended=True)
+    assert report.outside == 4
+    assert "4 of 100 pixels" in report.message()
+    assert "read as the nearest class" in report.message()
+
+
 def test_presets_follow_their_sources():
     fasseg = ClassTable.preset("fasseg")
     assert fasseg.names == ["background", "hair", "skin", "eyes", "nose", "mouth"]

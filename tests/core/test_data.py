@@ -115,6 +115,19 @@ def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
         fasseg_pairs(tmp_path)
 
 
+def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
+    for part in ("Train", "Test"):
+        save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")
+        for version in ("V1", "V2"):
+            save_map(tmp_path / version / f"{part}_Labels" / "1.png", 1)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "V2" / "Train_Labels" / "1.png")
+    pairs = fasseg_pairs(tmp_path)
+    assert [(pair.coarse == 1).all() for pair in pairs] == [True, True]
+    (doubt,) = pairs.doubts()
+    assert doubt.startswith("Train_Labels/1.png: ")
+
+
 def save_ids(root, folder, frame, ids):
     part, city, _ = frame.split("/")
     path = root / folder / part / city / f"{frame.split('/')[-1]}_{folder}_labelIds.png"

@@ -11,9 +11,6 @@ from c2f_core.errors import DataError
 from c2f_core.formats import is_annotation_file
 from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES
 
-FASSEG_TOLERANCE = 442.0
-"""Any RGB distance: FASSEG's boundaries are blends of the class colours."""
-
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """Image files of a folder by name without ending, sorted as people count.
@@ -109,7 +106,8 @@ def fasseg_listing(root: str | Path) -> Listing:
     """List FASSEG frontal01 (coarse, V1) and frontal02 (fine, V2), .bmp or .png.
 
     Pairs are named "Train/1", "Test/7". Colours are decoded to the nearest class
-    colour however far it is, as the label files are blended at all boundaries.
+    colour however far it is, as the label files are blended at all boundaries; maps
+    with more such pixels than that are reported.
 
     Raises
     ------
@@ -132,7 +130,7 @@ def fasseg_listing(root: str | Path) -> Listing:
             for stem in images
             if stem in coarse and stem in fine
         ]
-    return Listing(files, lonely, ClassTable.preset("fasseg"), FASSEG_TOLERANCE)
+    return Listing(files, lonely, ClassTable.preset("fasseg"), blended=True)
 
 
 def fasseg_pairs(root: str | Path) -> FilePairs:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.classes import ClassTable
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
 
@@ -59,7 +59,7 @@ class Listing:
     lonely : list of Lonely
         What has no partner.
     class_table : ClassTable
-    tolerance : float
+    blended : bool
         See `ClassTable.decode_colours`.
     positions : (256,) uint8 array or None
         See `FilePairs`.
@@ -68,12 +68,12 @@ class Listing:
     files: list[PairFiles]
     lonely: list[Lonely]
     class_table: ClassTable
-    tolerance: float = DEFAULT_TOLERANCE
+    blended: bool = False
     positions: NDArray[np.uint8] | None = None
 
     def pairs(self) -> FilePairs:
         """Open the whole pairs."""
-        return FilePairs(self.files, self.class_table, self.tolerance, self.positions)
+        return FilePairs(self.files, self.class_table, self.blended, self.positions)
 
     def complete_pairs(self) -> FilePairs:
         """Open the pairs.

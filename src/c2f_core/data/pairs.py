@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import DEFAULT_TOLERANCE, UNLABELLED_POSITION, ClassTable
+from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io import MapReport, as_rgb8, read_image, read_map, read_map_pixels
+from c2f_core.io import as_rgb8, read_image, read_map, read_map_pixels
+from c2f_core.map_report import MapReport
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class FilePairs:
     ----------
     files : sequence of PairFiles
     class_table : ClassTable
-    tolerance : float
+    blended : bool
         See `ClassTable.decode_colours`.
     positions : (256,) uint8 array, optional
         Position in the class table by value, where the maps hold ids of their own
@@ -99,12 +100,12 @@ class FilePairs:
         self,
         files: Sequence[PairFiles],
         class_table: ClassTable,
-        tolerance: float = DEFAULT_TOLERANCE,
+        blended: bool = False,
         positions: NDArray[np.uint8] | None = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
-        self._tolerance = tolerance
+        self._blended = blended
         self._positions = positions
         self.reports: dict[Path, MapReport] = {}
         """What reading met in the maps read so far, by file, where not all was clean."""
@@ -163,7 +164,7 @@ class FilePairs:
                 "check that split and data folder belong together."
             )
         files = [by_name[name] for name in names]
-        chosen = FilePairs(files, self._class_table, self._tolerance, self._positions)
+        chosen = FilePairs(files, self._class_table, self._blended, self._positions)
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
@@ -178,7 +179,9 @@ class FilePairs:
         if self._positions is not None:
             return _look_up(path, self._positions)
         try:
-            index_map, report = read_map(path, self._class_table, self._tolerance, image)
+            index_map, report = read_map(
+                path, self._class_table, image=image, blended=self._blended
+            )
         except C2FError as error:
             raise DataError(f"{path}: {error}") from error
         if report.message():

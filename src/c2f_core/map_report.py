@@ -1,0 +1,53 @@
+"""What became of a map when it was read."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+BLENDED_SHARE = 0.03
+"""Blurred boundaries alone put fewer pixels beyond the tolerance: in FASSEG's maps at most 1 %."""
+
+
+class MapReport(Protocol):
+    """What became of a map when it was read."""
+
+    def message(self) -> str:
+        """One sentence for the user, empty when all went in."""
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """What became of the colours that are not in the class table.
+
+    Attributes
+    ----------
+    off_palette : int
+        Pixels whose colour is not exactly a class colour.
+    outside : int
+        Those among them farther than the tolerance: decoded as unlabelled, or in a
+        blended map as the nearest class.
+    places : tuple of (row, column)
+        Where the first ten pixels outside the tolerance are.
+    pixels : int
+        All pixels of the map.
+    blended : bool
+        Whether colours between those of two classes are expected at the boundaries.
+    """
+
+    off_palette: int
+    outside: int
+    places: tuple[tuple[int, int], ...]
+    pixels: int
+    blended: bool = False
+
+    def message(self) -> str:
+        """One sentence for the user, empty when nothing was outside that should not be."""
+        expected = BLENDED_SHARE * self.pixels if self.blended else 0
+        if self.outside <= expected:
+            return ""
+        fate = "the nearest class" if self.blended else "unlabelled"
+        row, column = self.places[0]
+        return (
+            f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
+            f"at row {row}, column {column}) and were read as {fate}; where these are more "
+            "than blurred boundaries, choose the class table that the map was drawn with."
+        )

@@ -1,0 +1,15 @@
+"""FASSEG's own label files are no cause for doubt."""
+
+from pathlib import Path
+
+import pytest
+
+from c2f_core.data.folder import fasseg_pairs
+
+pytestmark = pytest.mark.realdata
+
+
+def test_blended_boundaries_are_not_reported(fasseg_root: Path) -> None:
+    pairs = fasseg_pairs(fasseg_root)
+    assert sum(pair.has_labels for pair in pairs) == 70
+    assert pairs.doubts() == []
