@@ -11,8 +11,11 @@ from PIL import Image
 from c2f_core.classes import ClassTable
 from c2f_core.cli.refine import main
 from c2f_core.config import GeneratorConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.io import read_map, write_map
 from c2f_core.networks.unet import build_generator
+from c2f_core.refine.classical import WatershedRefiner
+from c2f_core.refine.interface import RefineResult
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.within import refine_within
@@ -46,7 +49,9 @@ def write_pair(folder: Path, stem: str, size: tuple[int, int] = (24, 32)) -> tup
 def run(model: Path, capsys: pytest.CaptureFixture[str]):
     """Run the command; return its exit status, standard output and standard error."""
 
-    def run(*arguments: str | Path, device: str = "cpu") -> tuple[int, str, str]:
+    def run(
+        *arguments: str | Path, device: str = "cpu", model: str | Path = model
+    ) -> tuple[int, str, str]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*map(str, arguments), "--model", str(model), "--device", device])
@@ -90,6 +95,50 @@ def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> No
     assert (after != before).any()
     np.testing.assert_array_equal(after, expected.labels)
     np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
+
+
+def write_shapes(folder: Path, *, carries_table: bool) -> tuple[Path, Path, RefineResult]:
+    """Write a synthetic pair, and return what the watershed makes of it."""
+    pair = synthetic_pair(64)
+    image, coarse = folder / "scene.png", folder / "map.png"
+    Image.fromarray(pair.image).save(image)
+    indices = SHAPES.to_indices(pair.coarse)
+    if carries_table:
+        write_map(coarse, indices, SHAPES)
+    else:
+        Image.fromarray(indices).save(coarse)
+    return image, coarse, WatershedRefiner(SHAPES).refine(pair.image, indices)
+
+
+def test_classical_refiners_take_the_table_of_the_map(run, tmp_path: Path) -> None:
+    image, coarse, expected = write_shapes(tmp_path, carries_table=True)
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, _, err = run(image, coarse, "-o", fine, "--confidence", confidence, model="watershed")
+    assert (code, err) == (0, "")
+    np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
+
+
+def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) -> None:
+    image, coarse, expected = write_shapes(tmp_path, carries_table=False)
+    fine, table = tmp_path / "fine.png", tmp_path / "shapes.json"
+    table.write_text(SHAPES.model_dump_json())
+    assert run(
+        image, coarse, "-o", fine, "--class-table", table, model="random walker"
+    )[0] == 0  # fmt: skip
+    assert run(
+        image, coarse, "-o", fine, "--class-table", table, "--overwrite", model="watershed"
+    )[0] == 0  # fmt: skip
+    np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
+
+
+def test_class_tables_that_lack_or_do_not_belong_are_named(run, tmp_path: Path) -> None:
+    image, coarse, _ = write_shapes(tmp_path, carries_table=False)
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(coarse)
+    fine = tmp_path / "fine.png"
+    refused(run(image, coarse, "-o", fine, model="watershed"), coarse, "--class-table")
+    refused(run(image, coarse, "-o", fine, "--class-table", "camvid"), "--class-table")
+    assert not fine.exists()
 
 
 def test_impossible_scopes_are_named(run, tmp_path: Path) -> None:
@@ -213,10 +262,12 @@ def test_paths_that_cannot_work_are_named(run, tmp_path: Path) -> None:
 def test_unusable_model_and_device_are_named(run, tmp_path: Path) -> None:
     pair = write_pair(tmp_path, "a")
     refused(run(*pair, "-o", tmp_path / "fine.png", device="abacus"), "abacus")
-    for name in ("nothing", str(tmp_path / "gone.safetensors")):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, pair), "-o", str(tmp_path / "fine.png"), "--model", name])
-        assert ended.value.code == 2
+    gone = tmp_path / "gone.safetensors"
+    refused(run(*pair, "-o", tmp_path / "fine.png", model=gone), gone)
+    refused(
+        run(*pair, "-o", tmp_path / "fine.png", model="nothing"),
+        "'nothing'", "fasseg, watershed, random walker", ".safetensors",
+    )  # fmt: skip
 
 
 def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.classes import ClassTable
 from c2f_core.cli.errors import run_command
 from c2f_core.cli.folds import cross_validate_configs
 from c2f_core.cli.tables import show_table
@@ -29,6 +29,7 @@ from c2f_core.evaluation import (
     write_markdown,
 )
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.training.loading import load_class_table
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,7 @@ def _classical(class_table: ClassTable) -> list[RefinerInterface]:
 def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface]) -> FilePairs:
     table = refiners[0].class_table if refiners else None
     if options.class_table is not None:
-        preset = options.class_table in PRESETS
-        read = ClassTable.preset if preset else ClassTable.from_file
-        table = read(options.class_table)
+        table = load_class_table(options.class_table)
     pairs = open_pairs(root, table)
     if options.split is None:
         return pairs

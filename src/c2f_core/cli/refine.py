@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tifffile
 import tyro
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from c2f_core.bundled import bundled_models
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.cli.errors import run_command
 from c2f_core.data.folder import images_by_stem, maps_by_stem
-from c2f_core.errors import ClassTableError, DataError, ImageError
+from c2f_core.errors import CheckpointError, ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
-from c2f_core.refine.interface import check_inputs
+from c2f_core.recognise import recognise_table
+from c2f_core.refine.interface import RefinerInterface, check_inputs
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import ScopedResult, refine_within
-
-if TYPE_CHECKING:
-    from c2f_core.refine.learned import Refiner
+from c2f_core.training.loading import load_class_table
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
@@ -30,7 +30,7 @@ CONFIDENCE_SUFFIXES = (".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Options:
-    """Refine a coarse map, or a folder of them, with a trained model.
+    """Refine a coarse map, or a folder of them, with a trained model or a classical refiner.
 
     For folders, images and coarse maps are matched by name without ending; all
     of them are checked before the first is refined.
@@ -44,9 +44,13 @@ class Options:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
     """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
-    """Name of a bundled model, or a .safetensors file that c2f-train wrote."""
+    """Name of a bundled model, a .safetensors file that c2f-train wrote, or one of the classical
+    refiners, 'watershed' and 'random walker', which need no training and take any classes."""
+    class_table: str | None = None
+    """Preset or TOML or JSON file, for classical refiners; by default that of the (first) coarse
+    map. Trained models have their own."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or mps."""
+    """Where trained models compute: auto, cpu, cuda or mps."""
     style: MapStyle = "palette"
     """Fine maps as palette images with class colours, RGB images or grey images of the indices."""
     confidence: Path | None = None
@@ -60,7 +64,7 @@ class Options:
     tolerance: float = DEFAULT_TOLERANCE
     """Largest RGB distance from a class colour; coarse pixels beyond it count as unlabelled."""
     average_flips: bool = False
-    """Average over the image and its mirror image; takes twice the time."""
+    """Average a trained model over the image and its mirror image; takes twice the time."""
     overwrite: bool = False
     """Replace fine maps and confidences that exist."""
 
@@ -97,8 +101,7 @@ def refine_files(options: Options) -> None:
         band=options.band,
         minimal_confidence=options.minimal_confidence,
     )
-    # Torch takes seconds to import; errors in paths do not wait for it.
-    refiner = _open_refiner(options)
+    refiner = _open_refiner(options, jobs[0].coarse)
     ClassRules.of(scope, refiner.class_table)  # Raises where a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
@@ -188,13 +191,38 @@ def _outputs(job: Job) -> list[Path]:
     return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
-def _open_refiner(options: Options) -> "Refiner":
+def _open_refiner(options: Options, coarse: Path) -> RefinerInterface:
+    # These take seconds to import; errors in paths do not wait for them.
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    model = options.model
+    if model in CLASSICAL_REFINERS:
+        return CLASSICAL_REFINERS[model](_class_table(options.class_table, coarse))
+    if options.class_table is not None:
+        raise ConfigError(
+            "A trained model has its own class table; leave out --class-table, or choose "
+            f"{' or '.join(CLASSICAL_REFINERS)} as --model."
+        )
+    is_file = Path(model).suffix == ".safetensors"
+    if not is_file and model not in bundled_models():
+        names = ", ".join((*bundled_models(), *CLASSICAL_REFINERS))
+        raise CheckpointError(
+            f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
+        )
     from c2f_core.refine.learned import Refiner
 
-    flips = options.average_flips
-    if Path(options.model).suffix == ".safetensors":
-        return Refiner.load(options.model, options.device, average_flips=flips)
-    return Refiner.bundled(options.model, options.device, average_flips=flips)
+    load = Refiner.load if is_file else Refiner.bundled
+    return load(model, options.device, average_flips=options.average_flips)
+
+
+def _class_table(name: str | None, coarse: Path) -> ClassTable:
+    table = recognise_table(coarse) if name is None else load_class_table(name)
+    if table is None:
+        raise DataError(
+            f"No class table is known that {coarse} was drawn with; name a preset, or a TOML or "
+            "JSON file, with --class-table."
+        )
+    return table
 
 
 def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
@@ -217,7 +245,7 @@ def _read(
 
 def _refine(
     job: Job,
-    refiner: "Refiner",
+    refiner: RefinerInterface,
     scope: Scope,
     tolerance: float,
     bar: "tqdm[Any]",
