@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from skimage.segmentation import random_walker
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.refine.classical import CLASSICAL_REFINERS, markers
+from c2f_core.refine import classical
+from c2f_core.refine.classical import CLASSICAL_REFINERS, RandomWalkerRefiner, markers
 
 
 @pytest.fixture(params=list(CLASSICAL_REFINERS))
@@ -33,6 +35,29 @@ def test_confidence_is_a_share(refiner) -> None:
     assert result.labels.shape == result.confidence.shape == (96, 96)
     assert result.confidence.dtype == np.float32
     assert 0 <= result.confidence.min() <= result.confidence.max() <= 1
+
+
+def noisy_disk() -> tuple[np.ndarray, np.ndarray]:
+    """A disk hardly seen in the noise, and a coarse map that misses it by six pixels."""
+    row, column = np.mgrid[-64:64, -64:64]
+    noise = np.random.default_rng(0).normal(0, 60, row.shape)
+    image = np.where(row**2 + column**2 < 32**2, 170, 85) + noise
+    coarse = np.where((row - 6) ** 2 + column**2 < 32**2, 2, 1)
+    return image.clip(0, 255).astype(np.uint8), coarse.astype(np.uint8)
+
+
+def solve_exactly(*arguments, **keywords):
+    return random_walker(*arguments, **(keywords | {"mode": "bf"}))
+
+
+def test_random_walkers_are_as_sure_of_noise_as_the_exact_solution(monkeypatch) -> None:
+    refiner = RandomWalkerRefiner(SHAPES)
+    found = refiner.refine(*noisy_disk())
+    assert found.confidence.min() >= 0.5 - 1e-6
+    monkeypatch.setattr(classical, "random_walker", solve_exactly)
+    exact = refiner.refine(*noisy_disk())
+    assert (found.labels == exact.labels).mean() > 0.999
+    assert np.abs(found.confidence - exact.confidence).mean() < 1e-3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (31, 17)])
