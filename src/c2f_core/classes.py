@@ -281,6 +281,33 @@ class ClassTable(BaseModel):
         encoded: NDArray[np.float32] = (positions[None] == channels).astype(np.float32)
         return encoded
 
+    def decode_one_hot(self, encoded: NDArray[Any]) -> NDArray[np.uint8]:
+        """Turn what `one_hot` makes, or a probability per class, back into positions.
+
+        Parameters
+        ----------
+        encoded : (C, Y, X) array
+            The largest channel of a pixel is its class, the first of equal ones.
+
+        Returns
+        -------
+        (Y, X) uint8 array
+            Positions, 255 where all channels are zero.
+
+        Raises
+        ------
+        ClassTableError
+            There is not one channel per class.
+        """
+        if encoded.ndim != 3 or len(encoded) != self.number_of_classes:
+            raise ClassTableError(
+                f"The array has shape {encoded.shape}; give (C, Y, X) with one channel for each of "
+                f"the {self.number_of_classes} classes of '{self.name}'."
+            )
+        positions: NDArray[np.uint8] = encoded.argmax(axis=0).astype(np.uint8)
+        positions[~encoded.any(axis=0)] = UNLABELLED_POSITION
+        return positions
+
     @classmethod
     def preset(cls, name: str) -> "ClassTable":
         """Return a built-in class table: fasseg, cityscapes or camvid.

@@ -65,6 +65,21 @@ def test_one_hot_marks_each_labelled_pixel_once(case):
     np.testing.assert_array_equal(encoded.argmax(axis=0)[labelled], positions[labelled])
 
 
+@given(tables_with_maps(), st.sampled_from([np.float32, np.uint8, np.bool_]))
+def test_one_hot_round_trip(case, dtype):
+    table, index_map = case
+    positions = table.to_positions(index_map)
+    decoded = table.decode_one_hot(table.one_hot(positions).astype(dtype))
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, positions)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 4), (6, 4), (1, 6, 4, 4)])
+def test_one_hot_arrays_of_other_classes_are_refused(shape):
+    with pytest.raises(ClassTableError, match=r"one channel for each of the 6 classes of 'fasseg'"):
+        ClassTable.preset("fasseg").decode_one_hot(np.zeros(shape))
+
+
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3))), TABLES)
 def test_decoding_takes_the_nearest_colour_within_the_tolerance(rgb, table):
     decoded, report = table.decode_colours(rgb, tolerance=64)
