@@ -30,6 +30,10 @@ MapStyle = Literal["palette", "colour", "index"]
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
 ARRAY_SUFFIX = ".npy"
+PLAIN_MODES = {"LA": "L", "CMYK": "RGB"}
+"""What Pillow's modes of grey with alpha and of printing colours are read as."""
+MAP_MODES = PLAIN_MODES | {"P": "RGB"}
+"""The same for maps, which palettes tell apart by their colours."""
 FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
 """Black and white of the dtypes whose values do not decide on them."""
 SMALLEST_RANGE = 1e-300
@@ -84,7 +88,7 @@ def _umask() -> int:
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
-    """Read an image as it is stored.
+    """Read an image as it is stored; grey without its alpha and printing colours (CMYK) as RGB.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
         else:
             # A file that imageio opens itself stays open where it cannot be read.
             with path.open("rb") as file:
-                image = iio.imread(file, extension=path.suffix.lower())
+                image = iio.imread(file, extension=path.suffix.lower(), mode=_plain_mode(path))
     except Exception as error:  # Each codec raises errors of its own, in words of its own.
         if isinstance(error, Image.DecompressionBombError):
             raise _too_many_pixels(path) from error
@@ -111,6 +115,12 @@ def read_image(path: str | Path) -> NDArray[Any]:
             f"{path} cannot be read as an image ({reason}); check that the file is whole."
         ) from error
     return image
+
+
+def _plain_mode(path: Path) -> str | None:
+    """Tell Pillow's mode to convert an image to; None where it stays as it is stored."""
+    with Image.open(path) as opened:
+        return PLAIN_MODES.get(opened.mode)
 
 
 def _too_many_pixels(path: Path) -> DataError:
@@ -281,7 +291,7 @@ def _names_tell(carried: ClassTable, wanted: ClassTable) -> bool:
 
 
 def read_map_pixels(path: Path) -> NDArray[Any]:
-    """Read a map's pixels: palette images as RGB, all others as stored.
+    """Read a map's pixels: palette images as RGB, all others as `read_image` does.
 
     Returns
     -------
@@ -299,7 +309,7 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     else:
         try:
             with Image.open(path) as opened:
-                pixels = np.array(opened.convert("RGB") if opened.mode == "P" else opened)
+                pixels = np.array(opened.convert(MAP_MODES.get(opened.mode)))
         except Image.DecompressionBombError as error:
             raise _too_many_pixels(path) from error
         except (OSError, SyntaxError, ValueError) as error:
