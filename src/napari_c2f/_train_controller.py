@@ -311,7 +311,7 @@ class TrainController(Controller):
             self.activity.progress = 0.0
             return
         self.activity.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
-        how = "Stopped" if end.event.stopped else "Done"
+        how = f"Stopped {self.activity.run_folder}" if end.event.stopped else "Done"
         where = f"the best model is {end.best_model}" if end.best_model else "not yet validated"
         told = f"{how} after step {end.event.step}; {where}."
         self.activity.log = (*self.activity.log, told)

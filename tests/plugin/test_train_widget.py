@@ -1,5 +1,6 @@
 """The Train widget, driven by mouse and keys on a real viewer."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -201,6 +202,61 @@ def test_a_run_stops_and_resumes(widget, qtbot, click, ended, type_in):
     assert steps[: reached + 1] == list(range(1, reached + 2))
     click(widget.train_button)
     ended(Phase.STOPPED)
+
+
+@pytest.fixture
+def stopped_with(widget, qtbot, click, ended, type_in):
+    """Train for a while, do something meanwhile, and stop; return the folder of the run."""
+
+    def run(meanwhile=lambda: None):
+        type_in(widget.setup.steps, 90000)
+        folder = widget.setup.run_folder.value()
+        click(widget.train_button)
+        model = widget._controller.activity
+        qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
+        meanwhile()
+        click(widget.train_button)
+        ended(Phase.STOPPED)
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def resumed(widget, monkeypatch):
+    """Folders of the runs that Resume went on with."""
+    folders = []
+    monkeypatch.setattr(widget._controller, "resume", lambda folder, _: folders.append(folder))
+    return folders
+
+
+def test_resume_goes_on_with_the_run_just_stopped(widget, click, stopped_with, resumed, tmp_path):
+    earlier = TrainConfig.model_validate(
+        widget.settings() | {"run_folder": tmp_path / "earlier", "steps": 1}
+    )
+    list(train(earlier))
+    run = stopped_with(lambda: widget.runs.opened.emit(earlier.run_folder))
+    assert str(run) in widget.status.text()
+    assert str(run) in widget.resume_button.toolTip()
+    click(widget.resume_button)
+    widget.runs.opened.emit(earlier.run_folder)
+    assert str(run) not in widget.resume_button.toolTip()
+    click(widget.resume_button)
+    assert resumed == [run, earlier.run_folder]
+
+
+def test_data_chosen_meanwhile_leave_the_run_folder_until_reset(
+    widget, data, click, stopped_with, resumed, type_in, tmp_path
+):
+    shutil.copytree(data, tmp_path / "next")
+    run = stopped_with(lambda: type_in(widget.data.data.line, tmp_path / "next"))
+    assert widget.setup.run_folder.value() == run
+    click(widget.resume_button)
+    type_in(widget.setup.run_folder.line, tmp_path / "other")
+    click(widget.resume_button)
+    assert resumed == [run, tmp_path / "other"]
+    click(widget.reset_button)
+    assert widget.setup.run_folder.value().name == "next-1"
 
 
 def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypatch, caplog):

@@ -40,7 +40,7 @@ PREVIEW_DELAY = 50
 TIPS = {
     "train": "Train in the background; napari stays usable",
     "stop": "Stop after the step at hand and save a checkpoint",
-    "resume": "Go on with the run in the run folder from its last checkpoint",
+    "resume": "Go on with the run in {} from its last checkpoint",
     "reset": "Make ready for another run; files stay as they are",
     "preview": "Bring the preview layer into view",
     "board": "Start TensorBoard on the run folder and open it in the browser",
@@ -63,6 +63,7 @@ class TrainWidget(DockedWidget):
         self._board = TensorBoard()
         self._proposed = ""
         self._shown: Path | None = None  # Folder of the run whose settings the form shows.
+        self._interrupted: Path | None = None  # Resume takes it until the user names another run.
         self._logged = 0
         self.data = DataView(viewer)
         self.setup = SetupView()
@@ -95,7 +96,7 @@ class TrainWidget(DockedWidget):
         self.status.setMaximumHeight(7 * self.fontMetrics().lineSpacing())
         buttons = {
             self.train_button: TIPS["train"],
-            self.resume_button: TIPS["resume"],
+            self.resume_button: TIPS["resume"].format("the run folder"),
             self.reset_button: TIPS["reset"],
         }
         layout = QVBoxLayout(self)
@@ -138,6 +139,7 @@ class TrainWidget(DockedWidget):
         self.data.check_button.clicked.connect(self._check)
         self.data.write_button.clicked.connect(self._write_pairs)
         self.data.data.changed.connect(self._propose_run_folder)
+        self.setup.run_folder.changed.connect(self._take_folder_of_form)
         self.preview_button.clicked.connect(self._preview.look)
         self.board_button.clicked.connect(self._open_board)
         self._board.ready.connect(self._show_board)
@@ -198,15 +200,24 @@ class TrainWidget(DockedWidget):
         self._controller.check(self.settings() | {"run_folder": run_folder})
 
     def _resume(self) -> None:
-        folder = self.setup.run_folder
-        if folder.is_empty():
+        if self._interrupted is None and self.setup.run_folder.is_empty():
             self._controller.fail("Choose the folder of the run to go on with.")
             return
+        folder = self._interrupted or self.setup.run_folder.value()
         names = ["device"]
-        if self._shown == folder.value():
+        if self._shown == folder:
             names += ["batch_size", "crop"]  # The form shows this run: what is changed is meant.
         settings = self.setup.value()
-        self._controller.resume(folder.value(), {name: settings[name] for name in names})
+        self._controller.resume(folder, {name: settings[name] for name in names})
+
+    def _take_folder_of_form(self) -> None:
+        """Let Resume go on with the run in the form; while a run trains, with that one."""
+        if self._controller.activity.phase not in BUSY:
+            self._interrupt(None)
+
+    def _interrupt(self, folder: Path | None) -> None:
+        self._interrupted = folder
+        self.resume_button.setToolTip(TIPS["resume"].format(folder or "the run folder"))
 
     def _reset(self) -> None:
         self._controller.reset()
@@ -224,9 +235,10 @@ class TrainWidget(DockedWidget):
         )
 
     def _propose_run_folder(self) -> None:
-        """Name a folder that is free, unless the user has named one."""
+        """Name a folder that is free, unless the user has named one or a run is not done yet."""
         line = self.setup.run_folder.line
-        if self.data.data.is_empty() or line.text() not in ("", self._proposed):
+        is_free = line.text() in ("", self._proposed) and self._interrupted is None
+        if self.data.data.is_empty() or not is_free:
             return
         self._proposed = str(free_run_folder(self.data.data.value()))
         self.setup.run_folder.setValue(self._proposed)
@@ -240,6 +252,7 @@ class TrainWidget(DockedWidget):
         self.data.setValue(config.data.model_dump())
         self.setup.setValue(config.model_copy(update={"run_folder": folder}))
         self._shown = folder
+        self._take_folder_of_form()
         self.tabs.setCurrentIndex(0)
 
     def _start_from(self, folder: Path) -> None:
@@ -282,6 +295,7 @@ class TrainWidget(DockedWidget):
         for button in (self.resume_button, self.reset_button, self.data.check_button):
             button.setEnabled(not busy)
         self.data.write_button.setEnabled(not busy)
+        self._follow_run(phase)
         if phase is Phase.PREPARING:
             self.tabs.setCurrentIndex(1)
             self._preview.prepare()
@@ -290,6 +304,15 @@ class TrainWidget(DockedWidget):
             self._preview.tidy()
         self._show_resources()
         self._show_message()
+
+    def _follow_run(self, phase: Phase) -> None:
+        """Remember the run under way, until it is done or turns out to have nothing to resume."""
+        folder = self._controller.activity.run_folder
+        is_begun = folder is not None and RunFolder(folder).has_checkpoint
+        if phase is Phase.PREPARING:
+            self._interrupt(folder)
+        elif phase in (Phase.IDLE, Phase.DONE) or (phase is Phase.FAILED and not is_begun):
+            self._interrupt(None)
 
     @while_alive
     def _show_resources(self, *_: Any) -> None:
