@@ -13,7 +13,7 @@ from c2f_core.config import TrainConfig
 from c2f_core.config_file import invalid_setting
 from c2f_core.data.pairs import Pair
 from c2f_core.data.writing import write_pairs
-from c2f_core.errors import C2FError, DataError
+from c2f_core.errors import DataError
 from c2f_core.events import (
     Event,
     Finished,
@@ -133,19 +133,16 @@ class TrainController(Controller):
         """Start training with the fields of a `TrainConfig`."""
         config = self._validated(settings)
         if config is not None:
-            self._launch(config, resume=False)
+            with self._errors_told():
+                self._launch(config, resume=False)
 
     def resume(self, folder: Path, changes: dict[str, Any]) -> None:
         """Go on with the run in a folder; changes are fields that may differ, as its device."""
-        try:
-            config = RunFolder(folder).read_config()
-        except C2FError as error:
-            self.fail(str(error))
-            return
-        changed = config.model_dump() | changes | {"run_folder": folder}
-        config = self._validated(changed)
-        if config is not None:
-            self._launch(config, resume=True)
+        with self._errors_told():
+            begun = RunFolder(folder).read_config()
+            config = self._validated(begun.model_dump() | changes | {"run_folder": folder})
+            if config is not None:
+                self._launch(config, resume=True)
 
     def write_pairs(
         self, make_pairs: Callable[[], LayerPairs], folder: Path, done: Callable[[Path], None]
@@ -215,6 +212,8 @@ class TrainController(Controller):
         model.updates += 1
 
     def _launch(self, config: TrainConfig, resume: bool) -> None:
+        """Start the work; a folder that does not fit is refused before what is shown is cleared."""
+        RunFolder(config.run_folder).refuse_unfit(config, resume)
         self._clear()
         self.config = config
         self.activity.run_folder = config.run_folder

@@ -87,6 +87,20 @@ def test_a_second_run_in_the_same_folder_is_refused(data, tmp_path):
     run(config)
 
 
+def test_a_folder_that_does_not_fit_is_refused_before_the_data_are_read(
+    data, tmp_path, monkeypatch
+):
+    config = make_config(data, tmp_path / "run", steps=1)
+    run(config)
+    monkeypatch.setattr("c2f_core.training.trainer.load_training_data", None)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run(config)
+    with pytest.raises(ConfigError, match="another seed"):
+        run(config.model_copy(update={"seed": 7}), resume=True)
+    with RunFolder(config.run_folder).locked(), pytest.raises(ConfigError, match="under way"):
+        run(config, resume=True)
+
+
 def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(data, tmp_path):
     config = make_config(data, tmp_path / "run", steps=100_000, validate_every=5)
     file = tmp_path / "config.json"

@@ -192,8 +192,24 @@ def test_exhausted_memory_comes_with_advice(controller, ended, tiny, monkeypatch
 def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path):
     with RunFolder(tmp_path / "run").locked():
         controller.train(tiny)
-        ended()
     assert "A run is under way" in controller.activity.message
+    assert controller.activity.phase is Phase.IDLE
+
+
+def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    model = controller.activity
+    shown, log, folder = list(model.stages), model.log, model.run_folder
+    controller.train(tiny)
+    assert "already holds a run" in model.message
+    controller.resume(tmp_path / "nothing", {})
+    assert "holds no run to resume" in model.message
+    with RunFolder(folder).locked():
+        controller.resume(folder, {})
+    assert "A run is under way" in model.message
+    assert (model.phase, model.stages, model.log) == (Phase.DONE, shown, log)
+    assert (model.run_folder, model.progress) == (folder, 1.0)
 
 
 def test_runs_of_the_command_line_go_on_here_and_the_other_way(

@@ -194,8 +194,8 @@ def test_a_run_stops_and_resumes(widget, qtbot, click, ended, type_in):
     assert "Resume goes on" in widget.status.text()
     reached = Curves.read(widget.setup.run_folder.value() / "log.csv").last_step
     click(widget.train_button)
-    ended(Phase.FAILED)
     assert "already holds a run" in widget.status.text()
+    assert model.phase is Phase.STOPPED
     click(widget.resume_button)
     qtbot.waitUntil(lambda: model.progress > reached / 90000, timeout=LONGEST)
     steps, _ = widget.curves.losses.points("loss")

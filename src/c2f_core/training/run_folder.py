@@ -92,19 +92,23 @@ class RunFolder:
             config differs from that of the interrupted run, or the run is under way.
         """
         folder = cls(Path(config.run_folder))
-        if resume:
-            folder.read_config()  # A folder without a run is left as it is.
+        folder.refuse_unfit(config, resume, changeable)  # An unfit folder is left as it is.
         with folder.locked():
-            if resume:
-                folder._refuse_other_config(config, set(changeable))
-            elif folder.has_checkpoint:
-                raise ConfigError(
-                    f"{folder.root} already holds a run; resume it or choose another run folder."
-                )
+            folder._refuse_other_run(config, resume, changeable)
             with atomic_path(folder.config) as temporary:
                 text = with_absolute_paths(config).model_dump_json(indent=2)
                 temporary.write_text(text + "\n", encoding="utf-8")
             yield folder
+
+    def refuse_unfit(
+        self, config: TrainConfig, resume: bool, changeable: Collection[str] = CHANGEABLE
+    ) -> None:
+        """Refuse what `open` would refuse, and write nothing.
+
+        Parameters and errors are those of `open`.
+        """
+        self._refuse_under_way()
+        self._refuse_other_run(config, resume, changeable)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -137,13 +141,16 @@ class RunFolder:
     @property
     def is_under_way(self) -> bool:
         """Tell whether a run is training here now."""
-        if not (self.root / ".lock").exists():
-            return False
         try:
-            with self.locked():
-                return False
+            self._refuse_under_way()
         except ConfigError:
             return True
+        return False
+
+    def _refuse_under_way(self) -> None:
+        if (self.root / ".lock").exists():
+            with self.locked():
+                return
 
     def read_config(self) -> TrainConfig:
         """Read the resolved config of the run.
@@ -160,7 +167,17 @@ class RunFolder:
                 f"{self.root} holds no run to resume; check the folder or start a new run."
             ) from error
 
-    def _refuse_other_config(self, config: TrainConfig, changeable: set[str]) -> None:
+    def _refuse_other_run(
+        self, config: TrainConfig, resume: bool, changeable: Collection[str]
+    ) -> None:
+        if resume:
+            self._refuse_other_config(config, changeable)
+        elif self.has_checkpoint:
+            raise ConfigError(
+                f"{self.root} already holds a run; resume it or choose another run folder."
+            )
+
+    def _refuse_other_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
         was = with_absolute_paths(self.read_config()).model_dump(mode="json")
         now = with_absolute_paths(config).model_dump(mode="json")
         for settings in (was, now):

@@ -109,6 +109,7 @@ def _train_both_stages(
 def _train_stage(
     config: TrainConfig, resume: bool, should_stop: ShouldStop, *, of_both: bool = False
 ) -> Iterator[Event]:
+    RunFolder(config.run_folder).refuse_unfit(config, resume)  # Not only when all data are read.
     run = _Run(config, should_stop)
     if of_both:
         refuse_without_coarse_only(run.data.coarse_only)  # Not only hours later, in stage 2.
