@@ -34,13 +34,19 @@ class Clock:
         pace = (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
         return pace * (self._steps - self._last[0])
 
-    def text(self) -> str:
-        """Say it as people do, with a space after it; empty while it is not known."""
+    def text(self, condition: str = "") -> str:
+        """Say it as people do, with a space after it; empty while it is not known.
+
+        Parameters
+        ----------
+        condition : str
+            What it rests on, as in ", if all goes well".
+        """
         seconds = self.seconds_left()
         if seconds is None:
             return ""
         if seconds < 90:
-            return f"About {seconds:.0f} s left. "
+            return f"About {seconds:.0f} s left{condition}. "
         if seconds < 5400:
-            return f"About {seconds / 60:.0f} min left. "
-        return f"About {seconds / 3600:.1f} h left. "
+            return f"About {seconds / 60:.0f} min left{condition}. "
+        return f"About {seconds / 3600:.1f} h left{condition}. "

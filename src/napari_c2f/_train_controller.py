@@ -23,6 +23,7 @@ from c2f_core.events import (
     rolled_back_message,
 )
 from c2f_core.resources import describe_memory
+from c2f_core.training.catalogue import steps_of
 from c2f_core.training.curves import Curves
 from c2f_core.training.inspection import Inspection, PairReport, inspect_data
 from c2f_core.training.listeners import RunLogs, lines_of, panel
@@ -35,6 +36,7 @@ from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 LayerPairs = tuple[list[Pair], ClassTable]
 STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
+NEXT_STAGE = ", if the steps of stage 2 take as long as these"
 TRAINING_INTERVAL = 1000
 """Milliseconds between looks at a run: whatever changes, the whole window is drawn anew."""
 
@@ -267,7 +269,7 @@ class TrainController(Controller):
 
     def _show_start(self, begun: Begun) -> None:
         self.activity.stages.append(Stage(begun.event, begun.curves))
-        self._clock = Clock(begun.event.steps)
+        self._clock = Clock(self._steps)
         if self.activity.phase is Phase.PREPARING:
             self.activity.phase = Phase.TRAINING
         self._write(begun.event)
@@ -289,14 +291,22 @@ class TrainController(Controller):
         if self.activity.phase is not Phase.TRAINING or clock is None:
             return
         step = max(stage.start.first_step, stage.curves.last_step)
+        done = step + sum(before.start.steps for before in self.activity.stages[:-1])
         if step > stage.start.first_step:
-            clock.tick(step)
+            clock.tick(done)
         loss = stage.curves["loss"].values[-1:]
         said = [f"{STAGES.get(stage.start.method, '')}Step {step} of {stage.start.steps}"]
         said += [f"loss {value:.4f}" for value in loss]
-        self.activity.message = f"{', '.join(said)}. {clock.text()}{_scores(stage)}"
+        condition = NEXT_STAGE if done - step + stage.start.steps < self._steps else ""
+        self.activity.message = f"{', '.join(said)}. {clock.text(condition)}{_scores(stage)}"
         # Last, as the bar draws at once, and with it all that has changed before.
-        self.activity.progress = step / stage.start.steps
+        self.activity.progress = done / self._steps
+
+    @property
+    def _steps(self) -> int:
+        """Steps of the whole run that is shown."""
+        assert self.config is not None
+        return steps_of(self.config)
 
     def _show_end(self, end: Trained) -> None:
         self._clock = None

@@ -76,6 +76,30 @@ def test_both_stages_are_shown_one_after_the_other(controller, ended, tiny):
     assert controller.activity.phase is Phase.DONE
 
 
+def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monkeypatch, tmp_path):
+    seconds = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(
+        _train_controller, "Clock", lambda steps: Clock(steps, lambda: next(seconds))
+    )
+    settings = {"method": "model2", "steps": 60, "stage2": {"steps": 120}}
+    controller.config = TrainConfig.model_validate(tiny | settings)
+    controller.activity.phase = Phase.TRAINING
+    shown = []
+    for method, steps in (("stage1", 60), ("stage2", 120)):
+        start = RunStarted(
+            tmp_path, method, 0, steps, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1}
+        )
+        controller._show_events([Begun(start, Curves())])
+        for step in range(1, steps + 1):
+            controller._show_events([StepDone(step, 1.0, 1.0, 1.0, 0.0)])
+            shown.append((controller.activity.progress, controller.activity.message))
+    assert [share for share, _ in shown] == pytest.approx([step / 180 for step in range(1, 181)])
+    assert "Stage 1: Step 30 of 60" in shown[29][1]
+    assert "About 25 min left, if the steps of stage 2 take as long as these. " in shown[29][1]
+    assert "Stage 2: Step 60 of 120" in shown[119][1]
+    assert "About 10 min left. " in shown[119][1]
+
+
 def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, tmp_path):
     controller.train({**tiny, "steps": 100_000})
     qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
@@ -248,6 +272,7 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
 
 
 def test_the_guard_speaks(controller, tiny, tmp_path):
+    controller.config = TrainConfig.model_validate(tiny)
     started = RunStarted(tmp_path, "stage2", 0, 9, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9})
     controller._show_events([Begun(started, Curves())])
     controller._show_events([RolledBack(3, 0.95, 0.9, tmp_path / "best.safetensors")])
@@ -258,7 +283,8 @@ def test_the_guard_speaks(controller, tiny, tmp_path):
         assert told in controller.activity.message
 
 
-def test_many_steps_update_the_views_a_few_times_only(controller, tmp_path, qtbot):
+def test_many_steps_update_the_views_a_few_times_only(controller, tiny, tmp_path, qtbot):
+    controller.config = TrainConfig.model_validate({**tiny, "steps": 9000})
     started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})
     events, counted = controller.activity.events, Counter()
     for name in ("updates", "progress", "message"):

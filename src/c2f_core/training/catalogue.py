@@ -97,8 +97,7 @@ def summarise(folder: str | Path) -> RunSummary:
     run = RunFolder(Path(folder))
     config = run.read_config()
     parts = stages_of(run.root, config)
-    wanted = {"stage1": config.steps, "stage2": config.stage2.steps}
-    steps = sum(wanted.values()) if config.method == "model2" else config.total_steps
+    steps = steps_of(config)
     last = parts[-1][1]
     rolled_back = bool(last[ROLLED_BACK].steps)
     step = steps if rolled_back else sum(curves.last_step for _, curves in parts)
@@ -113,6 +112,12 @@ def summarise(folder: str | Path) -> RunSummary:
         scores=_scores(run.best_model),
         best_model=run.best_model,
     )
+
+
+def steps_of(config: TrainConfig) -> int:
+    """Return the steps of a run, of both stages together where it has two."""
+    both = config.steps + config.stage2.steps
+    return both if config.method == "model2" else config.total_steps
 
 
 def stages_of(folder: Path, config: TrainConfig) -> list[tuple[str, Curves]]:
