@@ -33,7 +33,11 @@ class Cancelled(C2FError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell an exhausted memory from other errors; on a CPU only torch's text does."""
-    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    """Tell an exhausted memory from other errors; often only torch's text does."""
+    texts = (
+        *("out of memory", "can't allocate memory", "not enough memory"),
+        # What the libraries below torch say when they get none of the GPU's.
+        *("STATUS_ALLOC_FAILED", "Unable to find a valid cuDNN algorithm"),
+    )
     kinds = ("MemoryError", "OutOfMemoryError")  # The latter is torch's, not imported here.
     return type(error).__name__ in kinds or any(text in str(error) for text in texts)

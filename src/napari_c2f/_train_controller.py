@@ -29,7 +29,7 @@ from c2f_core.training.inspection import Inspection, PairReport, inspect_data
 from c2f_core.training.listeners import RunLogs, lines_of, panel
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f._clock import Clock
-from napari_c2f._controller import Controller
+from napari_c2f._controller import Controller, Turns
 from napari_c2f._model import Panel, Phase, Stage, Training
 from napari_c2f._recent import remember_model
 from napari_c2f._worker import Report, ShouldStop, Task, Work
@@ -189,9 +189,11 @@ class TrainController(Controller):
             self.activity.message = ""
 
     def fail(self, message: str) -> None:
-        """Show an error; the work has ended."""
+        """Show an error; the work has ended, but a model that the run reached is kept in mind."""
+        if self.activity.phase in (Phase.TRAINING, Phase.STOPPING):
+            self._remember_model()
         self.activity.phase = Phase.FAILED
-        self.activity.log = (*self.activity.log, message)
+        self._log(message)
         super().fail(message)
 
     # What happens then
@@ -272,19 +274,34 @@ class TrainController(Controller):
         self._clock = Clock(self._steps)
         if self.activity.phase is Phase.PREPARING:
             self.activity.phase = Phase.TRAINING
-        self._write(begun.event)
+        self._log(*lines_of(begun.event))
 
     def _show_event(self, event: Event) -> None:
         if self.activity.stages:  # A run that was stopped while it read its data has none.
             self.activity.stages[-1].curves(event)
-        self._write(event)
+        self._log(*lines_of(event))
         if isinstance(event, RolledBack):
             self._guard = rolled_back_message(event)
 
-    def _write(self, event: Event) -> None:
-        lines = lines_of(event)
+    def _log(self, *lines: str) -> None:
         if lines:
             self.activity.log = (*self.activity.log, *lines)
+
+    def _start(
+        self,
+        task: Task,
+        report: Callable[[list[Any]], None],
+        succeed: Callable[[Any], Turns | None],
+    ) -> None:
+        """Start a task as `Controller` does, and log what breaks it."""
+        task.broken.connect(lambda traceback: self._log(*traceback.splitlines()))
+        super()._start(task, report, succeed)
+
+    def _remember_model(self) -> None:
+        folder = self.activity.run_folder
+        best = None if folder is None else RunFolder(folder).best_model
+        if best is not None:
+            remember_model(best)
 
     def _tell_progress(self) -> None:
         stage, clock = self.activity.stages[-1], self._clock
@@ -310,8 +327,7 @@ class TrainController(Controller):
 
     def _show_end(self, end: Trained) -> None:
         self._clock = None
-        if end.best_model is not None:
-            remember_model(end.best_model)
+        self._remember_model()
         if end.event.stopped and not end.event.step:
             self.activity.phase = Phase.STOPPED
             begun = self.config is not None and RunFolder(self.config.run_folder).has_checkpoint
@@ -323,7 +339,7 @@ class TrainController(Controller):
         how = f"Stopped {self.activity.run_folder}" if end.event.stopped else "Done"
         where = f"the best model is {end.best_model}" if end.best_model else "not yet validated"
         told = f"{how} after step {end.event.step}; {where}."
-        self.activity.log = (*self.activity.log, told)
+        self._log(told)
         share = self.activity.progress
         self._succeed(f"{told} {self._guard}".strip())
         if end.event.stopped:

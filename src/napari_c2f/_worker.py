@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,14 +50,16 @@ def load_ahead(*modules: str) -> None:
 @dataclass(frozen=True)
 class _Failure:
     message: str
+    traceback: str = ""
 
 
 class Task(QObject):
     """One piece of work in a thread; its signals are sent in the GUI thread.
 
     Exceptions never cross the thread: a `C2FError` becomes its sentence; any other is logged
-    with its traceback. The thread is the task's own, not one of Qt's pool: hours of work keep
-    no other plugin waiting, and its lower priority ends with it.
+    with its traceback, which `broken` sends before `failed` sends the sentence. The thread is
+    the task's own, not one of Qt's pool: hours of work keep no other plugin waiting, and its
+    lower priority ends with it.
 
     Parameters
     ----------
@@ -70,6 +73,7 @@ class Task(QObject):
     reported = Signal(list)
     succeeded = Signal(object)
     failed = Signal(str)
+    broken = Signal(str)
     _returned = Signal(object)
 
     def __init__(self, work: Work, interval: int = REPORT_INTERVAL) -> None:
@@ -118,7 +122,8 @@ class Task(QObject):
             return _Failure(str(error))
         except Exception as error:
             LOGGER.exception("Unexpected error in a thread")
-            return _Failure(f"Unexpected error ({type(error).__name__}: {error}); see the log.")
+            told = f"Unexpected error ({type(error).__name__}: {error}); see the log."
+            return _Failure(told, traceback.format_exc())
 
     def _deliver(self) -> None:
         values = []
@@ -135,6 +140,8 @@ class Task(QObject):
             return
         self._deliver()
         if isinstance(result, _Failure):
+            if result.traceback:
+                self.broken.emit(result.traceback)
             self.failed.emit(result.message)
         else:
             self.succeeded.emit(result)

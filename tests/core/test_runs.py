@@ -14,11 +14,11 @@ import torch
 from c2f_core.config import TrainConfig, preset_settings
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
-from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
+from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError, is_out_of_memory
 from c2f_core.events import Finished, RunStarted, Saved, StepDone
 from c2f_core.resources import describe_memory
 from c2f_core.training.catalogue import delete_run, export_model, list_runs, stages_of, summarise
-from c2f_core.training.checkpoint import load_checkpoint
+from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.training.curves import Curves
 from c2f_core.training.listeners import RunLogs
 from c2f_core.training.run_folder import RunFolder
@@ -179,6 +179,69 @@ def test_exhausted_memory_is_a_sentence_with_advice(data, tmp_path, monkeypatch,
     monkeypatch.setattr(SupervisedLearner, "step", step)
     with pytest.raises(C2FError, match="smaller batch_size"):
         run(make_config(data, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_libraries_of_the_gpu_tell_an_exhausted_memory_in_words_of_their_own(text):
+    assert is_out_of_memory(RuntimeError(text))
+
+
+def test_exhausted_memory_in_validation_comes_with_other_advice(data, tmp_path, monkeypatch):
+    def validate(*_):
+        raise torch.OutOfMemoryError("CUDA")
+
+    config = make_config(data, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("c2f_core.training.trainer.validate", validate)
+        with pytest.raises(C2FError, match="takes whole images") as caught:
+            run(config)
+    assert "checkpoint" not in str(caught.value)
+    stop_after(make_config(data, tmp_path / "begun"), 1)
+    monkeypatch.setattr("c2f_core.training.trainer.validate", validate)
+    with pytest.raises(C2FError, match=r"takes whole images.*begun is whole"):
+        run(make_config(data, tmp_path / "begun"), resume=True)
+
+
+@pytest.fixture
+def full_disk():
+    """Let no file grow beyond a number of bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_by_checkpoints_and_state(data, tmp_path, full_disk):
+    config = make_config(data, tmp_path / "run", steps=1)
+    run(config)
+    generator, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    folder = RunFolder(tmp_path / "run")
+    before = folder.state.read_bytes()
+    full_disk(600)
+    with pytest.raises(DataError, match="free space"):
+        folder.write_state({"weights": torch.zeros(1000)})
+    with pytest.raises(DataError, match="free space"):
+        save_checkpoint(folder.best, generator, metadata)
+    assert folder.state.read_bytes() == before
+    load_checkpoint(folder.best)
+
+
+@pytest.mark.filterwarnings(
+    # TensorBoard's thread dies of it; the run hears of it at its next event.
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
+def test_a_full_disk_is_told_by_the_logs(data, tmp_path, full_disk):
+    full_disk(20_000)
+    config = make_config(data, tmp_path / "run", steps=1000, validate_every=1000)
+    with pytest.raises(DataError, match="disk is full"):
+        run(config)
 
 
 def test_other_runtime_errors_are_not_dressed_up(data, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from c2f_core.events import Finished, RolledBack, RunStarted, StepDone
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.stage2 import Stage2Learner
 from napari_c2f import _train_controller
 from napari_c2f._clock import Clock
 from napari_c2f._model import ADVICE, Phase
@@ -192,6 +193,21 @@ def test_errors_in_the_thread_reach_the_user(
     assert told in controller.activity.message
     assert told in controller.activity.log[-1]
     assert not controller.activity.busy
+    has_traceback = any(line.startswith("Traceback") for line in controller.activity.log)
+    assert has_traceback is ("see the log" in controller.activity.message)
+
+
+def test_a_model_is_remembered_though_a_later_stage_fails(
+    controller, ended, tiny, monkeypatch, tmp_path
+):
+    def step(self, number):
+        raise C2FError("Mend it.")
+
+    monkeypatch.setattr(Stage2Learner, "step", step)
+    controller.train({**tiny, "method": "model2"})
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert recent_models() == [str(tmp_path / "run" / "stage2" / "best.safetensors")]
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,13 @@ def test_an_error_is_told(qtbot, error, message):
     def fail(*_):
         raise error
 
-    task = Task(fail)
+    task, tracebacks = Task(fail), []
+    task.broken.connect(tracebacks.append)
     with qtbot.waitSignal(task.failed, timeout=5000) as told:
         task.start()
     assert told.args[0].startswith(message)
+    unexpected = [] if isinstance(error, C2FError) else ["RuntimeError: out of paper"]
+    assert [text.splitlines()[-1] for text in tracebacks] == unexpected
 
 
 def test_an_abandoned_task_is_silent_and_forgotten(qtbot):

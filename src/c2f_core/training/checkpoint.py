@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from c2f_core.config import GeneratorConfig
 from c2f_core.errors import CheckpointError
@@ -46,8 +46,10 @@ def save_checkpoint(
         .clone()
         for name, tensor in generator.state_dict().items()
     }
+    # Not by safetensors' own writer, which does not say that a disk is full.
+    written = save(tensors, metadata={METADATA_KEY: metadata.model_dump_json()})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: metadata.model_dump_json()})
+        temporary.write_bytes(written)
 
 
 def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, Shape]:

@@ -5,8 +5,8 @@ every event; a run of two stages starts twice.
 """
 
 import csv
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from c2f_core.classes import ClassTable
+from c2f_core.errors import DataError
 from c2f_core.events import (
     ClassicalReference,
     Event,
@@ -98,7 +99,13 @@ def _classical_line(classical: ClassicalReference | None) -> Iterable[str]:
 
 
 class RunLogs:
-    """All logs in the run folder, so that every run has them, whoever started it."""
+    """All logs in the run folder, so that every run has them, whoever started it.
+
+    Raises
+    ------
+    DataError
+        When it is called or left: a log cannot be written.
+    """
 
     def __init__(self) -> None:
         self._logs = (CsvLog(), TensorBoardLog(), PanelLog())
@@ -110,12 +117,25 @@ class RunLogs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        with _writing_told():
+            self._stack.close()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        for log in self._logs:
-            log(event)
+        with _writing_told():
+            for log in self._logs:
+                log(event)
+
+
+@contextmanager
+def _writing_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"The logs of the run cannot be written ({error.strerror or error}): the disk is full "
+            "or not writable; free space, then resume the run."
+        ) from error
 
 
 class CsvLog:

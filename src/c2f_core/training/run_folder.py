@@ -1,5 +1,6 @@
 """The folder of a run: config, checkpoints, logs, and the lock that keeps a second run out."""
 
+import io
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -197,11 +198,19 @@ class RunFolder:
             shutil.copyfile(self.best, temporary)
 
     def write_state(self, state: dict[str, Any]) -> None:
-        """Write the state for resuming, atomically."""
+        """Write the state for resuming, atomically.
+
+        Raises
+        ------
+        DataError
+            The file cannot be written.
+        """
         import torch  # Only here and below: the folder is looked at by who needs no torch.
 
+        written = io.BytesIO()  # torch's own writer does not say that a disk is full.
+        torch.save(state, written)
         with atomic_path(self.state) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(written.getbuffer())
 
     def read_state(self) -> dict[str, Any]:
         """Read the state for resuming; nothing in it is executed.

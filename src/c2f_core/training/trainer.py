@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +41,11 @@ from c2f_core.training.validation import (
     validate,
 )
 
+FOR_STEPS = "for a step; choose a smaller batch_size or crop, or close other programs"
+FOR_VALIDATION = (
+    "for validation, which takes whole images; close other programs, choose device cpu if it is "
+    "the GPU's memory, or cut the images of the validation pairs into smaller ones"
+)
 GUESSING, WINNING = 0.55, 0.95
 """Accuracies of the discriminator between which it can teach the generator something."""
 LEARNERS: dict[str, type[SupervisedLearner]] = {
@@ -79,19 +85,26 @@ def train(
         Data, config, device or run folder do not fit, or memory or disk is full.
     """
     try:
-        if config.method != "model2":
-            yield from _train_stage(config, resume, should_stop)
-        else:
-            yield from _train_both_stages(config, resume, should_stop)
+        with _memory_told(config, FOR_STEPS):
+            if config.method != "model2":
+                yield from _train_stage(config, resume, should_stop)
+            else:
+                yield from _train_both_stages(config, resume, should_stop)
     except Cancelled:
         yield Finished(0, True, None)
+
+
+@contextmanager
+def _memory_told(config: TrainConfig, advice: str) -> Iterator[None]:
+    """Say in a sentence that the memory is exhausted, and what to do."""
+    try:
+        yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise C2FError(
-            "The memory does not suffice; go on with a smaller batch_size or crop, or close other "
-            f"programs. The last checkpoint in {config.run_folder} is whole."
-        ) from error
+        begun = RunFolder(config.run_folder).has_checkpoint
+        whole = f" The last checkpoint in {config.run_folder} is whole." if begun else ""
+        raise C2FError(f"The memory does not suffice {advice}.{whole}") from error
 
 
 def _train_both_stages(
@@ -236,14 +249,15 @@ class _Run:
         generator, data = self.learner.validated_generator, self.data
         weight = self.config.colour_weight
         device = self.fabric.device
-        result = validate(generator, data.validation, data.class_table, device, weight)
-        judged = self._judge(result)
+        with _memory_told(self.config, FOR_VALIDATION):
+            result = validate(generator, data.validation, data.class_table, device, weight)
+            judged, preview = self._judge(result), self._preview(result)
         accuracy = result.scores["pixel accuracy"]
         best = accuracy > self.best
         scores = result.scores | ({} if judged is None else {"discriminator accuracy": judged})
         notes = () if judged is None else (balance_note(judged),)
         yield Validated(self.step, scores, best, notes)
-        yield self._preview(result)
+        yield preview
         metadata = self._metadata(result)
         save_checkpoint(self.folder.last, generator, metadata)
         if best:
