@@ -404,6 +404,22 @@ def test_a_model_is_exported_and_a_run_deleted(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_an_export_replaces_no_file_but_the_one_that_was_named(data, tmp_path):
+    for name in ("run", "other"):
+        run(make_config(data, tmp_path / name, steps=1))
+    before = (tmp_path / "other" / "best.safetensors").read_bytes()
+    for name in ("best", "best.safetensors", "mine"):
+        with pytest.raises(DataError, match="choose another place"):
+            export_model(tmp_path / "run", tmp_path / "other" / name)
+    assert (tmp_path / "other" / "best.safetensors").read_bytes() == before
+    model = tmp_path / "model.safetensors"
+    model.write_text("of the user")
+    with pytest.raises(DataError, match="exists already"):
+        export_model(tmp_path / "run", tmp_path / "model")
+    assert model.read_text() == "of the user"
+    load_checkpoint(export_model(tmp_path / "run", model))
+
+
 def test_a_run_that_was_rolled_back_is_finished(data, tmp_path):
     run(make_config(data, tmp_path / "run"))
     with (tmp_path / "run" / "log.csv").open() as opened:

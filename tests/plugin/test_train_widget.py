@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QFileDialog,
     QLineEdit,
@@ -448,7 +449,7 @@ def test_runs_are_listed_compared_reopened_exported_and_deleted(
     assert "data-1" in runs.plot.legend.text()
     runs.runs.clearSelection()
     runs.runs.topLevelItem(1).setSelected(True)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "m"), ""))
+    monkeypatch.setattr(QFileDialog, "exec", lambda dialog: save_as(dialog, tmp_path / "m"))
     click(buttons["export"])
     load_checkpoint(tmp_path / "m.safetensors")
     click(buttons["start"])
@@ -456,12 +457,29 @@ def test_runs_are_listed_compared_reopened_exported_and_deleted(
     click(buttons["open"])
     assert widget.setup.run_folder.value() == tmp_path / "runs" / "data-1"
     assert widget.setup.form.editor("network.widths").value() == ["4", "8"]
-    for answer, left in (("No", True), ("Yes", False)):
-        chosen = getattr(QMessageBox.StandardButton, answer)
-        monkeypatch.setattr(QMessageBox, "question", lambda *_, chosen=chosen: chosen)
+    for answer, left in ((None, True), ("No", True), ("Yes", False)):
+        QTimer.singleShot(200, lambda answer=answer: answer_question(qtbot, answer))
         click(buttons["delete"])
         assert (tmp_path / "runs" / "data-1").exists() is left
     assert runs.runs.topLevelItemCount() == 1
+
+
+def save_as(dialog, path):
+    """Do as a user who types a name and saves."""
+    assert dialog.acceptMode() is QFileDialog.AcceptMode.AcceptSave
+    dialog.selectFile(str(path))
+    return 1
+
+
+def answer_question(qtbot, answer):
+    """Press a button of the message box, or, without an answer, Enter."""
+    box = QApplication.activeModalWidget()
+    assert isinstance(box, QMessageBox)
+    if answer is None:
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+    else:
+        button = box.button(getattr(QMessageBox.StandardButton, answer))
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):

@@ -143,24 +143,40 @@ def _scores(best: Path | None) -> dict[str, float]:
 def export_model(folder: str | Path, target: str | Path) -> Path:
     """Copy the best checkpoint of a run to a file, atomically.
 
+    Parameters
+    ----------
+    folder : str or Path
+        Of the run.
+    target : str or Path
+        Replaced where it exists; gets the ending .safetensors where it has another.
+
+    Returns
+    -------
+    Path
+        The file.
+
     Raises
     ------
     CheckpointError
         The run has no checkpoint.
     DataError
-        The file cannot be written, or exists and is another run's.
+        The file cannot be written, lies in the folder of a run, or exists under a
+        name that was not asked for.
     """
     best = RunFolder(Path(folder)).best_model
     if best is None:
         raise CheckpointError(f"{folder} was never validated and has no model to export.")
     target = Path(target)
-    if target.suffix != ".safetensors":
-        target = target.with_name(f"{target.name}.safetensors")
-    if target.resolve().is_relative_to(Path(folder).resolve()):
-        raise DataError(f"{target} lies in the run folder itself; choose another place.")
-    with atomic_path(target) as temporary:
+    has_ending = target.suffix == ".safetensors"
+    file = target if has_ending else target.with_name(f"{target.name}.safetensors")
+    in_run = file.resolve().is_relative_to(Path(folder).resolve())
+    if in_run or RunFolder(file.parent).has_checkpoint:
+        raise DataError(f"{file} lies in the folder of a run; choose another place.")
+    if not has_ending and file.exists():
+        raise DataError(f"{file} exists already; choose another name, or this one in full.")
+    with atomic_path(file) as temporary:
         shutil.copyfile(best, temporary)
-    return target
+    return file
 
 
 def delete_run(folder: str | Path) -> None:

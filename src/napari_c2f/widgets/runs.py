@@ -157,10 +157,13 @@ class RunsView(QWidget):
 
     def _export(self) -> None:
         run = self.selected()[0]
-        proposal = str(Path.home() / f"{run.name}.safetensors")
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export", proposal, "Models (*.safetensors)")
-        if chosen:
-            self._controller.export(run.folder, Path(chosen))
+        dialog = QFileDialog(self, "Export", str(Path.home()), "Models (*.safetensors)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("safetensors")  # So that it asks about the name that is written.
+        dialog.selectFile(f"{run.name}.safetensors")
+        if dialog.exec():
+            self._controller.export(run.folder, Path(dialog.selectedFiles()[0]))
+        dialog.deleteLater()
 
     def _delete(self) -> None:
         run = self.selected()[0]
@@ -168,7 +171,8 @@ class RunsView(QWidget):
             f"Delete the run '{run.name}' with its checkpoints and logs?\n{run.folder}\n"
             "This cannot be undone. Other files in the folder stay."
         )
-        if QMessageBox.question(self, "Delete run", question) == QMessageBox.StandardButton.Yes:
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        if QMessageBox.question(self, "Delete run", question, yes | no, no) == yes:
             self._controller.delete(run.folder)
 
     @while_alive
