@@ -25,7 +25,7 @@ from c2f_core.events import (
 from c2f_core.resources import describe_memory
 from c2f_core.training.catalogue import steps_of
 from c2f_core.training.curves import Curves
-from c2f_core.training.inspection import Inspection, PairReport, inspect_data
+from c2f_core.training.inspection import Inspection, Looked, inspect_data
 from c2f_core.training.listeners import RunLogs, lines_of, panel
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f._clock import Clock
@@ -36,6 +36,7 @@ from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 LayerPairs = tuple[list[Pair], ClassTable]
 STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
+LOOKING, READING = "Looking at the data…", "Reading the data…"
 NEXT_STAGE = ", if the steps of stage 2 take as long as these"
 TRAINING_INTERVAL = 1000
 """Milliseconds between looks at a run: whatever changes, the whole window is drawn anew."""
@@ -90,10 +91,9 @@ def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
 
 def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bool:
     """Look at the data; return False where it was stopped, raise where something does not fit."""
-    found = inspecting(config)(lambda _: None, should_stop)
+    found = inspecting(config)(report, should_stop)
     if found is None:
         return False
-    report(found)
     if found.all_problems:
         count, first = len(found.all_problems), found.all_problems[0]
         raise DataError(
@@ -128,8 +128,8 @@ class TrainController(Controller):
         """Look at the data of a `TrainConfig` with these fields."""
         config = self._validated(settings)
         if config is not None:
-            self._begin(Phase.CHECKING, "Looking at the data…")
-            self._start(Task(inspecting(config)), self._count_pairs, self._show_inspection(config))
+            self._begin(Phase.CHECKING, LOOKING)
+            self._start(Task(inspecting(config)), self._show_look, self._show_inspection(config))
 
     def train(self, settings: dict[str, Any]) -> None:
         """Start training with the fields of a `TrainConfig`."""
@@ -221,15 +221,18 @@ class TrainController(Controller):
         self._clear()
         self.config = config
         self.activity.run_folder = config.run_folder
-        self._begin(Phase.PREPARING, "Reading the data…")
         inspected = self._inspected is not None and _same_data(self._inspected, config)
+        self._begin(Phase.PREPARING, READING if inspected else LOOKING)
         task = Task(training(config, resume, inspected), TRAINING_INTERVAL)
         self._start(task, self._show_events, self._show_end)
 
-    def _count_pairs(self, found: list[PairReport | Inspection]) -> None:
-        pairs = [each.name for each in found if isinstance(each, PairReport)]
-        if pairs and self.activity.phase is Phase.CHECKING:
-            self.activity.message = f"Looking at the data… {pairs[-1]}"
+    def _show_look(self, found: list[Any]) -> None:
+        """Say how far the look at the data has come, and what follows it before a run."""
+        last, phase = found[-1], self.activity.phase
+        if isinstance(last, Looked) and phase in (Phase.CHECKING, Phase.PREPARING):
+            self.activity.message = f"{LOOKING} {last.count} of {last.total}"
+        elif isinstance(last, Inspection) and phase is Phase.PREPARING:
+            self.activity.message = READING
 
     def _show_inspection(self, config: TrainConfig) -> Callable[[Inspection | None], None]:
         def show(found: Inspection | None) -> None:
@@ -253,6 +256,7 @@ class TrainController(Controller):
         self.activity.inspection = found
 
     def _show_events(self, events: list[Any]) -> None:
+        self._show_look(events)
         for event in events:
             if isinstance(event, Inspection):
                 assert self.config is not None
@@ -261,7 +265,7 @@ class TrainController(Controller):
                 self._show_start(event)
             elif isinstance(event, Panel):
                 self.activity.preview = event
-            else:
+            elif not isinstance(event, Looked):
                 self._show_event(event)
         self.activity.updates += 1
         if self.activity.stages:

@@ -11,7 +11,7 @@ from c2f_core.config import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import DataError
-from c2f_core.training.inspection import inspect_data
+from c2f_core.training.inspection import Looked, inspect_data
 from c2f_core.training.loading import load_training_data
 
 
@@ -109,6 +109,23 @@ def test_both_stages_need_pairs_without_fine_maps(data):
     (data / "coarse" / "4.png").unlink()
     found = inspect(make_config(data, method="model2"))
     assert any("coarse maps only" in problem for problem in found.problems)
+
+
+def test_pairs_that_the_run_does_not_read_are_not_read(data):
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "3.png")
+    splits = data.parent / "splits.json"
+    splits.write_text('{"train": ["0", "1", "4"], "validation": ["2"]}')
+    lists = {"splits": splits, "train": "train", "validation": "validation"}
+    config = make_config(data, method="model2")
+    config = config.model_copy(update={"data": config.data.model_copy(update=lists)})
+    *counted, found = inspect_data(config)
+    assert counted == [Looked(count, 4) for count in range(1, 5)]
+    load_training_data(config)
+    assert not found.all_problems
+    roles = ["trains", "trains", "validates", "unused", "coarse only"]
+    assert [pair.role for pair in found.pairs] == roles
+    assert found.pairs[3].shape is None
+    assert any("3: the image is" in each for each in inspect(make_config(data)).all_problems)
 
 
 def test_inspecting_ends_when_asked(data):

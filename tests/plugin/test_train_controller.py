@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from c2f_core.cli.errors import StopOnInterrupt
 from c2f_core.cli.train import main
@@ -13,6 +15,7 @@ from c2f_core.errors import C2FError
 from c2f_core.events import Finished, RolledBack, RunStarted, StepDone
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
+from c2f_core.training.inspection import Looked
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage2 import Stage2Learner
 from napari_c2f import _train_controller
@@ -156,6 +159,32 @@ def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
     assert phases == [Phase.CHECKING, Phase.IDLE]
     assert controller.activity.message == "The data are ready for training."
     assert problems(controller) == []
+
+
+def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
+    said = []
+    controller.activity.events.message.connect(lambda message: said.append(message))
+    controller.check(tiny)
+    controller._show_look([Looked(1, 5), Looked(2, 5)])
+    assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
+    ended()
+    said.clear()
+    controller.train({**tiny, "seed": 1})
+    controller._show_events([Looked(2, 5)])
+    assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
+    controller._show_events([Looked(3, 5), controller.activity.inspection])
+    assert said[2:] == ["Reading the data…"]
+    ended()
+
+
+def test_a_run_that_the_command_line_trains_goes_on_here(controller, ended, tiny, data, tmp_path):
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "4.png")
+    (tmp_path / "splits.json").write_text('{"four": ["0", "1", "2", "3"]}')
+    lists = {"splits": tmp_path / "splits.json", "train": "four"}
+    controller.train({**tiny, "data": tiny["data"] | lists})
+    ended()
+    assert controller.activity.phase is Phase.DONE
+    assert controller.activity.inspection.count("unused") == 1
 
 
 def test_invalid_settings_are_named(controller, tiny):

@@ -11,7 +11,7 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.config import TrainConfig
 from c2f_core.data.folder import list_pairs
 from c2f_core.data.pairs import FilePairs, Pair
-from c2f_core.data.splits import assign_roles
+from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics import confusion_matrix, pixel_accuracy
 from c2f_core.training.loading import (
@@ -43,7 +43,7 @@ class PairReport:
     role : {"trains", "validates", "coarse only", "unused"}
     has_fine : bool
     shape : (rows, columns) or None
-        None where it cannot be read.
+        None where it cannot be read, or was not, as the run does not either.
     accuracy : float or None
         Share of the pixels with a fine label where the coarse map is right.
     problems : tuple of str
@@ -62,6 +62,14 @@ class PairReport:
     problems: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     thumbnail: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """So many of the pairs that a run reads were looked at."""
+
+    count: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -121,20 +129,21 @@ class Inspection:
 
 def inspect_data(
     config: TrainConfig, should_stop: ShouldStop = lambda: False
-) -> Iterator[PairReport | Inspection]:
-    """Read every pair of a run; what does not fit is told file by file, not raised.
+) -> Iterator[Looked | Inspection]:
+    """Read every pair that a run will read; what does not fit is told by file, not raised.
 
     Parameters
     ----------
     config : TrainConfig
-        The pairs are split as training will split them.
+        The pairs are split as training will split them. Those outside its lists of
+        pairs count as unused, and their files are not read.
     should_stop : callable
         Asked between the pairs.
 
     Yields
     ------
-    PairReport or Inspection
-        One report after the other, and the whole at the end.
+    Looked or Inspection
+        One count after each pair, and the whole at the end.
 
     Raises
     ------
@@ -145,19 +154,26 @@ def inspect_data(
     listing = list_pairs(data.root, load_class_table(data.class_table))
     with_fine = {files.name for files in listing.files if files.fine is not None}
     problems = [message for lonely in listing.lonely for message in lonely.messages()]
+    source = listing.pairs()
+    listed, roles = set(source.names), dict[str, Role]()
     try:
-        roles = _roles(config, [files.name for files in listing.files], with_fine)
+        listed &= {name for names in listed_names(data, source.names) for name in names}
+        roles = _roles(config, source.names, with_fine)
     except C2FError as error:
         problems.append(str(error))
-        roles = {}
     counts = {kind: np.zeros(256, dtype=np.int64) for kind in ("coarse", "fine")}
-    source, reports = listing.pairs(), []
+    reports: list[PairReport] = []
+    read = 0
     for index, name in enumerate(source.names):
+        if name not in listed:
+            reports.append(PairReport(name, "unused", name in with_fine))
+            continue
         if should_stop():
             return
-        role = roles.get(name, "unused")
-        reports.append(_inspect(source, index, role, name in with_fine, counts))
-        yield reports[-1]
+        role, pictured = roles.get(name, "unused"), read < THUMBNAIL_COUNT
+        reports.append(_inspect(source, index, role, name in with_fine, counts, pictured))
+        read += 1
+        yield Looked(read, len(listed))
     shares = {kind: _shares(count, listing.class_table) for kind, count in counts.items()}
     yield Inspection(listing.class_table, reports, problems, shares["coarse"], shares["fine"])
 
@@ -181,6 +197,7 @@ def _inspect(
     role: Role,
     has_fine: bool,
     counts: dict[str, NDArray[np.int64]],
+    pictured: bool,
 ) -> PairReport:
     name, known = source.names[index], set(source.reports)
     try:
@@ -209,7 +226,7 @@ def _inspect(
         shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
         accuracy=accuracy,
         doubts=tuple(doubts),
-        thumbnail=thumbnail(pair, source.class_table) if index < THUMBNAIL_COUNT else None,
+        thumbnail=thumbnail(pair, source.class_table) if pictured else None,
     )
 
 
