@@ -18,9 +18,7 @@ from c2f_core.events import (
     Event,
     Finished,
     Preview,
-    RolledBack,
     RunStarted,
-    rolled_back_message,
 )
 from c2f_core.resources import describe_memory
 from c2f_core.training.catalogue import steps_of
@@ -44,7 +42,7 @@ TRAINING_INTERVAL = 1000
 
 @dataclass(frozen=True)
 class Begun:
-    """A run, or a stage of it, has begun; curves are those of earlier sessions."""
+    """A run, or a stage of it, has begun; curves and notes are those of earlier sessions."""
 
     event: RunStarted
     curves: Curves
@@ -120,7 +118,6 @@ class TrainController(Controller):
         """Of the run that is shown."""
         self._inspected: TrainConfig | None = None
         self._clock: Clock | None = None
-        self._guard = ""
 
     # What the user asks for
 
@@ -210,7 +207,7 @@ class TrainController(Controller):
         self.activity.message = message
 
     def _clear(self) -> None:
-        model, self._guard = self.activity, ""
+        model = self.activity
         model.progress, model.log, model.stages = 0.0, (), []
         model.preview, model.run_folder, model.resources = None, None, ""
         model.updates += 1
@@ -279,13 +276,12 @@ class TrainController(Controller):
         if self.activity.phase is Phase.PREPARING:
             self.activity.phase = Phase.TRAINING
         self._log(*lines_of(begun.event))
+        self._log(*(f"step {step}: {note}" for step, note in begun.curves.notes))
 
     def _show_event(self, event: Event) -> None:
         if self.activity.stages:  # A run that was stopped while it read its data has none.
             self.activity.stages[-1].curves(event)
         self._log(*lines_of(event))
-        if isinstance(event, RolledBack):
-            self._guard = rolled_back_message(event)
 
     def _log(self, *lines: str) -> None:
         if lines:
@@ -345,7 +341,8 @@ class TrainController(Controller):
         told = f"{how} after step {end.event.step}; {where}."
         self._log(told)
         share = self.activity.progress
-        self._succeed(f"{told} {self._guard}".strip())
+        guard = self.activity.stages[-1].curves.guard_note if self.activity.stages else ""
+        self._succeed(f"{told} {guard}".strip())
         if end.event.stopped:
             self.activity.progress = share
 

@@ -24,6 +24,7 @@ from c2f_core.training.listeners import RunLogs
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.supervised import SupervisedLearner
 from c2f_core.training.trainer import train
+from c2f_core.training.validation import validate
 
 
 @pytest.fixture(scope="module")
@@ -420,14 +421,44 @@ def test_an_export_replaces_no_file_but_the_one_that_was_named(data, tmp_path):
     load_checkpoint(export_model(tmp_path / "run", model))
 
 
-def test_a_run_that_was_rolled_back_is_finished(data, tmp_path):
-    run(make_config(data, tmp_path / "run"))
-    with (tmp_path / "run" / "log.csv").open() as opened:
-        rows = [row for row in opened if not row.startswith("4")]
-    (tmp_path / "run" / "log.csv").write_text("".join(rows))
-    assert summarise(tmp_path / "run").state == "stopped"
-    (tmp_path / "run" / "log.csv").write_text("".join([*rows, "3,rolled back,0.5\n"]))
-    assert summarise(tmp_path / "run").state == "finished"
+def test_a_run_that_was_rolled_back_says_so_in_the_list(data, tmp_path, monkeypatch):
+    first = make_config(data, tmp_path / "stage1", method="stage1", steps=2)
+    run(first)
+    second = {"start": first.run_folder, "steps": 30, "guard": 0.0, "coarse_only_batch_size": 2}
+    config = make_config(data, tmp_path / "run", method="stage2", stage2=second, validate_every=1)
+    monkeypatch.setattr("c2f_core.training.trainer.validate", worse_each_time())
+    curves = Curves()
+    for event in run(config):
+        curves(event)
+    found = summarise(tmp_path / "run")
+    assert (found.state, found.step, found.steps) == ("rolled back", 1, 30)
+    assert found.note.startswith(
+        "Stage 2 was stopped at step 1: the validation pixel accuracy fell"
+    )
+    logged = Curves.read(tmp_path / "run" / "log.csv")
+    assert logged.notes == curves.notes
+    assert logged.guard_note == found.note
+    resumed = run(config, resume=True)
+    assert resumed[-1] == Finished(1, False, tmp_path / "run" / "best.safetensors")
+    assert Curves.read(tmp_path / "run" / "log.csv", last_step=1).guard_note == found.note
+
+
+def worse_each_time():
+    """Return a validation that finds a smaller accuracy with each call."""
+    accuracies = iter((0.9, 0.8))
+
+    def worse(*arguments):
+        result = validate(*arguments)
+        return replace(result, scores=result.scores | {"pixel accuracy": next(accuracies)})
+
+    return worse
+
+
+def test_damaged_rows_of_a_log_are_passed_over(tmp_path):
+    rows = ["step,name,value", "1,loss,0.5", "1,note,a sentence, with", "2,loss,wrong", "2,note,ok"]
+    (tmp_path / "log.csv").write_text("\n".join([*rows, "3,lo"]))
+    curves = Curves.read(tmp_path / "log.csv")
+    assert (curves["loss"].values, curves.notes) == ([0.5], [(2, "ok")])
 
 
 def test_every_checkpoint_is_told(data, tmp_path):

@@ -328,6 +328,19 @@ def test_the_guard_speaks(controller, tiny, tmp_path):
         assert told in controller.activity.message
 
 
+def test_the_guard_speaks_again_when_its_run_is_resumed(controller, ended, tiny, tmp_path):
+    controller.train({**tiny, "steps": 2, "validate_every": 1})
+    ended()
+    log = tmp_path / "run" / "log.csv"
+    with log.open("a") as opened:
+        opened.write("1,note,The game is balanced.\n2,rolled back,0.5\n2,note,Stage 2 fell.\n")
+    controller.reset()
+    controller.resume(tmp_path / "run", {})
+    ended()
+    assert controller.activity.message.endswith("Stage 2 fell.")
+    assert "step 1: The game is balanced." in controller.activity.log
+
+
 def test_many_steps_update_the_views_a_few_times_only(controller, tiny, tmp_path, qtbot):
     controller.config = TrainConfig.model_validate({**tiny, "steps": 9000})
     started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})

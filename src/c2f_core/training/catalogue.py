@@ -10,11 +10,11 @@ from typing import Literal
 from c2f_core.config import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.io import atomic_path
-from c2f_core.training.curves import ROLLED_BACK, Curves
+from c2f_core.training.curves import Curves
 from c2f_core.training.metadata import read_metadata
 from c2f_core.training.run_folder import STAGES, RunFolder
 
-State = Literal["running", "finished", "stopped"]
+State = Literal["running", "finished", "rolled back", "stopped"]
 DEPTH = 3
 """Folders below the given one in which runs are looked for."""
 
@@ -31,12 +31,15 @@ class RunSummary:
     data : Path
     changed : datetime
         When it was last written to.
-    state : {"running", "finished", "stopped"}
+    state : {"running", "finished", "rolled back", "stopped"}
+        Rolled back where the guard of stage 2 ended it.
     step, steps : int
         Done, and of the whole run; of both stages together.
     scores : dict
         Validation scores in [0, 1] of the best checkpoint, by name; empty before it.
     best_model : Path or None
+    note : str
+        What the guard said when it ended the run; empty where it did not.
     """
 
     folder: Path
@@ -48,6 +51,7 @@ class RunSummary:
     steps: int
     scores: dict[str, float]
     best_model: Path | None
+    note: str
 
     @property
     def name(self) -> str:
@@ -97,21 +101,28 @@ def summarise(folder: str | Path) -> RunSummary:
     run = RunFolder(Path(folder))
     config = run.read_config()
     parts = stages_of(run.root, config)
-    steps = steps_of(config)
     last = parts[-1][1]
-    rolled_back = bool(last[ROLLED_BACK].steps)
-    step = steps if rolled_back else sum(curves.last_step for _, curves in parts)
+    step, steps = sum(curves.last_step for _, curves in parts), steps_of(config)
     return RunSummary(
         folder=run.root,
         method=config.method,
         data=config.data.root,
         changed=_changed(run),
-        state="running" if run.is_under_way else "finished" if step >= steps else "stopped",
-        step=sum(curves.last_step for _, curves in parts),
+        state=_state(run, last, step >= steps),
+        step=step,
         steps=steps,
         scores=_scores(run.best_model),
         best_model=run.best_model,
+        note=last.guard_note,
     )
+
+
+def _state(run: RunFolder, last: Curves, is_finished: bool) -> State:
+    if run.is_under_way:
+        return "running"
+    if last.is_rolled_back:
+        return "rolled back"
+    return "finished" if is_finished else "stopped"
 
 
 def steps_of(config: TrainConfig) -> int:

@@ -24,14 +24,11 @@ from c2f_core.events import (
     RunStarted,
     StepDone,
     Validated,
-    rolled_back_message,
 )
 from c2f_core.io import atomic_path, write_image
-from c2f_core.training.curves import values_of
+from c2f_core.training.curves import HEAD, NOTE, notes_of, values_of
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
-HEAD = ("step", "name", "value")
-"""Columns of `log.csv`."""
 PANEL_GAP = 4
 """White pixels between the pictures of a panel."""
 
@@ -69,7 +66,7 @@ def lines_of(event: Event) -> tuple[str, ...]:
         return _announcement(event)
     if isinstance(event, Validated):
         return (f"step {event.step}: {_line(event.scores)}{' *' * event.best}", *event.notes)
-    return _notes(event)
+    return notes_of(event)
 
 
 def _announcement(event: RunStarted) -> tuple[str, ...]:
@@ -177,15 +174,9 @@ class CsvLog:
             self._open(event.run_folder / "log.csv", event.first_step)
         elif self._file is not None and isinstance(event, StepDone | Validated | RolledBack):
             rows: list[tuple[str, Any]] = list(values_of(event).items())
-            rows += [("note", note) for note in _notes(event)]
+            rows += [(NOTE, note) for note in notes_of(event)]
             csv.writer(self._file).writerows((event.step, *row) for row in rows)
             self._file.flush()
-
-
-def _notes(event: Event) -> tuple[str, ...]:
-    if isinstance(event, RolledBack):
-        return (rolled_back_message(event),)
-    return event.notes if isinstance(event, Validated) else ()
 
 
 class TensorBoardLog:

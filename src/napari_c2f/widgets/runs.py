@@ -186,7 +186,7 @@ class RunsView(QWidget):
             item = QTreeWidgetItem(_cells(run))
             item.setData(0, Qt.ItemDataRole.UserRole, run)
             for column in range(len(COLUMNS)):
-                item.setToolTip(column, f"{run.folder}\n{_scores(run)}")
+                item.setToolTip(column, f"{run.folder}\n{_scores(run)}\n{run.note}".strip())
             self.runs.addTopLevelItem(item)
         for column in range(len(COLUMNS)):
             self.runs.resizeColumnToContents(column)
