@@ -64,6 +64,7 @@ class Phase(StrEnum):
 
     IDLE = "idle"
     CHECKING = "checking"
+    WRITING = "writing"
     PREPARING = "preparing"
     TRAINING = "training"
     STOPPING = "stopping"
@@ -75,9 +76,10 @@ class Phase(StrEnum):
 ADVICE = {
     Phase.IDLE: "Choose data and a run folder, then click Train; Check looks at the data first.",
     Phase.CHECKING: "Stop ends the check.",
+    Phase.WRITING: "Wait until all files are there; napari stays usable.",
     Phase.PREPARING: "The data are read; napari stays usable. Stop gives up.",
     Phase.TRAINING: "napari stays usable. Stop saves a checkpoint after the step at hand.",
-    Phase.STOPPING: "The step at hand is finished, then a checkpoint is saved.",
+    Phase.STOPPING: "Wait a moment; napari stays usable.",
     Phase.STOPPED: "Resume goes on with this run; Reset makes ready for a new one.",
     Phase.DONE: "The model is in the list of the Refine widget. Reset makes ready for a new run.",
     Phase.FAILED: "Mend what is said above, then click Train, or Resume where a run was begun.",

@@ -34,6 +34,12 @@ from napari_c2f._worker import Report, ShouldStop, Task, Work
 
 LayerPairs = tuple[list[Pair], ClassTable]
 STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
+STOPPING = {
+    Phase.CHECKING: "Stopping the check…",
+    Phase.PREPARING: "Stopping before the next step…",
+    Phase.TRAINING: "Stopping… The step at hand is finished, then a checkpoint is saved.",
+}
+"""What is said when work is stopped; what is done in other phases is not."""
 LOOKING, READING = "Looking at the data…", "Reading the data…"
 NEXT_STAGE = ", if the steps of stage 2 take as long as these"
 TRAINING_INTERVAL = 1000
@@ -157,7 +163,7 @@ class TrainController(Controller):
         """
         with self._errors_told():
             pairs, table = make_pairs()
-            self._begin(Phase.CHECKING, "Writing the pairs…")
+            self._begin(Phase.WRITING, "Writing the pairs…")
             fine = sum(pair.fine is not None for pair in pairs)
             told = f"{len(pairs)} pairs were written to {folder}, {fine} of them with a fine map."
 
@@ -173,10 +179,9 @@ class TrainController(Controller):
 
     def stop(self) -> None:
         """Ask the work to stop; a run saves a checkpoint first."""
-        if self._task is not None:
+        if self._task is not None and self.activity.phase in STOPPING:
             self._task.stop()
-            self.activity.phase = Phase.STOPPING
-            self.activity.message = "Stopping…"
+            self._begin(Phase.STOPPING, STOPPING[self.activity.phase])
 
     def reset(self) -> None:
         """Forget the run that is shown; its folder stays as it is."""
@@ -329,11 +334,7 @@ class TrainController(Controller):
         self._clock = None
         self._remember_model()
         if end.event.stopped and not end.event.step:
-            self.activity.phase = Phase.STOPPED
-            begun = self.config is not None and RunFolder(self.config.run_folder).has_checkpoint
-            nothing = "Stopped before the first step; nothing was trained."
-            self._succeed("Stopped; Resume goes on from the last checkpoint." if begun else nothing)
-            self.activity.progress = 0.0
+            self._show_early_end()
             return
         self.activity.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
         how = f"Stopped {self.activity.run_folder}" if end.event.stopped else "Done"
@@ -345,6 +346,18 @@ class TrainController(Controller):
         self._succeed(f"{told} {guard}".strip())
         if end.event.stopped:
             self.activity.progress = share
+
+    def _show_early_end(self) -> None:
+        """Show that a run was stopped before its first step in this session."""
+        assert self.config is not None
+        if RunFolder(self.config.run_folder).has_checkpoint:
+            self.activity.phase = Phase.STOPPED
+            self._succeed(f"Stopped {self.config.run_folder} before its next step.")
+        else:
+            self._clear()
+            self.activity.phase = Phase.IDLE
+            self._succeed("Stopped before the first step; nothing was trained.")
+        self.activity.progress = 0.0
 
 
 def _same_data(first: TrainConfig, second: TrainConfig) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from c2f_core.cli.errors import StopOnInterrupt
 from c2f_core.cli.train import main
 from c2f_core.config import TrainConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError
 from c2f_core.events import Finished, RolledBack, RunStarted, StepDone
 from c2f_core.training.checkpoint import load_checkpoint
@@ -109,6 +111,7 @@ def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, t
     qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
     controller.stop()
     assert controller.activity.phase is Phase.STOPPING
+    assert "a checkpoint is saved" in controller.activity.message
     ended()
     assert phases[-2:] == [Phase.STOPPING, Phase.STOPPED]
     reached = Curves.read(tmp_path / "run" / "log.csv").last_step
@@ -124,8 +127,12 @@ def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, t
 def test_stop_while_the_data_are_read_trains_nothing(controller, ended, tiny, tmp_path):
     controller.train(tiny)
     controller.stop()
+    assert "checkpoint" not in controller.activity.message + controller.activity.advice
     ended()
-    assert controller.activity.phase is Phase.STOPPED
+    assert controller.activity.phase is Phase.IDLE
+    assert "nothing was trained" in controller.activity.message
+    assert "Resume" not in controller.activity.advice
+    assert controller.activity.run_folder is None
     assert not (tmp_path / "run" / "state.pt").exists()
 
 
@@ -159,6 +166,27 @@ def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
     assert phases == [Phase.CHECKING, Phase.IDLE]
     assert controller.activity.message == "The data are ready for training."
     assert problems(controller) == []
+
+
+def test_a_check_that_is_stopped_saves_no_checkpoint(controller, ended, tiny):
+    controller.check(tiny)
+    controller.stop()
+    assert controller.activity.message == "Stopping the check…"
+    assert "checkpoint" not in controller.activity.advice
+    ended()
+    assert controller.activity.phase is Phase.IDLE
+
+
+def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
+    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(3)]
+    written = []
+    controller.write_pairs(lambda: (pairs, SHAPES), tmp_path / "drawn", written.append)
+    assert "Stop" not in controller.activity.advice
+    controller.stop()
+    assert controller.activity.phase is Phase.WRITING
+    ended()
+    assert written == [tmp_path / "drawn" / "classes.json"]
+    assert len(list((tmp_path / "drawn" / "images").iterdir())) == 3
 
 
 def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
@@ -312,7 +340,8 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
     controller.stop()
     ended()
     assert controller.activity.phase is Phase.STOPPED
-    assert "Resume goes on from the last checkpoint" in controller.activity.message
+    assert f"Stopped {tmp_path / 'run'} before its next step" in controller.activity.message
+    assert "Resume goes on" in controller.activity.advice
     assert controller.activity.progress == 0.0
 
 

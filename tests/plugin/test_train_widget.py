@@ -273,7 +273,7 @@ def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypa
     assert widget.train_button.isEnabled()
 
 
-def test_what_is_missing_is_asked_for(widget, click, type_in):
+def test_what_is_missing_is_asked_for(widget, click, type_in, tmp_path):
     widget.data.data.setValue("")
     click(widget.train_button)
     assert "Choose the data folder" in widget.status.text()
@@ -285,6 +285,12 @@ def test_what_is_missing_is_asked_for(widget, click, type_in):
     widget.setup.run_folder.setValue(widget.data.data.value())
     click(widget.resume_button)
     assert "no run to resume" in widget.status.text()
+    widget.data.data.setValue(tmp_path / "data")
+    widget.setup.method.setValue("stage2")
+    for button in (widget.train_button, widget.data.check_button):
+        widget._controller.tell("")
+        click(button)
+        assert "choose its run folder under 'Start from'" in widget.status.text()
     click(widget.board_button)
     assert "Train or resume a run first" in widget.status.text()
 
@@ -328,7 +334,9 @@ def test_layers_become_data(viewer, widget, click, ended, tmp_path, type_in):
         widget.data.layers[name].value = viewer.layers[name]
     type_in(widget.data.target.line, tmp_path / "drawn")
     click(widget.data.write_button)
+    assert not widget.train_button.isEnabled()
     ended(Phase.IDLE)
+    assert widget.train_button.isEnabled()
     assert "3 pairs were written" in widget.status.text()
     assert "2 of them with a fine map" in widget.status.text()
     assert widget.data.data.value() == tmp_path / "drawn"

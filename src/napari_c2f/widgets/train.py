@@ -34,12 +34,12 @@ from napari_c2f.widgets.runs import RunsView
 from napari_c2f.widgets.train_data import DataView
 from napari_c2f.widgets.train_setup import SetupView
 
-BUSY = (Phase.CHECKING, Phase.PREPARING, Phase.TRAINING, Phase.STOPPING)
+BUSY = (Phase.CHECKING, Phase.WRITING, Phase.PREPARING, Phase.TRAINING, Phase.STOPPING)
 PREVIEW_DELAY = 50
 """Milliseconds to the preview, so that curves are drawn before; both at once take too long."""
 TIPS = {
     "train": "Train in the background; napari stays usable",
-    "stop": "Stop after the step at hand and save a checkpoint",
+    "stop": "Stop; a run that trains finishes its step and saves a checkpoint first",
     "resume": "Go on with the run in {} from its last checkpoint",
     "reset": "Make ready for another run; files stay as they are",
     "preview": "Bring the preview layer into view",
@@ -186,18 +186,27 @@ class TrainWidget(DockedWidget):
             self._controller.train(self.settings())
 
     def _is_ready(self) -> bool:
-        missing = self.data.data.is_empty() or self.setup.run_folder.is_empty()
-        if missing:
+        if self.data.data.is_empty() or self.setup.run_folder.is_empty():
             self._controller.fail("Choose the data folder and a new folder for the run.")
-        return not missing
+            return False
+        return self._has_start()
+
+    def _has_start(self) -> bool:
+        if self.setup.method.value() == "stage2" and self.setup.start.value() is None:
+            self._controller.fail(
+                "Stage 2 goes on from stage 1: choose its run folder under 'Start from', or the "
+                "method that trains both stages."
+            )
+            return False
+        return True
 
     def _check(self) -> None:
         if self.data.data.is_empty():
             self._controller.fail("Choose the data folder first.")
-            return
-        folder = self.setup.run_folder
-        run_folder = self.data.data.value() if folder.is_empty() else folder.value()
-        self._controller.check(self.settings() | {"run_folder": run_folder})
+        elif self._has_start():
+            folder = self.setup.run_folder
+            run_folder = self.data.data.value() if folder.is_empty() else folder.value()
+            self._controller.check(self.settings() | {"run_folder": run_folder})
 
     def _resume(self) -> None:
         if self._interrupted is None and self.setup.run_folder.is_empty():
@@ -291,7 +300,7 @@ class TrainWidget(DockedWidget):
         busy = phase in BUSY
         self.train_button.setText("S&top" if busy else "&Train")
         self.train_button.setToolTip(TIPS["stop" if busy else "train"])
-        self.train_button.setEnabled(phase is not Phase.STOPPING)
+        self.train_button.setEnabled(phase not in (Phase.WRITING, Phase.STOPPING))
         for button in (self.resume_button, self.reset_button, self.data.check_button):
             button.setEnabled(not busy)
         self.data.write_button.setEnabled(not busy)
