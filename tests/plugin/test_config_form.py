@@ -159,15 +159,58 @@ def test_every_setting_of_training_has_an_editor(setup):
     assert not shown & HERE
 
 
+@pytest.fixture
+def choose_preset(setup, qtbot):
+    """Choose a preset from its list, as a user does."""
+
+    def choose(name):
+        setup.preset.showPopup()
+        view = setup.preset.view()
+        view.setCurrentIndex(setup.preset.model().index(setup.preset.findData(name), 0))
+        qtbot.keyClick(view, Qt.Key.Key_Return)
+
+    return choose
+
+
 @pytest.mark.parametrize("name", ["quick", "balanced", "thorough", "report"])
-def test_a_preset_of_the_form_is_that_of_the_command_line(setup, tmp_path, name):
-    setup.preset.setValue("report")
+def test_a_preset_of_the_form_is_that_of_the_command_line(setup, choose_preset, tmp_path, name):
+    choose_preset("report")
     setup.form.editor("seed").setValue(5)
     setup.form.editor("data.validation_share").setValue(0.4)
-    setup.preset.setValue(name)
+    choose_preset(name)
     given = {"data": {"root": tmp_path, "validation_share": 0.4}, "run_folder": tmp_path / "run"}
     expected = TrainConfig.model_validate(given | {"seed": 5} | preset_settings(name))
     assert config_of(setup, tmp_path) == expected
+
+
+def test_a_form_that_was_changed_goes_back_to_its_preset(setup, choose_preset, qtbot):
+    assert setup.preset.currentText() == "balanced"
+    setup.form.editor("seed").setValue(5)
+    setup.form.editor("data.validation_share").setValue(0.4)
+    setup.method.setValue("model2")
+    assert setup.preset.currentText() == "balanced"
+    before = setup.value()
+    rate = setup.form.editor("optimiser.learning_rate")
+    for editor in (rate, setup.steps):
+        editor.setFocus()
+        editor.selectAll()
+        qtbot.keyClicks(editor, "9")
+        assert (setup.preset.currentText(), setup.preset.placeholderText()) == (
+            "",
+            "changed settings",
+        )
+        choose_preset("balanced")
+        assert setup.preset.currentText() == "balanced"
+        assert setup.value() == before
+
+
+def test_a_run_that_is_opened_has_no_preset_until_one_is_chosen(setup, choose_preset, tmp_path):
+    folders = {"data": {"root": tmp_path}, "run_folder": tmp_path / "old"}
+    setup.setValue(TrainConfig.model_validate(folders | preset_settings("report")))
+    assert setup.preset.currentText() == ""
+    assert setup.preset.placeholderText() == "settings as opened"
+    choose_preset("balanced")
+    assert config_of(setup, tmp_path) == TrainConfig.model_validate(folders)
 
 
 def test_the_form_shows_a_stored_run(setup, tmp_path):

@@ -490,6 +490,21 @@ def answer_question(qtbot, answer):
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def test_a_folder_of_runs_that_the_user_chose_stays(widget, tmp_path):
+    def enter_runs():
+        widget.tabs.setCurrentIndex(0)
+        widget.tabs.setCurrentWidget(widget.runs)
+        return widget.runs.folder.value()
+
+    assert enter_runs() == tmp_path / "runs"
+    widget.runs.folder.setValue(tmp_path / "elsewhere")
+    assert enter_runs() == tmp_path / "elsewhere"
+    widget._controller.activity.run_folder = tmp_path / "runs" / "data-1"
+    assert enter_runs() == tmp_path / "runs"
+    widget.runs.folder.setValue(tmp_path / "elsewhere")
+    assert enter_runs() == tmp_path / "elsewhere"
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
     assert _names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]

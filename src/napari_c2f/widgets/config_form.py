@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -24,7 +25,14 @@ class ConfigForm(QWidget):
         Settings that are edited elsewhere, as in "data.root".
     title : str
         Of the group of the settings that belong to no part.
+
+    Attributes
+    ----------
+    changed : Signal
+        With the setting, as in "optimiser.learning_rate".
     """
+
+    changed = Signal(str)
 
     def __init__(self, model: type[BaseModel], hidden: set[str], title: str) -> None:
         super().__init__()
@@ -53,6 +61,7 @@ class ConfigForm(QWidget):
         self._editors[path] = editor
         self._defaults[path] = None if field.default is PydanticUndefined else field.default
         editor.setValue(self._defaults[path])  # type: ignore[attr-defined]
+        editor.changed.connect(lambda *_: self.changed.emit(path))  # type: ignore[attr-defined]
         form = self.groups[title].content().layout()
         assert isinstance(form, QFormLayout)
         add_row(form, words(name), editor, field.description or "")

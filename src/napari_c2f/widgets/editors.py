@@ -27,6 +27,11 @@ class BoolEditor(QCheckBox):
         """Check or uncheck."""
         self.setChecked(value)
 
+    @property
+    def changed(self) -> Any:
+        """Signal of another value."""
+        return self.toggled
+
 
 class IntEditor(QSpinBox):
     """A whole number; scrolling over it changes nothing by accident."""
@@ -35,6 +40,11 @@ class IntEditor(QSpinBox):
         super().__init__()
         self.setRange(smallest, largest)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    @property
+    def changed(self) -> Any:
+        """Signal of another value."""
+        return self.valueChanged
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
         """Let the form scroll unless the user is editing here."""
@@ -107,6 +117,11 @@ class TextEditor(QLineEdit):
         else:
             self.setText("" if value is None else shown(value))
 
+    @property
+    def changed(self) -> Any:
+        """Signal of another text."""
+        return self.textChanged
+
     def _check(self) -> None:
         try:
             self._adapter.validate_python(self.value())
@@ -163,7 +178,7 @@ def make_editor(field: FieldInfo) -> QWidget:
     Returns
     -------
     QWidget
-        With ``value()`` and ``setValue(value)``.
+        With ``value()``, ``setValue(value)`` and the signal ``changed``.
     """
     kind, tip = field.annotation, field.description or ""
     members = [member for member in union_members(kind) if member is not NoneType]

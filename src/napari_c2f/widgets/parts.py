@@ -88,6 +88,11 @@ class Choice(QComboBox):
         """Choose a value."""
         self.setCurrentIndex(self.findData(value))
 
+    @property
+    def changed(self) -> Any:
+        """Signal of another choice."""
+        return self.currentIndexChanged
+
 
 class FileChoice(Choice):
     """A list of values, to which files can be added.

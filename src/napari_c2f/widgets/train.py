@@ -64,6 +64,7 @@ class TrainWidget(DockedWidget):
         self._proposed = ""
         self._shown: Path | None = None  # Folder of the run whose settings the form shows.
         self._interrupted: Path | None = None  # Resume takes it until the user names another run.
+        self._listed: Path | None = None  # Run that the folder of runs was chosen for.
         self._logged = 0
         self.data = DataView(viewer)
         self.setup = SetupView()
@@ -286,11 +287,14 @@ class TrainWidget(DockedWidget):
             self.runs.refresh()
 
     def _choose_runs(self) -> None:
-        """Look where the shown run lies, or, where nothing is chosen, where the next one will."""
+        """Look where a new run lies, or, where nothing is chosen, where the next one will."""
         run, folder = self._controller.activity.run_folder, self.runs.folder
+        is_new, self._listed = run != self._listed, run
         if run is None and folder.is_empty() and not self.setup.run_folder.is_empty():
-            run = self.setup.run_folder.value()
-        if run is not None and (folder.is_empty() or not run.is_relative_to(folder.value())):
+            run, is_new = self.setup.run_folder.value(), True
+        if run is None or not is_new:  # What the user has chosen since stays.
+            return
+        if folder.is_empty() or not run.is_relative_to(folder.value()):
             folder.setValue(run.parent)
 
     # What the model says

@@ -89,9 +89,13 @@ class SetupView(QWidget):
         self.form = ConfigForm(TrainConfig, HERE, "Run")
         self._labels: dict[QWidget, QLabel] = {}
         self._lay_out()
-        self.preset.currentIndexChanged.connect(self._apply_preset)
+        # Not when the index changes: a preset can be chosen again, and takes changes back.
+        self.preset.activated.connect(self._apply_preset)
+        self.form.changed.connect(self._leave_preset)
+        for editor in (self.steps, self.stage2_steps, self.batch_size, self.crop):
+            editor.changed.connect(lambda *_: self._leave_preset())
         self.method.currentIndexChanged.connect(self._follow_method)
-        self._apply_preset()
+        self._apply_preset(self.preset.currentIndex())
         self._follow_method()
 
     def _lay_out(self) -> None:
@@ -125,10 +129,20 @@ class SetupView(QWidget):
             self._labels[editor].setVisible(visible)
         self.method_changed.emit()
 
-    def _apply_preset(self) -> None:
-        name: Any = self.preset.value()
+    def _apply_preset(self, index: int) -> None:
+        name: Any = self.preset.itemData(index)
         kept = {key: value for key, value in self.form.value().items() if key in KEPT}
         self._show(preset_settings(name) | kept)
+        self.preset.setCurrentIndex(index)
+
+    def _leave_preset(self, setting: str = "") -> None:
+        """Show that the settings are no longer those of the preset, unless it leaves this alone."""
+        if setting.partition(".")[0] not in KEPT:
+            self._show_no_preset("changed settings")
+
+    def _show_no_preset(self, instead: str) -> None:
+        self.preset.setPlaceholderText(instead)
+        self.preset.setCurrentIndex(-1)
 
     def _show(self, settings: Mapping[str, Any]) -> None:
         self.form.setValue(settings)
@@ -158,6 +172,7 @@ class SetupView(QWidget):
     def setValue(self, config: TrainConfig) -> None:  # noqa: N802
         """Show all settings of a run."""
         self._show(config.model_dump())
+        self._show_no_preset("settings as opened")
         self.method.setValue(config.method)
         in_stage_2 = config.method == "stage2"
         self.start.setValue(config.stage2.start if in_stage_2 else config.initial_weights)
