@@ -26,6 +26,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.events import StepDone
 from c2f_core.training.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
+from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f._layers import labels_layer_data
@@ -109,6 +110,17 @@ def test_data_are_chosen_a_mismatch_is_reported_and_mended(
     assert [row.text(1) for row in rows].count("trains") == 3
     click(widget.train_button)
     ended()
+
+
+def test_many_problems_scroll_and_leave_the_form_its_height(widget, qtbot):
+    heights = []
+    for count in (20, 300):
+        problems = [f"{number}: the image has no coarse map" for number in range(count)]
+        widget.data.show_inspection(Inspection(SHAPES, [], problems))
+        qtbot.wait(50)
+        assert problems[-1] in widget.data.summary.text()
+        heights.append((widget.data.summary.height(), widget.data.sizeHint().height()))
+    assert heights[0] == heights[1]
 
 
 def test_model_1_is_trained_and_refines_in_the_other_widget(

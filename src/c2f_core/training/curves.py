@@ -19,7 +19,7 @@ VALIDATION = "validation "
 
 @dataclass
 class Series:
-    """Values of one name; `steps` and `values` have one length."""
+    """Values of one name; `steps`, which rise, and `values` have one length."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -82,7 +82,8 @@ class Curves:
     @property
     def last_step(self) -> int:
         """Return the last step that was done."""
-        return max(self["loss"].steps, default=0)
+        steps = self["loss"].steps
+        return steps[-1] if steps else 0
 
     @property
     def is_rolled_back(self) -> bool:

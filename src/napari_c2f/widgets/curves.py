@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from c2f_core.training.curves import VALIDATION, Curves
+from c2f_core.training.curves import VALIDATION, Curves, Series
 from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f._model import Stage
 
@@ -28,8 +30,8 @@ class Line:
     """A curve of a plot; `dots` marks its points."""
 
     name: str
-    steps: list[float]
-    values: list[float]
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
     dots: bool = False
 
     def renamed(self, name: str) -> "Line":
@@ -42,6 +44,9 @@ class _Canvas(pg.PlotWidget):
 
     def __init__(self) -> None:
         super().__init__(background=None)
+        # However long a run is, no more is drawn than can be seen.
+        self.plotItem.setDownsampling(auto=True, mode="peak")
+        self.plotItem.setClipToView(True)
         for menu in (self.plotItem.ctrlMenu, self.plotItem.vb.menu):
             menu.setParent(self, menu.windowFlags())
 
@@ -112,8 +117,8 @@ class Plot(QWidget):
         self._curves[line.name] = self.plot.plot(pen=colour, **(dots if line.dots else {}))
 
     def points(self, name: str) -> tuple[list[float], list[float]]:
-        """Return steps and values of a curve as they are shown."""
-        steps, values = self._curves[name].getData()
+        """Return steps and values of a curve, also those that are not seen."""
+        steps, values = self._curves[name].getOriginalDataset()
         return ([], []) if steps is None else (steps.tolist(), values.tolist())
 
     def add_level(self, value: float, colour_of: int, style: Qt.PenStyle) -> None:
@@ -142,6 +147,7 @@ class CurvesView(QWidget):
         self.losses = Plot("Losses")
         self.discriminator = Plot("Discriminator")
         self.validation = Plot("Validation (%)")
+        self._joined: dict[str, Joined] = {}
         self._levels: object = None
         self._range: tuple[float, float] | None = None
         layout = QVBoxLayout(self)
@@ -156,19 +162,23 @@ class CurvesView(QWidget):
             for plot in (self.losses, self.discriminator, self.validation):
                 plot.clear()
             self._levels = None
+            self._joined.clear()
             self.discriminator.hide()
             return
         curves = [stage.curves for stage in stages]
         names = [name for each in curves for name in each.series if is_loss(name)]
-        self.losses.show_lines([joined(curves, name) for name in dict.fromkeys(names)])
-        judged = [joined(curves, name) for name in DISCRIMINATOR]
-        self.discriminator.show_lines([line for line in judged if line.steps])
-        self.discriminator.setVisible(any(line.steps for line in judged))
+        self.losses.show_lines([self._line(curves, name) for name in dict.fromkeys(names)])
+        judged = [self._line(curves, name) for name in DISCRIMINATOR]
+        self.discriminator.show_lines([line for line in judged if len(line.steps)])
+        self.discriminator.setVisible(any(len(line.steps) for line in judged))
         self._show_validation(stages)
+
+    def _line(self, curves: Sequence[Curves], name: str, factor: float = 1.0) -> Line:
+        return self._joined.setdefault(name, Joined(name, factor)).line(curves)
 
     def _show_validation(self, stages: Sequence[Stage]) -> None:
         curves = [stage.curves for stage in stages]
-        lines = [joined(curves, f"{VALIDATION}{score}", 100) for score in SHOWN_SCORES]
+        lines = [self._line(curves, f"{VALIDATION}{score}", 100) for score in SHOWN_SCORES]
         start = stages[-1].start
         if self._levels is not start:
             self._levels = start
@@ -200,14 +210,38 @@ def is_loss(name: str) -> bool:
     return of_generator and (name.endswith("loss") or name == "feature matching")
 
 
-def joined(stages: Sequence[Curves], name: str, factor: float = 1.0) -> Line:
-    """Put the series of all stages one after the other."""
-    steps: list[float] = []
-    values: list[float] = []
-    offset = 0
-    for curves in stages:
-        steps += [offset + step for step in curves[name].steps]
-        values += [factor * value for value in curves[name].values]
-        offset += curves.last_step
-    shown = name.removeprefix(VALIDATION) if factor != 1.0 else name
-    return Line(shown, steps, values, dots=name.startswith(VALIDATION))
+class Joined:
+    """The series of all stages one after the other; only what is new in them is converted.
+
+    Parameters
+    ----------
+    name : str
+    factor : float
+        Of the values.
+    """
+
+    def __init__(self, name: str, factor: float = 1.0) -> None:
+        self._name = name
+        self._factor = factor
+        self._steps: NDArray[np.float64] = np.empty(0)
+        self._values: NDArray[np.float64] = np.empty(0)
+        self._taken: list[int] = []
+
+    def line(self, stages: Sequence[Curves]) -> Line:
+        """Return the curve of stages of which only the last has grown since."""
+        offset = 0
+        self._taken += [0] * (len(stages) - len(self._taken))
+        for place, curves in enumerate(stages):
+            self._take(curves[self._name], place, offset)
+            offset += curves.last_step
+        is_validation = self._name.startswith(VALIDATION)
+        shown = self._name if self._factor == 1.0 else self._name.removeprefix(VALIDATION)
+        return Line(shown, self._steps, self._values, dots=is_validation)
+
+    def _take(self, series: Series, place: int, offset: int) -> None:
+        taken, self._taken[place] = self._taken[place], len(series.steps)
+        if len(series.steps) > taken:
+            steps = offset + np.array(series.steps[taken:], dtype=float)
+            values = self._factor * np.array(series.values[taken:], dtype=float)
+            self._steps = np.concatenate([self._steps, steps])
+            self._values = np.concatenate([self._values, values])

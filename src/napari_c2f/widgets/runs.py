@@ -22,7 +22,7 @@ from c2f_core.training.curves import VALIDATION
 from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f._recent import remember_model, settings
 from napari_c2f._runs_controller import RunsController
-from napari_c2f.widgets.curves import Plot, joined
+from napari_c2f.widgets.curves import Joined, Plot
 from napari_c2f.widgets.parts import Choice, FolderEdit, StatusText, add_row, while_alive
 
 COLUMNS = ("Run", "Method", "Accuracy", "State", "Steps", "Data", "Changed")
@@ -199,7 +199,7 @@ class RunsView(QWidget):
         self.plot.clear()
         name = self.score.value()
         factor = 1.0 if name == "loss" else 100.0
-        lines = [(run, joined(curves, name, factor)) for run, curves in compared]
+        lines = [(run, Joined(name, factor).line(curves)) for run, curves in compared]
         self.plot.show_lines([line.renamed(run) for run, line in lines])
 
 

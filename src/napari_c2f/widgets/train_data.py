@@ -7,11 +7,10 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize
 from qtpy.QtGui import QBrush, QColor, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
-    QLabel,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -25,6 +24,7 @@ from c2f_core.training.inspection import Inspection, PairReport
 from napari_c2f._layers import preferred_layer
 from napari_c2f.widgets.parts import (
     FolderEdit,
+    StatusText,
     TableChoice,
     add_row,
     button_row,
@@ -34,6 +34,7 @@ from napari_c2f.widgets.parts import (
 
 COLUMNS = ("Pair", "Role", "Coarse right", "Size")
 ICON = QSize(132, 44)
+SUMMARY_LINES = 12
 WRONG = QBrush(QColor("#e06c5f"))
 TIPS = {
     "data": "Folder with images/ coarse/ fine/, or as FASSEG or Cityscapes; fine maps may lack",
@@ -65,7 +66,7 @@ class DataView(QWidget):
         self.target = FolderEdit("new folder for the pairs")
         self.write_button = QPushButton("&Write pairs")
         self.check_button = QPushButton("Chec&k data")
-        self.summary = QLabel()
+        self.summary = StatusText()  # However many problems there are, it scrolls.
         self.pairs = QTreeWidget()
         self._lay_out()
         self.data.changed.connect(self._find_classes)
@@ -76,8 +77,8 @@ class DataView(QWidget):
         add_row(form, "D&ata", self.data, TIPS["data"])
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         self._lay_out_layers()
-        self.summary.setWordWrap(True)
-        self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.summary.setMaximumHeight(SUMMARY_LINES * self.fontMetrics().lineSpacing())
+        self.summary.setToolTip("What was found in the data, and what has to be mended")
         self.summary.hide()
         self.pairs.setHeaderLabels(COLUMNS)
         self.pairs.setRootIsDecorated(False)
