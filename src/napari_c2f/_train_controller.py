@@ -14,12 +14,7 @@ from c2f_core.config_file import invalid_setting
 from c2f_core.data.pairs import Pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import DataError
-from c2f_core.events import (
-    Event,
-    Finished,
-    Preview,
-    RunStarted,
-)
+from c2f_core.events import Event, Finished, Preview, RunStarted
 from c2f_core.resources import describe_memory
 from c2f_core.training.catalogue import steps_of
 from c2f_core.training.curves import Curves
