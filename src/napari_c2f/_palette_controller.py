@@ -17,8 +17,8 @@ from napari_c2f._layers import (
     TABLE_KEY,
     add_map,
     class_table_of_layer,
-    image_plane,
     level0,
+    plane_shape,
     set_class_table,
     spatial_keywords,
 )
@@ -163,8 +163,7 @@ class PaletteController(MapController):
                 )
             names = {entry.index: entry.name for entry in table.classes}
             chosen = None if self.palette.chosen is None else names.get(self.palette.chosen)
-            size = image_plane(image).shape[:2]
-            index_map, report = coarse_of_shapes(shapes, image, size, table, chosen)
+            index_map, report = coarse_of_shapes(shapes, image, table, chosen)
             where = self._show_drawn(index_map, image, table)
             shapes.visible = False  # It would hide what is drawn in the map.
             self.palette.message = report.message() or (
@@ -250,7 +249,7 @@ def _is_empty(layer: Labels, image: Image, table: ClassTable) -> bool:
     return (
         isinstance(layer.data, np.ndarray)
         and layer.metadata.get(TABLE_KEY) == table
-        and layer.data.shape == image_plane(image).shape[:2]
+        and layer.data.shape == plane_shape(image)
         and np.allclose(layer.extent.world, image.extent.world)
         and bool((layer.data == table.unlabelled.index).all())
     )

@@ -4,19 +4,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Layer, Shapes
+from napari.layers import Image, Layer, Shapes
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassEntry, ClassTable
 from c2f_core.errors import ClassTableError, ImageError
-from c2f_core.shapes import Area, DrawReport, Labelled, Shape, Size, Stroke, draw, ellipse
+from c2f_core.shapes import Area, DrawReport, Labelled, Shape, Stroke, draw, ellipse
+from napari_c2f._layers import plane_shape
 
 CLASS_FEATURE = "class"
 """Feature of a Shapes layer that names the class of each shape."""
 
 
 def coarse_of_shapes(
-    layer: Shapes, image: Layer, size: Size, class_table: ClassTable, chosen: str | None = None
+    layer: Shapes, image: Image, class_table: ClassTable, chosen: str | None = None
 ) -> tuple[NDArray[np.unsignedinteger[Any]], DrawReport]:
     """Draw a Shapes layer as the coarse map of an image, later shapes on top.
 
@@ -25,11 +26,9 @@ def coarse_of_shapes(
     layer : Shapes
         Polygons, rectangles and ellipses are filled; paths and lines are strokes
         as wide as their edge.
-    image : Layer
-        The layers lie in the world as they are seen: scale, shift and turn of
-        both are respected.
-    size : (int, int)
-        Rows and columns of the image.
+    image : Image
+        A plane, also a pyramid of one; its pixels are not read. The layers lie in the world
+        as they are seen: scale, shift and turn of both are respected.
     class_table : ClassTable
     chosen : str, optional
         Class of the shapes that have none in the feature "class".
@@ -47,7 +46,9 @@ def coarse_of_shapes(
     ImageError
         A layer is not two-dimensional.
     """
-    return draw(labelled_shapes(layer, image, chosen), size, class_table)
+    shapes = labelled_shapes(layer, image, chosen)
+    height, width = plane_shape(image)
+    return draw(shapes, (height, width), class_table)
 
 
 def set_class(layer: Shapes, entry: ClassEntry) -> None:

@@ -32,7 +32,7 @@ def test_polygons_rectangles_ellipses_and_strokes_with_one_class_each():
         edge_width=[1, 1, 1, 3],
         features=pd.DataFrame({"class": names}),
     )
-    index_map, report = coarse_of_shapes(layer, picture(), SIZE, FASSEG)
+    index_map, report = coarse_of_shapes(layer, picture(), FASSEG)
     assert report.message() == ""
     assert (index_map[2:6, 3:9] == FASSEG.classes[2].index).all()
     assert (index_map[7:10, 2:26] == FASSEG.classes[3].index).all()
@@ -43,10 +43,10 @@ def test_polygons_rectangles_ellipses_and_strokes_with_one_class_each():
 
 def test_a_shape_in_front_lies_on_top():
     layer = Shapes([BOX, BOX], shape_type="polygon", features={"class": ["hair", "skin"]})
-    assert coarse_of_shapes(layer, picture(), SIZE, FASSEG)[0].max() == 255
-    assert coarse_of_shapes(layer, picture(), SIZE, FASSEG)[0][3, 5] == 2
+    assert coarse_of_shapes(layer, picture(), FASSEG)[0].max() == 255
+    assert coarse_of_shapes(layer, picture(), FASSEG)[0][3, 5] == 2
     layer.z_index = [1, 0]
-    assert coarse_of_shapes(layer, picture(), SIZE, FASSEG)[0][3, 5] == 1
+    assert coarse_of_shapes(layer, picture(), FASSEG)[0][3, 5] == 1
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_shapes_lie_where_they_are_seen(spatial):
     seen = np.array([image.data_to_world(point) for point in BOX])
     kinds = ["polygon", "ellipse"]
     world = Shapes([seen, seen], shape_type=kinds, features={"class": ["hair", "skin"]})
-    drawn, _ = coarse_of_shapes(world, image, SIZE, FASSEG)
+    drawn, _ = coarse_of_shapes(world, image, FASSEG)
     plain = Shapes([BOX, BOX], shape_type=kinds, features={"class": ["hair", "skin"]})
-    expected, _ = coarse_of_shapes(plain, picture(), SIZE, FASSEG)
+    expected, _ = coarse_of_shapes(plain, picture(), FASSEG)
     np.testing.assert_array_equal(drawn, expected)
     moved = Shapes([BOX], shape_type="polygon", **spatial)
     (labelled,) = labelled_shapes(moved, image, "hair")
@@ -90,7 +90,7 @@ def test_shapes_without_a_class_take_the_chosen_one():
     plain = Shapes([BOX], shape_type="polygon")
     assert [labelled.label for labelled in labelled_shapes(plain, picture(), "nose")] == ["nose"]
     with pytest.raises(ClassTableError, match="'tail', which 'fasseg' does not have"):
-        coarse_of_shapes(plain, picture(), SIZE, FASSEG, "tail")
+        coarse_of_shapes(plain, picture(), FASSEG, "tail")
 
 
 @pytest.mark.parametrize("given", [pd.Categorical(["hair"]), [7]])
@@ -98,11 +98,11 @@ def test_shapes_with_other_classes_take_the_chosen_one(given):
     layer = Shapes([BOX], shape_type="polygon", features=pd.DataFrame({"class": given}))
     layer.selected_data = {0}
     set_class(layer, FASSEG.classes[2])
-    assert coarse_of_shapes(layer, picture(), SIZE, FASSEG)[0].flat[3 * SIZE[1] + 5] == 2
+    assert coarse_of_shapes(layer, picture(), FASSEG)[0].flat[3 * SIZE[1] + 5] == 2
 
 
 def test_an_empty_layer_is_an_unlabelled_map():
-    index_map, report = coarse_of_shapes(Shapes(ndim=2), picture(), SIZE, FASSEG)
+    index_map, report = coarse_of_shapes(Shapes(ndim=2), picture(), FASSEG)
     assert (index_map == 255).all()
     assert report.message() == ""
 
