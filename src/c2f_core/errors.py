@@ -3,6 +3,8 @@
 Every message is one clear sentence that says what is wrong and what to do.
 """
 
+from collections.abc import Iterable
+
 
 class C2FError(Exception):
     """Base of all errors that a user can mend."""
@@ -14,6 +16,21 @@ class ClassTableError(C2FError):
 
 class DataError(C2FError):
     """A dataset or one of its files cannot be used."""
+
+
+class UnclearImageError(DataError):
+    """It is not clear which of the images of a file is meant.
+
+    Parameters
+    ----------
+    message : str
+    images : iterable of str
+        The names to choose from.
+    """
+
+    def __init__(self, message: str, images: Iterable[str]) -> None:
+        super().__init__(message)
+        self.images = tuple(images)
 
 
 class ImageError(C2FError):

@@ -266,6 +266,8 @@ def read_map(
 
     Raises
     ------
+    UnclearImageError
+        An annotation file is about several images, and it is not clear which is meant.
     DataError
         The file is missing, truncated or no map.
     ClassTableError

@@ -4,15 +4,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import npe2
+from napari import current_viewer
+from napari.layers import Image
 from napari.types import LayerDataTuple
 from napari.utils.notifications import show_warning
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, ClassTableError, DataError
 from c2f_core.formats import SUFFIXES, is_annotation_file
-from c2f_core.io import ARRAY_SUFFIX, read_map
+from c2f_core.io import ARRAY_SUFFIX
 from c2f_core.recognise import recognise_table
-from napari_c2f._layers import labels_layer_data
+from napari_c2f._layers import labels_layer_data, preferred_layer
+from napari_c2f._map_files import placement, read_map_of
 
 Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerDataTuple]]
@@ -65,19 +68,37 @@ def read_file(path: str) -> list[LayerDataTuple]:
 
 
 def read_annotations(path: str) -> list[LayerDataTuple]:
-    """Read an annotation file as a Labels layer.
+    """Read an annotation file as a Labels layer; of several images, that of the selected one.
 
     Raises
     ------
     C2FError
-        It is damaged, or about several images.
+        It is damaged, or about several images and not clearly about the selected one.
     """
     return read(path, recognise_table(path))
 
 
 def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
-    """Read one map; a message tells of what did not fit into it."""
-    index_map, report = read_map(path, class_table)
+    """Read one map of the selected image; a message tells of what did not fit into it."""
+
+    def refuse(images: Sequence[str]) -> None:
+        raise DataError(
+            f"{Path(path).name} is about {len(images)} images, and not clearly about the selected "
+            "one; open and select its image first, or press 'Open map…' in the Refine widget, "
+            "which asks for it."
+        )
+
+    image = _selected_image()
+    index_map, report = read_map_of(image, path, class_table, refuse)
     if report.message():
         show_warning(f"{Path(path).name}: {report.message()}")
-    return [labels_layer_data(index_map, class_table, Path(path).stem)]
+    data, keywords, kind = labels_layer_data(index_map, class_table, Path(path).stem)
+    return [(data, keywords | placement(index_map, image), kind)]
+
+
+def _selected_image() -> Image | None:
+    """Return the image that the user most likely means; None where there is none, or no window."""
+    viewer = current_viewer()
+    if viewer is None:
+        return None
+    return preferred_layer(viewer.layers, viewer.layers.selection, Image, None)

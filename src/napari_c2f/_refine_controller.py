@@ -10,7 +10,6 @@ from napari.layers import Image, Labels
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io import read_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.run import Run, RunResult
 from napari_c2f._controller import ChooseTable, MapController, Turns
@@ -30,6 +29,7 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._live import Live, LiveTarget, Touched
+from napari_c2f._map_files import ChooseImage, placement, read_map_of
 from napari_c2f._model import Refining
 from napari_c2f._painted import follow, is_followed
 from napari_c2f._refining import (
@@ -100,8 +100,25 @@ class RefineController(MapController):
                 follow(layer).touched.connect(self._kept_layer.update, unique=True)
         return coarse, kept_pixels(layers, coarse, choice.keep_fine, choice.keep_coarse)
 
-    def open_map(self, path: str, choose_table: ChooseTable) -> None:
-        """Add the map of a file, read with the chosen class table or with its own."""
+    def open_map(
+        self,
+        path: str,
+        choose_table: ChooseTable,
+        image: Image | None,
+        choose_image: ChooseImage,
+    ) -> None:
+        """Add the map of a file, in the place of the image.
+
+        Parameters
+        ----------
+        path : str
+        choose_table : callable
+            Returns the class table, None for that of the file.
+        image : Image or None
+            Of several images that the file may be about, this one is meant.
+        choose_image : callable
+            Asked where it is not clear which is meant.
+        """
         with self._errors_told():
             table = choose_table() or recognise_table(path)
             if table is None:
@@ -109,8 +126,12 @@ class RefineController(MapController):
                     f"{Path(path).name} belongs to no class table known here; choose its classes "
                     "first, under 'Classes'."
                 )
-            index_map, report = read_map(path, table)
-            add_map(self._viewer, index_map, table, Path(path).stem, {})
+            read = read_map_of(image, path, table, choose_image)
+            if read is None:
+                return
+            index_map, report = read
+            spatial = placement(index_map, image)
+            add_map(self._viewer, index_map, table, Path(path).stem, spatial)
             self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
 
     def refine(self, asked: Asked) -> None:

@@ -8,8 +8,9 @@ import pytest
 from c2f_core.classes import ClassTable
 from c2f_core.cli.refine import Options, find_jobs
 from c2f_core.data.folder import folder_pairs
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import ClassTableError, DataError, UnclearImageError
 from c2f_core.formats import open_annotations, own_table
+from c2f_core.formats.base import pick_image
 from c2f_core.io import read_map, write_image
 from c2f_core.recognise import recognise_table
 
@@ -92,8 +93,29 @@ def test_coco_file_of_several_images(tmp_path):
 @pytest.mark.parametrize(("image", "told"), [(None, "or say which"), ("c.jpg", "for c.jpg")])
 def test_coco_asks_which_image_is_meant(tmp_path, image, told):
     path = save(tmp_path, "instances.json", coco())
-    with pytest.raises(DataError, match=rf"2 images \('a.jpg', 'sub/b.jpg'\).*{told}"):
+    with pytest.raises(
+        UnclearImageError, match=rf"2 images \('a.jpg', 'sub/b.jpg'\).*{told}"
+    ) as got:
         read_map(path, recognise_table(path), image=image)
+    assert str(path) in str(got.value)
+    assert got.value.images == ("a.jpg", "sub/b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("train/1.jpg", "train/1.jpg"),
+        ("2.x", "2.x.png"),
+        ("/photos/2.tif", "2.jpg"),
+        ("2", "2.jpg"),
+        ("2.x.jpg", "2.x.png"),
+    ],
+)
+def test_an_image_is_known_by_its_name_with_or_without_folder_and_ending(wanted, found):
+    sizes = dict.fromkeys(("train/1.jpg", "val/1.jpg", "2.x.png", "2.jpg"), (4, 4))
+    assert pick_image(sizes, wanted) == found
+    with pytest.raises(UnclearImageError, match="not clearly one for 1"):
+        pick_image(sizes, "1.jpg")
 
 
 LABELME = {

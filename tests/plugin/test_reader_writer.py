@@ -169,14 +169,35 @@ def test_foreign_json_xml_and_arrays_are_left_to_others(tmp_path):
         assert get_reader(str(tmp_path / name)) is None
 
 
-def test_annotations_of_several_images_say_what_to_do(tmp_path):
-    write_annotations(tmp_path / "map.json", random_map(FASSEG), FASSEG, "coco")
-    document = json.loads((tmp_path / "map.json").read_text())
+@pytest.fixture
+def several(tmp_path):
+    """A COCO file of two images."""
+    path = tmp_path / "all.json"
+    write_annotations(path, random_map(FASSEG), FASSEG, "coco", image="face.jpg")
+    document = json.loads(path.read_text())
     document["images"].append(document["images"][0] | {"id": 2, "file_name": "other.png"})
-    path = tmp_path / "map.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(DataError, match="of one image only"):
-        get_reader(str(path))(str(path))
+    return path
+
+
+def test_of_annotations_of_several_images_those_of_the_selected_one_are_opened(viewer, several):
+    placed = {"scale": (0.5, 2), "translate": (10, 0)}
+    viewer.add_image(np.zeros((24, 28), np.uint8), name="face", **placed)
+    other = viewer.add_image(np.zeros((24, 28), np.uint8), name="other")
+    viewer.layers.selection = {viewer.layers["face"]}
+    drop(viewer, several)
+    layer = viewer.layers["all"]
+    np.testing.assert_array_equal(layer.data, random_map(FASSEG))
+    np.testing.assert_array_equal(layer.scale, (0.5, 2))
+    np.testing.assert_array_equal(layer.translate, (10, 0))
+    viewer.layers.selection = {other}
+    drop(viewer, several)
+    assert (viewer.layers["all [1]"].data == FASSEG.unlabelled.index).all()
+
+
+def test_annotations_of_several_images_say_what_to_do(several):
+    with pytest.raises(DataError, match=r"about 2 images.*select its image first.*'Open map…'"):
+        get_reader(str(several))(str(several))
 
 
 def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):

@@ -1,5 +1,6 @@
 """The Refine widget, driven by clicks on a real viewer."""
 
+import json
 import threading
 import time
 
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
+    QInputDialog,
     QPlainTextEdit,
     QProgressBar,
 )
@@ -23,6 +25,7 @@ from c2f_core.bundled import BUNDLED_FOLDER
 from c2f_core.classes import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.io import write_annotations
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import Refiner
 from napari_c2f._layers import PROVENANCE_KEY, coarse_of, confidence_of, labels_layer_data
@@ -309,6 +312,30 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     table.write_text("{}")
     click(widget.open_button)
     assert "own.json is no valid class table" in widget.status.text()
+
+
+def test_of_annotations_of_several_images_the_user_chooses_one(
+    docked, click, tmp_path, monkeypatch
+):
+    viewer, widget = docked
+    path, indices = tmp_path / "all.json", SHAPES.to_indices(synthetic_pair(64).coarse)
+    write_annotations(path, indices, SHAPES, "coco", image="first.png")
+    document = json.loads(path.read_text())
+    document["images"].append(document["images"][0] | {"id": 2, "file_name": "second.png"})
+    path.write_text(json.dumps(document))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(path), ""))
+    offered = []
+
+    def choose(_parent, _title, _question, names, *_):
+        offered.append(list(names))
+        return "first.png", len(offered) > 1
+
+    monkeypatch.setattr(QInputDialog, "getItem", choose)
+    click(widget.open_button)
+    assert not viewer.layers
+    click(widget.open_button)
+    np.testing.assert_array_equal(widget.coarse.value.data, indices)
+    assert offered == [["first.png", "second.png"]] * 2
 
 
 def test_the_legend_names_the_classes_of_the_coarse_map(docked):

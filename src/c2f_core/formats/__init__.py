@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable, Colour, table_from_colours
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import ClassTableError, DataError, UnclearImageError
 from c2f_core.formats import cityscapes, coco, cvat, labelme
 from c2f_core.formats.base import (
     NOT_DRAWN,
@@ -106,9 +106,11 @@ def read_annotations(
 
     Raises
     ------
+    UnclearImageError
+        The file is about several images, and it is not clear which is meant.
     DataError
-        The file is missing, damaged or of none of the formats, it is not clear
-        which image is meant, or a shape lies outside of it.
+        The file is missing, damaged or of none of the formats, or a shape lies
+        outside of the image.
     ClassTableError
         A class is not in the table.
     """
@@ -120,6 +122,8 @@ def read_annotations(
         drawn = [shape for shape in named if shape.label != NOT_DRAWN]
         _refuse_outside(drawn, annotations.images[name])
         return draw(drawn, annotations.images[name], class_table, skipped)
+    except UnclearImageError as error:
+        raise UnclearImageError(f"{path} cannot be read: {error}", error.images) from error
     except (DataError, ClassTableError) as error:
         raise type(error)(f"{path} cannot be read: {error}") from error
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from c2f_core.classes import ClassTable, Colour
-from c2f_core.errors import DataError
+from c2f_core.errors import DataError, UnclearImageError
 from c2f_core.shapes import Labelled
 from c2f_core.windows import Size
 
@@ -96,11 +96,11 @@ def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
     """Return the name of the image that is meant.
 
     The only image of a file is meant whatever it is called; among several, the
-    one whose file name is the wanted one, or at least without the ending.
+    one that has the wanted name, without its folder, or at least without the ending.
 
     Raises
     ------
-    DataError
+    UnclearImageError
         There is none, or it is not clear which.
     """
     if len(images) == 1:
@@ -108,12 +108,16 @@ def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
     names = ", ".join(f"'{name}'" for name in list(images)[:5])
     holds = f"it holds the annotations of {len(images)} images ({names}{' …' * (len(images) > 5)})"
     if wanted is None:
-        raise DataError(f"{holds}; export the annotations of one image only, or say which.")
-    for part in ("name", "stem"):
-        found = [name for name in images if _part(name, part) == _part(wanted, part)]
+        told = f"{holds}; export the annotations of one image only, or say which."
+        raise UnclearImageError(told, images)
+    if wanted in images:
+        return wanted
+    for theirs, ours in (("name", "name"), ("stem", "name"), ("stem", "stem")):
+        found = [name for name in images if _part(name, theirs) == _part(wanted, ours)]
         if len(found) == 1:
             return found[0]
-    raise DataError(f"{holds}, and not clearly one for {wanted}; give both the same name.")
+    told = f"{holds}, and not clearly one for {wanted}; give both the same name."
+    raise UnclearImageError(told, images)
 
 
 def _part(name: str, part: str) -> str:

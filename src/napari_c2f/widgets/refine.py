@@ -1,5 +1,6 @@
 """The Refine widget: choose image, coarse map and model; click; look; save."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
+    QInputDialog,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -51,7 +53,7 @@ TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
     "new": "Add an empty map to draw in, as large as the image, of the classes chosen below",
-    "open": "Open a map file, with the classes chosen below or those that it was drawn with",
+    "open": "Open a map file of the image, with the classes chosen below or those of the file",
     "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
     "model": "Who refines: a trained network for its classes, or a classical method for any",
     "device": "Where a network computes; auto takes the GPU where there is one",
@@ -180,7 +182,13 @@ class RefineWidget(DockedWidget):
     def _open_map(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a map", "", MAP_FILES)
         if path:
-            self._controller.open_map(path, self.chosen_table)
+            self._controller.open_map(path, self.chosen_table, self.image.value, self._choose_name)
+
+    def _choose_name(self, names: Sequence[str]) -> str | None:
+        """Let the user say which image of an annotation file is meant."""
+        question = "The file is about several images. Open the map of:"
+        name, is_chosen = QInputDialog.getItem(self, "Open a map", question, names, 0, False)
+        return name if is_chosen else None
 
     def _refine(self) -> None:
         self._controller.refine(self._asked())
