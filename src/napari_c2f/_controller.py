@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError
 from napari_c2f._layers import add_map, plane_shape, spatial_keywords
 from napari_c2f._model import Activity
+from napari_c2f._own_map import own_map
 from napari_c2f._timers import timer
 from napari_c2f._worker import Task
 
@@ -129,10 +130,20 @@ class MapController(Controller):
         self._viewer = viewer
 
     def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
-        """Add an unlabelled map to draw in, as large as the image and in its place."""
+        """Add an unlabelled map to draw in, as large as the image and in its place.
+
+        An image of a project has its map already.
+        """
         with self._errors_told():
             if image is None:
                 raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
+            own = own_map(self._viewer.layers, image)
+            if own is not None:
+                self._show_map(own)
+                self.activity.message = (
+                    f"Draw in '{own.name}': it is the one map of this image that the project saves."
+                )
+                return
             table = choose_table()
             if table is None:
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
@@ -144,3 +155,8 @@ class MapController(Controller):
             self.activity.message = (
                 f"Paint in '{name}' where you are sure; the number of each class is its label."
             )
+
+    def _show_map(self, layer: Labels) -> None:
+        """Let the user see a map, which refining hides, and draw in it."""
+        layer.visible = True
+        self._viewer.layers.selection.active = layer

@@ -24,8 +24,18 @@ _deciding: "WeakSet[Labels]" = WeakSet()
 
 
 def is_deciding(layer: Labels) -> bool:
-    """Tell whether what a layer tells of now is a decision, and not drawn by hand."""
+    """Tell whether what a layer tells of now was decided or read, and not drawn by hand."""
     return layer in _deciding
+
+
+@contextmanager
+def told_apart(layer: Labels) -> Iterator[None]:
+    """What changes now in a layer is no stroke, whatever tool is chosen in it."""
+    _deciding.add(layer)
+    try:
+        yield
+    finally:
+        _deciding.discard(layer)
 
 
 class _Rejection(tuple[Any, Any, Any]):
@@ -70,20 +80,11 @@ class DecisionHistory:
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(places, self._layer.data.shape)
-        with self._told_apart(), self._layer.block_history():
+        with told_apart(self._layer), self._layer.block_history():
             self._layer.data_setitem(indices, labels)
             if after != before:
                 self._layer._save_history(self._rejection(indices, before, after))
                 self._remember(after)
-
-    @contextmanager
-    def _told_apart(self) -> Iterator[None]:
-        """What changes now is no stroke, whatever tool is chosen in the layer."""
-        _deciding.add(self._layer)
-        try:
-            yield
-        finally:
-            _deciding.discard(self._layer)
 
     def make_writable(self) -> None:
         """Let napari look for the plane of a stack that is shown, which it does not when hidden.

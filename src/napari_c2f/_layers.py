@@ -27,6 +27,8 @@ PLACE_KEY = "c2f_place"
 """Of a fine layer that covers a part of its coarse layer: that part, a slice of each axis."""
 FINE_KEY = "c2f_fine"
 """Of the layers of a review: `unique_id` of the fine layer whose changes are reviewed."""
+IMAGE_KEY = "c2f_image"
+"""Of the coarse layer of a project's open image: `unique_id` of the image's layer."""
 LEFT_KEY = "c2f_left"
 """Of the coarse layer of a project's image that made room for another."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")

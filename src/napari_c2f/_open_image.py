@@ -16,6 +16,7 @@ from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
     FINE_KEY,
+    IMAGE_KEY,
     LEFT_KEY,
     RESULT_KEY,
     AnyLayer,
@@ -73,7 +74,8 @@ class OpenImage:
         self.painted = 0
         """Pixels that were changed by hand, counted anew at each stroke."""
         self.image = self._add_image(pixels)
-        self.coarse = self._add_map(work.coarse, work.class_table, "coarse")
+        about = {IMAGE_KEY: self.image.unique_id}
+        self.coarse = self._add_map(work.coarse, work.class_table, "coarse", **about)
         self._follow(self.coarse)
         if work.fine is not None:
             self._add_fine(work)
@@ -250,6 +252,7 @@ class OpenImage:
     def release(self) -> None:
         """Follow it no longer; its layers stay."""
         self._turn.stop()
+        self.coarse.metadata.pop(IMAGE_KEY, None)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._followed:

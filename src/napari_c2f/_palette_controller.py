@@ -24,7 +24,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import guard, lock, locked_classes
 from napari_c2f._model import Palette, Swatch
-from napari_c2f._painted import drawn_roughly
+from napari_c2f._own_map import draw_over, own_map
 from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
@@ -153,7 +153,7 @@ class PaletteController(MapController):
     def map_of_shapes(
         self, image: Image | None, shapes: Shapes | None, choose_table: ChooseTable
     ) -> None:
-        """Add the shapes, drawn on top of one another, as a map of the image."""
+        """Draw the shapes, on top of one another, in the map of a project's image, or as a map."""
         with self._errors_told():
             table = choose_table()
             if image is None or shapes is None or table is None:
@@ -172,15 +172,15 @@ class PaletteController(MapController):
             )
 
     def _show_drawn(self, index_map: NDArray[Any], image: Image, table: ClassTable) -> str:
-        """Draw a map in the chosen layer where that is empty, else add it; tell where."""
-        layer = self._layer
-        if layer is None or not _is_empty(layer, image, table):
+        """Draw a map in the project's, or in the chosen one if empty, else add it; tell where."""
+        layer = own_map(self._viewer.layers, image)
+        if layer is None and self._layer is not None and _is_empty(self._layer, image, table):
+            layer = self._layer
+        if layer is None:
             add_map(self._viewer, index_map, table, f"{image.name} coarse", spatial_keywords(image))
             return "a new map"
-        with drawn_roughly(layer):
-            places = np.nonzero(index_map != layer.data)
-            layer.data_setitem(places, index_map[places])
-        self._viewer.layers.selection.active = layer
+        draw_over(layer, index_map, table)
+        self._show_map(layer)
         return f"'{layer.name}'"
 
     def _entry(self, index: int) -> ClassEntry:

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, DataError
@@ -31,6 +32,7 @@ from napari_c2f._layers import (
 from napari_c2f._live import Live, LiveTarget, Touched
 from napari_c2f._map_files import ChooseImage, placement, read_map_of
 from napari_c2f._model import Refining
+from napari_c2f._own_map import own_map, replace_by
 from napari_c2f._painted import follow, is_followed
 from napari_c2f._refining import (
     Asked,
@@ -107,7 +109,7 @@ class RefineController(MapController):
         image: Image | None,
         choose_image: ChooseImage,
     ) -> None:
-        """Add the map of a file, in the place of the image.
+        """Add the map of a file, in the place of the image; into the map of a project's image.
 
         Parameters
         ----------
@@ -130,9 +132,23 @@ class RefineController(MapController):
             if read is None:
                 return
             index_map, report = read
-            spatial = placement(index_map, image)
-            add_map(self._viewer, index_map, table, Path(path).stem, spatial)
-            self.activity.message = report.message() or f"Opened with the classes '{table.name}'."
+            told = self._show_opened(index_map, table, image, Path(path).stem)
+            self.activity.message = report.message() or told
+
+    def _show_opened(
+        self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
+    ) -> str:
+        """Put the map of a file into that of a project's image, else add it; tell which."""
+        own = own_map(self._viewer.layers, image)
+        if own is None:
+            add_map(self._viewer, index_map, table, name, placement(index_map, image))
+            return f"Opened with the classes '{table.name}'."
+        replace_by(own, index_map, table)
+        self._show_map(own)
+        return (
+            f"Opened in '{own.name}', the map of this image that the project saves; undo brings "
+            "back what was there."
+        )
 
     def refine(self, asked: Asked) -> None:
         """Start refining; errors and progress are shown in the model."""

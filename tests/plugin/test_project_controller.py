@@ -15,7 +15,7 @@ from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.decisions import Decision
 from c2f_core.errors import DataError
-from c2f_core.io import read_map
+from c2f_core.io import read_map, write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
@@ -32,6 +32,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import lock
 from napari_c2f._painted import follow
+from napari_c2f._palette_controller import PaletteController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
 from napari_c2f._refining import Asked
@@ -121,6 +122,28 @@ def test_what_was_drawn_is_saved_when_another_image_is_opened(desk):
     again = desk.show("one")
     assert (again.coarse.data[:4] == 3).all()
     assert desk.state.saved.startswith("Saved ")
+
+
+def test_maps_that_are_drawn_with_shapes_and_opened_are_saved(desk, tmp_path):
+    """However often: no other map appears, that would not be saved."""
+    image = desk.show("two")
+    box = np.array([(3.5, 5.5), (3.5, 20.5), (12.5, 20.5), (12.5, 5.5)])
+    palette, refining = PaletteController(desk.viewer), RefineController(desk.viewer)
+    for moved in (box, box + 20):
+        features = {"class": [SHAPES.names[1]]}
+        shapes = desk.viewer.add_shapes([moved], shape_type="polygon", features=features)
+        palette.map_of_shapes(image.image, shapes, lambda: SHAPES)
+    desk.show("one")
+    saved = desk.read("two").coarse
+    assert (saved == SHAPES.classes[1].index).sum() == 2 * 9 * 15
+    image = desk.show("two")
+    write_map(tmp_path / "map.png", FINE, SHAPES)
+    refining.open_map(str(tmp_path / "map.png"), lambda: None, image.image, lambda _: None)
+    desk.show("one")
+    np.testing.assert_array_equal(desk.read("two").coarse, FINE)
+    assert desk.read("two").record.before.painted == 0
+    palette.close()
+    refining.close()
 
 
 def test_what_is_drawn_while_another_image_is_read_is_saved(desk):

@@ -30,9 +30,10 @@ TIPS = {
     "map": "Labels layer to draw in; follows the layer that you select",
     "shapes": "Shapes layer with polygons, rectangles, ellipses, lines and paths",
     "classes": "Classes of a new map: those of the palette, or this class table",
-    "new": "Add an empty map to draw in, as large as the image and in its place",
-    "from shapes": "Draw the shapes, each in its class, later ones on top: in the map if that is "
-    "empty, else in a new one; the rest is unlabelled",
+    "new": "Add an empty map to draw in, as large as the image and in its place; an image of a "
+    "project has one already",
+    "from shapes": "Draw the shapes, each in its class, later ones on top: in the map that a "
+    "project has of the image, in the map if that is empty, or in a new one",
     "add": "Add a class with the next free label",
     "rename": "Type another name for the chosen class (F2)",
     "colour": "Choose another colour for the chosen class",

@@ -52,8 +52,10 @@ MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
-    "new": "Add an empty map to draw in, as large as the image, of the classes chosen below",
-    "open": "Open a map file of the image, with the classes chosen below or those of the file",
+    "new": "Add an empty map to draw in, as large as the image, of the classes chosen below; an "
+    "image of a project has one already",
+    "open": "Open a map file of the image, with the classes chosen below or those of the file; it "
+    "takes the place of what is drawn in the map of a project's image",
     "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
     "model": "Who refines: a trained network for its classes, or a classical method for any",
     "device": "Where a network computes; auto takes the GPU where there is one",
