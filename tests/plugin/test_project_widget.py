@@ -205,13 +205,19 @@ def test_a_lesson_that_cannot_be_is_told(widget, open_project, monkeypatch):
     assert "learning_rate" in widget.status.text()
 
 
-def test_the_list_is_sorted_by_a_click_on_a_heading(widget, qtbot, open_project):
+def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
+    widget, qtbot, click, open_project, wait
+):
     open_project()
     assert column(widget, DOUBT) == ["10.0", "30.0", ""]
     click_heading(qtbot, widget, DOUBT)
-    if column(widget, DOUBT)[0] != "30.0":
-        click_heading(qtbot, widget, DOUBT)
     assert column(widget, NAME) == ["shapes-1", "shapes-0", "shapes-2"]
+    choose(qtbot, widget, "shapes-1")
+    click(widget.review_button)
+    wait()
+    assert column(widget, NAME) == ["shapes-0", "shapes-2", "shapes-1"]
+    click_heading(qtbot, widget, DOUBT)
+    assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
 
 
 def test_a_double_click_opens_an_image_and_enter_the_next(

@@ -13,11 +13,13 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.project import ImageRecord, Status
+from c2f_core.project.records import by_doubt
 
 COLUMNS = {
     "Image": "Double-click it, or press Enter, to bring it into the viewer",
     "Status": "To do, refined, or reviewed by a person",
-    "Doubt": "One minus the mean confidence of the refiner, in per cent",
+    "Doubt": "One minus the mean confidence of the refiner, in per cent; sorted by it, the images "
+    "come first where a look is worth most, and reviewed ones last",
     "Minutes": "In which the image was open and the window active",
     "Painted": "Pixels that were changed by hand",
     "Role": "Reviewed images teach; every fourth judges what was learned",
@@ -49,6 +51,8 @@ class ImageTable(QTreeWidget):
         header = self.headerItem()
         for column, tip in enumerate(COLUMNS.values()):
             header.setToolTip(column, tip)
+        descending = Qt.SortOrder.DescendingOrder  # At the first click the most doubtful is on top.
+        header.setData(DOUBT, Qt.ItemDataRole.InitialSortOrderRole, descending)
         self.setToolTip("Images of the project; click a heading to sort by it")
         self.setRootIsDecorated(False)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -77,8 +81,10 @@ class ImageTable(QTreeWidget):
         blocked = self.blockSignals(True)
         self.setSortingEnabled(False)
         self.clear()
+        worth = {record.name: place for place, record in enumerate(reversed(by_doubt(images)))}
         for number, record in enumerate(images):
-            self.addTopLevelItem(_row(number, record, record.name == opened))
+            row = _row(number, record, worth[record.name], record.name == opened)
+            self.addTopLevelItem(row)
         self.setSortingEnabled(True)
         self.setValue(chosen)
         self.blockSignals(blocked)
@@ -92,13 +98,13 @@ class ImageTable(QTreeWidget):
             super().keyPressEvent(event)
 
 
-def _row(number: int, record: ImageRecord, is_open: bool) -> QTreeWidgetItem:
+def _row(number: int, record: ImageRecord, worth: int, is_open: bool) -> QTreeWidgetItem:
     seconds = record.before.seconds + record.after.seconds
     painted = record.before.painted + record.after.painted
     cells: dict[int, tuple[str, Any]] = {
         NAME: (record.name, (number, record.name)),
         STATUS: (str(record.status), ORDER[record.status]),
-        DOUBT: ("", -1.0) if record.doubt is None else (f"{100 * record.doubt:.1f}", record.doubt),
+        DOUBT: ("" if record.doubt is None else f"{100 * record.doubt:.1f}", worth),
         MINUTES: (f"{seconds / 60:.1f}", seconds),
         PAINTED: (f"{painted:,}", painted),
         ROLE: (ROLES[record.kept_back], ROLES[record.kept_back]),
