@@ -297,6 +297,37 @@ class ProjectController(QueueController):
         for work in list(self._owed.values()):
             save(work)
 
+    def save_made(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
+        """Save what was made of an image in the background, unless a person goes on with it.
+
+        Parameters
+        ----------
+        before, after : Work
+            On one image, as it was read and as it shall be.
+        done : callable
+            Told whether it was saved.
+        """
+        project, name = self.project, before.record.name
+
+        def write(*_: Any) -> bool:
+            now = project.read(name)
+            if now.record != before.record or not now.is_that_of(before):
+                return False
+            project.save(after)
+            return True
+
+        def told(written: bool) -> None:
+            self.refresh()
+            done(written)
+
+        def take_turn() -> None:
+            if self.project is not project or name == self.state.opened or name in self._owed:
+                done(False)
+            else:
+                self._do(write, told, "", lambda: done(False))
+
+        self.when_idle(take_turn)
+
     def _forget(self) -> None:
         self.image, self._kept = None, None
         self.state.opened = ""

@@ -25,7 +25,7 @@ from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
 from c2f_core.project.provenance import export_map, rerun
 from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_back
-from c2f_core.project.refining import refine_image
+from c2f_core.project.refining import refine_image, refined_work
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
 from c2f_core.project.snapshots import read_confidence, read_snapshot, stored_confidence
@@ -504,6 +504,15 @@ def test_what_was_painted_stays_without_a_window_too(project):
     erased = np.where(painted, SHAPES.unlabelled.index, again.fine)
     project.save(replace(again, fine=erased))
     assert refine_image(project, "face").painted is None
+
+
+def test_refined_work_is_not_saved_before_it_is_asked_for(project):
+    project.choose_model("watershed")
+    work = refined_work(project, project.read("face"))
+    assert work.record.status is Status.REFINED
+    assert project.record("face").status is Status.TO_DO
+    assert project.read("face").fine is None
+    assert work.is_that_of(refine_image(project, "face"))
 
 
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):

@@ -220,6 +220,53 @@ def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
     assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
 
 
+def test_all_images_to_do_are_refined_by_one_click(
+    widget, qtbot, click, open_project, wait, folder, hold_refining, tmp_path
+):
+    section = widget.to_do
+    assert not section.isEnabled()
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    assert section.refine_button.isEnabled()
+    assert not section.stop_button.isEnabled()
+    started, released = hold_refining()
+    click(section.refine_button)
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    assert not section.refine_button.isEnabled()
+    assert section.stop_button.isEnabled()
+    assert "Refining 1 images" in section.text.text()
+    click(widget.open_button)  # Not while work on this project is under way.
+    assert "Refining is under way" in widget.status.text()
+    assert widget.state.root == folder
+    released.set()
+    qtbot.waitUntil(section.refine_button.isEnabled, timeout=20000)
+    assert section.text.text() == "Refined 1 of 1 images."
+    assert section.progress.value() == 100
+    assert column(widget, STATUS) == ["refined"] * 3
+    assert column(widget, DOUBT)[:2] == ["10.0", "30.0"]
+    assert 20 < float(column(widget, DOUBT)[2]) < 30
+    click_heading(qtbot, widget, DOUBT)
+    assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
+
+
+def test_refining_all_is_started_and_stopped_by_keys(
+    widget, qtbot, open_project, folder, hold_refining
+):
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    started, released = hold_refining()
+    qtbot.keyClick(widget.to_do.refine_button, Qt.Key.Key_Space)
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    qtbot.keyClick(widget.to_do.stop_button, Qt.Key.Key_Space)
+    released.set()
+    qtbot.waitUntil(widget.to_do.refine_button.isEnabled, timeout=20000)
+    qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
+    assert "Stopped. Refined 0 of 1 images." in widget.to_do.text.text()
+    assert column(widget, STATUS) == ["refined", "refined", "to do"]
+
+
 def test_a_double_click_opens_an_image_and_enter_the_next(
     viewer, widget, qtbot, open_project, wait
 ):
@@ -378,7 +425,7 @@ def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
     assert [control for control in own if not control.toolTip() and control.text()] == []
     texts = [each.text() for kind in (QPushButton, QLabel) for each in widget.findChildren(kind)]
     keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
-    assert len(keys) == len(set(keys)) == 15
+    assert len(keys) == len(set(keys)) == 17
 
 
 def test_closing_the_widget_saves_and_lets_others_in(

@@ -43,7 +43,29 @@ def refine_image(
     C2FError
         The project has no model, or it does not fit, or the work was stopped.
     """
-    work, model, asked = project.read(name), project.model, parameters or Parameters()
+    work = refined_work(
+        project, project.read(name), parameters, progress=progress, should_stop=should_stop
+    )
+    project.save(work)
+    return work
+
+
+def refined_work(
+    project: Project,
+    work: Work,
+    parameters: Parameters | None = None,
+    *,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Work:
+    """Return the work as it is after refining, see `refine_image`; no map is saved.
+
+    Raises
+    ------
+    C2FError
+        As `refine_image`.
+    """
+    name, model, asked = work.record.name, project.model, parameters or Parameters()
     refiner = open_refiner(model, work.class_table, asked)
     if refiner is None:
         raise DataError("The project has no model yet; choose one first.")
@@ -51,7 +73,7 @@ def refine_image(
     result = proposal(refiner, image, work, asked, progress, should_stop, painted)
     record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
     confidence = stored_confidence(result.confidence)
-    refined = replace(
+    return replace(
         work,
         record=record,
         fine=result.labels,
@@ -59,8 +81,6 @@ def refine_image(
         confidence=confidence,
         painted=where_painted(work),
     )
-    project.save(refined)
-    return refined
 
 
 def where_painted(work: Work) -> NDArray[np.bool_] | None:

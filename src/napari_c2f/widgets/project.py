@@ -31,6 +31,7 @@ from napari_c2f._layers import bare, class_table_of_layer
 from napari_c2f._lesson_controller import LessonController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._recent import settings
+from napari_c2f._to_do_controller import ToDoController
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.models import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import (
@@ -45,6 +46,7 @@ from napari_c2f.widgets.parts import (
     while_alive,
 )
 from napari_c2f.widgets.project_table import ImageTable
+from napari_c2f.widgets.project_to_do import ToDoSection
 
 FROM_MAP = "Of the selected map"
 NO_MODEL = {"": "none"}
@@ -86,6 +88,7 @@ class ProjectWidget(DockedWidget):
         self._viewer = viewer
         self._controller = ProjectController(viewer, is_at_work)
         self._lessons = LessonController()
+        self._to_do = ToDoController(self._controller)
         self.state, self.lesson = self._controller.state, self._lessons.activity
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)
@@ -99,6 +102,7 @@ class ProjectWidget(DockedWidget):
         self.review_button = QPushButton("Mar&k reviewed")
         self.export_button = QPushButton("E&xport…")
         self.effort_button = QPushButton("Effort ta&ble…")
+        self.to_do = ToDoSection(self._to_do)
         self.model = FileChoice(NO_MODEL | known_models(), MODEL_FILES, model_text)
         self.replay = FolderEdit("pairs that the model knows")
         self.teaching = ConfigForm(TeachingSettings, set(), "Lesson")
@@ -137,6 +141,7 @@ class ProjectWidget(DockedWidget):
         layout.addWidget(self.images, 3)
         layout.addLayout(button_row(one))
         layout.addLayout(button_row(out))
+        layout.addWidget(self.to_do)
         self.learning = self._lesson_section()
         layout.addWidget(self.learning)
         layout.addWidget(self.saved)
@@ -189,6 +194,7 @@ class ProjectWidget(DockedWidget):
         lesson.progress.connect(self._show_lesson)
         lesson.message.connect(self._show_lesson)
         self.destroyed.connect(self._lessons.close)
+        self.destroyed.connect(self._to_do.close)
         self.destroyed.connect(self._controller.close)
 
     # What the user wants
@@ -212,7 +218,9 @@ class ProjectWidget(DockedWidget):
         """Tell whether the project that is open may be closed; say why where it may not."""
         if self.lesson.busy:
             self._show_message("Learning is under way in this project; stop it first.")
-        return not self.lesson.busy
+        elif self._to_do.activity.busy:
+            self._show_message("Refining is under way in this project; stop it first.")
+        return not (self.lesson.busy or self._to_do.activity.busy)
 
     def chosen_table(self) -> ClassTable | None:
         """Return the classes of a new project; None where no map is selected to take them from.
@@ -291,6 +299,7 @@ class ProjectWidget(DockedWidget):
     def end(self) -> None:
         """Save, and end the work before the widget goes."""
         self._lessons.close()
+        self._to_do.close()
         self._controller.close()
 
     # What is shown
@@ -301,7 +310,7 @@ class ProjectWidget(DockedWidget):
         if is_open:
             settings().setValue(FOLDER_KEY, str(self.state.root))
         adding = self.add_button, self.layers_button
-        for widget in (self.images, *adding, self.effort_button, self.model):
+        for widget in (self.images, *adding, self.effort_button, self.to_do, self.model):
             widget.setEnabled(is_open)
         self._show_images()
         self._show_model()
