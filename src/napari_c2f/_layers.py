@@ -88,7 +88,7 @@ def _class_features(class_table: ClassTable) -> pd.DataFrame:
     )
 
 
-def add_map(
+def new_map(
     viewer: ViewerModel,
     index_map: NDArray[Any],
     class_table: ClassTable,
@@ -96,7 +96,7 @@ def add_map(
     spatial: dict[str, Any],
     **metadata: Any,
 ) -> Labels:
-    """Add a map to a viewer, and return the layer itself: the viewer would return a proxy of it.
+    """Make the layer of a map, for a viewer; it is not added to it.
 
     Parameters
     ----------
@@ -113,7 +113,22 @@ def add_map(
     """
     data, keywords, _ = labels_layer_data(index_map, class_table, unique_name(viewer.layers, name))
     keywords["metadata"].update(metadata)
-    layer = Labels(data, **keywords, **spatial)
+    return Labels(data, **keywords, **spatial)
+
+
+def add_map(
+    viewer: ViewerModel,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    name: str,
+    spatial: dict[str, Any],
+    **metadata: Any,
+) -> Labels:
+    """Add a map to a viewer, see `new_map`.
+
+    It returns the layer itself: the viewer would return a proxy of it.
+    """
+    layer = new_map(viewer, index_map, class_table, name, spatial, **metadata)
     viewer.add_layer(layer)
     return layer
 

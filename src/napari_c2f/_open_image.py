@@ -12,6 +12,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.snapshots import read_confidence, stored_confidence
 from napari_c2f._decision_history import REJECTED_KEY, is_deciding
+from napari_c2f._final_layer import final_of, rejected_regions
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -103,7 +104,11 @@ class OpenImage:
         """Add the fine map with its confidence or, under review, the refiner's and the final."""
         assert work.fine is not None
         shown = work.fine if work.refined is None else work.refined
-        about = {RESULT_KEY: True, COARSE_KEY: self.coarse.unique_id}
+        about = {
+            RESULT_KEY: True,
+            COARSE_KEY: self.coarse.unique_id,
+            REJECTED_KEY: work.record.rejected,
+        }
         fine = self._add_map(shown, work.class_table, "coarse refined", **about)
         self._follow(fine)
         self.coarse.visible = False  # Two maps on top of each other show neither.
@@ -116,7 +121,6 @@ class OpenImage:
         if work.refined is not None:
             fine.visible = False
             about[FINE_KEY] = fine.unique_id
-            about[REJECTED_KEY] = work.record.rejected
             fine = self._add_map(work.fine, work.class_table, "coarse final", **about)
             self._follow(fine)
         if work.painted is not None:
@@ -143,10 +147,7 @@ class OpenImage:
     def final(self) -> Labels | None:
         """The map of a review of the fine one."""
         fine = self.fine
-        for layer in reversed(self._layers):
-            if fine is not None and layer.metadata.get(FINE_KEY) == fine.unique_id:
-                return layer
-        return None
+        return None if fine is None else final_of(self._layers, fine)
 
     def work(self, record: ImageRecord) -> Work:
         """Copy the maps as they are now.
@@ -158,9 +159,11 @@ class OpenImage:
         """
         fine, final = self.fine, self.final
         whole = None if fine is None else self._whole(fine)
-        rejected = () if final is None else final.metadata.get(REJECTED_KEY, ())
+        if fine is not None:  # Without it, that of the record stays as well.
+            rejected = rejected_regions(self._layers, self.coarse, place_of(fine))
+            record = record.model_copy(update={"rejected": rejected})
         return Work(
-            record.model_copy(update={"rejected": rejected}),
+            record,
             self._class_table(),
             np.array(self.coarse.data),
             whole if final is None else self._whole(final),

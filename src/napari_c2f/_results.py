@@ -94,7 +94,7 @@ class Kept:
     Attributes
     ----------
     stroke : Stroke
-        In places of the coarse layer, without what was erased.
+        Without what was erased.
     patch : Patch
         The same pixels with what they are now.
     """
@@ -102,15 +102,21 @@ class Kept:
     stroke: Stroke
     patch: Patch
 
+    def seen_around(self, place: Place) -> "Kept":
+        """Return it as in the layer of which its own is the part in a place."""
+        stroke = self.stroke.seen_around(place)
+        return Kept(stroke, replace(self.patch, place=stroke.place))
+
 
 def kept_pixels(
     layers: Iterable[Layer], coarse: Labels, keep_fine: bool, keep_coarse: bool
 ) -> list[Kept]:
-    """Return what was painted by hand and stays, the latest last.
+    """Return what was painted by hand and stays, in places of the coarse layer, the latest last.
 
     That is what was painted in the latest fine layer, which has what stayed in
-    those before it, and what was accepted or painted in reviews. What was painted
-    into a fine layer that is refined in turn counts as painted in a fine map.
+    those before it, and what was accepted or painted in reviews. Where layers share
+    a stroke, the uppermost one tells what became of it. What was painted into a
+    fine layer that is refined in turn counts as painted in a fine map.
 
     Parameters
     ----------
@@ -124,23 +130,23 @@ def kept_pixels(
     if keep_fine if RESULT_KEY in coarse.metadata else keep_coarse:
         sources.append(coarse)
     if keep_fine:
-        results = list(results_of(layers, coarse))
-        latest = [layer for layer in results if FINE_KEY not in layer.metadata][:1]
-        sources += latest + [layer for layer in results if FINE_KEY in layer.metadata]
+        latest = latest_result(layers, coarse)
+        results = results_of(layers, coarse)
+        sources += [each for each in results if each is latest or FINE_KEY in each.metadata]
     kept: dict[int, Kept] = {}
     for layer in sources:
-        for each in _kept_in(layer):  # A fine layer has some strokes from a review.
-            kept.setdefault(each.stroke.stamp, each)
+        for each in kept_in(layer):
+            kept.setdefault(each.stroke.stamp, each.seen_around(place_of(layer)))
     return [kept[stamp] for stamp in sorted(kept)]
 
 
-def _kept_in(layer: Labels) -> list[Kept]:
-    place, kept = place_of(layer), []
+def kept_in(layer: Labels) -> list[Kept]:
+    """Return what was painted by hand in one layer and stays, in places of that layer."""
+    kept = []
     for stroke in strokes_of(layer):
         if not stroke.rough:
             patch = patch_of(layer, stroke)
-            moved = replace(stroke.seen_around(place), mask=patch.mask)
-            kept.append(Kept(moved, replace(patch, place=moved.place)))
+            kept.append(Kept(replace(stroke, mask=patch.mask), patch))
     return kept
 
 

@@ -14,15 +14,8 @@ from c2f_core.review import Place
 from napari_c2f._camera import look_at
 from napari_c2f._controller import Controller, Turns
 from napari_c2f._decision_history import DecisionHistory
-from napari_c2f._layers import (
-    COARSE_KEY,
-    FINE_KEY,
-    PLACE_KEY,
-    RESULT_KEY,
-    add_map,
-    bare,
-    spatial_keywords,
-)
+from napari_c2f._final_layer import final_layer
+from napari_c2f._layers import RESULT_KEY, add_map, bare, spatial_keywords
 from napari_c2f._painted import follow
 from napari_c2f._review_layers import CHANGES, ReviewLayers, changes_layers, codes_of
 from napari_c2f._review_model import ReviewState
@@ -96,7 +89,7 @@ class ReviewController(Controller):
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
     ) -> Turns:
         """Add the layers of the review, and begin."""
-        final = bare(self._final(reviewed, fine, coarse))
+        final = bare(final_layer(self._viewer, reviewed, fine, coarse))
         yield
         if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
@@ -107,24 +100,6 @@ class ReviewController(Controller):
             for layer in (coarse, *([] if confidence is None else [confidence])):
                 layer.visible = False  # They would hide what is to be judged.
             self._show_review(self._review, decisions)
-
-    def _final(self, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
-        """Return the final layer: that of an earlier review of the same fine map, or a new one."""
-        return self._final_of(fine, reviewed.unreviewed.shape) or add_map(
-            self._viewer,
-            reviewed.unreviewed,
-            reviewed.class_table,
-            f"{coarse.name} final",
-            spatial_keywords(fine),
-            **_metadata(fine),
-        )
-
-    def _final_of(self, fine: Labels, size: tuple[int, ...]) -> Labels | None:
-        for layer in self._viewer.layers:
-            known = isinstance(layer, Labels) and layer.metadata.get(FINE_KEY) == fine.unique_id
-            if known and layer.data.shape == size:
-                return layer
-        return None
 
     def _add_changes(
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, final: Labels
@@ -386,9 +361,3 @@ def _decisions(reviewed: Reviewed, history: DecisionHistory, final: Labels) -> N
     """Read the decisions off the final layer."""
     pixels = reviewed.pixels
     return pixels.decisions(final.data, pixels.numbers_of(history.rejected))
-
-
-def _metadata(fine: Labels) -> dict[str, Any]:
-    """Return the metadata of the final layer: it is a result of the same coarse layer."""
-    known = {key: fine.metadata[key] for key in (COARSE_KEY, PLACE_KEY) if key in fine.metadata}
-    return {RESULT_KEY: True, FINE_KEY: fine.unique_id, **known}

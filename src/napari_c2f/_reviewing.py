@@ -1,5 +1,6 @@
 """Finding what is to be reviewed, for a thread: arrays in, arrays out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +15,9 @@ from c2f_core.errors import C2FError
 from c2f_core.refine.run import Plane
 from c2f_core.refine.scope import Sliceable
 from c2f_core.review import Place, Review, doubtful_places, review_changes
-from napari_c2f._layers import class_table_of_layer, level0
-from napari_c2f._results import check_planes, place_of, whole_place
+from napari_c2f._layers import bare, class_table_of_layer, level0
+from napari_c2f._painted import Stroke
+from napari_c2f._results import Kept, check_planes, kept_in, place_of, whole_place
 from napari_c2f._review_layers import Outlines
 from napari_c2f._scoping import current_plane
 from napari_c2f._worker import Report, ShouldStop, Work
@@ -34,6 +36,8 @@ class ReviewRequest:
     plane : tuple of int
         Which of them is reviewed; () where there is but one.
     fine_table, coarse_table : ClassTable
+    kept : sequence of Kept
+        What was painted by hand in the fine layer, or accepted and painted before it.
     """
 
     fine: NDArray[Any]
@@ -43,6 +47,7 @@ class ReviewRequest:
     plane: Plane
     fine_table: ClassTable
     coarse_table: ClassTable
+    kept: Sequence[Kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,9 @@ class Reviewed:
     pixels : ChangedPixels
         Their places are those in the final map.
     unreviewed : (..., Y, X) array
-        The final map before the first decision.
+        The final map before the first decision: the coarse map, and hand work on it.
+    strokes : sequence of Stroke
+        Where that hand work is.
     plane : tuple of int
         Of the final map, which is reviewed.
     outlines : Outlines
@@ -67,6 +74,7 @@ class Reviewed:
     review: Review
     pixels: ChangedPixels
     unreviewed: NDArray[Any]
+    strokes: Sequence[Stroke]
     plane: Plane
     outlines: Outlines
     places: list[Place]
@@ -99,6 +107,7 @@ def request_of_layers(
         plane=plane,
         fine_table=class_table_of_layer(fine),
         coarse_table=class_table_of_layer(coarse),
+        kept=kept_in(bare(fine)),
     )
 
 
@@ -111,13 +120,13 @@ def reviewing(request: ReviewRequest) -> Work:
         unknown = np.full(fine.shape, np.nan) if confidence is None else confidence
         review = review_changes(request.coarse, fine, unknown, table)
         pixels = changed_pixels(review)
-        unreviewed = np.array(request.all_coarse)
-        unreviewed[request.plane] = review.coarse
+        unreviewed = _unreviewed(request)
         first = np.ravel_multi_index((*request.plane, 0, 0), unreviewed.shape)
         return Reviewed(
             review=review,
             pixels=replace(pixels, places=pixels.places + first),
             unreviewed=unreviewed,
+            strokes=[each.stroke for each in request.kept],
             plane=request.plane,
             outlines=Outlines(pixels, review.numbers),
             places=doubtful_places(unknown),
@@ -125,3 +134,13 @@ def reviewing(request: ReviewRequest) -> Work:
         )
 
     return work
+
+
+def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
+    """Return the map that a review begins with: what is hand work need not be decided again."""
+    unreviewed = np.array(request.all_coarse)
+    unreviewed[request.plane] = request.coarse
+    for patch in (each.patch for each in request.kept):
+        labels = request.fine_table.translate(patch.values, request.coarse_table)
+        unreviewed[patch.place][patch.mask] = labels
+    return unreviewed

@@ -346,6 +346,103 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     review.close()
 
 
+class Reviewing:
+    """The Refine and Review controllers beside that of a project."""
+
+    def __init__(self, desk, kind):
+        self.desk, self.kind = desk, kind
+        self.refining, self.review = RefineController(desk.viewer), ReviewController(desk.viewer)
+
+    def refine(self):
+        self.refining.refine(asked_of(self.desk.controller.image, self.kind))
+        self.desk.qtbot.waitUntil(lambda: not self.refining.activity.busy, timeout=20000)
+        self.desk.wait()
+        return self.desk.controller.image.fine
+
+    def begin(self):
+        image = self.desk.controller.image
+        confidence = confidence_of(self.desk.viewer.layers, image.fine)
+        self.review.begin(image.fine, image.coarse, confidence)
+        self.desk.qtbot.waitUntil(lambda: not self.review.state.busy, timeout=20000)
+        assert self.review.state.reviewing, self.review.state.message
+        self.desk.wait()
+        return image.final
+
+    def choose(self, after):
+        """Look at the largest region that became this class; return where it is."""
+        regions = [each for each in self.review.state.regions if each.after == after]
+        largest = max(regions, key=lambda region: region.size)
+        self.review.choose(largest.number)
+        numbers = self.review._review.reviewed.review.numbers
+        return numbers == largest.number
+
+    def counts(self):
+        return {each.name: self.review.state.count(each) for each in Decision}
+
+
+@pytest.fixture
+def reviewing(desk, next_class):
+    """Those of the image "one", which was refined."""
+    desk.show("one")
+    reviewing = Reviewing(desk, next_class)
+    reviewing.refine()
+    yield reviewing
+    reviewing.review.close()
+    reviewing.refining.close()
+
+
+def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(desk, reviewing):
+    reviewing.begin()
+    accepted = reviewing.choose("disk")
+    reviewing.review.accept()
+    rejected = reviewing.choose("ellipse")
+    reviewing.review.reject()
+    final = desk.controller.image.final
+    rows, columns = np.nonzero(accepted)
+    rows, columns = rows[:9], columns[:9]
+    final.mode = "paint"
+    final.data_setitem((rows, columns), 4)
+    final.mode = "pan_zoom"
+    expected = final.data.copy()
+    fine = reviewing.refine()
+    again = reviewing.begin()
+    assert again is not final
+    assert again.metadata[FINE_KEY] == fine.unique_id
+    np.testing.assert_array_equal(again.data, expected)
+    np.testing.assert_array_equal(again.data[rejected], desk.controller.image.coarse.data[rejected])
+    assert reviewing.counts()["REJECTED"] == 1
+    assert reviewing.counts()["ACCEPTED"] == 2  # The brush cut a region of its own out of one.
+    desk.controller.autosave()
+    desk.wait()
+    np.testing.assert_array_equal(desk.read().fine, expected)
+    reviewing.review.reject_rest()
+    np.testing.assert_array_equal(again.data, expected)
+    np.testing.assert_array_equal(reviewing.refine().data[rows, columns], 4)
+
+
+def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, reviewing):
+    fine = desk.controller.image.fine
+    before = fine.data.copy()
+    desk.draw(fine, 4)
+    changed = fine.data != before
+    final = reviewing.begin()
+    assert changed.any()
+    assert (final.data[changed] == 4).all()
+    coarse = desk.controller.image.coarse.data
+    np.testing.assert_array_equal(final.data[~changed], coarse[~changed])
+    reviewing.review.reject_rest()
+    assert (final.data[changed] == 4).all()
+
+
+def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
+    fine = desk.controller.image.fine
+    before = fine.data.copy()
+    desk.draw(fine, 4)
+    final = reviewing.begin()
+    desk.draw(final, SHAPES.unlabelled.index)
+    np.testing.assert_array_equal(reviewing.refine().data, before)
+
+
 def test_review_says_who_judges(desk):
     desk.show("one")
     add_fine(desk)
