@@ -29,7 +29,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import has_mask
 from napari_c2f._painted import follow, stroke_of
-from napari_c2f._results import kept_pixels, latest_result, place_of, results_of, sources_of
+from napari_c2f._results import kept_in, latest_result, place_of, results_of, sources_of
 from napari_c2f._review_layers import changes_layers
 from napari_c2f._timers import timer
 
@@ -111,6 +111,7 @@ class OpenImage:
         }
         fine = self._add_map(shown, work.class_table, "coarse refined", **about)
         self._follow(fine)
+        _inherit(fine, work.painted if work.refined is None else work.painted_refined)
         self.coarse.visible = False  # Two maps on top of each other show neither.
         if work.confidence is not None:
             name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
@@ -121,10 +122,9 @@ class OpenImage:
         if work.refined is not None:
             fine.visible = False
             about[FINE_KEY] = fine.unique_id
-            fine = self._add_map(work.fine, work.class_table, "coarse final", **about)
-            self._follow(fine)
-        if work.painted is not None:
-            follow(fine).inherit([stroke_of(work.painted)])
+            final = self._add_map(work.fine, work.class_table, "coarse final", **about)
+            self._follow(final)
+            _inherit(final, work.painted)
 
     # What there is
 
@@ -169,14 +169,15 @@ class OpenImage:
             whole if final is None else self._whole(final),
             None if final is None else whole,
             self._confidence(fine),
-            None if fine is None else self._painted_pixels(),
+            self._painted_pixels(fine if final is None else final),
+            None if final is None else self._painted_pixels(fine),
         )
 
-    def _painted_pixels(self) -> NDArray[np.bool_] | None:
-        """Return where the fine map was painted by hand; None if it was not."""
+    def _painted_pixels(self, layer: Labels | None) -> NDArray[np.bool_] | None:
+        """Return where a fine or final map was painted by hand; None if it was not."""
         painted = np.zeros(self.coarse.data.shape, np.bool_)
-        for kept in kept_pixels(self._layers, self.coarse, True, False):
-            painted[kept.patch.place] |= kept.patch.mask
+        for kept in [] if layer is None else kept_in(layer):
+            painted[kept.seen_around(place_of(layer)).patch.place] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
@@ -262,6 +263,12 @@ class OpenImage:
             for name in CHANGE_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
+
+
+def _inherit(layer: Labels, painted: NDArray[np.bool_] | None) -> None:
+    """Let what was painted in a map in an earlier session stay."""
+    if painted is not None:
+        follow(layer).inherit([stroke_of(painted)])
 
 
 def _changed_pixels(atom: Any) -> int:

@@ -87,7 +87,12 @@ def test_a_review_under_way_comes_back(project):
     np.testing.assert_allclose(read_confidence(stored), confidence, atol=1 / 500)
     final = np.where(np.arange(48) < 24, FINE, COARSE)
     under_way = replace(
-        project.read("face"), fine=final, refined=FINE, confidence=stored, painted=final != FINE
+        project.read("face"),
+        fine=final,
+        refined=FINE,
+        confidence=stored,
+        painted=final != FINE,
+        painted_refined=FINE == 2,
     )
     project.autosave(under_way)
     project.close()
@@ -97,10 +102,23 @@ def test_a_review_under_way_comes_back(project):
         assert not work.is_that_of(replace(under_way, fine=FINE))
         assert not work.is_that_of(replace(under_way, refined=None))
         assert not work.is_that_of(replace(under_way, painted=final == FINE))
-        opened.save(replace(work, fine=FINE, refined=None, confidence=None, painted=None))
-        assert opened.read("face").refined is None
-        assert opened.read("face").painted is None
-        assert opened.read("face").confidence is None
+        assert not work.is_that_of(replace(under_way, painted_refined=None))
+        taken = ("refined", "confidence", "painted", "painted_refined")
+        opened.save(replace(work, fine=FINE, **dict.fromkeys(taken)))
+        again = opened.read("face")
+        assert [getattr(again, kind) for kind in taken] == [None] * 4
+
+
+def test_a_project_from_before_the_refined_map_could_be_painted_opens(project):
+    refined(project)
+    by_hand = FINE != COARSE
+    project.save(replace(project.read("face"), painted=by_hand))
+    project.close()
+    (project.root / "painted_refined").rmdir()
+    with Project.open(project.root) as opened:
+        work = opened.read("face")
+        np.testing.assert_array_equal(work.painted, by_hand)
+        assert work.painted_refined is None
 
 
 def test_a_project_is_a_training_set_of_what_was_reviewed(project):
@@ -513,6 +531,27 @@ def test_refined_work_is_not_saved_before_it_is_asked_for(project):
     assert project.record("face").status is Status.TO_DO
     assert project.read("face").fine is None
     assert work.is_that_of(refine_image(project, "face"))
+
+
+def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(project):
+    project.choose_model("watershed")
+    work = refine_image(project, "face")
+    in_refined, in_final = np.zeros((2, *COARSE.shape), bool)
+    in_refined[10:20, 10:20], in_final[15:25, 10:20] = True, True
+    project.save(
+        replace(
+            work,
+            fine=np.where(in_final, 3, COARSE),
+            painted=in_final,
+            refined=np.where(in_refined, 4, work.fine),
+            painted_refined=in_refined,
+        )
+    )
+    again = refine_image(project, "face")
+    assert (again.fine[in_final] == 3).all()
+    assert (again.fine[in_refined & ~in_final] == 4).all()
+    np.testing.assert_array_equal(again.painted, in_refined | in_final)
+    assert again.refined is again.painted_refined is None
 
 
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):

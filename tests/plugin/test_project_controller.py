@@ -434,6 +434,30 @@ def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, re
     assert (final.data[changed] == 4).all()
 
 
+def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review(desk, reviewing):
+    fine = desk.controller.image.fine
+    expected = fine.data.copy()
+    before, in_fine, in_final = slice(0, 4), slice(30, 34), slice(40, 44)
+    desk.draw(fine, 4, before)
+    final = reviewing.begin()
+    desk.draw(fine, 3, in_fine)  # There the final map is as the coarse one.
+    desk.draw(final, 4, in_final)
+    expected[before, :5] = expected[in_final, :5] = 4
+    expected[in_fine, :5] = 3
+    desk.show("two")
+    work = desk.read()
+    for mask, rows in (
+        (work.painted, (before, in_final)),
+        (work.painted_refined, (before, in_fine)),
+    ):
+        where = np.zeros(mask.shape, bool)
+        for each in rows:
+            where[each, :5] = True
+        np.testing.assert_array_equal(mask, where)
+    desk.show("one")
+    np.testing.assert_array_equal(reviewing.refine().data, expected)
+
+
 def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
     fine = desk.controller.image.fine
     before = fine.data.copy()

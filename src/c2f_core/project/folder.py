@@ -44,7 +44,7 @@ class Project:
     - `fine`: fine maps that a person reviewed, and no others, as these teach;
     - `drafts`: fine maps that nobody vouches for yet;
     - `refined`, `confidence`: what the refiner made of images under review;
-    - `painted`: where a person painted the fine map;
+    - `painted`, `painted_refined`: where a person painted the fine map, and the refined one;
     - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
     - `autosave`: work that a crash would lose; opening the project takes it over;
     - `removed`: what was taken out of the project, a folder for each image; reviewed maps

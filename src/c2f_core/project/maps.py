@@ -13,7 +13,7 @@ from c2f_core.project.snapshots import IndexMap, Work
 
 REMOVED = "removed"
 """Folder of a project for what was taken out of it, with a folder for each image."""
-KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted")
+KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted", "painted_refined")
 PAINTED = 255
 """Value of painted pixels in their file, others have 0: one sees them in any viewer."""
 
@@ -47,7 +47,6 @@ class MapFiles:
             A file is damaged, or holds other classes.
         """
         name = record.name
-        painted = _read_plane(self.path("painted", name))
         coarse = _read(self.path("coarse", name), class_table)
         return Work(
             record,
@@ -56,7 +55,8 @@ class MapFiles:
             _read(self.fine_path(record), class_table),
             _read(self.path("refined", name), class_table),
             _read_plane(self.path("confidence", name)),
-            None if painted is None else painted > 0,
+            _read_mask(self.path("painted", name)),
+            _read_mask(self.path("painted_refined", name)),
         )
 
     def begin(self, record: ImageRecord, class_table: ClassTable) -> None:
@@ -95,8 +95,8 @@ class MapFiles:
                 earlier.unlink()
         _write(self.path("refined", name), work.refined, table)
         _write_plane(self.path("confidence", name), work.confidence)
-        painted = None if work.painted is None else work.painted.astype(np.uint8) * PAINTED
-        _write_plane(self.path("painted", name), painted)
+        _write_mask(self.path("painted", name), work.painted)
+        _write_mask(self.path("painted_refined", name), work.painted_refined)
 
     def _free_path(self, name: str) -> Path:
         """Return where a map goes that a person reviewed and another one replaces."""
@@ -135,3 +135,12 @@ def _write_plane(path: Path, plane: NDArray[np.uint8] | None) -> None:
         path.unlink(missing_ok=True)
     else:
         write_image(path, plane)
+
+
+def _read_mask(path: Path) -> NDArray[np.bool_] | None:
+    plane = _read_plane(path)
+    return None if plane is None else plane > 0
+
+
+def _write_mask(path: Path, mask: NDArray[np.bool_] | None) -> None:
+    _write_plane(path, None if mask is None else mask.astype(np.uint8) * PAINTED)

@@ -16,7 +16,7 @@ from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
-from c2f_core.refine.patches import Patch
+from c2f_core.refine.patches import Covered, Patch
 from c2f_core.refine.run import Run, carry_out
 from c2f_core.windows import bounding_box
 
@@ -71,6 +71,7 @@ def refined_work(
         raise DataError("The project has no model yet; choose one first.")
     image, painted = project.read_image(name), painted_patches(work)
     result = proposal(refiner, image, work, asked, progress, should_stop, painted)
+    where = Covered(work.coarse.shape, painted)[...]
     record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
     confidence = stored_confidence(result.confidence)
     return replace(
@@ -79,31 +80,24 @@ def refined_work(
         fine=result.labels,
         refined=None,
         confidence=confidence,
-        painted=where_painted(work),
+        painted=where if painted else None,
+        painted_refined=None,
     )
 
 
-def where_painted(work: Work) -> NDArray[np.bool_] | None:
-    """Return where a person painted the fine map; what was erased there is given free.
-
-    Returns
-    -------
-    (Y, X) boolean array or None
-        None where nothing was painted.
-    """
-    if work.fine is None or work.painted is None:
-        return None
-    mask = work.painted & (work.fine != work.class_table.unlabelled.index)
-    return mask if mask.any() else None
-
-
 def painted_patches(work: Work) -> list[Patch]:
-    """Return what a person painted in the fine map."""
-    mask = where_painted(work)
-    if mask is None or work.fine is None:
-        return []
-    place = bounding_box(mask)
-    return [Patch(place, mask[place], work.fine[mask])]
+    """Return what a person painted in the refined and in the fine map, the latter uppermost.
+
+    What was erased there is given free.
+    """
+    maps = (work.refined, work.painted_refined), (work.fine, work.painted)
+    patches = []
+    for index_map, painted in maps:
+        if index_map is not None and painted is not None:
+            mask = painted & (index_map != work.class_table.unlabelled.index)
+            place = bounding_box(mask)
+            patches.append(Patch(place, mask[place], index_map[mask]))
+    return [patch for patch in patches if patch.mask.any()]
 
 
 def mean_confidence(result: RefineResult) -> float:

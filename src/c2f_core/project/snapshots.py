@@ -15,7 +15,7 @@ from c2f_core.project.records import ImageRecord
 
 UNKNOWN_CONFIDENCE = 255
 """Stored where the refiner was not asked."""
-OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted")
+OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted", "painted_refined")
 IndexMap = NDArray[np.unsignedinteger[Any]]
 
 
@@ -40,6 +40,8 @@ class Work:
     painted : (Y, X) boolean array or None
         Where a person painted the fine map: what is refined again leaves these pixels
         as they are.
+    painted_refined : (Y, X) boolean array or None
+        The same of `refined`.
     """
 
     record: ImageRecord
@@ -49,6 +51,7 @@ class Work:
     refined: IndexMap | None = None
     confidence: NDArray[np.uint8] | None = None
     painted: NDArray[np.bool_] | None = None
+    painted_refined: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for kind in OPTIONAL_MAPS:
@@ -110,7 +113,7 @@ def write_snapshot(path: Path, work: Work) -> None:
         for kind, index_map in maps.items()
         if index_map is not None
     }
-    for kind in ("confidence", "painted"):
+    for kind in ("confidence", "painted", "painted_refined"):
         if getattr(work, kind) is not None:
             arrays[kind] = getattr(work, kind)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
