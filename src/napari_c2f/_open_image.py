@@ -164,7 +164,7 @@ class OpenImage:
             record = record.model_copy(update={"rejected": rejected})
         return Work(
             record,
-            self._class_table(),
+            class_table_of_layer(self.coarse),  # The palette gives all of them the same.
             np.array(self.coarse.data),
             whole if final is None else self._whole(final),
             None if final is None else whole,
@@ -196,12 +196,6 @@ class OpenImage:
         confidence = np.full(self.coarse.data.shape, np.nan, dtype=np.float32)
         confidence[place_of(fine)] = layer.data
         return stored_confidence(confidence)
-
-    def _class_table(self) -> ClassTable:
-        """Return the table of the layer that has the most classes: they are added in any."""
-        layers = [layer for layer in (self.coarse, self.fine, self.final) if layer is not None]
-        tables = [class_table_of_layer(layer) for layer in layers]
-        return max(tables, key=lambda table: table.number_of_classes)
 
     # What happens
 

@@ -19,12 +19,12 @@ from napari_c2f._layers import (
     class_table_of_layer,
     level0,
     plane_shape,
-    set_class_table,
     spatial_keywords,
 )
 from napari_c2f._locks import guard, lock, locked_classes
 from napari_c2f._model import Palette, Swatch
 from napari_c2f._own_map import draw_over, own_map
+from napari_c2f._results import share_class_table
 from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
@@ -190,7 +190,7 @@ class PaletteController(MapController):
         if self._layer is None:
             self._draft = table
         else:
-            set_class_table(self._layer, table)
+            share_class_table(self._viewer.layers, self._layer, self.table, table)
         self._look_again()
 
     def _look_again(self) -> None:

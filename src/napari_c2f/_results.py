@@ -8,11 +8,21 @@ import numpy as np
 from napari.layers import Labels, Layer
 from napari.utils.transforms import Affine
 
+from c2f_core.classes import ClassTable
 from c2f_core.errors import ImageError
 from c2f_core.refine.patches import Patch, Place
 from c2f_core.refine.run import Plane
 from c2f_core.windows import Size, whole
-from napari_c2f._layers import FINE_KEY, PLACE_KEY, RESULT_KEY, coarse_of, level0, spatial_keywords
+from napari_c2f._layers import (
+    FINE_KEY,
+    PLACE_KEY,
+    RESULT_KEY,
+    TABLE_KEY,
+    coarse_of,
+    level0,
+    set_class_table,
+    spatial_keywords,
+)
 from napari_c2f._painted import Stroke, patch_of, strokes_of
 
 
@@ -79,6 +89,22 @@ def sources_of(layers: Iterable[Layer], layer: Layer) -> Iterator[Labels]:
     while source is not None:
         yield source
         source = coarse_of(layers, source)
+
+
+def share_class_table(
+    layers: Iterable[Layer], layer: Labels, before: ClassTable | None, class_table: ClassTable
+) -> None:
+    """Give a map another class table, and all that it came from or that was made of it.
+
+    Those that know classes that the map did not have before keep their own table.
+    """
+    layers = list(layers)
+    first = [layer, *sources_of(layers, layer)][-1]
+    known = set() if before is None else set(before.entries)
+    for each in (first, *results_of(layers, first)):
+        own = each.metadata.get(TABLE_KEY)
+        if own is None or known.issuperset(own.entries):
+            set_class_table(each, class_table)
 
 
 def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:

@@ -7,10 +7,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QCheckBox, QColorDialog, QLineEdit, QPushButton
 
+from c2f_core.class_editing import with_class
 from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from napari_c2f._draw_keys import KEYS
-from napari_c2f._layers import TABLE_KEY, labels_layer_data
+from napari_c2f._layers import COARSE_KEY, TABLE_KEY, labels_layer_data
 from napari_c2f._locks import LOCK_KEY
 from napari_c2f.widgets.palette_table import COLOUR, NAME, SHARE
 
@@ -166,6 +167,24 @@ def test_an_added_class_has_the_next_free_label_and_is_named_at_once(docked, qtb
     drag(viewer, (30, 10), (30, 20))
     assert layer.data[30, 15] == 6
     assert layer.get_color(6)[3] == 1
+
+
+def test_a_class_that_is_added_in_a_fine_map_is_one_of_the_coarse_map_too(docked, click):
+    viewer, widget = docked
+    coarse = add_face(viewer)
+    about = {COARSE_KEY: coarse.unique_id}
+    made = {
+        name: viewer.add_labels(coarse.data.copy(), metadata={TABLE_KEY: table} | about, name=name)
+        for name, table in (("other", SHAPES), ("fine", FASSEG))
+    }
+    alone = viewer.add_labels(coarse.data.copy(), metadata={TABLE_KEY: FASSEG}, name="alone")
+    viewer.layers.selection.active = made["fine"]
+    click(widget.add_button)
+    table = made["fine"].metadata[TABLE_KEY]
+    assert table == with_class(FASSEG)
+    assert coarse.metadata[TABLE_KEY] == table
+    assert made["other"].metadata[TABLE_KEY] == SHAPES
+    assert alone.metadata[TABLE_KEY] == FASSEG
 
 
 def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):

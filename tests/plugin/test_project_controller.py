@@ -434,6 +434,30 @@ def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, re
     assert (final.data[changed] == 4).all()
 
 
+def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, reviewing):
+    palette = PaletteController(desk.viewer)
+    palette.follow(desk.controller.image.fine)
+    palette.add()
+    desk.draw(desk.controller.image.fine, 5)
+    final = reviewing.begin()
+    assert (final.data[:4, :5] == 5).all()
+    palette.follow(final)
+    palette.add()
+    desk.draw(final, 6, slice(4, 8))
+    fine = reviewing.refine()
+    assert set(np.unique(fine.data[:8, :5])) == {5, 6}
+    palette.follow(fine)
+    palette.rename(1, "floor", None)
+    palette.recolour(2, (1, 2, 3), None)
+    palette.close()
+    desk.show("two")
+    table = desk.controller.project.class_table
+    assert table.names == ["floor", *SHAPES.names[1:], "class 5", "class 6"]
+    assert table.classes[1].colour == (1, 2, 3)
+    np.testing.assert_array_equal(desk.read().fine, fine.data)
+    assert (desk.show("one").fine.data[:4, :5] == 5).all()
+
+
 def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review(desk, reviewing):
     fine = desk.controller.image.fine
     expected = fine.data.copy()
