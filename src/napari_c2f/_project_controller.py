@@ -21,7 +21,9 @@ from c2f_core.project import Effort, ImageRecord, Project, Status, Work
 from c2f_core.project.effort import write_effort
 from c2f_core.project.provenance import Export, export_map
 from c2f_core.project.records import Parameters
+from c2f_core.project.reviewing import undecided_regions
 from napari_c2f._controller import ChooseTable
+from napari_c2f._effort_clock import TICK, EffortClock
 from napari_c2f._layer_pairs import images_of_layers
 from napari_c2f._layers import LEFT_KEY, PROVENANCE_KEY
 from napari_c2f._open_image import OpenImage
@@ -36,8 +38,6 @@ AUTOSAVE_INTERVAL = 60_000
 """Milliseconds between autosaves."""
 DECIDED_PAUSE = 1_000
 """Milliseconds after a decision, and those that follow at once, before it is saved."""
-TICK = 1_000
-"""Milliseconds between looks at whether the window is active."""
 
 
 class ProjectController(QueueController):
@@ -56,15 +56,13 @@ class ProjectController(QueueController):
         self.project: Project | None = None
         self.image: OpenImage | None = None
         self._viewer = viewer
-        self._is_active = is_active
-        self._seconds = 0.0
-        self._ticked = time.monotonic()
+        self.clock = EffortClock(lambda: self.image is not None and is_active())
         self._record: ImageRecord | None = None
         self._kept: Work | None = None
         self._gone: list[Labels] = []  # Coarse layers of images that the user removed.
         self._owed: dict[str, Work] = {}  # By image that is no longer open, until it is saved.
         self._changed = self._unsaved = False
-        self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.tick)]
+        self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.clock.tick)]
         self._soon = timer(DECIDED_PAUSE, self.autosave, once=True)
 
     # The project
@@ -81,11 +79,7 @@ class ProjectController(QueueController):
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()
-        self._enter(Project.create(root, table))
-        told = f"Created the project {root}; add images to it."
-        if self.project.left_out:
-            told += f" Left out (journal.jsonl tells why): {', '.join(self.project.left_out)}."
-        self.state.message = told
+        self._enter(Project.create(root, table), f"Created the project {root}; add images to it.")
 
     def open(self, root: Path, may_leave: Callable[[], bool] = lambda: True) -> None:
         """Open the project in a folder, if the one that is open may be left then."""
@@ -94,23 +88,19 @@ class ProjectController(QueueController):
 
     def _open(self, root: Path) -> None:
         self._leave()
-        self._enter(Project.open(root))
-        restored, left_out = self.project.restored, self.project.left_out
-        told = (
-            f"Restored the work on {', '.join(restored)}, which was not saved."
-            if restored
-            else f"Opened {root}; double-click an image."
-        )
-        if left_out:
-            told += f" Left out (journal.jsonl tells why): {', '.join(left_out)}."
-        self.state.message = told
+        self._enter(Project.open(root), f"Opened {root}; double-click an image.")
 
-    def _enter(self, project: Project) -> None:
+    def _enter(self, project: Project, told: str) -> None:
         self.project = project
         self.state.root = project.root
         self.refresh()
         for each in self._timers:
             each.start()
+        if project.restored:
+            told = f"Restored the work on {', '.join(project.restored)}, which was not saved."
+        if project.left_out:
+            told += f" Left out (journal.jsonl tells why): {', '.join(project.left_out)}."
+        self.state.message = told
 
     def _leave(self) -> None:
         """Save and close the project that is open."""
@@ -267,7 +257,7 @@ class ProjectController(QueueController):
         image.removed.connect(self._on_removed)
         self.image, self._record, self._kept = image, work.record, work
         self._changed = self._unsaved = self._owed.pop(image.name, None) is not None
-        self._seconds, self._ticked = 0.0, time.monotonic()
+        self.clock.start()
         self.state.opened = work.record.name
         self._tell(f"Opened {work.record.name}: {work.record.status}.")
 
@@ -332,20 +322,40 @@ class ProjectController(QueueController):
         self.image, self._kept = None, None
         self.state.opened = ""
 
-    def review(self, name: str, reviewed: bool) -> None:
-        """Say that the user vouches for the fine map of an image, or does not any more."""
+    def review(
+        self, name: str, reviewed: bool, may_mark: Callable[[int], bool] = lambda _: True
+    ) -> None:
+        """Say that the user vouches for the fine map of an image, or does not any more.
+
+        Where regions are undecided, `may_mark` is asked first, with their number.
+        """
         project = self.project
         with self._errors_told():
-            if name == self.state.opened:
-                work = project.with_review(self._work(), reviewed)
-                self._record = work.record
-                self._save(work, lambda _: self._tell_review(work.record))
-                return
+            opened = self._work() if name == self.state.opened else None
 
-            def review(*_: Any) -> ImageRecord:
-                return project.review(name, reviewed)
+            def count(*_: Any) -> int:
+                return undecided_regions(opened or project.read(name)) if reviewed else 0
 
-            self._do(review, self._tell_review, f"Saving {name}…")
+            def mark(undecided: int) -> None:
+                if not undecided or may_mark(undecided):
+                    self._mark(name, reviewed)
+                else:
+                    self._tell(f"{name} is not marked; decide on its regions under Review first.")
+
+            self._do(count, mark, f"Looking at {name}…")
+
+    def _mark(self, name: str, reviewed: bool) -> None:
+        project = self.project
+        if name == self.state.opened:
+            work = project.with_review(self._work(), reviewed)
+            self._record = work.record
+            self._save(work, lambda _: self._tell_review(work.record))
+            return
+
+        def review(*_: Any) -> ImageRecord:
+            return project.review(name, reviewed)
+
+        self._do(review, self._tell_review, f"Saving {name}…")
 
     def _tell_review(self, record: ImageRecord) -> None:
         role = "judges what is learned" if record.kept_back else "teaches"
@@ -359,10 +369,7 @@ class ProjectController(QueueController):
             def work(report: Report, should_stop: ShouldStop) -> Export:
                 return export_map(project, name, path, progress=report, should_stop=should_stop)
 
-            def told(made: Export) -> None:
-                self._tell(f"Exported to {made.file}; {made.sidecar.name} tells how it was made.")
-
-            self._do(work, told, f"Exporting {name}…")
+            self._do(work, lambda made: self._tell(made.message()), f"Exporting {name}…")
 
         self.when_saved(export)
 
@@ -408,14 +415,6 @@ class ProjectController(QueueController):
                 self._save(work, proceed)
 
     # Following the work
-
-    def tick(self) -> None:
-        """Count the time since the last tick, if an image is open and the window active."""
-        now = time.monotonic()
-        if self.image is not None and self._is_active():
-            # A machine that slept is no work.
-            self._seconds += min(now - self._ticked, 2 * TICK / 1000)
-        self._ticked = now
 
     def _note_change(self) -> None:
         self._changed = self._unsaved = True
@@ -507,10 +506,9 @@ class ProjectController(QueueController):
         return self.image.work(self._record)
 
     def _take_effort(self) -> None:
-        self.tick()
-        effort = Effort(seconds=self._seconds, painted=self.image.painted)
+        effort = Effort(seconds=self.clock.take(), painted=self.image.painted)
         self._record = self._record.with_effort(effort)
-        self._seconds, self.image.painted = 0.0, 0
+        self.image.painted = 0
 
     def _tell_saved(self, work: Work) -> None:
         if self.image is not None and self.image.name == work.record.name:

@@ -21,11 +21,12 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ClassTableError, DataError
 from c2f_core.io import read_image, read_map, write_map
 from c2f_core.networks.unet import build_generator
-from c2f_core.project import Effort, Project, Status
+from c2f_core.project import Effort, Project, Status, Work
 from c2f_core.project.effort import effort_rows, write_effort
 from c2f_core.project.provenance import export_map, rerun
 from c2f_core.project.records import ImageRecord, Parameters, by_doubt, is_kept_back
 from c2f_core.project.refining import refine_image, refined_work
+from c2f_core.project.reviewing import undecided_regions
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
 from c2f_core.project.snapshots import read_confidence, read_snapshot, stored_confidence
@@ -552,6 +553,38 @@ def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(projec
     assert (again.fine[in_refined & ~in_final] == 4).all()
     np.testing.assert_array_equal(again.painted, in_refined | in_final)
     assert again.refined is again.painted_refined is None
+
+
+def test_undecided_regions_are_those_as_in_the_coarse_map_that_nobody_rejected(project):
+    coarse, refined_map = np.ones((2, 20, 20), np.uint8)
+    for rows, columns in ((slice(2, 5), slice(2, 6)), (slice(9, 12), slice(2, 6))):
+        refined_map[rows, columns] = 2
+    refined_map[2:5, 10:16] = 3
+    record = ImageRecord(
+        name="x", image="x.png", size=coarse.shape, rejected=((9 * 20 + 2, 12, 2),)
+    )
+    work = Work(record, SHAPES, coarse, coarse, refined_map)
+    assert undecided_regions(work) == 2
+    assert undecided_regions(replace(work, record=record.model_copy(update={"rejected": ()}))) == 3
+    assert undecided_regions(replace(work, fine=np.where(refined_map == 3, 3, coarse))) == 1
+    painted = coarse.copy()
+    painted[3, 3] = 4
+    assert undecided_regions(replace(work, fine=painted)) == 1
+    assert undecided_regions(replace(work, refined=None)) == 0
+
+
+def test_an_export_tells_of_undecided_regions(project, tmp_path):
+    project.choose_model("watershed")
+    work = refine_image(project, "face")
+    made = export_map(project, "face", tmp_path / "a.png")
+    assert made.undecided == 0
+    assert made.message().endswith("tells how it was made.")
+    project.save(replace(work, fine=work.coarse, refined=work.fine))
+    made = export_map(project, "face", tmp_path / "a.png")
+    assert made.undecided > 1
+    assert f"{made.undecided} regions are undecided" in made.message()
+    again = rerun(made.sidecar, tmp_path / "again.png")
+    assert again.read_bytes() == made.file.read_bytes()
 
 
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):

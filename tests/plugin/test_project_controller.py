@@ -458,6 +458,47 @@ def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, revi
     assert (desk.show("one").fine.data[:4, :5] == 5).all()
 
 
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("mark", [True, False])
+def test_an_image_with_undecided_regions_is_marked_only_after_a_question(
+    desk, reviewing, opened, mark, tmp_path
+):
+    reviewing.begin()
+    reviewing.review.accept()
+    reviewing.choose("ellipse")
+    reviewing.review.reject()
+    left = reviewing.counts()["UNDECIDED"]
+    assert left > 1
+    if not opened:
+        desk.show("two")
+    asked = []
+    desk.controller.review("one", True, lambda undecided: bool(asked.append(undecided)) or mark)
+    desk.wait()
+    assert asked == [left]
+    assert desk.read().record.status is (Status.REVIEWED if mark else Status.REFINED)
+    assert ("one is reviewed" if mark else "decide on its regions") in desk.state.message
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.wait()
+    assert f"how it was made. {left} regions are undecided" in desk.state.message
+
+
+def test_an_image_on_which_all_is_decided_is_marked_at_once(desk, reviewing, tmp_path):
+    reviewing.begin()
+    reviewing.review.accept()
+    reviewing.review.reject_rest()
+    asked = []
+    desk.controller.review("one", True, asked.append)
+    desk.wait()
+    assert desk.read().record.status is Status.REVIEWED
+    desk.controller.review("one", False, asked.append)
+    desk.wait()
+    assert desk.read().record.status is Status.REFINED
+    assert asked == []
+    desk.controller.export("one", tmp_path / "one.png")
+    desk.wait()
+    assert desk.state.message.endswith("how it was made.")
+
+
 def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review(desk, reviewing):
     fine = desk.controller.image.fine
     expected = fine.data.copy()
@@ -628,13 +669,13 @@ def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, h
 
 def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_path):
     now = [100.0]
-    monkeypatch.setattr("napari_c2f._project_controller.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("napari_c2f._effort_clock.time.monotonic", lambda: now[0])
     image = desk.show("one")
 
     def pass_by(seconds):
         for _ in range(seconds):
             now[0] += 1
-            desk.controller.tick()
+            desk.controller.clock.tick()
 
     pass_by(30)
     desk.active = False
@@ -642,7 +683,7 @@ def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_pat
     desk.active = True
     pass_by(30)
     now[0] += 1000  # The machine slept.
-    desk.controller.tick()
+    desk.controller.clock.tick()
     add_fine(desk)
     pass_by(12)
     desk.draw(image.fine, 4)

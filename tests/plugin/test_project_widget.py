@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -341,6 +341,45 @@ def test_refining_reviewing_and_exporting(
     click(widget.effort_button)
     wait()
     assert "| shapes-2 | reviewed |" in table.read_text()
+
+
+@pytest.mark.parametrize("answer", ["Enter", "Yes"])
+def test_undecided_regions_are_asked_about_before_an_image_is_marked(
+    widget, qtbot, click, open_project, wait, folder, answer
+):
+    with Project.open(folder) as project:
+        work = project.read("shapes-0")
+        project.save(replace(work, fine=work.coarse, refined=work.fine))
+    open_project()
+    choose(qtbot, widget, "shapes-0")
+    questions = []
+
+    def reply():
+        box = QApplication.activeModalWidget()
+        if box is None:
+            return
+        timer.stop()
+        questions.append(box.text())
+        if answer == "Enter":
+            qtbot.keyClick(box, Qt.Key.Key_Return)
+        else:
+            click(box.button(QMessageBox.StandardButton.Yes))
+
+    timer = QTimer()
+    timer.timeout.connect(reply)
+    timer.start(50)
+    click(widget.review_button)
+    qtbot.waitUntil(lambda: len(questions) == 1, timeout=20000)
+    wait()
+    assert "regions are undecided" in questions[0]
+    marked = answer == "Yes"
+    with_fine = ["shapes-0"] if marked else []
+    assert open_pairs(folder, SHAPES).names_with_fine == with_fine
+    assert ("is reviewed" if marked else "is not marked") in widget.status.text()
+    choose(qtbot, widget, "shapes-1")
+    click(widget.review_button)  # Its map is not under review: nothing is undecided.
+    wait()
+    assert open_pairs(folder, SHAPES).names_with_fine == [*with_fine, "shapes-1"]
 
 
 def small_model(path):

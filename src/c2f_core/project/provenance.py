@@ -20,6 +20,7 @@ from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import ImageRecord
 from c2f_core.project.refining import file_of_model, open_refiner, proposal
+from c2f_core.project.reviewing import undecided_regions, undecided_text
 from c2f_core.project.runs import encode_runs, map_hash, paint_runs
 from c2f_core.project.sidecar import (
     SUFFIX,
@@ -36,10 +37,16 @@ from c2f_core.training.metadata import library_versions
 
 @dataclass(frozen=True)
 class Export:
-    """The files of an exported map."""
+    """The files of an exported map, and how many of its regions are still undecided."""
 
     file: Path
     sidecar: Path
+    undecided: int
+
+    def message(self) -> str:
+        """What was written, for the user."""
+        told = f"Exported to {self.file}; {self.sidecar.name} tells how it was made."
+        return f"{told} {undecided_text(self.undecided)}" if self.undecided else told
 
 
 def export_map(
@@ -98,7 +105,7 @@ def export_map(
     with atomic_path(sidecar) as temporary:
         temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
-    return Export(path, sidecar)
+    return Export(path, sidecar, undecided_regions(work))
 
 
 def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[str, Any]:

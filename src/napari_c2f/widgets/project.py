@@ -25,6 +25,7 @@ from c2f_core.config_file import invalid_setting
 from c2f_core.io import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.removal import REMOVED
+from c2f_core.project.reviewing import undecided_text
 from c2f_core.training.teaching import TeachingSettings
 from napari_c2f._gl_context import guard_removals
 from napari_c2f._layers import bare, class_table_of_layer
@@ -254,7 +255,15 @@ class ProjectWidget(DockedWidget):
         reviewed = any(
             record.name == name and record.status is Status.REVIEWED for record in self.state.images
         )
-        self._controller.review(name, not reviewed)
+        self._controller.review(name, not reviewed, self._may_mark)
+
+    def _may_mark(self, undecided: int) -> bool:
+        question = (
+            f"{undecided_text(undecided)}\nOnce it is marked, the map teaches that this is right. "
+            "Mark it all the same?"
+        )
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        return QMessageBox.question(self, "Mark reviewed", question, yes | no, no) == yes
 
     def _export(self) -> None:
         name = self.images.value()
