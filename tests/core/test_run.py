@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c2f_core.class_editing import with_class
 from c2f_core.classes import ClassEntry, ClassTable
-from c2f_core.errors import Cancelled, ImageError
+from c2f_core.errors import Cancelled, ClassTableError, ImageError
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.refine.patches import (
     Covered,
@@ -144,6 +145,24 @@ def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
     np.testing.assert_array_equal(~np.isnan(result.confidence), free[result.place])
     assert result.report.changed == (expected != above).sum()
     assert result.labels.shape == (SHAPE if whole else (3, 5, 6))
+
+
+@pytest.mark.parametrize("plane", [None, (1,)])
+def test_painted_pixels_may_be_of_a_class_that_the_refiner_does_not_know(plane):
+    images, maps = stack()
+    table = with_class(TABLE, "d")
+    (new,) = {entry.index for entry in table.classes} - {1, 2, 5}
+    mask = np.zeros(SHAPE, bool)
+    mask[1:, 2:4, 3:6] = True
+    patch = Patch((slice(0, 3), slice(0, 7), slice(0, 8)), mask, np.full(mask.sum(), new))
+    known = carry_out(Run(images, maps, TABLE, plane=plane), NextClass())
+    run = Run(images, maps, table, plane=plane, painted=[patch])
+    result = carry_out(run, NextClass())
+    np.testing.assert_array_equal(result.labels, np.where(mask, new, known.labels))
+    np.testing.assert_array_equal(result.confidence[mask], np.nan)
+    drawn = np.where(mask, new, maps).astype(np.uint8)
+    with pytest.raises(ClassTableError, match="holds the class 'd'"):
+        carry_out(Run(images, drawn, table, plane=plane), NextClass())
 
 
 @given(painted(SHAPE))

@@ -46,7 +46,7 @@ class Run:
         The one plane of a stack to refine; () for a single map, None for all.
     painted : sequence of Patch
         Pixels painted by hand, the latest last: the refiner sees them in the
-        coarse map, and they stay.
+        coarse map, as unlabelled where it does not know their class, and they stay.
     whole : bool
         The result is as large as the coarse map; else it holds no more than box
         and mask of the scope, of which alone the memory is needed.
@@ -113,16 +113,17 @@ def carry_out(
         `should_stop` returned True before a plane was done.
     """
     _check_stack(run)
-    coarse = Overlaid(run.coarse, run.painted) if run.painted else run.coarse
-    scope = run.scope
+    below, coarse, scope = run.coarse, run.coarse, run.scope
     if run.painted:
+        below = Overlaid(run.coarse, run.painted)
+        coarse = Overlaid(run.coarse, _as_seen(run.painted, run.class_table, refiner.class_table))
         scope = replace(scope, protected=Covered(tuple(run.coarse.shape), run.painted))
     speaking = Translated(refiner, run.class_table)
     sheet, reports, cancelled = None, [], ""
     try:
         for index, result in _planes(run, coarse, scope, speaking, progress, should_stop):
-            sheet = sheet or _Sheet(run, coarse)
-            sheet.take(index, result)
+            sheet = sheet or _Sheet(run, below)
+            sheet.take(index, _with_painted(result, index, run.painted))
             reports.append(result.report)
     except Cancelled as error:
         if sheet is None:
@@ -133,6 +134,28 @@ def carry_out(
     report = total_report(reports)
     record = run_record(speaking, run.scope, report, run.plane, run.painted)
     return RunResult(sheet.place, *sheet.arrays, report, record, cancelled)
+
+
+def _as_seen(painted: Sequence[Patch], table: ClassTable, known: ClassTable) -> list[Patch]:
+    """Return painted pixels as unlabelled where another table does not know their class."""
+    unknown = [entry.index for entry in table.classes if entry.name not in known.names]
+    return [
+        replace(
+            each,
+            values=np.where(np.isin(each.values, unknown), table.unlabelled.index, each.values),
+        )
+        for each in painted
+    ]
+
+
+def _with_painted(result: ScopedResult, index: Plane, painted: Sequence[Patch]) -> ScopedResult:
+    """Return the result of a plane with what was painted in it, whatever the refiner saw."""
+    if not painted:
+        return result
+    place = (*(slice(number, number + 1) for number in index), *result.window)
+    patches = [replace(each, place=from_corner(each.place, place)) for each in painted]
+    labels = result.labels[(np.newaxis,) * len(index)]
+    return replace(result, labels=Overlaid(labels, patches)[(0,) * len(index)])
 
 
 def _check_stack(run: Run) -> None:
