@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -210,25 +211,27 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(data, tmp_path, 
         run(make_config(data, tmp_path / "begun"), resume=True)
 
 
-@pytest.fixture
-def full_disk():
-    """Let no file grow beyond a number of bytes, as on a disk that is full."""
+@contextmanager
+def full_disk(size):
+    """Let no file grow beyond so many bytes, as on a disk that is full; also not the tests' log."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_told_by_checkpoints_and_state(data, tmp_path, full_disk):
+def test_a_full_disk_is_told_by_checkpoints_and_state(data, tmp_path):
     config = make_config(data, tmp_path / "run", steps=1)
     run(config)
     generator, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
     folder = RunFolder(tmp_path / "run")
     before = folder.state.read_bytes()
-    full_disk(600)
-    with pytest.raises(DataError, match="free space"):
+    with full_disk(600), pytest.raises(DataError, match="free space"):
         folder.write_state({"weights": torch.zeros(1000)})
-    with pytest.raises(DataError, match="free space"):
+    with full_disk(600), pytest.raises(DataError, match="free space"):
         save_checkpoint(folder.best, generator, metadata)
     assert folder.state.read_bytes() == before
     load_checkpoint(folder.best)
@@ -238,10 +241,9 @@ def test_a_full_disk_is_told_by_checkpoints_and_state(data, tmp_path, full_disk)
     # TensorBoard's thread dies of it; the run hears of it at its next event.
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )
-def test_a_full_disk_is_told_by_the_logs(data, tmp_path, full_disk):
-    full_disk(20_000)
+def test_a_full_disk_is_told_by_the_logs(data, tmp_path):
     config = make_config(data, tmp_path / "run", steps=1000, validate_every=1000)
-    with pytest.raises(DataError, match="disk is full"):
+    with full_disk(20_000), pytest.raises(DataError, match="disk is full"):
         run(config)
 
 
