@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError, ImageError
-from c2f_core.io import as_rgb8
+from c2f_core.intensities import as_rgb8
 from napari_c2f._layers import TABLE_KEY, class_table_of_layer, image_plane, level0
 
 Positions = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, ImageError
-from c2f_core.io import FIXED_LIMITS
+from c2f_core.intensities import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import Plane, Run, RunResult, carry_out
 from c2f_core.refine.scope import Scope, Sliceable

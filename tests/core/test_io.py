@@ -12,14 +12,8 @@ from PIL import Image
 from c2f_core.class_editing import renamed
 from c2f_core.classes import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError
-from c2f_core.io import (
-    as_rgb8,
-    atomic_path,
-    intensity_limits,
-    read_image,
-    read_map,
-    write_map,
-)
+from c2f_core.intensities import as_rgb8, intensity_limits
+from c2f_core.io import atomic_path, read_image, read_map, write_map
 
 TABLE = ClassTable.preset("fasseg")
 MAPS = hnp.arrays(

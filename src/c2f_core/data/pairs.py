@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io import as_rgb8, read_image, read_map, read_map_pixels
+from c2f_core.intensities import as_rgb8
+from c2f_core.io import read_image, read_map, read_map_pixels
 from c2f_core.map_report import MapReport
 
 

@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from c2f_core.errors import DataError
-from c2f_core.io import IMAGE_SUFFIXES, as_rgb8, atomic_path, read_image
+from c2f_core.intensities import as_rgb8
+from c2f_core.io import IMAGE_SUFFIXES, atomic_path, read_image
 from c2f_core.windows import Size
 
 

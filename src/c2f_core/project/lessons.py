@@ -10,7 +10,8 @@ from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import Cancelled
 from c2f_core.events import Event
-from c2f_core.io import as_rgb8, atomic_path
+from c2f_core.intensities import as_rgb8
+from c2f_core.io import atomic_path
 from c2f_core.project.folder import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.io import as_rgb8
+from c2f_core.intensities import as_rgb8
 from c2f_core.windows import Size, Window
 
 Progress = Callable[[float], None]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import POSITIONS, ClassTable
 from c2f_core.errors import C2FError, Cancelled, ImageError
-from c2f_core.io import FIXED_LIMITS, as_rgb8, intensity_limits
+from c2f_core.intensities import FIXED_LIMITS, as_rgb8, intensity_limits
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
