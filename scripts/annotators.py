@@ -8,14 +8,12 @@ trains a model without the persons on them. Each annotator's coarse map is refin
 compared with that annotator's fine map, and with the other's.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from results import DOCS, default_hardware, today
+from results import DOCS, default_hardware, options_of_fasseg_runs, today
 
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import Pair
@@ -54,14 +52,12 @@ Map = NDArray[np.uint8]
 
 def main() -> None:
     """Refine, compare, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--splits", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, default=Path("runs/fasseg"))
-    options = parser.parse_args()
+    options = options_of_fasseg_runs(__doc__)
     checkpoints = sorted(options.runs.glob(RUN))
     if not checkpoints:
-        parser.error(f"there is no {options.runs / RUN}; train it with scripts/fasseg.py first")
+        raise SystemExit(
+            f"There is no {options.runs / RUN}; train it with scripts/fasseg.py first."
+        )
     refiner = Refiner.load(checkpoints[0], "cpu")
     twice = json.loads(options.splits.read_text(encoding="utf-8"))["same_photo_annotated_twice"]
     source = open_pairs(options.data)

@@ -10,14 +10,13 @@ stage 2, and with those of each image; and with its classes renamed as suits it 
 defect in statistics or labels would show in one that is right again.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from fasseg_errors import fine_of
 from numpy.typing import NDArray
-from results import DOCS, TEST, default_hardware, today
+from results import DOCS, TEST, default_hardware, options_of_fasseg_runs, today
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
@@ -67,11 +66,7 @@ Map = NDArray[np.uint8]
 
 def main() -> None:
     """Score the generator in every way, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--splits", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, default=Path("runs/fasseg"))
-    options = parser.parse_args()
+    options = options_of_fasseg_runs(__doc__)
     pairs = list(open_pairs(options.data).subset(read_split(options.splits, TEST)))
     before, _ = load_checkpoint(options.runs / RUNS / "stage1-report" / "last.safetensors")
     after, metadata = load_checkpoint(options.runs / RUNS / "stage2-report" / "last.safetensors")
@@ -129,12 +124,6 @@ def renamed(maps: list[Map], pairs: list[Pair], classes: int) -> list[Map]:
         np.add.at(pixels, (positions[known], fine_of(pair)[known]), 1)
     _, names = linear_sum_assignment(pixels, maximize=True)
     return [names.astype(np.uint8)[positions] for positions in maps]
-
-
-def fine_of(pair: Pair) -> Map:
-    """Return the fine map (Y, X), which every test image has."""
-    assert pair.fine is not None, "test images have fine maps"
-    return pair.fine
 
 
 def row(how: str, maps: list[Map], pairs: list[Pair], names: tuple[str, ...]) -> Row:

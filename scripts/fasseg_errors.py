@@ -9,7 +9,6 @@ fine boundaries and by the two classes that were confused. The maps of those pho
 that two annotators drew, compared with each other, say how much of that is no error.
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
@@ -19,7 +18,7 @@ import numpy as np
 from annotators import refine
 from fasseg import Splits
 from numpy.typing import NDArray
-from results import DOCS, default_hardware, today
+from results import DOCS, default_hardware, options_of_fasseg_runs, today
 from scipy import ndimage
 
 from c2f_core.classes import UNLABELLED_POSITION
@@ -83,11 +82,7 @@ Compared = tuple[Map, Map]
 
 def main() -> None:
     """Refine, compare, count, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--splits", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, default=Path("runs/fasseg"))
-    options = parser.parse_args()
+    options = options_of_fasseg_runs(__doc__)
     source, splits = open_pairs(options.data), Splits(options.splits)
     folds = [list(source.subset(splits.test[fold])) for fold in FOLDS]
     lists = json.loads(options.splits.read_text(encoding="utf-8"))

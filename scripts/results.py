@@ -117,6 +117,15 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
     return config.model_copy(update=changes)
 
 
+def options_of_fasseg_runs(description: str) -> argparse.Namespace:
+    """Read the flags of a script that goes on from the runs of `fasseg.py`."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--splits", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs/fasseg"))
+    return parser.parse_args()
+
+
 def finished_run(config: TrainConfig) -> RunFolder:
     """Train, or resume, until the run is done; return its folder."""
     with CsvLog() as log:

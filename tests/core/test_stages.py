@@ -63,8 +63,18 @@ def make_config(root, run_folder, **changes):
     return TrainConfig.model_validate({**settings, **changes})
 
 
-def state_of(learner):
-    return {key: value.clone() for key, value in learner.state_dict().items()}
+def settled_stage1(root, run_folder, **optimiser):
+    """Train a stage 1 until it has learned something; return its config."""
+    config = make_config(
+        root,
+        run_folder,
+        method="stage1",
+        steps=60,
+        validate_every=60,
+        optimiser={"learning_rate": 1e-2, "average_decay": 0.9, **optimiser},
+    )
+    list(train(config))
+    return config
 
 
 def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
@@ -189,15 +199,7 @@ def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
 @pytest.mark.parametrize("recipe", ["default", "report"])
 def test_the_statistics_of_coarse_only_images_do_no_harm(shapes_folder, tmp_path, recipe):
     """At a vanishing rate nothing but the statistics of the normalisation changes."""
-    first = make_config(
-        shapes_folder,
-        tmp_path / "first",
-        method="stage1",
-        steps=60,
-        validate_every=60,
-        optimiser={"learning_rate": 1e-2, "average_decay": 0.9, "weight_decay": 0},
-    )
-    list(train(first))
+    first = settled_stage1(shapes_folder, tmp_path / "first", weight_decay=0)
     second = first.model_copy(update={"method": "stage2", "run_folder": tmp_path / "second"})
     stage2 = {"start": tmp_path / "first", "recipe": recipe, "steps": 40, "guard": None}
     settings = second.model_dump() | {"stage2": stage2 | {"learning_rate": 1e-12}}
@@ -279,15 +281,7 @@ def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_pat
 
 
 def test_the_guard_rolls_a_broken_recipe_back(shapes_folder, tmp_path):
-    first = make_config(
-        shapes_folder,
-        tmp_path / "first",
-        method="stage1",
-        steps=60,
-        validate_every=60,
-        optimiser={"learning_rate": 1e-2, "average_decay": 0.9},
-    )
-    list(train(first))
+    first = settled_stage1(shapes_folder, tmp_path / "first")
     broken = first.model_copy(update={"method": "stage2", "run_folder": tmp_path / "second"})
     settings = broken.model_dump() | {
         "validate_every": 5,
