@@ -10,9 +10,11 @@ from napari.layers import Image, Labels
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError
-from napari_c2f._layers import add_map, plane_shape, spatial_keywords
+from napari_c2f._layers import FINE_KEY, add_map, confidence_of, plane_shape, spatial_keywords
 from napari_c2f._model import Activity
 from napari_c2f._own_map import own_map
+from napari_c2f._results import results_of
+from napari_c2f._review_layers import changes_layers
 from napari_c2f._timers import timer
 from napari_c2f._worker import Task
 
@@ -158,5 +160,17 @@ class MapController(Controller):
 
     def _show_map(self, layer: Labels) -> None:
         """Let the user see a map, which refining hides, and draw in it."""
+        self._hide_results(layer)
         layer.visible = True
         self._viewer.layers.selection.active = layer
+
+    def _hide_results(self, coarse: Labels) -> None:
+        """Hide earlier results and their review: two maps on top of each other show neither."""
+        layers = self._viewer.layers
+        results = list(results_of(layers, coarse))
+        sureness = [confidence_of(layers, layer) for layer in results]
+        reviewed = any(FINE_KEY in layer.metadata for layer in results)
+        changes = changes_layers(layers)
+        for layer in (*results, *sureness, *(changes if reviewed else ())):
+            if layer is not None:
+                layer.visible = False

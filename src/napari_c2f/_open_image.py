@@ -1,5 +1,6 @@
 """The layers of the project's image that is in the viewer, and what a person does to them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.classes import ClassTable
+from c2f_core.decisions import Key
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.snapshots import read_confidence, stored_confidence
+from c2f_core.refine.patches import Place
 from napari_c2f._decision_history import REJECTED_KEY, is_deciding
 from napari_c2f._final_layer import final_of, rejected_regions
 from napari_c2f._layers import (
@@ -28,7 +31,7 @@ from napari_c2f._layers import (
     unique_name,
 )
 from napari_c2f._locks import has_mask
-from napari_c2f._painted import follow, stroke_of
+from napari_c2f._painted import Stroke, follow, stroke_of, strokes_of
 from napari_c2f._results import kept_in, latest_result, place_of, results_of, sources_of
 from napari_c2f._review_layers import changes_layers
 from napari_c2f._timers import timer
@@ -160,24 +163,47 @@ class OpenImage:
         fine, final = self.fine, self.final
         whole = None if fine is None else self._whole(fine)
         if fine is not None:  # Without it, that of the record stays as well.
-            rejected = rejected_regions(self._layers, self.coarse, place_of(fine))
-            record = record.model_copy(update={"rejected": rejected})
+            record = record.model_copy(update={"rejected": self._rejected(place_of(fine))})
         return Work(
             record,
-            class_table_of_layer(self.coarse),  # The palette gives all of them the same.
+            self._class_table(),
             np.array(self.coarse.data),
             whole if final is None else self._whole(final),
             None if final is None else whole,
             self._confidence(fine),
             self._painted_pixels(fine if final is None else final),
-            None if final is None else self._painted_pixels(fine),
+            None if final is None else self._painted_pixels(fine, strokes_of(final)),
         )
 
-    def _painted_pixels(self, layer: Labels | None) -> NDArray[np.bool_] | None:
-        """Return where a fine or final map was painted by hand; None if it was not."""
+    def _class_table(self) -> ClassTable:
+        """Return that of the coarse map, but where refining in other classes made a larger one."""
+        layers = [layer for layer in (self.coarse, self.fine, self.final) if layer is not None]
+        tables = [class_table_of_layer(layer) for layer in layers]
+        return max(tables, key=lambda table: table.number_of_classes)  # The first of equals.
+
+    def _rejected(self, place: Place) -> tuple[Key, ...]:
+        """Return the regions that were rejected in a place, by their keys in the whole map."""
+        keys = rejected_regions(self._layers, self.coarse, place)
+        part, corner = np.array([(axis.stop - axis.start, axis.start) for axis in place]).T
+
+        def in_whole(first: int) -> int:
+            pixel = np.array(np.unravel_index(first, part)) + corner
+            return int(np.ravel_multi_index(pixel, self.coarse.data.shape))
+
+        return tuple((in_whole(first), size, refined) for first, size, refined in keys)
+
+    def _painted_pixels(
+        self, layer: Labels | None, told: Iterable[Stroke] = ()
+    ) -> NDArray[np.bool_] | None:
+        """Return where a fine or final map was painted by hand; None if it was not.
+
+        Strokes of which another map tells what became of them are left out.
+        """
+        stamps = {stroke.stamp for stroke in told}
         painted = np.zeros(self.coarse.data.shape, np.bool_)
         for kept in [] if layer is None else kept_in(layer):
-            painted[kept.seen_around(place_of(layer)).patch.place] |= kept.patch.mask
+            if kept.stroke.stamp not in stamps:
+                painted[kept.seen_around(place_of(layer)).patch.place] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:

@@ -301,9 +301,10 @@ class ProjectController(QueueController):
 
         def write(*_: Any) -> bool:
             now = project.read(name)
-            if now.record != before.record or not now.is_that_of(before):
+            same = replace(before, class_table=now.class_table)  # Classes are of all images.
+            if now.record != before.record or not now.is_that_of(same):
                 return False
-            project.save(after)
+            project.save(replace(after, class_table=now.class_table))
             return True
 
         def told(written: bool) -> None:
@@ -311,7 +312,8 @@ class ProjectController(QueueController):
             done(written)
 
         def take_turn() -> None:
-            if self.project is not project or name == self.state.opened or name in self._owed:
+            is_left = self.project is project and name in {each.name for each in project.records}
+            if not is_left or name == self.state.opened or name in self._owed:
                 done(False)
             else:
                 self._do(write, told, "", lambda: done(False))
@@ -332,9 +334,12 @@ class ProjectController(QueueController):
         project = self.project
         with self._errors_told():
             opened = self._work() if name == self.state.opened else None
+            if not reviewed or (opened is not None and opened.refined is None):
+                self._mark(name, reviewed)
+                return
 
             def count(*_: Any) -> int:
-                return undecided_regions(opened or project.read(name)) if reviewed else 0
+                return undecided_regions(opened or project.read(name))
 
             def mark(undecided: int) -> None:
                 if not undecided or may_mark(undecided):

@@ -18,7 +18,6 @@ from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
-    FINE_KEY,
     LEFT_KEY,
     PLACE_KEY,
     PROVENANCE_KEY,
@@ -50,7 +49,6 @@ from napari_c2f._results import (
     results_of,
     strokes_in,
 )
-from napari_c2f._review_layers import changes_layers
 from napari_c2f._scoping import ScopeChoice
 from napari_c2f._worker import Task
 
@@ -265,17 +263,6 @@ class RefineController(MapController):
             f"{report.seconds:.1f} s. Doubtful places are magenta, see '{confidence.name}'. The "
             "coarse map is as it was, and hidden.".strip()
         )
-
-    def _hide_results(self, coarse: Labels) -> None:
-        """Hide earlier results and their review: two maps on top of each other show neither."""
-        layers = self._viewer.layers
-        results = list(results_of(layers, coarse))
-        sureness = [confidence_of(layers, layer) for layer in results]
-        reviewed = any(FINE_KEY in layer.metadata for layer in results)
-        changes = changes_layers(layers)
-        for layer in (*results, *sureness, *(changes if reviewed else ())):
-            if layer is not None:
-                layer.visible = False
 
     def _confidence_layer(self, coarse: Labels, result: RunResult) -> Image:
         name = unique_name(self._viewer.layers, f"{coarse.name} confidence")

@@ -513,7 +513,8 @@ def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review
     work = desk.read()
     for mask, rows in (
         (work.painted, (before, in_final)),
-        (work.painted_refined, (before, in_fine)),
+        # Of what was painted before the review, its own map tells what became of it.
+        (work.painted_refined, (in_fine,)),
     ):
         where = np.zeros(mask.shape, bool)
         for each in rows:
@@ -530,6 +531,62 @@ def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
     final = reviewing.begin()
     desk.draw(final, SHAPES.unlabelled.index)
     np.testing.assert_array_equal(reviewing.refine().data, before)
+
+
+def test_what_is_erased_in_the_final_map_is_free_in_a_later_session_too(desk, reviewing):
+    fine = desk.controller.image.fine
+    before = fine.data.copy()
+    desk.draw(fine, 4)
+    desk.draw(reviewing.begin(), SHAPES.unlabelled.index)
+    desk.show("two")
+    desk.show("one")
+    np.testing.assert_array_equal(reviewing.refine().data, before)
+
+
+def test_work_of_a_map_with_more_classes_than_its_coarse_map_is_saved(desk):
+    desk.show("one")
+    fine = add_fine(desk)
+    set_class_table(fine, with_class(SHAPES, "floor", (9, 9, 9)))
+    desk.draw(fine, 5)
+    desk.show("two")
+    assert desk.state.opened == "two"
+    np.testing.assert_array_equal(desk.read().fine, fine.data)
+
+
+def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
+    place = (slice(8, 40), slice(4, 44))
+    desk.show("one")
+    add_fine(desk, FINE[place], **{PLACE_KEY: place})
+    reviewing, asked = Reviewing(desk, next_class), []
+    reviewing.begin()
+    reviewing.review.reject_rest()
+    assert reviewing.counts()["REJECTED"] > 0
+    desk.controller.review("one", True, asked.append)
+    desk.wait()
+    reviewing.review.close()
+    reviewing.refining.close()
+    assert asked == []
+    assert desk.read().record.status is Status.REVIEWED
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_a_mark_that_needs_no_question_is_saved_though_the_window_closes(desk, reviewed):
+    desk.show("one")
+    add_fine(desk)
+    if not reviewed:
+        desk.controller.review("one", True)
+        desk.wait()
+    desk.controller.review("one", reviewed)
+    desk.controller.close()
+    assert desk.read().record.status is (Status.REVIEWED if reviewed else Status.REFINED)
+
+
+def test_a_map_that_is_opened_is_not_hidden_by_the_fine_one(desk, reviewing, tmp_path):
+    image = desk.controller.image
+    write_map(tmp_path / "map.png", COARSE, SHAPES)
+    reviewing.refining.open_map(str(tmp_path / "map.png"), lambda: None, image.image, min)
+    assert image.coarse.visible
+    assert not image.fine.visible
 
 
 def test_review_says_who_judges(desk):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from c2f_core.class_editing import with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.project import Project, Status
 from napari_c2f._project_controller import ProjectController
@@ -112,6 +113,35 @@ def test_what_a_person_refined_meanwhile_is_not_refined_again(
     wait()
     np.testing.assert_array_equal(project.read("three").fine, COARSE)
     assert "three (you went on with it meanwhile)" in to_do.activity.message
+
+
+def test_a_class_that_is_added_meanwhile_costs_no_refinement(
+    projects, to_do, wait, qtbot, hold_refining
+):
+    started, released = hold_refining()
+    to_do.refine()
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    project, table = projects.project, with_class(SHAPES, "floor", (9, 9, 9))
+    project.save(replace(project.read("blank"), class_table=table))
+    released.set()
+    wait()
+    assert project.class_table == table
+    assert statuses(projects)["one"] == "refined"
+
+
+def test_an_image_that_is_removed_meanwhile_is_left_alone(
+    projects, to_do, wait, qtbot, hold_refining
+):
+    started, released = hold_refining()
+    to_do.refine()
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    projects.remove("one")
+    qtbot.waitUntil(lambda: "is in" in projects.state.message, timeout=20000)
+    told = projects.state.message
+    released.set()
+    wait()
+    assert projects.state.message == told
+    assert "one (you went on with it meanwhile)" in to_do.activity.message
 
 
 def test_stopping_keeps_what_was_refined(projects, to_do, wait, qtbot, next_class, monkeypatch):
