@@ -325,6 +325,17 @@ class ClassTable(BaseModel):
         return PRESETS[name]
 
     @classmethod
+    def named(cls, name: str) -> "ClassTable":
+        """Return a preset, or read a TOML or JSON file.
+
+        Raises
+        ------
+        ClassTableError
+            It is neither, or the file is no valid class table.
+        """
+        return cls.preset(name) if name in PRESETS else cls.from_file(name)
+
+    @classmethod
     def from_file(cls, path: str | Path) -> "ClassTable":
         """Read a class table from a TOML or JSON file.
 

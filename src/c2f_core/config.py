@@ -139,7 +139,7 @@ class Stage1Config(Settings):
     feature_matching_weight: float = Field(default=0.0, ge=0)
     """Weight of the distance between the discriminator's features of fine and refined maps."""
     ramp_steps: int = Field(default=0, ge=0)
-    """Steps over which the weights of adversarial loss and feature matching rise from zero."""
+    """Steps of stage 1 over which the weights of its adversarial losses rise from zero."""
     discriminator_learning_rate: float = Field(default=1e-3, gt=0)
     """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
     wrong_pixels_only: bool = True

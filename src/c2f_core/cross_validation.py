@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from c2f_core.classes import ClassTable
 from c2f_core.comparison import SHARES
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.config_file import with_settings
@@ -25,7 +26,6 @@ from c2f_core.events import Event, Finished, RunStarted, StepDone
 from c2f_core.io import atomic_path
 from c2f_core.metrics import mean_scores
 from c2f_core.refine.learned import Refiner
-from c2f_core.training.loading import load_class_table
 from c2f_core.training.run_folder import PLACE, RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 
@@ -187,7 +187,7 @@ def _require_sound(
 
 
 def _source(data: DataConfig) -> FilePairs:
-    return open_pairs(data.root, load_class_table(data.class_table))
+    return open_pairs(data.root, ClassTable.named(data.class_table))
 
 
 def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:

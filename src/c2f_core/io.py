@@ -32,6 +32,8 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 ARRAY_SUFFIX = ".npy"
 PLAIN_MODES = {"LA": "L", "CMYK": "RGB"}
 """What Pillow's modes of grey with alpha and of printing colours are read as."""
+ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
+"""What TIFF calls the second sample of grey with alpha."""
 MAP_MODES = PLAIN_MODES | {"P": "RGB"}
 """The same for maps, which palettes tell apart by their colours."""
 
@@ -98,7 +100,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
-            image: NDArray[Any] = tifffile.imread(path)
+            image = _read_tiff(path)
         else:
             # A file that imageio opens itself stays open where it cannot be read.
             with path.open("rb") as file:
@@ -111,6 +113,18 @@ def read_image(path: str | Path) -> NDArray[Any]:
             f"{path} cannot be read as an image ({reason}); check that the file is whole."
         ) from error
     return image
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with tifffile.TiffFile(path) as opened:
+        page = opened.pages.first
+        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+            with Image.open(path) as picture:  # It knows how to mix printing colours.
+                return np.array(picture.convert("RGB"))
+        image: NDArray[Any] = opened.asarray()
+        has_alpha = not ALPHA.isdisjoint(page.extrasamples)
+    is_grey = page.samplesperpixel == 2 and image.shape[2:] == (2,)
+    return image[..., 0] if has_alpha and is_grey else image
 
 
 def _plain_mode(path: Path) -> str | None:

@@ -531,11 +531,12 @@ def test_few_fine_maps_are_those_of_many_persons(tmp_path):
     lists = {"train": list("abcde"), "test": ["t"], "same_person": [["a", "b"], ["c", "e"]]}
     splits.write_text(json.dumps(lists))
 
-    def roles(fine_maps):
+    def roles(fine_maps, without=""):
         settings = {"root": tmp_path, "splits": splits, "validation": "test"}
         config = DataConfig(**settings, fine_maps=fine_maps)
-        return assign_roles(config, 0, list("abcdet"), lambda _: True)
+        return assign_roles(config, 0, list("abcdet"), lambda name: name != without)
 
     assert [roles(number).train for number in (2, 3)] == [list("ac"), list("acd")]
-    assert roles(2).coarse_only == list("dbe")
+    assert roles(2).coarse_only == list("bde")
     assert roles(None).train == list("abcde")
+    assert roles(3, without="c").train == list("ade")

@@ -106,16 +106,18 @@ def test_palette_images_are_read_by_their_colours(tmp_path):
         np.testing.assert_array_equal(read_map(tmp_path / name, TABLE)[0], index_map)
 
 
-def test_grey_with_alpha_is_read_as_grey(tmp_path):
-    path, grey = tmp_path / "grey.png", np.array([[0, 1, 2], [5, 4, 255]], np.uint8)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_grey_with_alpha_is_read_as_grey(tmp_path, suffix):
+    path, grey = tmp_path / f"grey{suffix}", np.array([[0, 1, 2], [5, 4, 255]], np.uint8)
     alpha = np.array([[0, 255, 90], [255, 255, 0]], np.uint8)
     Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]).save(path)
     np.testing.assert_array_equal(read_image(path), grey)
     np.testing.assert_array_equal(read_map(path, TABLE)[0], grey)
 
 
-def test_printing_colours_are_read_as_rgb(tmp_path):
-    path = tmp_path / "print.jpg"
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_printing_colours_are_read_as_rgb(tmp_path, suffix):
+    path = tmp_path / f"print{suffix}"
     index_map = np.full((16, 16), 2, np.uint8)
     Image.fromarray(TABLE.encode_colours(index_map)).convert("CMYK").save(path)
     with Image.open(path) as opened:

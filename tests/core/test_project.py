@@ -555,6 +555,22 @@ def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(projec
     assert again.refined is again.painted_refined is None
 
 
+def test_what_was_erased_in_a_review_is_given_free(project):
+    project.choose_model("watershed")
+    work = refine_image(project, "face")
+    erased = np.zeros(COARSE.shape, bool)
+    erased[15:20, 10:20] = True
+    unlabelled = work.class_table.unlabelled.index
+    final, refined = (np.where(erased, label, work.fine) for label in (unlabelled, 4))
+    under_review = replace(
+        work, fine=final, painted=erased, refined=refined, painted_refined=erased
+    )
+    project.save(under_review)
+    again = refine_image(project, "face")
+    np.testing.assert_array_equal(again.fine, work.fine)
+    assert again.painted is None
+
+
 def test_undecided_regions_are_those_as_in_the_coarse_map_that_nobody_rejected(project):
     coarse, refined_map = np.ones((2, 20, 20), np.uint8)
     for rows, columns in ((slice(2, 5), slice(2, 6)), (slice(9, 12), slice(2, 6))):
@@ -610,7 +626,7 @@ def test_what_is_not_refined_is_not_exported(project, tmp_path):
     with pytest.raises(DataError, match="no model yet"):
         refine_image(project, "face")
     project.choose_model("nobody")
-    with pytest.raises(C2FError, match="no bundled model"):
+    with pytest.raises(C2FError, match="no model 'nobody'; choose one of fasseg, watershed"):
         refine_image(project, "face")
 
 

@@ -205,6 +205,14 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(data, tmp_path, 
         with pytest.raises(C2FError, match="takes whole images") as caught:
             run(config)
     assert "checkpoint" not in str(caught.value)
+    with monkeypatch.context() as patch:
+        patch.setattr("c2f_core.training.trainer.best_classical", validate)
+        with pytest.raises(C2FError, match="takes whole images"):
+            run(make_config(data, tmp_path / "classical"))
+    with monkeypatch.context() as patch:
+        patch.setattr("c2f_core.training.trainer.load_training_data", validate)
+        with pytest.raises(C2FError, match="fewer or smaller images"):
+            run(make_config(data, tmp_path / "reading"))
     stop_after(make_config(data, tmp_path / "begun"), 1)
     monkeypatch.setattr("c2f_core.training.trainer.validate", validate)
     with pytest.raises(C2FError, match=r"takes whole images.*begun is whole"):

@@ -29,7 +29,7 @@ from c2f_core.evaluation import (
     write_markdown,
 )
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.training.loading import load_class_table
+from c2f_core.refine.opening import open_trained
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def evaluate_models(options: Options) -> None:
     for path in (options.csv, options.markdown):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise DataError(f"{path} cannot be written; give a file in an existing folder.")
-    refiners = [_open_model(model, options.device) for model in models]
+    refiners = [open_trained(model, options.device) for model in models]
     pairs = _open_pairs(root, options, refiners)
     if options.classical:
         refiners = [*_classical(pairs.class_table), *refiners]
@@ -111,15 +111,6 @@ def _all_images(rows: Sequence[Row]) -> list[Row]:
     return [{"image": "all", **row} for row in rows]
 
 
-def _open_model(model: str, device: str) -> RefinerInterface:
-    # Torch takes seconds to import; --help and classical refiners do not wait for it.
-    from c2f_core.refine.learned import Refiner
-
-    if Path(model).suffix == ".safetensors":
-        return Refiner.load(model, device)
-    return Refiner.bundled(model, device)
-
-
 def _classical(class_table: ClassTable) -> list[RefinerInterface]:
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
@@ -129,7 +120,7 @@ def _classical(class_table: ClassTable) -> list[RefinerInterface]:
 def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface]) -> FilePairs:
     table = refiners[0].class_table if refiners else None
     if options.class_table is not None:
-        table = load_class_table(options.class_table)
+        table = ClassTable.named(options.class_table)
     pairs = open_pairs(root, table)
     if options.split is None:
         return pairs

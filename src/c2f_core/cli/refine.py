@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.bundled import bundled_models
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
 from c2f_core.cli.errors import run_command
 from c2f_core.data.folder import images_by_stem, maps_by_stem
-from c2f_core.errors import CheckpointError, ClassTableError, ConfigError, DataError, ImageError
+from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.interface import RefinerInterface, check_inputs
+from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import ScopedResult, refine_within
-from c2f_core.training.loading import load_class_table
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
@@ -195,28 +194,21 @@ def _open_refiner(options: Options, coarse: Path) -> RefinerInterface:
     # These take seconds to import; errors in paths do not wait for them.
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
-    model = options.model
-    if model in CLASSICAL_REFINERS:
-        return CLASSICAL_REFINERS[model](_class_table(options.class_table, coarse))
-    if options.class_table is not None:
+    if options.class_table is not None and options.model not in CLASSICAL_REFINERS:
         raise ConfigError(
             "A trained model has its own class table; leave out --class-table, or choose "
             f"{' or '.join(CLASSICAL_REFINERS)} as --model."
         )
-    is_file = Path(model).suffix == ".safetensors"
-    if not is_file and model not in bundled_models():
-        names = ", ".join((*bundled_models(), *CLASSICAL_REFINERS))
-        raise CheckpointError(
-            f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
-        )
-    from c2f_core.refine.learned import Refiner
-
-    load = Refiner.load if is_file else Refiner.bundled
-    return load(model, options.device, average_flips=options.average_flips)
+    return open_refiner(
+        options.model,
+        lambda: _class_table(options.class_table, coarse),
+        options.device,
+        average_flips=options.average_flips,
+    )
 
 
 def _class_table(name: str | None, coarse: Path) -> ClassTable:
-    table = recognise_table(coarse) if name is None else load_class_table(name)
+    table = recognise_table(coarse) if name is None else ClassTable.named(name)
     if table is None:
         raise DataError(
             f"No class table is known that {coarse} was drawn with; name a preset, or a TOML or "

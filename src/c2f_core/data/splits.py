@@ -227,8 +227,6 @@ def assign_roles(
     """
     names, held_out = listed_names(config, available)
     groups = read_groups(config.splits) if config.splits else []
-    if config.fine_maps is not None:
-        names = first_of_each(names, groups)
     with_fine = [name for name in names if has_fine(name)]
     if held_out:
         with_fine = [name for name in with_fine if name not in held_out]
@@ -236,6 +234,8 @@ def assign_roles(
         with_fine, held_out = draw_validation(with_fine, config.validation_share, seed, groups)
     if not with_fine or not all(has_fine(name) for name in held_out):
         raise DataError("Training and validation need pairs with fine maps; add fine maps.")
+    if config.fine_maps is not None:
+        with_fine = first_of_each(with_fine, groups)
     train = with_fine[: config.fine_maps]
     unused = {*train, *held_out}
     return Roles(train, [name for name in names if name not in unused], held_out)

@@ -68,11 +68,6 @@ def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> t
     return path, (height, width)
 
 
-def is_model_file(model: str) -> bool:
-    """Tell a file from the name of a bundled or classical refiner."""
-    return model.endswith(".safetensors")
-
-
 def kept_model(path: Path, folder: Path) -> Path:
     """Copy a model file into a folder unless it is there; return it there.
 

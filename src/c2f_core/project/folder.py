@@ -10,13 +10,14 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from c2f_core.bundled import is_model_file
 from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
 from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
 from c2f_core.errors import C2FError, ClassTableError, DataError
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
-from c2f_core.project.files import acquired, is_model_file, kept_model, store_image
+from c2f_core.project.files import acquired, kept_model, store_image
 from c2f_core.project.journal import Journal
 from c2f_core.project.maps import KINDS, MapFiles
 from c2f_core.project.records import (

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.bundled import is_model_file
 from c2f_core.errors import DataError
 from c2f_core.io import MapStyle, atomic_path, read_image, refuse_ending, write_map
-from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import ImageRecord
-from c2f_core.project.refining import file_of_model, open_refiner, proposal
+from c2f_core.project.refining import file_of_model, proposal, refiner_of
 from c2f_core.project.reviewing import undecided_regions, undecided_text
 from c2f_core.project.runs import encode_runs, map_hash, paint_runs
 from c2f_core.project.sidecar import (
@@ -86,7 +86,7 @@ def export_map(
     if work.fine is None:
         raise DataError(f"'{name}' has no fine map yet; refine it first.")
     asked = work.record.parameters
-    refiner = open_refiner(project.model_file(work.record.model), work.class_table, asked)
+    refiner = refiner_of(project.model_file(work.record.model), work.class_table, asked)
     proposed = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
     accepted = _mostly_taken(_review(work, proposed), work.fine)
     sidecar = Path(f"{path}{SUFFIX}")
@@ -177,7 +177,7 @@ def rerun(
     require_hash(image_file, told.image_sha256, "image")
     if told.model_sha256:
         require_hash(file_of_model(name) or Path(name), told.model_sha256, "model")
-    refiner = open_refiner(name, told.class_table, told.parameters)
+    refiner = refiner_of(name, told.class_table, told.parameters)
     work = Work(_record_of(told), told.class_table, _coarse_of(told))
     review = _review(work, proposal(refiner, read_image(image_file), work, told.parameters))
     if len(review.regions) != told.regions:

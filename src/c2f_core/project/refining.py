@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
 from c2f_core.classes import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.project.files import is_model_file
 from c2f_core.project.folder import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
+from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.patches import Covered, Patch
 from c2f_core.refine.run import Run, carry_out
 from c2f_core.windows import bounding_box
@@ -66,7 +66,7 @@ def refined_work(
         As `refine_image`.
     """
     name, model, asked = work.record.name, project.model, parameters or Parameters()
-    refiner = open_refiner(model, work.class_table, asked)
+    refiner = refiner_of(model, work.class_table, asked)
     if refiner is None:
         raise DataError("The project has no model yet; choose one first.")
     image, painted = project.read_image(name), painted_patches(work)
@@ -90,11 +90,15 @@ def painted_patches(work: Work) -> list[Patch]:
 
     What was erased there is given free.
     """
+    unlabelled = work.class_table.unlabelled.index
+    erased = np.zeros(work.coarse.shape, np.bool_)
+    if work.fine is not None and work.painted is not None:
+        erased = work.painted & (work.fine == unlabelled)
     maps = (work.refined, work.painted_refined), (work.fine, work.painted)
     patches = []
     for index_map, painted in maps:
         if index_map is not None and painted is not None:
-            mask = painted & (index_map != work.class_table.unlabelled.index)
+            mask = painted & (index_map != unlabelled) & ~erased
             place = bounding_box(mask)
             patches.append(Patch(place, mask[place], index_map[mask]))
     return [patch for patch in patches if patch.mask.any()]
@@ -132,7 +136,7 @@ def proposal(
     return RefineResult(result.labels, result.confidence)
 
 
-def open_refiner(
+def refiner_of(
     model: str, class_table: ClassTable, parameters: Parameters
 ) -> RefinerInterface | None:
     """Open the refiner of a name or file; None for an empty name.
@@ -140,18 +144,12 @@ def open_refiner(
     Raises
     ------
     C2FError
-        There is no such refiner, or the device does not exist.
+        As `open_refiner`.
     """
     if not model:
         return None
-    # Torch takes seconds to import; opening a project does not wait for it.
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
-    from c2f_core.refine.learned import Refiner
-
-    if model in CLASSICAL_REFINERS:
-        return CLASSICAL_REFINERS[model](class_table)
-    load = Refiner.load if is_model_file(model) else Refiner.bundled
-    return load(model, parameters.device, average_flips=parameters.average_flips)
+    flips = parameters.average_flips
+    return open_refiner(model, lambda: class_table, parameters.device, average_flips=flips)
 
 
 def file_of_model(model: str) -> Path | None:

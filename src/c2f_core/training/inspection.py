@@ -16,7 +16,6 @@ from c2f_core.errors import C2FError
 from c2f_core.metrics import confusion_matrix, pixel_accuracy
 from c2f_core.training.loading import (
     ShouldStop,
-    load_class_table,
     refuse_nothing_drawn,
     refuse_without_coarse_only,
 )
@@ -151,7 +150,7 @@ def inspect_data(
         There is no dataset, or no class table.
     """
     data = config.data
-    listing = list_pairs(data.root, load_class_table(data.class_table))
+    listing = list_pairs(data.root, ClassTable.named(data.class_table))
     with_fine = {files.name for files in listing.files if files.fine is not None}
     problems = [message for lonely in listing.lonely for message in lonely.messages()]
     source = listing.pairs()

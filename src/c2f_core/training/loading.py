@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from c2f_core.classes import PRESETS, ClassTable
+from c2f_core.classes import ClassTable
 from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.pairs import Pair
@@ -35,17 +35,6 @@ class TrainingData:
     messages: tuple[str, ...]
 
 
-def load_class_table(name: str) -> ClassTable:
-    """Return a preset, or read a TOML or JSON file.
-
-    Raises
-    ------
-    ClassTableError
-        It is neither, or the file is no valid class table.
-    """
-    return ClassTable.preset(name) if name in PRESETS else ClassTable.from_file(name)
-
-
 def load_training_data(
     config: TrainConfig, should_stop: ShouldStop = lambda: False
 ) -> TrainingData:
@@ -65,7 +54,7 @@ def load_training_data(
         `should_stop` returned True.
     """
     data = config.data
-    source = open_pairs(data.root, load_class_table(data.class_table))
+    source = open_pairs(data.root, ClassTable.named(data.class_table))
     names, held_out = listed_names(data, source.names)
     loaded: dict[str, Pair] = {}
     for pair in source.subset([*dict.fromkeys([*names, *held_out])]):

@@ -118,7 +118,10 @@ class Stage1Learner(SupervisedLearner):
     def _stage1_loss(
         self, batch: Batch, logits: Tensor, share: float = 1.0
     ) -> tuple[Tensor, dict[str, float]]:
-        """Pixel-wise loss + share x (weight x L_G(D(x, G(x))) + weight x feature matching)."""
+        """Pixel-wise loss + share x (weight x L_G(D(x, G(x))) + weight x feature matching).
+
+        Where stage 2 goes on, the share is whole: the weights rose in stage 1.
+        """
         config = self._config.stage1
         loss = self._pixel_loss(logits, batch.fine, self.class_weights)
         values = {"pixel loss": loss.item()}

@@ -41,11 +41,13 @@ from c2f_core.training.validation import (
     validate,
 )
 
+FOR_DATA = "to hold all pairs; use fewer or smaller images, or close other programs"
 FOR_STEPS = "for a step; choose a smaller batch_size or crop, or close other programs"
 FOR_VALIDATION = (
     "for validation, which takes whole images; close other programs, choose device cpu if it is "
     "the GPU's memory, or cut the images of the validation pairs into smaller ones"
 )
+FOR_THE_REST = "for this run; close other programs, or choose device cpu if it is the GPU's memory"
 GUESSING, WINNING = 0.55, 0.95
 """Accuracies of the discriminator between which it can teach the generator something."""
 LEARNERS: dict[str, type[SupervisedLearner]] = {
@@ -85,7 +87,7 @@ def train(
         Data, config, device or run folder do not fit, or memory or disk is full.
     """
     try:
-        with _memory_told(config, FOR_STEPS):
+        with _memory_told(config, FOR_THE_REST):
             if config.method != "model2":
                 yield from _train_stage(config, resume, should_stop)
             else:
@@ -171,7 +173,8 @@ class _Run:
         self.should_stop = should_stop
         self.fabric = make_fabric(config)
         self.fabric.launch()
-        self.data = load_training_data(config, should_stop)
+        with _memory_told(config, FOR_DATA):
+            self.data = load_training_data(config, should_stop)
         self.learner = LEARNERS[config.method](config, self.fabric, self.data)
         self.step = 0
         self.best = -1.0
@@ -182,7 +185,9 @@ class _Run:
         """Train in a folder and tell."""
         self.folder = folder
         self._begin(resume)
-        yield self._started()
+        with _memory_told(self.config, FOR_VALIDATION):  # It scores the classical refiners.
+            started = self._started()
+        yield started
         if self.config.method == "stage2" and self.step == 0:
             yield from self._validate_and_save()
             self.start = self.best
@@ -240,7 +245,8 @@ class _Run:
         began, rate = time.perf_counter(), learning_rate(self.step, self.config)
         self.learner.generator.set_learning_rate(rate)
         self.learner.generator.module.train()
-        result = self.learner.step(self.step)
+        with _memory_told(self.config, FOR_STEPS):
+            result = self.learner.step(self.step)
         self.step += 1
         seconds = time.perf_counter() - began
         return StepDone(self.step, result.loss, result.gradient_norm, rate, seconds, result.values)

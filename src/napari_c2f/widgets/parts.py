@@ -27,7 +27,6 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from c2f_core.classes import PRESETS, ClassTable
-from c2f_core.training.loading import load_class_table
 
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
@@ -169,7 +168,7 @@ class TableChoice(FileChoice):
         ClassTableError
             The chosen file is no class table.
         """
-        return load_class_table(self.value())
+        return ClassTable.named(self.value())
 
 
 def name_in_folder(path: str) -> str:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.report import ScopeReport
 from napari_c2f._gl_context import guard_removals
 from napari_c2f._layers import TABLE_KEY, preferred_layer
@@ -302,14 +303,6 @@ def refiner_maker(model: str, device: str) -> MakeRefiner:
     """Return what makes the refiner of a name or file, given the coarse map's table."""
 
     def make(class_table: ClassTable) -> RefinerInterface:
-        # Torch takes seconds to import; opening the widget does not wait for it.
-        from c2f_core.refine.classical import CLASSICAL_REFINERS
-        from c2f_core.refine.learned import Refiner
-
-        if model in CLASSICAL_REFINERS:
-            return CLASSICAL_REFINERS[model](class_table)
-        if model.endswith(".safetensors"):
-            return Refiner.load(model, device)
-        return Refiner.bundled(model, device)
+        return open_refiner(model, lambda: class_table, device)
 
     return make

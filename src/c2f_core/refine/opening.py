@@ -1,0 +1,71 @@
+"""Open a refiner by its name or file."""
+
+from collections.abc import Callable
+
+from c2f_core.bundled import bundled_models, is_model_file
+from c2f_core.classes import ClassTable
+from c2f_core.errors import CheckpointError
+from c2f_core.refine.interface import RefinerInterface
+
+
+def open_refiner(
+    model: str,
+    find_table: Callable[[], ClassTable],
+    device: str = "auto",
+    *,
+    average_flips: bool = False,
+) -> RefinerInterface:
+    """Open a refiner.
+
+    Parameters
+    ----------
+    model : str
+        Name of a classical refiner or of a bundled model, or a .safetensors file.
+    find_table : callable
+        Returns the class table of a classical refiner; trained models have their own.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where trained models compute.
+    average_flips : bool
+        See `Refiner`; of trained models.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such refiner, or its file is missing, damaged or no checkpoint.
+    ConfigError
+        The device does not exist.
+    """
+    # They take seconds to import; who opens a widget or a project does not wait for it.
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    if model in CLASSICAL_REFINERS:
+        return CLASSICAL_REFINERS[model](find_table())
+    if not is_model_file(model) and model not in bundled_models():
+        names = ", ".join((*bundled_models(), *CLASSICAL_REFINERS))
+        raise CheckpointError(
+            f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
+        )
+    return open_trained(model, device, average_flips=average_flips)
+
+
+def open_trained(
+    model: str, device: str = "auto", *, average_flips: bool = False
+) -> RefinerInterface:
+    """Open a trained model of a name or file.
+
+    Parameters
+    ----------
+    model, device, average_flips
+        As of `open_refiner`.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such model, or its file is missing, damaged or no checkpoint.
+    ConfigError
+        The device does not exist.
+    """
+    from c2f_core.refine.learned import Refiner
+
+    load = Refiner.load if is_model_file(model) else Refiner.bundled
+    return load(model, device, average_flips=average_flips)
