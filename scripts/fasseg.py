@@ -36,8 +36,7 @@ from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 FOLDS: tuple[Fold, ...] = (0, 1, 2, 3, 4, "report", "annotators")
 REPORT_FINE = 20
 """Fine maps that stage 1 may see in the report's split."""
-NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "evidence_weight": 0.0, "adversarial_weight": 0.0}
-NO_EVIDENCE = {"evidence_weight": 0.0, "hidden_share": 0.0}
+NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "adversarial_weight": 0.0}
 NO_DISCRIMINATOR = {"adversarial_weight": 0.0, "discriminator_threshold": 0.0}
 NO_GAME = ("mean-teacher", "ablation-discriminator")
 """Rows of which stage 2 has no adversarial loss on the fine pairs either."""
@@ -68,9 +67,9 @@ REPORT_STEPS = 500
 STAGE2: dict[str, dict[str, Any]] = {
     "stage2": {},
     "control": NO_COARSE_ONLY,
-    "mean-teacher": NO_EVIDENCE | NO_DISCRIMINATOR,
+    "with-evidence": {"evidence_weight": 0.5},
+    "mean-teacher": NO_DISCRIMINATOR | {"colour_weight": 0.0},
     "ablation-discriminator": NO_DISCRIMINATOR,
-    "ablation-evidence": NO_EVIDENCE,
     "ablation-colours": {"colour_weight": 0.0},
     "ablation-pseudo-labels": {"pseudo_label_weight": 0.0},
     "ablation-cut-mix": {"cut_mix": False},

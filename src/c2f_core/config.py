@@ -177,10 +177,10 @@ class Stage2Config(Settings):
     """Weight of the classes' colours in a crop in its pseudo-labels; 0 asks the teacher alone."""
     cut_mix: bool = True
     """Paste a box of one coarse-only crop into the next, with all that belongs to it."""
-    evidence_weight: float = Field(default=0.5, ge=0)
+    evidence_weight: float = Field(default=0.0, ge=0)
     """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
     hidden_share: float = Field(default=0.25, ge=0, le=1)
-    """Share of coarse-only crops whose coarse map is hidden from the generator."""
+    """Share of coarse-only crops whose coarse map is hidden, where evidence has a weight."""
     few_fine_maps: int = Field(default=5, ge=1)
     """Up to so many, losses on coarse-only pairs count in full; with n, which is more, this / n."""
     ramp_steps: int = Field(default=0, ge=0)

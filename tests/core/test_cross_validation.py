@@ -234,7 +234,7 @@ def test_stage_2_starts_from_the_stage_1_of_its_fold(shapes_folder, tmp_path):
         tmp_path / "second",
         method="stage2",
         stage2={"start": tmp_path / "first", "steps": 1, "replay": False, "pseudo_label_weight": 0,
-                "evidence_weight": 0, "adversarial_weight": 0, "guard": None},
+                "adversarial_weight": 0, "guard": None},
     )  # fmt: skip
     with pytest.raises(ConfigError, match="finds no finished stage 1 of the same folds"):
         list(cross_validate({"second": second}, 2))

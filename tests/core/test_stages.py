@@ -145,8 +145,8 @@ def test_both_stages_in_a_row_and_their_files(shapes_folder, tmp_path):
         "pseudo-label share disk",
         "coarse share disk",
         "discriminator score",
-        "evidence loss",
     } <= names
+    assert "evidence loss" not in names, "it has no weight by default"
 
 
 def test_the_panel_shows_five_pictures(shapes_folder, tmp_path):
@@ -185,7 +185,6 @@ def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
             "replay": False,
             "adversarial_weight": 0,
             "pseudo_label_weight": 0,
-            "evidence_weight": 0,
         },
     )
     scores = [event.scores for event in train(config) if isinstance(event, Validated)]
@@ -230,10 +229,10 @@ def test_weights_rise_over_a_ramp(shapes_folder, tmp_path):
         assert result.loss == pytest.approx(expected, rel=1e-5)
 
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
-    stage2 = {"start": tmp_path / "first", "guard": None}
+    stage2 = {"start": tmp_path / "first", "guard": None, "evidence_weight": 0.5}
     late = step(1, "stage2", stage2=stage2 | {"ramp_steps": 4})
     whole = step(1, "stage2", stage2=stage2)
-    config = Stage2Config()
+    config = Stage2Config.model_validate(stage2)
     weights = {
         "pseudo-label loss": config.pseudo_label_weight,
         "evidence loss": config.evidence_weight,
@@ -261,6 +260,7 @@ def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_pat
 
     def first_step(few):
         stage2 = {"start": tmp_path / "first", "few_fine_maps": few, "guard": None}
+        stage2 |= {"evidence_weight": 0.5}
         config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
         data = load_training_data(config)
         assert len(data.train) == 4

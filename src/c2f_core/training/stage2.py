@@ -4,7 +4,7 @@ Recipe "report": the generator descends on the discriminator's verdict alone. Th
 verdict says whether a map looks real, not whether it is right, and a frozen judge
 is soon outwitted: accuracy falls.
 
-Recipe "default": four sources, each with its weight in `Stage2Config`.
+Recipe "default": three sources, each with its weight in `Stage2Config`.
 
 1. Replay: stage 1 goes on with the fine pairs (Hung et al., BMVC 2018, keep the
    supervised loss in every step), so the discriminator goes on learning too.
@@ -15,14 +15,16 @@ Recipe "default": four sources, each with its weight in `Stage2Config`.
    of the classes in the crop correct the averaged generator's boundaries (see
    `c2f_core.colour_models`): what the fine pairs do not show, the image itself may. Pixels
    count where the discriminator finds the teacher's map real (Hung et al.).
-3. Evidence: the coarse map is hidden from the generator, whose guess from the image
-   alone must make the coarse map likely, by a model of how coarse maps deviate from
-   fine ones that is learned on the fine pairs (see `c2f_core.training.evidence`).
-4. The adversarial loss, with a small weight.
+3. The adversarial loss, with a small weight.
+
+A fourth is off unless it gets a weight, for on FASSEG the others do better without it.
+Evidence: the coarse map is hidden from the generator, whose guess from the image alone
+must make the coarse map likely, by a model of how coarse maps deviate from fine ones that
+is learned on the fine pairs (see `c2f_core.training.evidence`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -53,7 +55,10 @@ def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Callabl
     size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
     if config.preprocessing == "report" and config.stage2.recipe == "report":
         return ReportBatches(data.coarse_only, classes, size, seed)
-    # The default recipe needs evidence and strong views, which random crops alone have.
+    evidence = None
+    if config.stage2.evidence_weight:
+        evidence = [coarse_codes(pair.coarse, classes) for pair in data.coarse_only]
+    # The default recipe needs strong views, which random crops alone have.
     return AugmentedBatches(
         data.coarse_only,
         data.class_table,
@@ -61,7 +66,7 @@ def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Callabl
         config.crop,
         size,
         seed,
-        evidence=[coarse_codes(pair.coarse, classes) for pair in data.coarse_only],
+        evidence=evidence,
         strong=AugmentationConfig(colour=config.stage2.strong_colour),
     )
 
@@ -83,9 +88,8 @@ class Stage2Learner(Stage1Learner):
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
-        classes = data.class_table.number_of_classes
         self._coarse_only = make_coarse_only_batches(config, data)
-        table = torch.from_numpy(likelihoods(data.train, classes))
+        table = torch.from_numpy(likelihoods(data.train, data.class_table.number_of_classes))
         self._likelihoods = table.to(fabric.device)
         self._names = data.class_table.names
         self._need = min(1.0, config.stage2.few_fine_maps / len(data.train))
@@ -145,14 +149,18 @@ class Stage2Learner(Stage1Learner):
         config, device = self._config.stage2, batch.images.device
         rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, number])
         count, size = len(batch.images), (batch.images.shape[-2], batch.images.shape[-1])
-        drawn = torch.from_numpy(rng.random(count) < config.hidden_share).to(device)
+        evidence, hidden_share = None, 0.0
+        if batch.evidence is not None:
+            evidence = evidence_of(batch.evidence, self._likelihoods)
+            hidden_share = config.hidden_share
+        drawn = torch.from_numpy(rng.random(count) < hidden_share).to(device)
         hidden = drawn[:, None, None].expand(count, *size)
         targets, trusted = self._pseudo_labels(batch, values)
         crops = _CoarseOnlyCrops(
             weak=batch.images,
             strong=cast(Tensor, batch.strong_images),
             coarse=batch.coarse * ~hidden[:, None],
-            evidence=evidence_of(cast(Tensor, batch.evidence), self._likelihoods),
+            evidence=evidence,
             hidden=hidden,
             targets=targets,
             trusted=trusted,
@@ -176,7 +184,7 @@ class Stage2Learner(Stage1Learner):
         if config.pseudo_label_weight:
             loss = soft_cross_entropy(logits, crops.targets, crops.trusted, self.class_weights)
             yield config.pseudo_label_weight, "pseudo-label loss", loss
-        if config.evidence_weight:
+        if crops.evidence is not None:
             loss = evidence_loss(logits, crops.evidence, crops.hidden)
             yield config.evidence_weight, "evidence loss", loss
         if config.adversarial_weight:
@@ -223,8 +231,8 @@ class _CoarseOnlyCrops:
     weak, strong : (N, 3, Y, X) float tensor in [-1, 1]
     coarse : (N, C, Y, X) float tensor
         What the generator gets of the coarse map: one-hot, or zero where hidden.
-    evidence : (N, C, Y, X) float tensor
-        Likelihood of the coarse map by fine class.
+    evidence : (N, C, Y, X) float tensor or None
+        Likelihood of the coarse map by fine class, if it has a weight.
     hidden : (N, Y, X) boolean tensor
         Where the generator does not get the coarse map.
     targets : (N, C, Y, X) float tensor
@@ -236,12 +244,13 @@ class _CoarseOnlyCrops:
     weak: Tensor
     strong: Tensor
     coarse: Tensor
-    evidence: Tensor
+    evidence: Tensor | None
     hidden: Tensor
     targets: Tensor
     trusted: Tensor
 
     def mixed(self, boxes: Tensor) -> "_CoarseOnlyCrops":
         """Paste boxes (N, Y, X) of each crop's predecessor into it, with all that belongs to it."""
-        mixed = (cut_mix(getattr(self, each.name), boxes) for each in fields(self))
-        return _CoarseOnlyCrops(*mixed)
+        maps: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        known = {name: tensor for name, tensor in maps.items() if tensor is not None}
+        return replace(self, **{name: cut_mix(tensor, boxes) for name, tensor in known.items()})
