@@ -30,6 +30,7 @@ from c2f_core.project.reviewing import undecided_regions
 from c2f_core.project.runs import encode_runs, paint_runs
 from c2f_core.project.sidecar import Sidecar
 from c2f_core.project.snapshots import read_confidence, read_snapshot, stored_confidence
+from c2f_core.project.store import Store
 from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
 from c2f_core.training.checkpoint import save_checkpoint
@@ -309,7 +310,7 @@ def test_a_removal_that_a_crash_interrupted_is_finished(project, monkeypatch, mo
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", crash)
         if moved:  # All files were moved, the record stood still.
-            patch.setattr(Project, "_write", lambda _: crash(Path(), Path()))
+            patch.setattr(Store, "_write", lambda *_: crash(Path(), Path()))
         with pytest.raises(KeyboardInterrupt):
             project.remove_image("two")
     project.close()

@@ -1,4 +1,4 @@
-"""The folder of a project: what lies where, and what happens to it all or nothing."""
+"""A project: what lies where in its folder, and what a person does with it."""
 
 import threading
 from dataclasses import replace
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 
 from c2f_core.bundled import is_model_file
 from c2f_core.classes import ClassTable
-from c2f_core.data.folder import images_by_stem
-from c2f_core.data.writing import TABLE_FILE, begin_dataset, write_table
-from c2f_core.errors import C2FError, ClassTableError, DataError
-from c2f_core.intensities import as_rgb8
-from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
+from c2f_core.data.writing import begin_dataset
+from c2f_core.errors import ClassTableError, DataError
+from c2f_core.io import read_image
 from c2f_core.project.files import acquired, kept_model, store_image
 from c2f_core.project.journal import Journal
-from c2f_core.project.maps import KINDS, MapFiles
 from c2f_core.project.records import (
     ImageRecord,
     ProjectFile,
@@ -28,12 +25,10 @@ from c2f_core.project.records import (
     is_file_name,
     is_kept_back,
 )
-from c2f_core.project.removal import interrupted, move_image, move_maps
-from c2f_core.project.snapshots import Work, read_snapshot, write_snapshot
-
-FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
-TEMPORARY = ".*-????????.*"
-"""Files that a killed process did not finish, see `atomic_path`."""
+from c2f_core.project.removal import move_image
+from c2f_core.project.repair import Repaired, repair
+from c2f_core.project.snapshots import Work, write_snapshot
+from c2f_core.project.store import CONTENT_FILE, FOLDERS, Store
 
 
 class Project:
@@ -58,8 +53,6 @@ class Project:
     Attributes
     ----------
     root : Path
-    class_table : ClassTable
-    journal : Journal
     restored : tuple of str
         Names of the images whose work opening found in `autosave` and saved.
     left_out : tuple of str
@@ -67,14 +60,10 @@ class Project:
         journal says why.
     """
 
-    def __init__(self, root: Path, lock: FileLock) -> None:
-        self.root = root
-        self.class_table = ClassTable.from_file(root / TABLE_FILE)
-        self.journal = Journal(root / "journal.jsonl")
-        self.restored: tuple[str, ...] = ()
-        self.left_out: tuple[str, ...] = ()
-        self._content = ProjectFile.read(root / "project.json")
-        self._maps = MapFiles(root)
+    def __init__(self, store: Store, repaired: Repaired, lock: FileLock) -> None:
+        self.root = store.root
+        self.restored, self.left_out = repaired
+        self._store = store
         self._lock = lock
         self._mutex = threading.RLock()
 
@@ -94,10 +83,10 @@ class Project:
             There is a project, or data of other classes, or the folder cannot be made.
         """
         root = Path(root)
-        if (root / "project.json").exists():
+        if (root / CONTENT_FILE).exists():
             raise DataError(f"{root} holds a project already; open it, or choose another folder.")
         begin_dataset(root, FOLDERS, class_table)
-        ProjectFile().write(root / "project.json")  # Last: now it is a project.
+        ProjectFile().write(root / CONTENT_FILE)  # Last: now it is a project.
         project = cls.open(root)
         project.journal.write("created")
         return project
@@ -114,15 +103,14 @@ class Project:
             The folder holds no project, it is open elsewhere, or a file is damaged.
         """
         root = Path(root)
-        ProjectFile.read(root / "project.json")  # A folder without a project is left as it is.
+        ProjectFile.read(root / CONTENT_FILE)  # A folder without a project is left as it is.
         lock = acquired(root)
         try:
-            project = cls(root, lock)
-            project._repair()
+            store = Store(root)
+            return cls(store, repair(store), lock)
         except BaseException:
             lock.release()
             raise
-        return project
 
     def close(self) -> None:
         """Let others open the project; it cannot be used any more."""
@@ -144,14 +132,24 @@ class Project:
     # What there is
 
     @property
+    def class_table(self) -> ClassTable:
+        """The classes of all maps."""
+        return self._store.class_table
+
+    @property
+    def journal(self) -> Journal:
+        """What happened."""
+        return self._store.journal
+
+    @property
     def records(self) -> tuple[ImageRecord, ...]:
         """The images, in the order in which they were added."""
-        return self._content.images
+        return self._store.records
 
     @property
     def model(self) -> str:
         """The refiner of the project: its name, or its file; empty where none was chosen."""
-        return self.model_file(self._content.model)
+        return self.model_file(self._store.model)
 
     def model_file(self, model: str) -> str:
         """Return the file of a model of the project; the name of any other refiner."""
@@ -175,10 +173,7 @@ class Project:
         DataError
             There is no such image.
         """
-        for record in self.records:
-            if record.name == name:
-                return record
-        raise DataError(f"The project has no image '{name}'; add it first.")
+        return self._store.record(name)
 
     def image_path(self, name: str) -> Path:
         """Return the file of an image."""
@@ -198,7 +193,7 @@ class Project:
         """
         record = self.record(name)
         with self._mutex:
-            return self._maps.read(record, self.class_table)
+            return self._store.maps.read(record, self.class_table)
 
     # What a person does
 
@@ -228,7 +223,7 @@ class Project:
             name = self._free_name(wanted)
             path, size = store_image(source, self.root / "images", name)
             record = ImageRecord(name=name, image=path.name, size=size)
-            self._begin(record)
+            self._store.begin(record)
         return record
 
     def remove_image(self, name: str) -> Path:
@@ -242,7 +237,7 @@ class Project:
         with self._mutex:
             record = self.record(name)
             folder = move_image(self.root, record)
-            self._drop(record, folder)
+            self._store.drop(record, folder)
         return folder
 
     def autosave(self, work: Work) -> None:
@@ -255,7 +250,7 @@ class Project:
         """
         with self._mutex:
             self._check(work)
-            write_snapshot(self._snapshot(work.record.name), work)
+            write_snapshot(self._store.snapshot(work.record.name), work)
 
     def save(self, work: Work) -> None:
         """Save the work on an image, all or nothing: a crash leaves the old or the new state.
@@ -275,7 +270,7 @@ class Project:
         """
         with self._mutex:
             self.autosave(work)  # From here on, opening would finish what follows.
-            self._take_over(work)
+            self._store.take_over(work)
             self.journal.write(
                 "saved", image=work.record.name, record=work.record.model_dump(mode="json")
             )
@@ -328,10 +323,7 @@ class Project:
             The file cannot be copied.
         """
         with self._mutex:
-            name = self.keep_model(model)
-            self._content = self._content.model_copy(update={"model": name})
-            self._write()
-            self.journal.write("model", model=name)
+            self._store.choose_model(self.keep_model(model))
 
     def keep_model(self, model: str | Path) -> str:
         """Copy a model file into the project; return its name, or that of any other refiner.
@@ -362,82 +354,6 @@ class Project:
                 f"({', '.join(ours.names)}); draw with the classes of the project, and add to them."
             )
 
-    def _take_over(self, work: Work) -> None:
-        """Write the work to its files; doing it twice does no harm."""
-        name, table = work.record.name, work.class_table
-        if table != self.class_table:
-            write_table(self.root, table)
-            self.class_table = table
-        self._maps.write(work, self.record(name))
-        self._content = self._content.with_record(work.record)
-        self._write()
-        self._snapshot(name).unlink(missing_ok=True)
-
-    def _begin(self, record: ImageRecord) -> None:
-        self._maps.begin(record, self.class_table)
-        self._content = self._content.with_record(record)
-        self._write()
-        self.journal.write("added", image=record.name, file=record.image)
-
-    def _drop(self, record: ImageRecord, folder: Path) -> None:
-        """Let all else that belongs to an image follow it; doing it twice does no harm."""
-        move_maps(self._maps, record, folder)
-        self._snapshot(record.name).unlink(missing_ok=True)
-        self._content = self._content.without(record)
-        self._write()
-        self.journal.write("removed", image=record.name, folder=folder.name)
-
-    def _repair(self) -> None:
-        """Finish what a crash interrupted."""
-        for folder in (self.root, *(self.root / name for name in FOLDERS)):
-            folder.mkdir(exist_ok=True)
-            for left in folder.glob(TEMPORARY):
-                left.unlink()
-        for record in self.records:
-            moved = interrupted(self.root, record)
-            if moved is not None:
-                self._drop(record, moved)
-        known = {record.name for record in self.records}
-        for stem, path in images_by_stem(self.root / "images").items():
-            if stem not in known:
-                self._begin_found(stem, path)
-        snapshots = sorted((self.root / "autosave").glob("*.npz"))
-        for snapshot in snapshots:
-            work = read_snapshot(snapshot)
-            self._take_over(work)
-            self.journal.write("restored", image=work.record.name)
-        self.restored = tuple(snapshot.stem for snapshot in snapshots)
-
-    def _begin_found(self, name: str, path: Path) -> None:
-        """Take in an image that lies in the folder; leave out what is none."""
-        try:
-            record = self._found(name, path)
-        except C2FError as error:
-            self.left_out = (*self.left_out, path.name)
-            self.journal.write("left out", file=path.name, reason=str(error))
-            return
-        self._begin(record)
-
-    def _found(self, name: str, path: Path) -> ImageRecord:
-        """Return the record of an image that lies in the folder without one.
-
-        Raises
-        ------
-        C2FError
-            It cannot be read, or its maps are no PNG files.
-        """
-        for kind in ("coarse", "fine"):
-            for other in (self.root / kind).iterdir():
-                is_map = other.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
-                if other.stem == name and is_map and other.suffix != ".png":
-                    raise DataError(f"{other} is no PNG file; save the map as one.")
-        height, width, _ = as_rgb8(read_image(path)).shape
-        record = ImageRecord(name=name, image=path.name, size=(height, width))
-        if not self._maps.path("fine", name).exists():
-            return record
-        changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(self.records)}
-        return record.model_copy(update=changes)
-
     def _free_name(self, wanted: str) -> str:
         files = (self.root / "images").iterdir()  # Also those that were left out.
         taken = {record.name for record in self.records} | {path.stem for path in files}
@@ -446,9 +362,3 @@ class Project:
             number += 1
             name = f"{wanted}-{number}"
         return name
-
-    def _snapshot(self, name: str) -> Path:
-        return self.root / "autosave" / f"{name}.npz"
-
-    def _write(self) -> None:
-        self._content.write(self.root / "project.json")

@@ -1,0 +1,98 @@
+"""What happens to a project when it is opened: what a crash interrupted is finished.
+
+Images that somebody put into its folder are taken in.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from c2f_core.data.folder import images_by_stem
+from c2f_core.errors import C2FError, DataError
+from c2f_core.intensities import as_rgb8
+from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
+from c2f_core.project.records import ImageRecord, Status, is_kept_back
+from c2f_core.project.removal import interrupted
+from c2f_core.project.snapshots import read_snapshot
+from c2f_core.project.store import FOLDERS, Store
+
+TEMPORARY = ".*-????????.*"
+"""Files that a killed process did not finish, see `atomic_path`."""
+
+
+class Repaired(NamedTuple):
+    """What was found, see the attributes of `Project`."""
+
+    restored: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def repair(store: Store) -> Repaired:
+    """Finish what a crash interrupted, and take in the images that lie in the folder.
+
+    Raises
+    ------
+    C2FError
+        A file is damaged, or cannot be written.
+    """
+    _tidy(store.root)
+    for record in store.records:
+        moved = interrupted(store.root, record)
+        if moved is not None:
+            store.drop(record, moved)
+    left_out = _take_in(store)
+    return Repaired(_restore(store), left_out)
+
+
+def _tidy(root: Path) -> None:
+    for folder in (root, *(root / name for name in FOLDERS)):
+        folder.mkdir(exist_ok=True)
+        for left in folder.glob(TEMPORARY):
+            left.unlink()
+
+
+def _take_in(store: Store) -> tuple[str, ...]:
+    """Take in images that have no record; return the files of those that cannot be."""
+    known = {record.name for record in store.records}
+    left_out = []
+    for stem, path in images_by_stem(store.root / "images").items():
+        if stem in known:
+            continue
+        try:
+            record = _found(store, stem, path)
+        except C2FError as error:
+            left_out.append(path.name)
+            store.journal.write("left out", file=path.name, reason=str(error))
+        else:
+            store.begin(record)
+    return tuple(left_out)
+
+
+def _found(store: Store, name: str, path: Path) -> ImageRecord:
+    """Return the record of an image that lies in the folder without one.
+
+    Raises
+    ------
+    C2FError
+        It cannot be read, or its maps are no PNG files.
+    """
+    for kind in ("coarse", "fine"):
+        for other in (store.root / kind).iterdir():
+            is_map = other.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+            if other.stem == name and is_map and other.suffix != ".png":
+                raise DataError(f"{other} is no PNG file; save the map as one.")
+    height, width, _ = as_rgb8(read_image(path)).shape
+    record = ImageRecord(name=name, image=path.name, size=(height, width))
+    if not store.maps.path("fine", name).exists():
+        return record
+    changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(store.records)}
+    return record.model_copy(update=changes)
+
+
+def _restore(store: Store) -> tuple[str, ...]:
+    """Save the work that is in `autosave`; return the names of its images."""
+    snapshots = sorted((store.root / "autosave").glob("*.npz"))
+    for snapshot in snapshots:
+        work = read_snapshot(snapshot)
+        store.take_over(work)
+        store.journal.write("restored", image=work.record.name)
+    return tuple(snapshot.stem for snapshot in snapshots)
