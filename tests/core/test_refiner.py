@@ -1,15 +1,9 @@
-"""The learned refiner on any image, in tiles, when stopped and with bad checkpoints."""
-
-import json
-from pathlib import Path
+"""The learned refiner on any image, in tiles, when stopped and with little memory."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from c2f_core import bundled
-from c2f_core.bundled import bundled_models
 from c2f_core.classes import ClassTable, table_from_colours
 from c2f_core.config import GeneratorConfig
 from c2f_core.errors import (
@@ -23,7 +17,6 @@ from c2f_core.errors import (
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.refine import learned
 from c2f_core.refine.learned import Refiner, bytes_per_pixel, free_memory
-from c2f_core.training.checkpoint import save_checkpoint
 from c2f_core.training.metadata import CheckpointMetadata, Normalisation
 
 TABLE = ClassTable.preset("fasseg")
@@ -321,102 +314,6 @@ def test_unknown_device_is_named() -> None:
                 name="tiny",
                 device=device,
             )
-
-
-# Checkpoints
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.safetensors"
-    metadata = CheckpointMetadata(architecture=SMALL, class_table=TABLE, temperature=1.5)
-    save_checkpoint(path, tiny_generator(), metadata)
-    return path
-
-
-def test_loaded_refiner_is_the_saved_one(checkpoint: Path) -> None:
-    refiner = Refiner.load(checkpoint, "cpu")
-    assert refiner.name == "tiny"
-    assert refiner.class_table == TABLE
-    assert refiner.device == torch.device("cpu")
-    image, coarse = pair(40, 56)
-    result, expected = refiner.refine(image, coarse), tiny_refiner(temperature=1.5)
-    np.testing.assert_array_equal(result.confidence, expected.refine(image, coarse).confidence)
-
-
-def test_bundled_models_are_found_by_name(
-    monkeypatch: pytest.MonkeyPatch, checkpoint: Path
-) -> None:
-    for module in (bundled, learned):
-        monkeypatch.setattr(module, "BUNDLED_FOLDER", checkpoint.parent)
-    assert bundled_models() == ["tiny"]
-    assert Refiner.bundled("tiny", device="cpu").name == "tiny"
-    with pytest.raises(CheckpointError, match="choose one of tiny"):
-        Refiner.bundled("../tiny")
-
-
-@pytest.mark.skipif("fasseg" not in bundled_models(), reason="no bundled model in this checkout")
-def test_bundled_fasseg_model_knows_the_fasseg_classes() -> None:
-    refiner = Refiner.bundled("fasseg", device="cpu")
-    assert refiner.class_table.names == TABLE.names
-    image, coarse = pair(96, 96)
-    assert refiner.refine(image, coarse).labels.shape == (96, 96)
-
-
-def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="gone"):
-        Refiner.load(tmp_path / "gone.safetensors")
-    foreign = tmp_path / "foreign.safetensors"
-    save_file({"weight": torch.zeros(3)}, foreign)
-    with pytest.raises(CheckpointError, match="another program"):
-        Refiner.load(foreign)
-    pickled = tmp_path / "pickled.safetensors"
-    torch.save({"weight": torch.zeros(3)}, pickled)
-    with pytest.raises(CheckpointError, match="pickled"):
-        Refiner.load(pickled)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.99])
-def test_truncated_checkpoint_is_refused(checkpoint: Path, share: float) -> None:
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(CheckpointError):
-        Refiner.load(checkpoint)
-
-
-def rewrite(path: Path, change) -> None:
-    """Change the metadata of a checkpoint and keep its weights."""
-    metadata = CheckpointMetadata(architecture=SMALL, class_table=TABLE).model_dump(mode="json")
-    change(metadata)
-    save_file(tiny_generator().state_dict(), path, metadata={"c2f": json.dumps(metadata)})
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda m: m.update(format_version=99),
-        lambda m: m.update(temperature=0),
-        lambda m: m.update(surprise="__import__('os')"),
-        lambda m: m["architecture"].update(widths=[8, 12, 17]),
-        lambda m: m["architecture"].update(widths=[10**9] * 5),
-        lambda m: m["architecture"].update(widths=[]),
-        lambda m: m["class_table"].update(classes=m["class_table"]["classes"][:3]),
-        lambda m: m.pop("architecture"),
-    ],
-)
-def test_hostile_metadata_is_refused(tmp_path: Path, change) -> None:
-    path = tmp_path / "hostile.safetensors"
-    rewrite(path, change)
-    with pytest.raises(CheckpointError):
-        Refiner.load(path)
-
-
-def test_metadata_that_is_no_json_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "hostile.safetensors"
-    for text in ("", "[]", "{", "[" * 100_000):
-        save_file(tiny_generator().state_dict(), path, metadata={"c2f": text})
-        with pytest.raises(CheckpointError):
-            Refiner.load(path)
 
 
 def test_output_that_is_not_finite_is_refused() -> None:

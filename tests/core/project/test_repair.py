@@ -1,0 +1,154 @@
+"""What a crash, a person or another program left in the folder of a project."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import DataError
+from c2f_core.io import read_image, read_map, write_map
+from c2f_core.project import Project, Status
+from c2f_core.project.snapshots import read_snapshot
+from c2f_core.project.store import Store
+
+PAIR = synthetic_pair(48, 0)
+COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+
+
+def test_a_project_from_before_the_refined_map_could_be_painted_opens(project, refined):
+    refined(project)
+    by_hand = FINE != COARSE
+    project.save(replace(project.read("face"), painted=by_hand))
+    project.close()
+    (project.root / "painted_refined").rmdir()
+    with Project.open(project.root) as opened:
+        work = opened.read("face")
+        np.testing.assert_array_equal(work.painted, by_hand)
+        assert work.painted_refined is None
+
+
+def test_existing_pairs_become_images_of_a_new_project(tmp_path, project, refined):
+    refined(project)
+    project.review("face")
+    (project.root / "project.json").unlink()
+    project.close()
+    with Project.create(project.root, SHAPES) as again:
+        assert [record.status for record in again.records] == [Status.REVIEWED]
+        np.testing.assert_array_equal(again.read("face").fine, FINE)
+    with pytest.raises(DataError, match="holds a project already"):
+        Project.create(project.root, SHAPES)
+
+
+def test_autosaved_work_is_restored_after_a_crash(project):
+    drawn = COARSE.copy()
+    drawn[:5] = 3
+    project.autosave(replace(project.read("face"), coarse=drawn))
+    np.testing.assert_array_equal(project.read("face").coarse, COARSE)
+    project._lock.release()  # as the end of the process does
+    with Project.open(project.root) as opened:
+        assert opened.restored == ("face",)
+        np.testing.assert_array_equal(opened.read("face").coarse, drawn)
+        assert not list((project.root / "autosave").iterdir())
+        assert [each["event"] for each in opened.journal.records()][-1] == "restored"
+    with Project.open(project.root) as opened:
+        assert opened.restored == ()
+
+
+def test_damage_anywhere_in_an_autosave_is_told_in_one_sentence(project):
+    project.autosave(project.read("face"))
+    project._lock.release()
+    (snapshot,) = (project.root / "autosave").iterdir()
+    whole = snapshot.read_bytes()
+    for place in range(0, len(whole), 16):
+        snapshot.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(DataError):  # Not every byte matters.
+            read_snapshot(snapshot)
+    snapshot.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="move it elsewhere"):
+        Project.open(project.root)
+
+
+def test_saving_takes_an_older_autosave_away(project):
+    work = project.read("face")
+    project.autosave(replace(work, coarse=FINE))
+    project.save(work)
+    project.close()
+    with Project.open(project.root) as opened:
+        assert opened.restored == ()
+        np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
+
+
+def test_a_removed_image_takes_its_maps_along(project):
+    record = project.add_image(PAIR.image, "two")
+    project.save(replace(project.read("two"), coarse=COARSE))
+    folder = project.remove_image("two")
+    assert folder == project.root / "removed" / "two"
+    np.testing.assert_array_equal(read_image(folder / record.image), PAIR.image)
+    np.testing.assert_array_equal(read_map(folder / "coarse.png", project.class_table)[0], COARSE)
+    assert not list(project.root.glob("*/two.*"))
+    with pytest.raises(DataError, match="no image 'two'"):
+        project.remove_image("two")
+    project.add_image(PAIR.image, "two")
+    assert (project.read("two").coarse == project.class_table.unlabelled.index).all()
+    assert project.remove_image("two").name == "two-2"
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_removal_that_a_crash_interrupted_is_finished(project, monkeypatch, moved):
+    project.add_image(PAIR.image, "two")
+    names = [record.name for record in project.records if record.name != "two"]
+    real, calls = Path.rename, []
+
+    def crash(path, target):
+        calls.append(path)
+        if len(calls) > 1 + moved:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        if moved:  # All files were moved, the record stood still.
+            patch.setattr(Store, "_write", lambda *_: crash(Path(), Path()))
+        with pytest.raises(KeyboardInterrupt):
+            project.remove_image("two")
+    project.close()
+    with Project.open(project.root) as again:
+        assert [record.name for record in again.records] == names
+        assert sorted(path.name for path in (again.root / "removed" / "two").iterdir()) == [
+            "coarse.png",
+            "two.tif",
+        ]
+
+
+def test_what_cannot_be_moved_stays(project, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("not yours")
+
+    project.add_image(PAIR.image, "two")
+    before = project.records
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DataError, match="mend the permissions"):
+        project.remove_image("two")
+    assert project.records == before
+    project.read_image("two")
+
+
+def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
+    project.close()
+    tifffile.imwrite(project.root / "images" / "stack.tif", np.zeros((5, 20, 30), np.uint8))
+    Image.fromarray(PAIR.image).save(project.root / "images" / "with-tiff.png")
+    write_map(project.root / "coarse" / "with-tiff.tif", COARSE, SHAPES)
+    Image.fromarray(PAIR.image).save(project.root / "images" / "exported.png")
+    write_map(project.root / "fine" / "exported.png", FINE, SHAPES)
+    (project.root / "fine" / "exported.png.json").write_text("{}")
+    with Project.open(project.root) as opened:
+        assert opened.left_out == ("stack.tif", "with-tiff.png")
+        assert not (opened.root / "coarse" / "with-tiff.png").exists()
+        assert [record.name for record in opened.records] == ["face", "exported"]
+        assert opened.add_image(PAIR.image, "stack").name == "stack-2"
+    assert tifffile.imread(project.root / "images" / "stack.tif").shape == (5, 20, 30)
