@@ -1,6 +1,7 @@
 """The files of a project: its lock, and what is copied into it."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def acquired(root: Path) -> FileLock:
             f"The project {root} cannot be locked ({error}); mend the permissions of its folder."
         ) from error
     return lock
+
+
+def as_one_file(name: str) -> str:
+    """Return what is equal for names that Windows or macOS take for one file."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> tuple[Path, Size]:

@@ -15,7 +15,7 @@ from c2f_core.classes import ClassTable
 from c2f_core.data.writing import begin_dataset
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io import read_image
-from c2f_core.project.files import acquired, kept_model, store_image
+from c2f_core.project.files import acquired, as_one_file, kept_model, store_image
 from c2f_core.project.journal import Journal
 from c2f_core.project.records import (
     ImageRecord,
@@ -216,8 +216,8 @@ class Project:
         wanted = name or ("image" if isinstance(source, np.ndarray) else Path(source).stem)
         if not is_file_name(wanted):
             raise DataError(
-                f"'{wanted}' cannot name an image; give a name without slashes that does not "
-                "begin with a dot."
+                f"{wanted!r} cannot name an image; give a name of readable letters without slashes "
+                "that does not begin with a dot."
             )
         with self._mutex:
             name = self._free_name(wanted)
@@ -356,9 +356,10 @@ class Project:
 
     def _free_name(self, wanted: str) -> str:
         files = (self.root / "images").iterdir()  # Also those that were left out.
-        taken = {record.name for record in self.records} | {path.stem for path in files}
+        names = [record.name for record in self.records] + [path.stem for path in files]
+        taken = {as_one_file(name) for name in names}
         name, number = wanted, 1
-        while name in taken:
+        while as_one_file(name) in taken:
             number += 1
             name = f"{wanted}-{number}"
         return name

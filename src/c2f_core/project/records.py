@@ -168,8 +168,10 @@ class ProjectFile(Settings):
 
 
 def is_file_name(name: str) -> bool:
-    """Tell the name of a visible file from a path, a hidden file and an empty name."""
-    return bool(name) and not name.startswith(".") and name == Path(name).name
+    """Tell the name of a visible file from a path, a hidden file, and what is no text."""
+    is_visible = bool(name) and not name.startswith(".") and name == Path(name).name
+    # Python puts surrogates where the bytes of a name are no UTF-8; JSON cannot hold them.
+    return is_visible and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def is_kept_back(reviewed: Iterable[ImageRecord]) -> bool:

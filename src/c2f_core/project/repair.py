@@ -10,7 +10,7 @@ from c2f_core.data.folder import images_by_stem
 from c2f_core.errors import C2FError, DataError
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
-from c2f_core.project.records import ImageRecord, Status, is_kept_back
+from c2f_core.project.records import ImageRecord, Status, is_file_name, is_kept_back
 from c2f_core.project.removal import interrupted
 from c2f_core.project.snapshots import read_snapshot
 from c2f_core.project.store import FOLDERS, Store
@@ -36,7 +36,7 @@ def repair(store: Store) -> Repaired:
     """
     _tidy(store.root)
     for record in store.records:
-        moved = interrupted(store.root, record)
+        moved = interrupted(store.maps, store.root, record)
         if moved is not None:
             store.drop(record, moved)
     left_out = _take_in(store)
@@ -73,8 +73,10 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
     Raises
     ------
     C2FError
-        It cannot be read, or its maps are no PNG files.
+        Its name is no text, it cannot be read, or its maps are no PNG files.
     """
+    if not is_file_name(name):
+        raise DataError(f"{name!r} cannot name an image; rename the file in readable letters.")
     for kind in ("coarse", "fine"):
         for other in (store.root / kind).iterdir():
             is_map = other.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)

@@ -97,6 +97,12 @@ def test_image_files_are_copied_as_they_are(project, tmp_path):
         project.add_image(tmp_path / "map.npy")
 
 
+def test_names_that_are_one_file_elsewhere_get_a_number(project):
+    assert project.add_image(PAIR.image, "Face").name == "Face-2"
+    project.add_image(PAIR.image, "\N{LATIN SMALL LETTER E WITH ACUTE}")
+    assert project.add_image(PAIR.image, "e\N{COMBINING ACUTE ACCENT}").name.endswith("-2")
+
+
 def test_a_project_is_open_in_one_place_at_a_time(project):
     with pytest.raises(DataError, match="open in another window"):
         Project.open(project.root)

@@ -1,6 +1,8 @@
 """What a crash, a person or another program left in the folder of a project."""
 
 import contextlib
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,8 +102,8 @@ def test_a_removed_image_takes_its_maps_along(project):
 
 @pytest.mark.parametrize("moved", [0, 1])
 def test_a_removal_that_a_crash_interrupted_is_finished(project, monkeypatch, moved):
-    project.add_image(PAIR.image, "two")
-    names = [record.name for record in project.records if record.name != "two"]
+    project.add_image(PAIR.image, "two [1]")
+    names = [record.name for record in project.records if record.name != "two [1]"]
     real, calls = Path.rename, []
 
     def crash(path, target):
@@ -115,14 +117,26 @@ def test_a_removal_that_a_crash_interrupted_is_finished(project, monkeypatch, mo
         if moved:  # All files were moved, the record stood still.
             patch.setattr(Store, "_write", lambda *_: crash(Path(), Path()))
         with pytest.raises(KeyboardInterrupt):
-            project.remove_image("two")
+            project.remove_image("two [1]")
     project.close()
     with Project.open(project.root) as again:
         assert [record.name for record in again.records] == names
-        assert sorted(path.name for path in (again.root / "removed" / "two").iterdir()) == [
-            "coarse.png",
-            "two.tif",
-        ]
+        folder = again.root / "removed" / "two [1]"
+        assert sorted(path.name for path in folder.iterdir()) == ["coarse.png", "two [1].tif"]
+
+
+def test_an_image_that_a_person_deleted_is_not_taken_for_one_removed_earlier(project):
+    project.add_image(PAIR.image, "two")
+    project.save(replace(project.read("two"), coarse=COARSE))
+    earlier = project.remove_image("two") / "coarse.png"
+    before = earlier.read_bytes()
+    project.add_image(PAIR.image, "two")
+    project.image_path("two").unlink()
+    project.close()
+    with Project.open(project.root) as opened:
+        assert [record.name for record in opened.records] == ["face", "two"]
+        assert (opened.read("two").coarse == SHAPES.unlabelled.index).all()
+    assert earlier.read_bytes() == before
 
 
 def test_what_cannot_be_moved_stays(project, monkeypatch):
@@ -136,6 +150,24 @@ def test_what_cannot_be_moved_stays(project, monkeypatch):
         project.remove_image("two")
     assert project.records == before
     project.read_image("two")
+
+
+def test_a_map_that_is_in_use_follows_its_image_later(project, monkeypatch):
+    def refuse_maps(path, target):
+        if path.suffix == ".png":
+            raise PermissionError("in use")
+        return real(path, target)
+
+    project.add_image(PAIR.image, "two")
+    real = Path.rename
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse_maps)
+        with pytest.raises(DataError, match="close it in other programs"):
+            project.remove_image("two")
+    project.close()
+    with Project.open(project.root) as opened:
+        assert [record.name for record in opened.records] == ["face"]
+        assert (opened.root / "removed" / "two" / "coarse.png").exists()
 
 
 def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
@@ -152,3 +184,16 @@ def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
         assert [record.name for record in opened.records] == ["face", "exported"]
         assert opened.add_image(PAIR.image, "stack").name == "stack-2"
     assert tifffile.imread(project.root / "images" / "stack.tif").shape == (5, 20, 30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_an_image_whose_name_is_no_text_keeps_no_project_from_opening(project):
+    project.close()
+    file = os.fsdecode(os.fsencode(project.root / "images") + b"/gr\xfcn.png")
+    Image.fromarray(PAIR.image).save(file)
+    for _ in range(2):
+        with Project.open(project.root) as opened:
+            assert opened.left_out == (Path(file).name,)
+            assert [record.name for record in opened.records] == ["face"]
+            with pytest.raises(DataError, match="readable letters"):
+                opened.add_image(file)
