@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from c2f_core.data.folder import images_by_stem
 from c2f_core.errors import C2FError, DataError
+from c2f_core.formats import is_annotation_file
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_kept_back
@@ -73,21 +74,30 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
     Raises
     ------
     C2FError
-        Its name is no text, it cannot be read, or its maps are no PNG files.
+        Its name is no text, it cannot be read, or its maps do not fit or are no PNG files.
     """
     if not is_file_name(name):
         raise DataError(f"{name!r} cannot name an image; rename the file in readable letters.")
     for kind in ("coarse", "fine"):
         for other in (store.root / kind).iterdir():
-            is_map = other.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
-            if other.stem == name and is_map and other.suffix != ".png":
+            if other.stem == name and other.suffix != ".png" and _is_map(other):
                 raise DataError(f"{other} is no PNG file; save the map as one.")
     height, width, _ = as_rgb8(read_image(path)).shape
     record = ImageRecord(name=name, image=path.name, size=(height, width))
-    if not store.maps.path("fine", name).exists():
-        return record
-    changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(store.records)}
-    return record.model_copy(update=changes)
+    if store.maps.path("fine", name).exists():
+        changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(store.records)}
+        record = record.model_copy(update=changes)
+    found = store.maps.read(record, store.class_table).coarse.shape
+    if found != record.size:
+        raise DataError(
+            f"The maps of {path.name} have {found} pixels and it has {record.size} (rows, "
+            "columns); give maps that were drawn on it."
+        )
+    return record
+
+
+def _is_map(path: Path) -> bool:
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX) or is_annotation_file(path)
 
 
 def _restore(store: Store) -> tuple[str, ...]:

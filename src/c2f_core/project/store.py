@@ -79,13 +79,26 @@ class Store:
         self.journal.write("added", image=record.name, file=record.image)
 
     def take_over(self, work: Work) -> None:
-        """Write the work on an image to its files, and drop its snapshot."""
+        """Write the work on an image to its files, and drop its snapshot.
+
+        Raises
+        ------
+        DataError
+            A file cannot be written, or another that it replaces cannot be taken away.
+        """
         if work.class_table != self.class_table:
             write_table(self.root, work.class_table)
             self.class_table = work.class_table
-        self.maps.write(work, self.record(work.record.name))
-        self._write(self._content.with_record(work.record))
-        self.snapshot(work.record.name).unlink(missing_ok=True)
+        name = work.record.name
+        try:
+            self.maps.write(work, self.record(name))
+            self._write(self._content.with_record(work.record))
+            self.snapshot(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"The maps of '{name}' cannot be replaced ({error}); close them in other programs, "
+                "and save again."
+            ) from error
 
     def drop(self, record: ImageRecord, folder: Path) -> None:
         """Let all else that belongs to an image follow it into its folder."""

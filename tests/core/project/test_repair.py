@@ -13,7 +13,7 @@ from PIL import Image
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
-from c2f_core.io import read_image, read_map, write_map
+from c2f_core.io import read_image, read_map, write_annotations, write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.snapshots import read_snapshot
 from c2f_core.project.store import Store
@@ -197,3 +197,45 @@ def test_an_image_whose_name_is_no_text_keeps_no_project_from_opening(project):
             assert [record.name for record in opened.records] == ["face"]
             with pytest.raises(DataError, match="readable letters"):
                 opened.add_image(file)
+
+
+def test_images_whose_maps_do_not_fit_are_left_out_and_the_maps_stay(project):
+    project.close()
+    maps = {}
+    for name in ("annotated", "small", "unknown"):
+        Image.fromarray(PAIR.image).save(project.root / "images" / f"{name}.png")
+        maps[name] = project.root / "coarse" / f"{name}.png"
+    maps["annotated"] = maps["annotated"].with_suffix(".json")
+    write_annotations(maps["annotated"], COARSE, SHAPES, "labelme")
+    write_map(maps["small"], COARSE[:-1], SHAPES)
+    Image.fromarray(np.full_like(COARSE, 77)).save(maps["unknown"])
+    before = {path: path.read_bytes() for path in maps.values()}
+    with Project.open(project.root) as opened:
+        assert [record.name for record in opened.records] == ["face"]
+        assert opened.left_out == ("small.png", "unknown.png", "annotated.png")
+        reasons = [each["reason"] for each in opened.journal.records() if "reason" in each]
+        for told, reason in zip(("drawn on it", "77", "no PNG"), reasons, strict=True):
+            assert told in reason
+    assert {path: path.read_bytes() for path in maps.values()} == before
+    assert len(list((project.root / "coarse").iterdir())) == 4
+
+
+def test_work_whose_maps_cannot_be_replaced_is_saved_at_the_next_opening(
+    project, refined, monkeypatch
+):
+    def refuse_drafts(path, **keywords):
+        if path.parent.name == "drafts":
+            raise PermissionError("in use")
+        real(path, **keywords)
+
+    refined(project)
+    real = Path.unlink
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse_drafts)
+        with pytest.raises(DataError, match="close them in other programs"):
+            project.review("face")
+    project.close()
+    with Project.open(project.root) as opened:
+        assert opened.restored == ("face",)
+        assert opened.record("face").status is Status.REVIEWED
+        np.testing.assert_array_equal(opened.read("face").fine, FINE)
