@@ -213,7 +213,9 @@ def _refuse_damage(told: Sidecar) -> None:
         for start, length, label in (*told.coarse, *told.hand_edited)
     )
     regions_are_sound = all(1 <= number <= told.regions for number in told.accepted_regions)
-    if not (runs_are_sound and regions_are_sound):
+    rows, columns = told.size
+    size_is_sound = min(told.size) > 0 and rows * columns == sum(run[1] for run in told.coarse)
+    if not (runs_are_sound and regions_are_sound and size_is_sound):
         raise DataError(f"The sidecar of {told.file} is damaged; export the map again.")
 
 

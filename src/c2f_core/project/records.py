@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError, field_validator
 from c2f_core.config import Settings
 from c2f_core.errors import DataError
 from c2f_core.io import atomic_path
+from c2f_core.project.versioned import Versioned, read_versioned
 from c2f_core.refine.record import Record, scope_of_record, scope_record
 from c2f_core.refine.scope import Scope
 
-FORMAT_VERSION = 1
 KEPT_BACK_EVERY = 4
 """Of so many reviewed images one is kept back, the second of them: two images make a lesson."""
 
@@ -117,11 +117,10 @@ class ImageRecord(Settings):
         return self.model_copy(update={kind: getattr(self, kind) + effort})
 
 
-class ProjectFile(Settings):
+class ProjectFile(Versioned):
     """Content of `project.json`."""
 
-    format_version: int = FORMAT_VERSION
-    """Changes where older programs could not read the file."""
+    format_version: int = 1
     model: str = ""
     """Refiner of the project: a bundled or classical one, or a file in `models`; empty is none."""
     images: tuple[ImageRecord, ...] = ()
@@ -137,19 +136,13 @@ class ProjectFile(Settings):
             It lacks, is damaged, or a newer program wrote it.
         """
         try:
-            found = cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return read_versioned(cls, path)
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
                 f"{path.parent} holds no project that can be read ({reason}); choose the folder of "
                 "a project, or create one."
             ) from error
-        if found.format_version != FORMAT_VERSION:
-            raise DataError(
-                f"{path} has format {found.format_version}, this version reads {FORMAT_VERSION}; "
-                "update napari-c2f."
-            )
-        return found
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""

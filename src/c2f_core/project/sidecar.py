@@ -6,23 +6,21 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from c2f_core.classes import ClassTable
-from c2f_core.config import Settings
 from c2f_core.errors import DataError
 from c2f_core.io import MapStyle
 from c2f_core.project.records import Effort, Parameters
 from c2f_core.project.runs import Run
+from c2f_core.project.versioned import Versioned, read_versioned
 from c2f_core.refine.record import file_hash
 
-FORMAT_VERSION = 1
 SUFFIX = ".json"
 """Added to the name of the map's file."""
 
 
-class Sidecar(Settings):
+class Sidecar(Versioned):
     """How an exported map came about."""
 
-    format_version: int = FORMAT_VERSION
-    """Changes where older programs could not read the file."""
+    format_version: int = 1
     file: str
     """Name of the map's file, beside this one."""
     file_sha256: str
@@ -76,19 +74,13 @@ class Sidecar(Settings):
             It lacks, is damaged, or a newer program wrote it.
         """
         try:
-            found = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+            return read_versioned(cls, Path(path))
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
                 f"{path} is no sidecar of a map ({reason}); choose the .json file beside it, "
                 "or export the map again."
             ) from error
-        if found.format_version != FORMAT_VERSION:
-            raise DataError(
-                f"{path} has format {found.format_version}, this version reads {FORMAT_VERSION}; "
-                "update napari-c2f."
-            )
-        return found
 
 
 def relative_to(path: Path, folder: Path) -> str:

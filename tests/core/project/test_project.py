@@ -117,7 +117,7 @@ def test_what_is_no_project_is_refused(tmp_path, project):
     project.close()
     file = project.root / "project.json"
     content = json.loads(file.read_text())
-    file.write_text(json.dumps(content | {"format_version": 2}))
+    file.write_text(json.dumps(content | {"format_version": 2, "new": 0}))
     with pytest.raises(DataError, match="format 2"):
         Project.open(project.root)
     file.write_text(file.read_text()[:40])

@@ -101,7 +101,7 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     made.sidecar.write_text(broken.model_dump_json())
     with pytest.raises(DataError, match="damaged"):
         rerun(made.sidecar, tmp_path / "b.png")
-    made.sidecar.write_text(text.replace('"format_version":1', '"format_version":2'))
+    made.sidecar.write_text(text.replace('"format_version":1', '"format_version":2,"new":0'))
     with pytest.raises(DataError, match="update napari-c2f"):
         rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))
@@ -117,12 +117,14 @@ def test_a_map_that_is_another_one_is_not_written(project, tmp_path):
     refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "face.png")
     before, told = made.file.read_bytes(), Sidecar.read(made.sidecar)
-    damaged = {
-        "is another one here": {"hand_edited": [(0, 7, 4)]},
-        "is damaged": {"accepted_regions": [9999]},
-        "damaged; export": {"hand_edited": [(0, 7, 70000)]},
-    }
-    for match, changes in damaged.items():
+    damaged = [
+        ("is another one here", {"hand_edited": [(0, 7, 4)]}),
+        ("is damaged", {"accepted_regions": [9999]}),
+        ("is damaged", {"hand_edited": [(0, 7, 70000)]}),
+        ("is damaged", {"size": (-48, -48)}),
+        ("is damaged", {"size": (1 << 40, 48)}),
+    ]
+    for match, changes in damaged:
         made.sidecar.write_text(told.model_copy(update=changes).model_dump_json())
         for output in (tmp_path / "again.png", made.file):
             with pytest.raises(DataError, match=match):
