@@ -22,7 +22,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         The file cannot be read, or holds no table.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         settings = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(

@@ -261,7 +261,8 @@ def write_annotations(
     ClassTableError
         The map holds an index that is not in the table.
     DataError
-        The ending does not fit, or the file cannot be written.
+        The ending does not fit, the format cannot hold a name, or the file cannot be
+        written.
     """
     path = Path(path)
     suffix = formats.FORMATS[layout].SUFFIX

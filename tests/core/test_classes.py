@@ -1,6 +1,7 @@
 """Class tables: encoding, decoding, presets and files."""
 
 import json
+from codecs import BOM_UTF8
 
 import numpy as np
 import pytest
@@ -191,6 +192,9 @@ def test_tables_are_read_from_json_and_toml(tmp_path):
     as_toml = tmp_path / "table.toml"
     as_toml.write_text("\n".join(lines))
     assert ClassTable.from_file(as_toml) == table
+    for path in (as_json, as_toml):  # As Windows' Notepad saves it.
+        path.write_bytes(BOM_UTF8 + path.read_bytes())
+        assert ClassTable.from_file(path) == table
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"name": "x"}', '{"name": "x", "more": 1}', "[]"])

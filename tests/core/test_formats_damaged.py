@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import time
+from codecs import BOM_UTF8
 
 import numpy as np
 import pytest
@@ -159,6 +160,7 @@ def annotation(document):
         ("coco", lambda d: annotation(d).update(category_id=77), "category 77"),
         ("coco", lambda d: d["images"][0].update(height=10**9), "correct the size"),
         ("coco", lambda d: d["images"].append(d["images"][0]), "have one name"),
+        ("coco", lambda d: d["images"].append(d["images"][0] | {"file_name": "b"}), "or id"),
         ("coco", lambda d: d.update(c2f_class_table={"name": "x"}), "c2f_class_table.classes"),
         ("labelme", lambda d: d.update(imageHeight=0), "correct the size"),
         ("labelme", lambda d: d.pop("imageHeight"), "imageHeight: Field required"),
@@ -198,8 +200,26 @@ def test_damaged_xml_says_where(tmp_path, old, new, told):
 
 def test_a_file_without_images_is_refused(tmp_path):
     path = changed(tmp_path, "coco", lambda document: document["images"].clear())
-    with pytest.raises(DataError, match="holds the annotations of 0 images"):
+    with pytest.raises(DataError, match="names no image"):
         read_map(path, TABLE)
+
+
+@pytest.mark.parametrize("layout", ["coco", "labelme", "cityscapes", "cvat"])
+def test_a_mark_of_the_byte_order_is_no_damage(tmp_path, layout):
+    path = written(tmp_path, layout)
+    path.write_bytes(BOM_UTF8 + path.read_bytes())
+    np.testing.assert_array_equal(read_map(path, TABLE)[0], MAP)
+
+
+@pytest.mark.parametrize("name", ["vertical\vtab", "\x00", "\uffff"])
+def test_names_that_xml_cannot_hold_are_refused_before_a_file_is_written(tmp_path, name):
+    table = table_from_colours("own", {1: (name, (9, 9, 9))})
+    index_map = np.ones((2, 3), np.uint8)
+    with pytest.raises(DataError, match="control character"):
+        write_annotations(tmp_path / "map.xml", index_map, table, "cvat")
+    assert not (tmp_path / "map.xml").exists()
+    write_annotations(tmp_path / "map.json", index_map, table, "coco")
+    np.testing.assert_array_equal(read_map(tmp_path / "map.json", table)[0], index_map)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -1,6 +1,7 @@
 """Datasets in the layouts that are read, their splits, and synthetic ones."""
 
 import json
+from codecs import BOM_UTF8
 
 import numpy as np
 import pytest
@@ -171,6 +172,7 @@ def test_splits_are_read_by_path_and_joined(tmp_path):
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"report": {"a": ["x"], "b": ["y"]}, "folds": [["z"]]}))
     assert read_split(path, "report:a+folds:0") == ["x", "z"]
+    path.write_bytes(BOM_UTF8 + path.read_bytes())  # As Windows' Notepad saves it.
     assert read_groups(path) == []
     for wrong in ("report:c", "folds:1", "report"):
         with pytest.raises(DataError):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from codecs import BOM_UTF8
 
 import numpy as np
 import pytest
@@ -278,7 +279,8 @@ def test_flags_file_and_preset_make_one_config(tmp_path):
     config, resume = parse(["--data.root", "d", "--run-folder", "r", "--preset", "report"])
     assert (config.preprocessing, config.optimiser.learning_rate, resume) == ("report", 2e-4, False)
     file = tmp_path / "config.toml"
-    file.write_text('steps = 7\nrun_folder = "r"\n[data]\nroot = "d"\n[network]\nwidths = [4, 8]\n')
+    settings = b'steps = 7\nrun_folder = "r"\n[data]\nroot = "d"\n[network]\nwidths = [4, 8]\n'
+    file.write_bytes(BOM_UTF8 + settings)  # As Windows' Notepad saves it.
     config, _ = parse(["--config", str(file), "--seed", "3"])
     assert (config.steps, config.seed, config.network.widths) == (7, 3, (4, 8))
 

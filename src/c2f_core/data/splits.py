@@ -41,7 +41,7 @@ def read_splits(path: Path) -> dict[str, Any]:
         The file cannot be read or holds no named lists.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"The split file {path} cannot be read ({error}); give a JSON file."

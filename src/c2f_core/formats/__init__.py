@@ -204,6 +204,8 @@ def encode_annotations(
     ------
     ClassTableError
         The map holds an index that is not in the table.
+    DataError
+        The format cannot hold a name.
     """
     return FORMATS[layout].encode(class_table.to_positions(index_map), class_table, image, form)
 

@@ -1,5 +1,6 @@
 """What all annotation files have in common."""
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -100,9 +101,13 @@ def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
 
     Raises
     ------
+    DataError
+        There is none.
     UnclearImageError
-        There is none, or it is not clear which.
+        It is not clear which.
     """
+    if not images:
+        raise DataError("it names no image; export the annotations together with their images.")
     if len(images) == 1:
         return next(iter(images))
     names = ", ".join(f"'{name}'" for name in list(images)[:5])
@@ -148,7 +153,7 @@ def parse_json(model: type[Document], content: bytes) -> Document:
         It is cut off or not of this form.
     """
     try:
-        return model.model_validate_json(content)
+        return model.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

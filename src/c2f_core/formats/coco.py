@@ -92,8 +92,12 @@ def parse(content: bytes) -> AnnotationFile:
     images = {image.file_name: check_size((image.height, image.width)) for image in document.images}
     numbers = {image.file_name: image.id for image in document.images}
     names = {category.id: category.name for category in document.categories}
-    if len(images) < len(document.images) or len(names) < len(document.categories):
-        raise DataError("two images or categories have one name; correct or remove one of them.")
+    fewest = len(images), len({*numbers.values()}), len(names)
+    if fewest != (len(document.images), len(document.images), len(document.categories)):
+        raise DataError(
+            "two images have one name or id, or two categories one id; correct or remove one of "
+            "them."
+        )
 
     def shapes(image: str) -> Contents:
         mine = [found for found in document.annotations if found.image_id == numbers[image]]

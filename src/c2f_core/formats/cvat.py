@@ -7,6 +7,7 @@ rows of its box, the first one outside.
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NoReturn
@@ -39,6 +40,7 @@ from c2f_core.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
 
 SUFFIX = ".xml"
 MARKERS = (b"<annotations", b"<image")
+NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 KINDS = ("box", "polygon", "mask", "ellipse")
 
 
@@ -172,6 +174,11 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     """Return the text of a file with the annotations of one image.
 
     Masks are one per class, polygons one per region of a class.
+
+    Raises
+    ------
+    DataError
+        A name holds what XML cannot.
     """
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
@@ -182,8 +189,13 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     find = class_masks if form == "masks" else labelled_regions
     parent.extend(_elements(find(positions, class_table), form))
     ET.indent(root)
-    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text.decode()
+    text = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    if NOT_IN_XML.search(text):
+        raise DataError(
+            "The image or a class has a control character in its name, which this format cannot "
+            "hold; rename it, or choose another format."
+        )
+    return str(text)
 
 
 def _meta(class_table: ClassTable) -> ET.Element:
