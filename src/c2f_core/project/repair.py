@@ -3,6 +3,7 @@
 Images that somebody put into its folder are taken in.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,6 +106,9 @@ def _restore(store: Store) -> tuple[str, ...]:
     snapshots = sorted((store.root / "autosave").glob("*.npz"))
     for snapshot in snapshots:
         work = read_snapshot(snapshot)
+        ours, theirs = store.class_table, work.class_table
+        if {entry.index for entry in theirs.entries} < {entry.index for entry in ours.entries}:
+            work = replace(work, class_table=ours)  # Classes were added since, in another image.
         store.take_over(work)
         store.journal.write("restored", image=work.record.name)
     return tuple(snapshot.stem for snapshot in snapshots)

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from c2f_core.class_editing import with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
 from c2f_core.io import read_image, read_map, write_annotations, write_map
@@ -239,3 +240,17 @@ def test_work_whose_maps_cannot_be_replaced_is_saved_at_the_next_opening(
         assert opened.restored == ("face",)
         assert opened.record("face").status is Status.REVIEWED
         np.testing.assert_array_equal(opened.read("face").fine, FINE)
+
+
+def test_restored_work_takes_no_class_away_that_was_added_since(project):
+    project.add_image(PAIR.image, "other")
+    project.autosave(replace(project.read("face"), coarse=FINE))
+    table = with_class(SHAPES, "coin")
+    coins = np.full_like(COARSE, table.classes[-1].index)
+    project.save(replace(project.read("other"), class_table=table, coarse=coins))
+    project.close()
+    with Project.open(project.root) as opened:
+        assert opened.restored == ("face",)
+        assert opened.class_table == table
+        np.testing.assert_array_equal(opened.read("face").coarse, FINE)
+        opened.save(opened.read("other"))
