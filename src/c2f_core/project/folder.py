@@ -56,8 +56,8 @@ class Project:
     restored : tuple of str
         Names of the images whose work opening found in `autosave` and saved.
     left_out : tuple of str
-        Files in `images` that opening could not take in, as they are no single images; the
-        journal says why.
+        Files in `images` that opening could not take in, as they are no single images or
+        their maps do not fit; the journal says why.
     """
 
     def __init__(self, store: Store, repaired: Repaired, lock: FileLock) -> None:
