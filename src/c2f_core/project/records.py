@@ -121,6 +121,7 @@ class ProjectFile(Versioned):
     """Content of `project.json`."""
 
     format_version: int = 1
+    """Changes where older programs could not read the file."""
     model: str = ""
     """Refiner of the project: a bundled or classical one, or a file in `models`; empty is none."""
     images: tuple[ImageRecord, ...] = ()

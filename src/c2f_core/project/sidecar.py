@@ -21,6 +21,7 @@ class Sidecar(Versioned):
     """How an exported map came about."""
 
     format_version: int = 1
+    """Changes where older programs could not read the file."""
     file: str
     """Name of the map's file, beside this one."""
     file_sha256: str

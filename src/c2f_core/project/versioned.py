@@ -10,10 +10,9 @@ from c2f_core.errors import DataError
 
 
 class Versioned(Settings):
-    """Settings in a file of their own."""
+    """Settings in a file of their own, with the number of their format as default."""
 
     format_version: int
-    """Changes where older programs could not read the file."""
 
 
 class _Number(BaseModel):
