@@ -58,11 +58,14 @@ class Project:
     left_out : tuple of str
         Files in `images` that opening could not take in, as they are no single images or
         their maps do not fit; the journal says why.
+    unclear : tuple of str
+        Names of images that opening took in although their maps hold colours of no class; the
+        journal says where, and `removed` has the maps as they were found.
     """
 
     def __init__(self, store: Store, repaired: Repaired, lock: FileLock) -> None:
         self.root = store.root
-        self.restored, self.left_out = repaired
+        self.restored, self.left_out, self.unclear = repaired
         self._store = store
         self._lock = lock
         self._mutex = threading.RLock()

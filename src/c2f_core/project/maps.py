@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.io import embedded_table, read_image, read_map, write_image, write_map
+from c2f_core.map_report import MapReport
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.snapshots import IndexMap, Work
 
@@ -59,6 +60,21 @@ class MapFiles:
             _read_mask(self.path("painted_refined", name)),
         )
 
+    def unclear(self, name: str, class_table: ClassTable) -> dict[str, str]:
+        """Return what could not be read for certain of coarse and fine map, by kind.
+
+        Raises
+        ------
+        C2FError
+            A file is damaged, or holds other classes.
+        """
+        messages = {}
+        for kind in ("coarse", "fine"):
+            path = self.path(kind, name)
+            if path.exists() and (message := _read_told(path, class_table)[1].message()):
+                messages[kind] = message
+        return messages
+
     def begin(self, record: ImageRecord, class_table: ClassTable) -> None:
         """Write an unlabelled coarse map, unless there is one."""
         path = self.path("coarse", record.name)
@@ -90,7 +106,7 @@ class MapFiles:
         if earlier != self.fine_path(work.record) and earlier.exists():
             is_same = np.array_equal(_read_map(earlier, table), work.fine)
             if before.status is Status.REVIEWED and not is_same:
-                earlier.rename(self._free_path(name))
+                earlier.rename(self.free_path(name, "reviewed"))
             else:
                 earlier.unlink()
         _write(self.path("refined", name), work.refined, table)
@@ -98,11 +114,11 @@ class MapFiles:
         _write_mask(self.path("painted", name), work.painted)
         _write_mask(self.path("painted_refined", name), work.painted_refined)
 
-    def _free_path(self, name: str) -> Path:
-        """Return where a map goes that a person reviewed and another one replaces."""
+    def free_path(self, name: str, what: str) -> Path:
+        """Return a free file among what was removed, for a map that another one replaces."""
         folder = self._root / REMOVED / name
         folder.mkdir(parents=True, exist_ok=True)
-        numbers = (folder / f"reviewed-{number}.png" for number in count(1))
+        numbers = (folder / f"{what}-{number}.png" for number in count(1))
         return next(path for path in numbers if not path.exists())
 
 
@@ -115,8 +131,12 @@ def _read(path: Path, class_table: ClassTable) -> IndexMap | None:
 
 
 def _read_map(path: Path, class_table: ClassTable) -> IndexMap:
+    return _read_told(path, class_table)[0]
+
+
+def _read_told(path: Path, class_table: ClassTable) -> tuple[IndexMap, MapReport]:
     # A map keeps its indices when its classes are recoloured, so that its own table reads it.
-    return read_map(path, embedded_table(path) or class_table)[0]
+    return read_map(path, embedded_table(path) or class_table)
 
 
 def _write(path: Path, index_map: IndexMap | None, class_table: ClassTable) -> None:

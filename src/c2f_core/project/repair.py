@@ -3,6 +3,7 @@
 Images that somebody put into its folder are taken in.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from c2f_core.data.folder import images_by_stem
 from c2f_core.errors import C2FError, DataError
 from c2f_core.formats import is_annotation_file
 from c2f_core.intensities import as_rgb8
-from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
+from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, atomic_path, read_image
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_kept_back
 from c2f_core.project.removal import interrupted
 from c2f_core.project.snapshots import read_snapshot
@@ -26,6 +27,7 @@ class Repaired(NamedTuple):
 
     restored: tuple[str, ...]
     left_out: tuple[str, ...]
+    unclear: tuple[str, ...]
 
 
 def repair(store: Store) -> Repaired:
@@ -41,8 +43,8 @@ def repair(store: Store) -> Repaired:
         moved = interrupted(store.maps, store.root, record)
         if moved is not None:
             store.drop(record, moved)
-    left_out = _take_in(store)
-    return Repaired(_restore(store), left_out)
+    left_out, unclear = _take_in(store)
+    return Repaired(_restore(store), left_out, unclear)
 
 
 def _tidy(root: Path) -> None:
@@ -52,21 +54,54 @@ def _tidy(root: Path) -> None:
             left.unlink()
 
 
-def _take_in(store: Store) -> tuple[str, ...]:
-    """Take in images that have no record; return the files of those that cannot be."""
+def _take_in(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Take in images that have no record.
+
+    Returns
+    -------
+    left_out : tuple of str
+        Files of those that cannot be.
+    unclear : tuple of str
+        Names of those whose maps hold colours of no class.
+    """
     known = {record.name for record in store.records}
-    left_out = []
+    left_out, unclear = [], []
     for stem, path in images_by_stem(store.root / "images").items():
         if stem in known:
             continue
         try:
             record = _found(store, stem, path)
+            if _keep_unclear(store, stem):
+                unclear.append(stem)
         except C2FError as error:
             left_out.append(path.name)
             store.journal.write("left out", file=path.name, reason=str(error))
         else:
             store.begin(record)
-    return tuple(left_out)
+    return tuple(left_out), tuple(unclear)
+
+
+def _keep_unclear(store: Store, name: str) -> bool:
+    """Keep maps with colours of no class as they are: saving writes what was made of them.
+
+    Returns
+    -------
+    bool
+        Whether there are any.
+
+    Raises
+    ------
+    DataError
+        A copy cannot be written.
+    """
+    messages = store.maps.unclear(name, store.class_table)
+    for kind, message in messages.items():
+        kept = store.maps.free_path(name, f"{kind}-as-found")
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(store.maps.path(kind, name), temporary)
+        where = kept.relative_to(store.root).as_posix()
+        store.journal.write("unclear", image=name, kind=kind, reason=message, kept=where)
+    return bool(messages)
 
 
 def _found(store: Store, name: str, path: Path) -> ImageRecord:

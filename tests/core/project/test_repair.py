@@ -221,6 +221,25 @@ def test_images_whose_maps_do_not_fit_are_left_out_and_the_maps_stay(project):
     assert len(list((project.root / "coarse").iterdir())) == 4
 
 
+def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
+    project.close()
+    Image.fromarray(PAIR.image).save(project.root / "images" / "painted.png")
+    colours = SHAPES.encode_colours(COARSE)
+    colours[3, 4] = (255, 0, 255)
+    file = project.root / "coarse" / "painted.png"
+    Image.fromarray(colours).save(file)
+    before = file.read_bytes()
+    with Project.open(project.root) as opened:
+        assert opened.unclear == ("painted",)
+        (told,) = (each for each in opened.journal.records() if each["event"] == "unclear")
+        assert "first at row 3, column 4" in told["reason"]
+        opened.save(opened.read("painted"))
+        assert file.read_bytes() != before
+        assert (opened.root / told["kept"]).read_bytes() == before
+    with Project.open(project.root) as opened:
+        assert opened.unclear == ()
+
+
 def test_work_whose_maps_cannot_be_replaced_is_saved_at_the_next_opening(
     project, refined, monkeypatch
 ):
