@@ -239,14 +239,6 @@ class TrainConfig(Settings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves the choice to torch."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _forget_devices(cls, settings: Any) -> Any:
-        """Read the configs of earlier versions, which name the number of devices: one."""
-        if isinstance(settings, dict) and settings.get("devices") == 1:
-            return {name: value for name, value in settings.items() if name != "devices"}
-        return settings
-
     @model_validator(mode="after")
     def _batch_normalisation_has_values(self) -> Self:
         stride = self.network.stem * 2 ** (len(self.network.widths) - 1)

@@ -97,8 +97,6 @@ class Stage2Learner(Stage1Learner):
     def start_from(self, state: dict[str, Any]) -> None:
         """Go on from the state of stage 1: its averaged generator, and its discriminator."""
         self.average.load_state_dict(state["average"])
-        if not self.average.n_averaged:  # As earlier versions left it without a moving average.
-            self.average.module.load_state_dict(state["generator"]["network"])
         self.generator.module.load_state_dict(self.average.module.state_dict())
         self.discriminator.load_state_dict(state["discriminator"])
         self.discriminator.set_learning_rate(self._config.stage1.discriminator_learning_rate)

@@ -92,14 +92,14 @@ def test_a_run_may_go_on_with_what_takes_less_memory(make_config, run, stop_afte
     assert RunFolder(tmp_path / "run").read_config() == smaller
 
 
-def test_a_run_of_an_earlier_version_goes_on(
+def test_a_run_goes_on_whose_config_names_the_data_as_they_were_typed(
     make_config, run, stop_after, data, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(data.parent)
     stop_after(make_config(tmp_path / "run"), 1)
     file = tmp_path / "run" / "config.json"
-    settings = json.loads(file.read_text()) | {"devices": 1}
-    settings["data"]["root"] = data.name  # As it was typed.
+    settings = json.loads(file.read_text())
+    settings["data"]["root"] = data.name
     file.write_text(json.dumps(settings))
     assert run(make_config(tmp_path / "run"), resume=True)[0].first_step == 1
 
