@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from napari.layers import Labels, Layer
 
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.project import Effort, ImageRecord, Project, Status, Work
+from c2f_core.project import ImageRecord, Project, Status, Work
 from c2f_core.project.effort import write_effort
 from c2f_core.project.provenance import Export, export_map
 from c2f_core.project.records import Parameters
@@ -27,9 +26,11 @@ from napari_c2f._effort_clock import TICK, EffortClock
 from napari_c2f._layer_pairs import images_of_layers
 from napari_c2f._layers import LEFT_KEY, PROVENANCE_KEY
 from napari_c2f._open_image import OpenImage
+from napari_c2f._open_work import OpenWork
 from napari_c2f._project_model import ProjectState
 from napari_c2f._queue_controller import QueueController, all_done
 from napari_c2f._run_models import model_of_run
+from napari_c2f._saving import Saving
 from napari_c2f._timers import timer
 from napari_c2f._worker import Report, ShouldStop
 
@@ -54,16 +55,21 @@ class ProjectController(QueueController):
         self.state = ProjectState()
         super().__init__(self.state)
         self.project: Project | None = None
-        self.image: OpenImage | None = None
         self._viewer = viewer
         self.clock = EffortClock(lambda: self.image is not None and is_active())
-        self._record: ImageRecord | None = None
-        self._kept: Work | None = None
+        self._saving: Saving | None = None  # As long as a project is open.
         self._gone: list[Labels] = []  # Coarse layers of images that the user removed.
-        self._owed: dict[str, Work] = {}  # By image that is no longer open, until it is saved.
-        self._changed = self._unsaved = False
         self._timers = [timer(AUTOSAVE_INTERVAL, self.autosave), timer(TICK, self.clock.tick)]
         self._soon = timer(DECIDED_PAUSE, self.autosave, once=True)
+
+    @property
+    def _opened(self) -> OpenWork | None:
+        return None if self._saving is None else self._saving.opened
+
+    @property
+    def image(self) -> OpenImage | None:
+        """The open image."""
+        return None if self._opened is None else self._opened.image
 
     # The project
 
@@ -91,7 +97,7 @@ class ProjectController(QueueController):
         self._enter(Project.open(root), f"Opened {root}; double-click an image.")
 
     def _enter(self, project: Project, told: str) -> None:
-        self.project = project
+        self.project, self._saving = project, Saving(project, self, self._tell_saved)
         self.state.root = project.root
         self.refresh()
         for each in self._timers:
@@ -126,8 +132,7 @@ class ProjectController(QueueController):
             each.stop()
         if self.project is not None:
             self.project.close()
-            self.project = None
-        self._owed.clear()
+            self.project = self._saving = None
         self._gone.clear()
 
     def save_quietly(self) -> None:
@@ -147,25 +152,8 @@ class ProjectController(QueueController):
         """
         with all_done() as attempt:
             attempt(self._finish_now)
-            attempt(self._save_open_now)
-            for work in list(self._owed.values()):
-                attempt(partial(self._save_one_owed, work))
-
-    def _save_open_now(self) -> None:
-        work = self._unsaved_work()
-        if work is not None:
-            self.project.save(work)
-            self._changed = self._unsaved = False
-            self._tell_saved(work)
-
-    def _save_one_owed(self, work: Work) -> bool:
-        """Save the work on an image that is no longer open, unless that was done; tell whether."""
-        name = work.record.name
-        if self._owed.get(name) is not work:
-            return False
-        self.project.save(work)
-        del self._owed[name]
-        return True
+            if self._saving is not None:
+                attempt(self._saving.save_now)
 
     def refresh(self) -> None:
         """Show what the project holds now."""
@@ -186,7 +174,7 @@ class ProjectController(QueueController):
                     project.add_image(path)
             return len(paths)
 
-        self._do(work, self._tell_added, "Copying images…", self.refresh)
+        self.do(work, self._tell_added, "Copying images…", self.refresh)
 
     def add_layers(self, layers: Iterable[Layer]) -> None:
         """Copy images out of the viewer into the project, or one image and its coarse map."""
@@ -202,7 +190,7 @@ class ProjectController(QueueController):
                             project.save(replace(project.read(name), coarse=image.coarse))
                 return len(images)
 
-            self._do(work, self._tell_added, "Copying images…", self.refresh)
+            self.do(work, self._tell_added, "Copying images…", self.refresh)
 
     def _tell_added(self, count: int) -> None:
         self._tell("Added one image." if count == 1 else f"Added {count} images.")
@@ -219,10 +207,10 @@ class ProjectController(QueueController):
                 return project.remove_image(name)
 
             def told(folder: Path) -> None:
-                self._owed.pop(name, None)
+                self._saving.forget(name)
                 self._tell(f"{name} is in {folder} now.")
 
-            self._do(work, told, "Removing…")
+            self.do(work, told, "Removing…")
 
         self.when_saved(remove, but=name)
 
@@ -230,62 +218,45 @@ class ProjectController(QueueController):
         """Save the open image, and bring another one into the viewer."""
         if name == self.state.opened or self.project is None:
             return
-        project = self.project
+        project, saving = self.project, self._saving
         with self._errors_told():
-            self._save_opened()
-            self._save_owed()
+            saving.save_opened()
+            saving.save_owed()
 
             def work(*_: Any) -> tuple[Work, Any]:
-                return self._owed.get(name) or project.read(name), project.read_image(name)
+                return saving.owed(name) or project.read(name), project.read_image(name)
 
-            self._do(work, self._show_image, f"Opening {name}…")
+            self.do(work, self._show_image, f"Opening {name}…")
 
     def _show_image(self, read: tuple[Work, Any]) -> None:
+        self._saving.save_rest_now()
         if self.image is not None:
-            if self._unsaved:  # Drawn while the other was read, or saving failed.
-                self.project.save(self._work())
             self.image.close()
         for coarse in self._gone:
             coarse.metadata[LEFT_KEY] = True
         self._gone.clear()
         work, pixels = read
         image = OpenImage(self._viewer, work, pixels)
-        image.changed.connect(self._note_change)
+        is_saved = not self._saving.forget(image.name)
+        opened = OpenWork(image, work, self.clock, is_saved=is_saved)
+        image.changed.connect(opened.note_change)
         image.decided.connect(self._note_decision)
         image.refined.connect(self._note_refined)
         image.review_begun.connect(self._note_review)
         image.removed.connect(self._on_removed)
-        self.image, self._record, self._kept = image, work.record, work
-        self._changed = self._unsaved = self._owed.pop(image.name, None) is not None
-        self.clock.start()
+        self._saving.opened = opened
         self.state.opened = work.record.name
         self._tell(f"Opened {work.record.name}: {work.record.status}.")
 
     def _on_removed(self) -> None:
         """Close the image whose layers the user removed, and save what was done to it."""
         with self._errors_told():
-            work, name = self._unsaved_work(), self.state.opened
-            if work is not None:
-                self._owed[name] = work  # Copied now: more layers may go before it is saved.
+            self._saving.owe()
             self._gone.append(self.image.coarse)
             self.image.release()
+            self.state.message = f"{self.image.name} is no longer open."
             self._forget()
-            self.state.message = f"{name} is no longer open."
-            self._save_owed()
-
-    def _save_owed(self) -> None:
-        """Save the work on images that are no longer open."""
-
-        def save(work: Work) -> None:
-            def told(written: bool) -> None:
-                if written:
-                    self._tell_saved(work)
-                    self.state.message = f"{work.record.name} was saved, and is no longer open."
-
-            self._do(lambda *_: self._save_one_owed(work), told)
-
-        for work in list(self._owed.values()):
-            save(work)
+            self._saving.save_owed()
 
     def save_made(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
         """Save what was made of an image in the background, unless a person goes on with it.
@@ -297,31 +268,23 @@ class ProjectController(QueueController):
         done : callable
             Told whether it was saved.
         """
-        project, name = self.project, before.record.name
-
-        def write(*_: Any) -> bool:
-            now = project.read(name)
-            same = replace(before, class_table=now.class_table)  # Classes are of all images.
-            if now.record != before.record or not now.is_that_of(same):
-                return False
-            project.save(replace(after, class_table=now.class_table))
-            return True
+        saving = self._saving
 
         def told(written: bool) -> None:
             self.refresh()
             done(written)
 
         def take_turn() -> None:
-            is_left = self.project is project and name in {each.name for each in project.records}
-            if not is_left or name == self.state.opened or name in self._owed:
-                done(False)
+            if saving is not None and saving is self._saving:  # The project is still open.
+                saving.save_made(before, after, told)
             else:
-                self._do(write, told, "", lambda: done(False))
+                done(False)
 
         self.when_idle(take_turn)
 
     def _forget(self) -> None:
-        self.image, self._kept = None, None
+        if self._saving is not None:
+            self._saving.opened = None
         self.state.opened = ""
 
     def review(
@@ -333,7 +296,7 @@ class ProjectController(QueueController):
         """
         project = self.project
         with self._errors_told():
-            opened = self._work() if name == self.state.opened else None
+            opened = self._opened.copy() if name == self.state.opened else None
             if not reviewed or (opened is not None and opened.refined is None):
                 self._mark(name, reviewed)
                 return
@@ -347,20 +310,20 @@ class ProjectController(QueueController):
                 else:
                     self._tell(f"{name} is not marked; decide on its regions under Review first.")
 
-            self._do(count, mark, f"Looking at {name}…")
+            self.do(count, mark, f"Looking at {name}…")
 
     def _mark(self, name: str, reviewed: bool) -> None:
         project = self.project
         if name == self.state.opened:
-            work = project.with_review(self._work(), reviewed)
-            self._record = work.record
-            self._save(work, lambda _: self._tell_review(work.record))
+            work = project.with_review(self._opened.copy(), reviewed)
+            self._opened.record = work.record
+            self._saving.save(work, lambda _: self._tell_review(work.record))
             return
 
         def review(*_: Any) -> ImageRecord:
             return project.review(name, reviewed)
 
-        self._do(review, self._tell_review, f"Saving {name}…")
+        self.do(review, self._tell_review, f"Saving {name}…")
 
     def _tell_review(self, record: ImageRecord) -> None:
         role = "judges what is learned" if record.kept_back else "teaches"
@@ -374,7 +337,7 @@ class ProjectController(QueueController):
             def work(report: Report, should_stop: ShouldStop) -> Export:
                 return export_map(project, name, path, progress=report, should_stop=should_stop)
 
-            self._do(work, lambda made: self._tell(made.message()), f"Exporting {name}…")
+            self.do(work, lambda made: self._tell(made.message()), f"Exporting {name}…")
 
         self.when_saved(export)
 
@@ -385,7 +348,7 @@ class ProjectController(QueueController):
             def work(*_: Any) -> None:
                 write_effort(project, path)
 
-            self._do(work, lambda _: self._tell(f"Wrote {path}."), "Writing…")
+            self.do(work, lambda _: self._tell(f"Wrote {path}."), "Writing…")
 
         self.when_saved(write)
 
@@ -397,32 +360,16 @@ class ProjectController(QueueController):
             def work(*_: Any) -> None:
                 project.choose_model(model)
 
-            self._do(work, lambda _: self._tell("The project has another model."), "")
+            self.do(work, lambda _: self._tell("The project has another model."), "")
 
     def when_saved(self, go_on: Callable[[Project], None], but: str = "") -> None:
         """Call this with the project once all images are saved, but this; not if that fails."""
         project = self.project
-        if project is None:
-            return
-
-        def proceed(_: Any) -> None:
-            left = ", ".join(name for name in self._owed if name != but)
-            if left:
-                raise DataError(f"The work on {left} could not be saved; mend that first.")
-            go_on(project)
-
-        with self._errors_told():
-            self._save_owed()
-            work = self._unsaved_work()
-            if work is None:
-                self._do(lambda *_: None, proceed)
-            else:
-                self._save(work, proceed)
+        if project is not None:
+            with self._errors_told():
+                self._saving.when_saved(lambda: go_on(project), but)
 
     # Following the work
-
-    def _note_change(self) -> None:
-        self._changed = self._unsaved = True
 
     def _note_decision(self) -> None:
         """Save soon: several decisions may follow at once."""
@@ -431,22 +378,24 @@ class ProjectController(QueueController):
     def _note_refined(self, fine: Labels) -> None:
         """Save what refining made: by whom, how surely, and the work until then."""
         with self._errors_told():
-            self._take_effort()
+            opened = self._opened
+            opened.take_effort()
             told = fine.metadata.get(PROVENANCE_KEY, {})
             model = self.project.keep_model(model_of_run(told, self.project.models))
             asked = Parameters() if "scope" not in told else Parameters(scope=told["scope"])
             sure = told.get("mean_confidence")
-            before = self._record
-            self._record = before.refined(model, 1.0 if sure is None else sure, asked)
-            self._save(self._work(), lambda _: self._tell_reopened(before))
+            before = opened.record
+            opened.record = before.refined(model, 1.0 if sure is None else sure, asked)
+            self._saving.save(opened.copy(), lambda _: self._tell_reopened(before))
 
     def _note_review(self) -> None:
         """Take back that the map was reviewed: another one is being made of it."""
-        before = self._record
-        self._record = before.under_review()
-        self._note_change()
+        opened = self._opened
+        before = opened.record
+        opened.record = before.under_review()
+        opened.note_change()
         if before.status is Status.REVIEWED:
-            self._save(self._work(), lambda _: self._tell_reopened(before))
+            self._saving.save(opened.copy(), lambda _: self._tell_reopened(before))
 
     def _tell_reopened(self, before: ImageRecord) -> None:
         self.refresh()
@@ -457,67 +406,11 @@ class ProjectController(QueueController):
 
     def autosave(self) -> None:
         """Keep the open image where a crash cannot reach it, if a map has changed."""
-        self._save_owed()
-        if self.image is None or not self._changed:
-            return
-        with self._errors_told():
-            self._keep(self._work())
+        if self._saving is not None:
+            with self._errors_told():
+                self._saving.autosave()
 
-    def _keep(self, work: Work) -> None:
-        project, kept = self.project, self._kept
-        self._changed = False
-
-        def write(*_: Any) -> bool:
-            if kept is not None and work.is_that_of(kept):
-                return False
-            project.autosave(work)
-            return True
-
-        def told(written: bool) -> None:
-            if written:
-                self._tell_saved(work)
-
-        self._do(write, told, "", self._note_change)
-
-    def _save_opened(self) -> None:
-        """Save the open image, unless nothing was done to it."""
-        work = self._unsaved_work()
-        if work is not None:
-            self._save(work)
-
-    def _unsaved_work(self) -> Work | None:
-        if self.image is None:
-            return None
-        work = self._work()
-        is_saved = work.record == self.project.record(work.record.name)
-        return None if is_saved and not self._unsaved else work
-
-    def _save(self, work: Work, done: Callable[[Any], None] = lambda _: None) -> None:
-        project = self.project
-        self._changed = self._unsaved = False
-
-        def write(*_: Any) -> None:
-            project.save(work)
-
-        def told(result: None) -> None:
-            self._tell_saved(work)
-            done(result)
-
-        self._do(write, told, "", self._note_change)
-
-    def _work(self) -> Work:
-        """Copy the work on the open image, with all effort until now."""
-        self._take_effort()
-        return self.image.work(self._record)
-
-    def _take_effort(self) -> None:
-        effort = Effort(seconds=self.clock.take(), painted=self.image.painted)
-        self._record = self._record.with_effort(effort)
-        self.image.painted = 0
-
-    def _tell_saved(self, work: Work) -> None:
-        if self.image is not None and self.image.name == work.record.name:
-            self._kept = work
+    def _tell_saved(self) -> None:
         self.state.saved = f"Saved {time.strftime('%H:%M:%S')}"
         self.refresh()
 

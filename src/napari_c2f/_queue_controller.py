@@ -55,7 +55,7 @@ class QueueController(Controller):
         self._jobs: deque[Job] = deque()
         self._job: Job | None = None
 
-    def _do(
+    def do(
         self,
         work: Work,
         succeed: Callable[[Any], None],

@@ -1,10 +1,12 @@
 """Fixtures of the tests that need a window."""
 
+import shutil
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -12,17 +14,25 @@ from qtpy.QtWidgets import QApplication
 from c2f_core.classes import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
+from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.windows import grown
 from napari_c2f._layers import (
     COARSE_KEY,
     CONFIDENCE_KEY,
+    FINE_KEY,
+    PROVENANCE_KEY,
     RESULT_KEY,
+    add_map,
     confidence_layer_data,
     labels_layer_data,
 )
+from napari_c2f._project_controller import ProjectController
+from napari_c2f._refining import Asked
+from napari_c2f._scoping import ScopeChoice
 
+PAIR = synthetic_pair(48, 0)
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES = 1, 2, 3
 
@@ -208,3 +218,81 @@ def add_result(review_maps):
         return viewer.add_labels(data, **keywords, **spatial), coarse, confidence
 
     return add
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A project of two images; the coarse map of the first is drawn."""
+    with Project.create(tmp_path / "project", SHAPES) as project:
+        for name in ("one", "two"):
+            project.add_image(PAIR.image, name)
+        project.save(replace(project.read("one"), coarse=SHAPES.to_indices(PAIR.coarse)))
+    return tmp_path / "project"
+
+
+class Desk:
+    """The controller of a project at work, and what a test needs around it."""
+
+    def __init__(self, qtbot, folder):
+        self.qtbot, self.folder = qtbot, folder
+        self.viewer = ViewerModel()
+        self.active = True
+        self.controller = ProjectController(self.viewer, lambda: self.active)
+        self.state = self.controller.state
+        self.controller.open(folder)
+
+    def wait(self):
+        self.qtbot.waitUntil(lambda: not self.state.busy, timeout=20000)
+
+    def show(self, name):
+        self.controller.show(name)
+        self.wait()
+        return self.controller.image
+
+    def draw(self, layer, label, rows=slice(0, 4), columns=slice(0, 5)):
+        """Paint as the brush does: one stroke in its mode."""
+        layer.mode = "paint"
+        places = np.mgrid[rows, columns].reshape(2, -1)
+        layer.data_setitem(tuple(places), label)
+
+    def add_fine(self, data=None, **about):
+        """Add a fine layer as refining does."""
+        data = SHAPES.to_indices(PAIR.fine) if data is None else data.copy()
+        told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
+        about = {RESULT_KEY: True, COARSE_KEY: self.controller.image.coarse.unique_id} | about
+        fine = add_map(self.viewer, data, SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
+        self.wait()
+        return fine
+
+    def add_final(self):
+        """Add a final layer as a review does, in which nothing is decided."""
+        image, data = self.controller.image, SHAPES.to_indices(PAIR.coarse)
+        about = {COARSE_KEY: image.coarse.unique_id, FINE_KEY: image.fine.unique_id}
+        return add_map(self.viewer, data, SHAPES, "final", {}, **{RESULT_KEY: True} | about)
+
+    def asked(self, kind):
+        """Return what the Refine widget asks for."""
+        image, choice = self.controller.image, ScopeChoice(all_planes=True)
+        return Asked(image.image, image.coarse, lambda: None, kind, choice, None, lambda: None)
+
+    def read(self, name="one"):
+        """Read what is on the disk, as another program would after a crash."""
+        copy = self.folder.parent / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.folder, copy)
+        with Project.open(copy) as project:
+            return project.read(name)
+
+
+@pytest.fixture
+def make_desk(qtbot):
+    """Open the project in a folder."""
+    return lambda folder: Desk(qtbot, folder)
+
+
+@pytest.fixture
+def desk(make_desk, folder):
+    """The project of two images at work."""
+    desk = make_desk(folder)
+    yield desk
+    desk.controller.close()

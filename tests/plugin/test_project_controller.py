@@ -13,21 +13,13 @@ from PIL import Image
 
 from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.decisions import Decision
 from c2f_core.errors import DataError
-from c2f_core.io import read_map, write_map
+from c2f_core.io import write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.snapshots import stored_confidence
-from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._layers import (
-    COARSE_KEY,
-    FINE_KEY,
     PLACE_KEY,
-    PROVENANCE_KEY,
-    RESULT_KEY,
-    add_map,
-    confidence_of,
     set_class_table,
 )
 from napari_c2f._locks import lock
@@ -35,72 +27,9 @@ from napari_c2f._painted import follow
 from napari_c2f._palette_controller import PaletteController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
-from napari_c2f._refining import Asked
-from napari_c2f._review_controller import ReviewController
-from napari_c2f._scoping import ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A project of two images; the coarse map of the first is drawn."""
-    with Project.create(tmp_path / "project", SHAPES) as project:
-        for name in ("one", "two"):
-            project.add_image(PAIR.image, name)
-        project.save(replace(project.read("one"), coarse=COARSE))
-    return tmp_path / "project"
-
-
-class Desk:
-    """A controller at work, and what a test needs around it."""
-
-    def __init__(self, qtbot, folder):
-        self.qtbot, self.folder = qtbot, folder
-        self.viewer = ViewerModel()
-        self.active = True
-        self.controller = ProjectController(self.viewer, lambda: self.active)
-        self.state = self.controller.state
-        self.controller.open(folder)
-
-    def wait(self):
-        self.qtbot.waitUntil(lambda: not self.state.busy, timeout=20000)
-
-    def show(self, name):
-        self.controller.show(name)
-        self.wait()
-        return self.controller.image
-
-    def draw(self, layer, label, rows=slice(0, 4), columns=slice(0, 5)):
-        """Paint as the brush does: one stroke in its mode."""
-        layer.mode = "paint"
-        places = np.mgrid[rows, columns].reshape(2, -1)
-        layer.data_setitem(tuple(places), label)
-
-    def read(self, name="one"):
-        """Read what is on the disk, as another program would after a crash."""
-        copy = self.folder.parent / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self.folder, copy)
-        with Project.open(copy) as project:
-            return project.read(name)
-
-
-@pytest.fixture
-def desk(qtbot, folder):
-    desk = Desk(qtbot, folder)
-    yield desk
-    desk.controller.close()
-
-
-def add_fine(desk, data=FINE, **about):
-    """Add a fine layer as refining does."""
-    told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
-    about = {RESULT_KEY: True, COARSE_KEY: desk.controller.image.coarse.unique_id} | about
-    fine = add_map(desk.viewer, data.copy(), SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
-    desk.wait()
-    return fine
 
 
 def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
@@ -176,7 +105,7 @@ def test_nothing_goes_on_from_an_image_that_cannot_be_saved(desk, monkeypatch, t
         raise DataError("The disk is full.")
 
     desk.show("one")
-    fine = add_fine(desk)
+    fine = desk.add_fine()
     desk.draw(fine, 4)
     monkeypatch.setattr(Project, "save", fail)
     path, learned = tmp_path / "file.png", []
@@ -228,7 +157,7 @@ def test_autosave_writes_only_what_changed(desk):
 def test_refining_is_saved_with_its_doubt_and_model(desk):
     image = desk.show("one")
     desk.draw(image.coarse, 4)
-    add_fine(desk)
+    desk.add_fine()
     work = desk.read()
     assert work.record.status is Status.REFINED
     assert work.record.doubt == 0.25
@@ -238,16 +167,10 @@ def test_refining_is_saved_with_its_doubt_and_model(desk):
     assert next(record for record in desk.state.images if record.name == "one").doubt == 0.25
 
 
-def asked_of(image, kind):
-    """Return what the Refine widget asks for."""
-    choice = ScopeChoice(all_planes=True)
-    return Asked(image.image, image.coarse, lambda: None, kind, choice, None, lambda: None)
-
-
 def test_the_refine_widget_and_the_project_work_together(desk, next_class):
-    image = desk.show("one")
+    desk.show("one")
     refining = RefineController(desk.viewer)
-    refining.refine(asked_of(image, next_class))
+    refining.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
     desk.wait()
     work = desk.read()
@@ -266,7 +189,7 @@ def test_the_refine_widget_and_the_project_work_together(desk, next_class):
 def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
     desk.show("one")
     place = slice(10, 30), slice(5, 25)
-    add_fine(desk, FINE[place], **{PLACE_KEY: place})
+    desk.add_fine(FINE[place], **{PLACE_KEY: place})
     expected = COARSE.copy()
     expected[place] = FINE[place]
     np.testing.assert_array_equal(desk.read().fine, expected)
@@ -274,14 +197,14 @@ def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
 
 def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_class):
     desk.show("one")
-    follow(add_fine(desk))
+    follow(desk.add_fine())
     desk.draw(desk.controller.image.fine, 4)
     desk.show("two")
     assert (desk.read().painted[:4, :5]).all()
     assert desk.read().painted.sum() <= 20
     image = desk.show("one")
     refine = RefineController(desk.viewer)
-    refine.refine(asked_of(image, next_class))
+    refine.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
     desk.wait()
     np.testing.assert_array_equal(image.fine.data[:4, :5], 4)
@@ -292,380 +215,14 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     assert (desk.read().painted[:4, :5]).all()
 
 
-def test_a_review_under_way_is_restored(desk):
-    desk.show("one")
-    fine = add_fine(desk)
-    final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
-    coarse = desk.controller.image.coarse.unique_id
-    about = {RESULT_KEY: True, COARSE_KEY: coarse, FINE_KEY: fine.unique_id}
-    add_map(desk.viewer, final, SHAPES, "final", {}, **about)
-    layer = desk.controller.image.final
-    layer.mode = "pan_zoom"
-    layer.data_setitem((np.array([0]), np.array([0])), 4)  # as accepting a region does
-    desk.qtbot.waitUntil(lambda: (desk.folder / "autosave" / "one.npz").exists(), timeout=5000)
-    desk.wait()
-    desk.show("two")
-    image = desk.show("one")
-    np.testing.assert_array_equal(image.fine.data, FINE)
-    assert image.final.metadata[FINE_KEY] == image.fine.unique_id
-    assert image.final.data[0, 0] == 4
-    np.testing.assert_array_equal(image.final.data[1:], final[1:])
-    assert desk.read().record.before.painted == desk.read().record.after.painted == 0
-
-
-def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
-    image = desk.show("one")
-    refining = RefineController(desk.viewer)
-    refining.refine(asked_of(image, next_class))
-    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
-    review = ReviewController(desk.viewer)
-
-    def begin():
-        image = desk.controller.image
-        confidence = confidence_of(desk.viewer.layers, image.fine)
-        review.begin(image.fine, image.coarse, confidence)
-        desk.qtbot.waitUntil(lambda: review.state.reviewing, timeout=20000)
-
-    begin()
-    review.accept()
-    review.accept()
-    review.reject()
-    assert review.state.count(Decision.ACCEPTED) == 2
-    final = desk.controller.image.final.data.copy()
-    desk.wait()
-    desk.show("two")
-    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
-    assert not review.state.reviewing
-    image = desk.show("one")
-    np.testing.assert_array_equal(image.final.data, final)
-    np.testing.assert_array_equal(desk.read().fine, final)
-    begin()
-    assert review.state.count(Decision.ACCEPTED) == 2
-    assert review.state.count(Decision.REJECTED) == 1
-    assert desk.controller.image.final is image.final
-    review.close()
-
-
-class Reviewing:
-    """The Refine and Review controllers beside that of a project."""
-
-    def __init__(self, desk, kind):
-        self.desk, self.kind = desk, kind
-        self.refining, self.review = RefineController(desk.viewer), ReviewController(desk.viewer)
-
-    def refine(self):
-        self.refining.refine(asked_of(self.desk.controller.image, self.kind))
-        self.desk.qtbot.waitUntil(lambda: not self.refining.activity.busy, timeout=20000)
-        self.desk.wait()
-        return self.desk.controller.image.fine
-
-    def begin(self):
-        image = self.desk.controller.image
-        confidence = confidence_of(self.desk.viewer.layers, image.fine)
-        self.review.begin(image.fine, image.coarse, confidence)
-        self.desk.qtbot.waitUntil(lambda: not self.review.state.busy, timeout=20000)
-        assert self.review.state.reviewing, self.review.state.message
-        self.desk.wait()
-        return image.final
-
-    def choose(self, after):
-        """Look at the largest region that became this class; return where it is."""
-        regions = [each for each in self.review.state.regions if each.after == after]
-        largest = max(regions, key=lambda region: region.size)
-        self.review.choose(largest.number)
-        numbers = self.review._review.reviewed.review.numbers
-        return numbers == largest.number
-
-    def counts(self):
-        return {each.name: self.review.state.count(each) for each in Decision}
-
-
-@pytest.fixture
-def reviewing(desk, next_class):
-    """Those of the image "one", which was refined."""
-    desk.show("one")
-    reviewing = Reviewing(desk, next_class)
-    reviewing.refine()
-    yield reviewing
-    reviewing.review.close()
-    reviewing.refining.close()
-
-
-def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(desk, reviewing):
-    reviewing.begin()
-    accepted = reviewing.choose("disk")
-    reviewing.review.accept()
-    rejected = reviewing.choose("ellipse")
-    reviewing.review.reject()
-    final = desk.controller.image.final
-    rows, columns = np.nonzero(accepted)
-    rows, columns = rows[:9], columns[:9]
-    final.mode = "paint"
-    final.data_setitem((rows, columns), 4)
-    final.mode = "pan_zoom"
-    expected = final.data.copy()
-    fine = reviewing.refine()
-    again = reviewing.begin()
-    assert again is not final
-    assert again.metadata[FINE_KEY] == fine.unique_id
-    np.testing.assert_array_equal(again.data, expected)
-    np.testing.assert_array_equal(again.data[rejected], desk.controller.image.coarse.data[rejected])
-    assert reviewing.counts()["REJECTED"] == 1
-    assert reviewing.counts()["ACCEPTED"] == 2  # The brush cut a region of its own out of one.
-    desk.controller.autosave()
-    desk.wait()
-    np.testing.assert_array_equal(desk.read().fine, expected)
-    reviewing.review.reject_rest()
-    np.testing.assert_array_equal(again.data, expected)
-    np.testing.assert_array_equal(reviewing.refine().data[rows, columns], 4)
-
-
-def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, reviewing):
-    fine = desk.controller.image.fine
-    before = fine.data.copy()
-    desk.draw(fine, 4)
-    changed = fine.data != before
-    final = reviewing.begin()
-    assert changed.any()
-    assert (final.data[changed] == 4).all()
-    coarse = desk.controller.image.coarse.data
-    np.testing.assert_array_equal(final.data[~changed], coarse[~changed])
-    reviewing.review.reject_rest()
-    assert (final.data[changed] == 4).all()
-
-
-def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, reviewing):
-    palette = PaletteController(desk.viewer)
-    palette.follow(desk.controller.image.fine)
-    palette.add()
-    desk.draw(desk.controller.image.fine, 5)
-    final = reviewing.begin()
-    assert (final.data[:4, :5] == 5).all()
-    palette.follow(final)
-    palette.add()
-    desk.draw(final, 6, slice(4, 8))
-    fine = reviewing.refine()
-    assert set(np.unique(fine.data[:8, :5])) == {5, 6}
-    palette.follow(fine)
-    palette.rename(1, "floor", None)
-    palette.recolour(2, (1, 2, 3), None)
-    palette.close()
-    desk.show("two")
-    table = desk.controller.project.class_table
-    assert table.names == ["floor", *SHAPES.names[1:], "class 5", "class 6"]
-    assert table.classes[1].colour == (1, 2, 3)
-    np.testing.assert_array_equal(desk.read().fine, fine.data)
-    assert (desk.show("one").fine.data[:4, :5] == 5).all()
-
-
-@pytest.mark.parametrize("opened", [True, False])
-@pytest.mark.parametrize("mark", [True, False])
-def test_an_image_with_undecided_regions_is_marked_only_after_a_question(
-    desk, reviewing, opened, mark, tmp_path
-):
-    reviewing.begin()
-    reviewing.review.accept()
-    reviewing.choose("ellipse")
-    reviewing.review.reject()
-    left = reviewing.counts()["UNDECIDED"]
-    assert left > 1
-    if not opened:
-        desk.show("two")
-    asked = []
-    desk.controller.review("one", True, lambda undecided: bool(asked.append(undecided)) or mark)
-    desk.wait()
-    assert asked == [left]
-    assert desk.read().record.status is (Status.REVIEWED if mark else Status.REFINED)
-    assert ("one is reviewed" if mark else "decide on its regions") in desk.state.message
-    desk.controller.export("one", tmp_path / "one.png")
-    desk.wait()
-    assert f"how it was made. {left} regions are undecided" in desk.state.message
-
-
-def test_an_image_on_which_all_is_decided_is_marked_at_once(desk, reviewing, tmp_path):
-    reviewing.begin()
-    reviewing.review.accept()
-    reviewing.review.reject_rest()
-    asked = []
-    desk.controller.review("one", True, asked.append)
-    desk.wait()
-    assert desk.read().record.status is Status.REVIEWED
-    desk.controller.review("one", False, asked.append)
-    desk.wait()
-    assert desk.read().record.status is Status.REFINED
-    assert asked == []
-    desk.controller.export("one", tmp_path / "one.png")
-    desk.wait()
-    assert desk.state.message.endswith("how it was made.")
-
-
-def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review(desk, reviewing):
-    fine = desk.controller.image.fine
-    expected = fine.data.copy()
-    before, in_fine, in_final = slice(0, 4), slice(30, 34), slice(40, 44)
-    desk.draw(fine, 4, before)
-    final = reviewing.begin()
-    desk.draw(fine, 3, in_fine)  # There the final map is as the coarse one.
-    desk.draw(final, 4, in_final)
-    expected[before, :5] = expected[in_final, :5] = 4
-    expected[in_fine, :5] = 3
-    desk.show("two")
-    work = desk.read()
-    for mask, rows in (
-        (work.painted, (before, in_final)),
-        # Of what was painted before the review, its own map tells what became of it.
-        (work.painted_refined, (in_fine,)),
-    ):
-        where = np.zeros(mask.shape, bool)
-        for each in rows:
-            where[each, :5] = True
-        np.testing.assert_array_equal(mask, where)
-    desk.show("one")
-    np.testing.assert_array_equal(reviewing.refine().data, expected)
-
-
-def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
-    fine = desk.controller.image.fine
-    before = fine.data.copy()
-    desk.draw(fine, 4)
-    final = reviewing.begin()
-    desk.draw(final, SHAPES.unlabelled.index)
-    np.testing.assert_array_equal(reviewing.refine().data, before)
-
-
-def test_what_is_erased_in_the_final_map_is_free_in_a_later_session_too(desk, reviewing):
-    fine = desk.controller.image.fine
-    before = fine.data.copy()
-    desk.draw(fine, 4)
-    desk.draw(reviewing.begin(), SHAPES.unlabelled.index)
-    desk.show("two")
-    desk.show("one")
-    np.testing.assert_array_equal(reviewing.refine().data, before)
-
-
 def test_work_of_a_map_with_more_classes_than_its_coarse_map_is_saved(desk):
     desk.show("one")
-    fine = add_fine(desk)
+    fine = desk.add_fine()
     set_class_table(fine, with_class(SHAPES, "floor", (9, 9, 9)))
     desk.draw(fine, 5)
     desk.show("two")
     assert desk.state.opened == "two"
     np.testing.assert_array_equal(desk.read().fine, fine.data)
-
-
-def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
-    place = (slice(8, 40), slice(4, 44))
-    desk.show("one")
-    add_fine(desk, FINE[place], **{PLACE_KEY: place})
-    reviewing, asked = Reviewing(desk, next_class), []
-    reviewing.begin()
-    reviewing.review.reject_rest()
-    assert reviewing.counts()["REJECTED"] > 0
-    desk.controller.review("one", True, asked.append)
-    desk.wait()
-    reviewing.review.close()
-    reviewing.refining.close()
-    assert asked == []
-    assert desk.read().record.status is Status.REVIEWED
-
-
-@pytest.mark.parametrize("reviewed", [True, False])
-def test_a_mark_that_needs_no_question_is_saved_though_the_window_closes(desk, reviewed):
-    desk.show("one")
-    add_fine(desk)
-    if not reviewed:
-        desk.controller.review("one", True)
-        desk.wait()
-    desk.controller.review("one", reviewed)
-    desk.controller.close()
-    assert desk.read().record.status is (Status.REVIEWED if reviewed else Status.REFINED)
-
-
-def test_a_map_that_is_opened_is_not_hidden_by_the_fine_one(desk, reviewing, tmp_path):
-    image = desk.controller.image
-    write_map(tmp_path / "map.png", COARSE, SHAPES)
-    reviewing.refining.open_map(str(tmp_path / "map.png"), lambda: None, image.image, min)
-    assert image.coarse.visible
-    assert not image.fine.visible
-
-
-def test_review_says_who_judges(desk):
-    desk.show("one")
-    add_fine(desk)
-    desk.controller.review("one", True)
-    desk.wait()
-    assert desk.state.message == "one is reviewed, and teaches."
-    assert (desk.folder / "fine" / "one.png").exists()
-    desk.show("two")
-    add_fine(desk)
-    desk.controller.review("two", True)
-    desk.wait()
-    assert desk.state.message == "two is reviewed, and judges what is learned."
-    desk.controller.review("one", False)
-    desk.wait()
-    assert desk.state.message == "one is refined."
-    assert not (desk.folder / "fine" / "one.png").exists()
-
-
-def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
-    desk.show("one")
-    add_fine(desk)
-    desk.controller.review("one", True)
-    desk.wait()
-    add_fine(desk, COARSE)
-    assert desk.read().record.status is Status.REFINED
-    assert "one is no longer marked reviewed" in desk.state.message
-    assert not (desk.folder / "fine" / "one.png").exists()
-    kept, _ = read_map(desk.folder / "removed" / "one" / "reviewed-1.png", SHAPES)
-    np.testing.assert_array_equal(kept, FINE)
-    np.testing.assert_array_equal(desk.read().fine, COARSE)
-
-
-def add_final(desk, data=COARSE):
-    """Add a final layer as a review does."""
-    image = desk.controller.image
-    about = {COARSE_KEY: image.coarse.unique_id, FINE_KEY: image.fine.unique_id}
-    return add_map(desk.viewer, data.copy(), SHAPES, "final", {}, **{RESULT_KEY: True} | about)
-
-
-def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
-    desk.show("one")
-    add_fine(desk)
-    desk.controller.review("one", True)
-    desk.wait()
-    add_final(desk)
-    desk.wait()
-    assert "one is no longer marked reviewed" in desk.state.message
-    shown = next(record for record in desk.state.images if record.name == "one")
-    assert shown.status is Status.REFINED
-    desk.show("two")
-    work = desk.read()
-    assert work.record.status is Status.REFINED
-    np.testing.assert_array_equal(work.refined, FINE)
-    assert not (desk.folder / "fine" / "one.png").exists()
-
-
-def test_decisions_are_autosaved_and_are_no_handwork(desk):
-    desk.show("one")
-    add_fine(desk)
-    final = add_final(desk)
-    final.mode = "paint"
-    desk.controller.autosave()
-    desk.wait()
-    history = DecisionHistory(final)
-    history.write(np.array([0]), final.data[0, :1], [(0, 0, 1)])
-    desk.controller.autosave()
-    desk.wait()
-    assert desk.read().record.rejected == ((0, 0, 1),)
-    history.write(np.arange(5), np.full(5, 4))
-    assert desk.controller.image.painted == 0
-    desk.qtbot.waitUntil(lambda: (desk.read().fine[0, :5] == 4).all(), timeout=5000)
-    table = renamed(SHAPES, 1, "renamed")
-    set_class_table(final, table)
-    set_class_table(desk.controller.image.coarse, table)
-    desk.controller.autosave()
-    desk.wait()
-    assert "renamed" in desk.read().class_table.names
 
 
 def test_work_under_way_is_finished_before_another_project_opens(desk, monkeypatch, tmp_path):
@@ -697,7 +254,7 @@ def test_work_under_way_is_finished_before_another_project_opens(desk, monkeypat
 
 def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
     image = desk.show("one")
-    fine = add_fine(desk)
+    fine = desk.add_fine()
     desk.draw(fine, 4)
     desk.controller.show("two")
     for layer in (image.coarse, image.image, fine):  # Before the other is there.
@@ -715,7 +272,8 @@ def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
 def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, hold_refining):
     started, released = hold_refining()
     refining = RefineController(desk.viewer)
-    refining.refine(asked_of(desk.show("one"), next_class))
+    desk.show("one")
+    refining.refine(desk.asked(next_class))
     assert started.wait(20)
     desk.show("two")
     released.set()
@@ -741,7 +299,7 @@ def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_pat
     pass_by(30)
     now[0] += 1000  # The machine slept.
     desk.controller.clock.tick()
-    add_fine(desk)
+    desk.add_fine()
     pass_by(12)
     desk.draw(image.fine, 4)
     desk.draw(image.fine, 4)
@@ -814,8 +372,8 @@ def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
     assert (desk.read().coarse[:4, :5] == 4).all()
 
 
-def test_a_project_in_use_is_refused_and_a_crash_is_told(qtbot, desk):
-    other = Desk(qtbot, desk.folder)
+def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):
+    other = make_desk(desk.folder)
     assert "open in another window" in other.state.message
     assert other.state.root is None
     image = desk.show("one")
@@ -826,7 +384,7 @@ def test_a_project_in_use_is_refused_and_a_crash_is_told(qtbot, desk):
     other.controller.open(desk.folder)
     assert other.state.message == "Restored the work on one, which was not saved."
     other.controller.close()
-    desk.controller.project = desk.controller.image = None
+    desk.controller.project = desk.controller._saving = None
 
 
 def test_images_are_added_and_maps_exported(desk, tmp_path):
@@ -844,7 +402,7 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     desk.wait()
     assert "refine it first" in desk.state.message
     desk.show("one")
-    add_fine(desk)
+    desk.add_fine()
     desk.controller.export("one", tmp_path / "one.png")
     desk.wait()
     assert (tmp_path / "one.png.json").exists()
@@ -873,11 +431,11 @@ def test_stored_confidence_is_shown(desk):
 
 def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
     image = desk.show("one")
-    fine = add_fine(desk)
-    final = add_final(desk)
+    fine = desk.add_fine()
+    final = desk.add_final()
     desk.wait()
     desk.draw(final, 4)
-    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
     for layer in (image.image, final, image.coarse, fine):
         desk.viewer.layers.remove(layer)
     assert desk.state.opened == ""
@@ -891,8 +449,8 @@ def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::5])
 def test_all_layers_that_go_at_once_are_saved_in_whatever_order(desk, order):
     image = desk.show("one")
-    fine = add_fine(desk)
-    final = add_final(desk)
+    fine = desk.add_fine()
+    final = desk.add_final()
     desk.wait()
     desk.draw(final, 4)
     layers = [image.image, image.coarse, fine, final]
@@ -912,7 +470,7 @@ def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch
         save(project, work)
 
     image = desk.show("one")
-    add_fine(desk)
+    desk.add_fine()
     desk.draw(image.coarse, 4)
     monkeypatch.setattr(Project, "save", fail)
     desk.viewer.layers.remove(image.coarse)
@@ -930,9 +488,9 @@ def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch
 
 def test_work_that_was_owed_overwrites_nothing_newer(desk):
     image = desk.show("one")
-    add_fine(desk)
+    desk.add_fine()
     desk.draw(image.coarse, 4)
-    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
     desk.viewer.layers.remove(image.coarse)
     desk.controller.review("one", True)
     desk.controller.show("two")
@@ -945,8 +503,8 @@ def test_work_that_was_owed_overwrites_nothing_newer(desk):
 def test_what_is_asked_for_while_another_project_waits_to_open_is_done_first(desk, tmp_path):
     Project.create(tmp_path / "other", SHAPES).close()
     desk.show("one")
-    add_fine(desk)
-    desk.controller._do(lambda *_: time.sleep(0.3), lambda _: None)
+    desk.add_fine()
+    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)
     desk.controller.open(tmp_path / "other")
     desk.controller.export("one", tmp_path / "one.png")
     desk.qtbot.waitUntil(lambda: desk.state.root == tmp_path / "other", timeout=20000)
