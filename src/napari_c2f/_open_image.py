@@ -1,6 +1,6 @@
 """The layers of the project's image that is in the viewer, and what a person does to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from c2f_core.decisions import Key
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.snapshots import read_confidence, stored_confidence
 from c2f_core.refine.patches import Place
+from napari_c2f._controller import Turns
 from napari_c2f._decision_history import REJECTED_KEY, is_deciding
 from napari_c2f._final_layer import final_of, rejected_regions
 from napari_c2f._layers import (
@@ -23,11 +24,10 @@ from napari_c2f._layers import (
     IMAGE_KEY,
     LEFT_KEY,
     RESULT_KEY,
-    AnyLayer,
-    add_map,
     class_table_of_layer,
     confidence_layer_data,
     confidence_of,
+    new_map,
     unique_name,
 )
 from napari_c2f._locks import has_mask
@@ -46,8 +46,8 @@ IndexMap = NDArray[Any]
 class OpenImage:
     """Shows the work on one image, and follows what becomes of it.
 
-    Refining adds a fine layer, and a review adds a final one beside it; the topmost of
-    each is that of the image.
+    It is shown before anything else is asked of it. Refining adds a fine layer, and a
+    review adds a final one beside it; the topmost of each is that of the image.
 
     Parameters
     ----------
@@ -77,34 +77,40 @@ class OpenImage:
         self.name = work.record.name
         self.painted = 0
         """Pixels that were changed by hand, counted anew at each stroke."""
-        self.image = self._add_image(pixels)
+        self.image = self._new_image(pixels)
         about = {IMAGE_KEY: self.image.unique_id}
-        self.coarse = self._add_map(work.coarse, work.class_table, "coarse", **about)
-        self._follow(self.coarse)
-        if work.fine is not None:
-            self._add_fine(work)
-        viewer.layers.selection.active = self.final or self.fine or self.coarse
-        viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.layers.events.removed.connect(self._on_removed)
+        self.coarse = self._new_map(work.coarse, work.class_table, "coarse", **about)
+        # Two maps on top of each other show neither.
+        self.coarse.visible = work.fine is None
 
     # Showing
 
-    def _add_image(self, pixels: NDArray[Any]) -> Image:
+    def show(self, work: Work) -> Turns:
+        """Add the layers of this work, one in each turn; the uppermost map is active then."""
+        layers = self._viewer.layers
+        for layer in (self.image, self.coarse):
+            self._viewer.add_layer(layer)
+            yield
+        for layer in () if work.fine is None else self._new_results(work):
+            self._viewer.add_layer(layer)
+            yield
+        layers.selection.active = self.final or self.fine or self.coarse
+        layers.events.inserted.connect(self._on_inserted)
+        layers.events.removed.connect(self._on_removed)
+
+    def _new_image(self, pixels: NDArray[Any]) -> Image:
         plane = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
         name = unique_name(self._viewer.layers, self.name)
-        return self._add(Image(plane, name=name, rgb=plane.ndim == 3))
+        return Image(plane, name=name, rgb=plane.ndim == 3)
 
-    def _add_map(self, index_map: IndexMap, table: ClassTable, kind: str, **about: Any) -> Labels:
+    def _new_map(self, index_map: IndexMap, table: ClassTable, kind: str, **about: Any) -> Labels:
         name = f"{self.name} {kind}"
-        return add_map(self._viewer, index_map.copy(), table, name, {}, **about)
-
-    def _add(self, layer: AnyLayer) -> AnyLayer:
-        """Add a layer; what napari itself returns to a plugin is no layer, but stands for one."""
-        self._viewer.add_layer(layer)
+        layer = new_map(self._viewer, index_map.copy(), table, name, {}, **about)
+        self._follow(layer)
         return layer
 
-    def _add_fine(self, work: Work) -> None:
-        """Add the fine map with its confidence or, under review, the refiner's and the final."""
+    def _new_results(self, work: Work) -> Iterator[Layer]:
+        """Make the fine map and its confidence and, under review, the final map, one by one."""
         assert work.fine is not None
         shown = work.fine if work.refined is None else work.refined
         about = {
@@ -112,24 +118,28 @@ class OpenImage:
             COARSE_KEY: self.coarse.unique_id,
             REJECTED_KEY: work.record.rejected,
         }
-        fine = self._add_map(shown, work.class_table, "coarse refined", **about)
-        self._follow(fine)
+        fine = self._new_map(shown, work.class_table, "coarse refined", **about)
+        fine.visible = work.refined is None
         _inherit(fine, work.painted if work.refined is None else work.painted_refined)
-        self.coarse.visible = False  # Two maps on top of each other show neither.
+        yield fine
         if work.confidence is not None:
             name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
             data, keywords, _ = confidence_layer_data(read_confidence(work.confidence), name)
-            confidence = self._add(Image(data, **keywords))
-            confidence.visible = False
+            confidence = Image(data, **keywords, visible=False)
             fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
+            yield confidence
         if work.refined is not None:
-            fine.visible = False
             about[FINE_KEY] = fine.unique_id
-            final = self._add_map(work.fine, work.class_table, "coarse final", **about)
-            self._follow(final)
+            final = self._new_map(work.fine, work.class_table, "coarse final", **about)
             _inherit(final, work.painted)
+            yield final
 
     # What there is
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the viewer has what cannot be done without: the image and its map."""
+        return self.image in self._viewer.layers and self.coarse in self._viewer.layers
 
     @property
     def _layers(self) -> list[Layer]:

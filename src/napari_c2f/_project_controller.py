@@ -21,7 +21,7 @@ from c2f_core.project.effort import write_effort
 from c2f_core.project.provenance import Export, export_map
 from c2f_core.project.records import Parameters
 from c2f_core.project.reviewing import undecided_regions
-from napari_c2f._controller import ChooseTable
+from napari_c2f._controller import ChooseTable, Turns
 from napari_c2f._effort_clock import TICK, EffortClock
 from napari_c2f._layer_pairs import images_of_layers
 from napari_c2f._layers import LEFT_KEY, PROVENANCE_KEY
@@ -228,22 +228,28 @@ class ProjectController(QueueController):
 
             self.do(work, self._show_image, f"Opening {name}…")
 
-    def _show_image(self, read: tuple[Work, Any]) -> None:
+    def _show_image(self, read: tuple[Work, Any]) -> Turns:
         self._saving.save_rest_now()
         if self.image is not None:
             self.image.close()
+            self._forget()
         for coarse in self._gone:
             coarse.metadata[LEFT_KEY] = True
         self._gone.clear()
+        yield
         work, pixels = read
         image = OpenImage(self._viewer, work, pixels)
-        is_saved = not self._saving.forget(image.name)
-        opened = OpenWork(image, work, self.clock, is_saved=is_saved)
+        opened = OpenWork(image, work, self.clock, is_saved=self._saving.owed(image.name) is None)
         image.changed.connect(opened.note_change)
         image.decided.connect(self._note_decision)
         image.refined.connect(self._note_refined)
         image.review_begun.connect(self._note_review)
         image.removed.connect(self._on_removed)
+        yield from image.show(work)
+        if not image.is_there:
+            image.close()
+            raise DataError(f"A layer of {image.name} was removed; open it again.")
+        self._saving.forget(image.name)
         self._saving.opened = opened
         self.state.opened = work.record.name
         self._tell(f"Opened {work.record.name}: {work.record.status}.")

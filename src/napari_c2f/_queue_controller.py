@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from c2f_core.errors import C2FError
-from napari_c2f._controller import Controller
+from napari_c2f._controller import Controller, Turns
 from napari_c2f._model import Activity
 from napari_c2f._worker import Task, Work
 
@@ -33,11 +33,12 @@ def all_done() -> Iterator[Callable[[Callable[[], Any]], None]]:
 class Job:
     """A piece of work, what to do with its result, and what to do if it fails.
 
+    What takes the window long it does in turns, see `Controller`; later work waits for them.
     Without work, the rest is done in its turn: it is nothing for a thread.
     """
 
     work: Work | None
-    succeed: Callable[[Any], None]
+    succeed: Callable[[Any], Turns | None]
     fail: Callable[[], None]
 
 
@@ -54,11 +55,12 @@ class QueueController(Controller):
         super().__init__(activity)
         self._jobs: deque[Job] = deque()
         self._job: Job | None = None
+        self._is_showing = False  # What a job made, in turns.
 
     def do(
         self,
         work: Work,
-        succeed: Callable[[Any], None],
+        succeed: Callable[[Any], Turns | None],
         message: str = "",
         fail: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,7 +71,7 @@ class QueueController(Controller):
         self._next()
 
     def _next(self) -> None:
-        if self._task is None and self._jobs:
+        if self._task is None and not self._is_showing and self._jobs:
             self._job = self._jobs.popleft()
             if self._job.work is not None:
                 self._start(Task(self._job.work), self._show_progress, self._end)
@@ -78,11 +80,24 @@ class QueueController(Controller):
                 self._job.succeed(None)
             self._next()
 
-    def _end(self, result: Any) -> None:
-        job = self._job
+    def _end(self, result: Any) -> Turns | None:
+        job, turns = self._job, None
         self._succeed(self.activity.message)
         with self._errors_told():
-            job.succeed(result)
+            turns = job.succeed(result)
+        if turns is not None:
+            return self._show_in_turns(turns)
+        self._next()
+        return None
+
+    def _show_in_turns(self, turns: Turns) -> Turns:
+        """Take these turns, then go on with what else was asked for."""
+        self._is_showing = self.activity.busy = True
+        try:
+            with self._errors_told():
+                yield from turns
+        finally:
+            self._is_showing = self.activity.busy = False
         self._next()
 
     def fail(self, message: str) -> None:
@@ -113,6 +128,8 @@ class QueueController(Controller):
         C2FError
             One of them failed.
         """
+        for _ in self._turns:
+            pass
         self.close_task()
         jobs = list(self._jobs)
         self._jobs.clear()

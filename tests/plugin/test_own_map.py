@@ -33,7 +33,11 @@ def opened(qtbot, viewer):
     coarse = np.full(SIZE, NOTHING, np.uint8)
     coarse[10:] = GROUND.index
     record = ImageRecord(name="one", image="one.png", size=SIZE)
-    return OpenImage(viewer, Work(record, SHAPES, coarse), np.zeros(SIZE, np.uint8))
+    work = Work(record, SHAPES, coarse)
+    image = OpenImage(viewer, work, np.zeros(SIZE, np.uint8))
+    for _ in image.show(work):
+        pass
+    return image
 
 
 @pytest.fixture

@@ -43,6 +43,40 @@ def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
     assert desk.state.opened == "two"
 
 
+def begin_to_show(desk, name):
+    """Open an image; return when its first layer is there, and no other yet."""
+    desk.controller.show(name)
+    desk.qtbot.waitUntil(lambda: [layer.name for layer in desk.viewer.layers] == [name])
+    assert desk.state.opened == ""
+
+
+def test_an_image_that_is_asked_for_while_another_is_shown_comes_next(desk):
+    begin_to_show(desk, "one")
+    desk.controller.show("two")
+    desk.qtbot.waitUntil(lambda: desk.state.opened == "two", timeout=20000)
+    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
+
+
+def test_what_is_drawn_while_an_image_is_shown_is_saved_when_the_window_closes(desk):
+    desk.controller.show("one")
+    desk.qtbot.waitUntil(lambda: len(desk.viewer.layers) == 2)
+    desk.draw(desk.viewer.layers["one coarse"], 4)
+    desk.controller.save_quietly()
+    assert desk.state.opened == "one"
+    assert (desk.read().coarse[:4, :5] == 4).all()
+
+
+def test_an_image_whose_layer_goes_while_it_is_shown_is_not_open(desk):
+    begin_to_show(desk, "one")
+    desk.viewer.layers.clear()
+    desk.wait()
+    assert desk.state.opened == ""
+    assert desk.state.message == "A layer of one was removed; open it again."
+    assert not desk.viewer.layers
+    desk.show("one")
+    assert desk.state.opened == "one"
+
+
 def test_what_was_drawn_is_saved_when_another_image_is_opened(desk):
     image = desk.show("one")
     image.coarse.data[:4] = 3

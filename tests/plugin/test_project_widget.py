@@ -397,6 +397,7 @@ def test_learning_from_corrections(
     with Project.open(folder) as project:
         project.choose_model(small_model(tmp_path / "start.safetensors"))
     open_project()
+    widget.learning.expand(animate=False)
     assert widget.model.value().endswith("start.safetensors")
     click(widget.learn_button)
     qtbot.waitUntil(lambda: not widget.lesson.busy and bool(widget.lesson.message), timeout=20000)
