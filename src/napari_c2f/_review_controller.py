@@ -15,7 +15,7 @@ from napari_c2f._camera import look_at
 from napari_c2f._controller import Controller, Turns
 from napari_c2f._decision_history import DecisionHistory
 from napari_c2f._final_layer import final_layer
-from napari_c2f._layers import RESULT_KEY, add_map, bare, spatial_keywords
+from napari_c2f._layers import RESULT_KEY, bare, new_map, spatial_keywords
 from napari_c2f._painted import follow
 from napari_c2f._review_layers import CHANGES, ReviewLayers, changes_layers, codes_of
 from napari_c2f._review_model import ReviewState
@@ -94,25 +94,27 @@ class ReviewController(Controller):
         if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
-        decisions = self._add_changes(reviewed, fine, coarse, final)
+        review = self._review = self._new_review(reviewed, fine, coarse, final)
         yield
-        if self._review is not None:  # Else a layer was removed meanwhile.
+        if self._review is review:  # Else a layer was removed meanwhile.
+            self._viewer.add_layer(review.layers.changes)
+        yield
+        if self._review is review:
             for layer in (coarse, *([] if confidence is None else [confidence])):
                 layer.visible = False  # They would hide what is to be judged.
-            self._show_review(self._review, decisions)
+            self._show_review(review)
 
-    def _add_changes(
+    def _new_review(
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, final: Labels
-    ) -> NDArray[np.uint8]:
-        """Add the changes layer, and follow it and the final one; return the decisions."""
+    ) -> _Review:
+        """Make the changes layer, and follow it and the final one."""
         follow(final)  # What is accepted or painted there outlives the next refinement.
         history = DecisionHistory(final)
-        decisions = _decisions(reviewed, history, final)
-        codes = codes_of(decisions, 0)
+        codes = codes_of(_decisions(reviewed, history, final), 0)
         # As large as the final map: of memory that stays zero, nothing is taken.
         shown = np.zeros(reviewed.unreviewed.shape, np.uint8)
         shown[reviewed.plane] = reviewed.outlines.painted(codes)
-        changes = add_map(
+        changes = new_map(
             self._viewer,
             shown,
             CHANGES,
@@ -126,22 +128,22 @@ class ReviewController(Controller):
             coarse,
             fine,
             final,
-            bare(changes),
+            changes,
             reviewed.plane,
             reviewed.outlines,
             codes,
         )
-        self._review = _Review(reviewed, layers, history)
         layers.bind(self.undo, self.redo, self._choose_at)
         for name in CHANGE_EVENTS:
             final.events[name].connect(self._on_change)
-        return decisions
+        return _Review(reviewed, layers, history)
 
-    def _show_review(self, review: _Review, decisions: NDArray[np.uint8]) -> None:
+    def _show_review(self, review: _Review) -> None:
         state = self.state
         review.layers.outline(state.outlined)
         state.current = 0
-        state.regions, state.decisions = review.reviewed.review.regions, decisions
+        state.regions = review.reviewed.review.regions
+        state.decisions = _decisions(review.reviewed, review.history, review.layers.final)
         state.reviewing = True
         self.show_final(False)
         self._succeed("")
