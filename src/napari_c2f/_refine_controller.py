@@ -241,16 +241,18 @@ class RefineController(MapController):
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
         coarse, layers = prepared.coarse, self._viewer.layers
+        confidence = self._confidence_layer(coarse, result)
+        yield
         if LEFT_KEY in coarse.metadata:
             self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
             return
         self._hide_results(coarse)
-        confidence = self._confidence_layer(coarse, result)
         fine = self._add_fine(coarse, prepared.run.class_table, result, confidence.unique_id)
         follow(fine).inherit(strokes_in(prepared.kept, result.place))
         follow(coarse)
         yield
         self._viewer.add_layer(confidence)
+        yield
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False
         yield
