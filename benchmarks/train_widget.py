@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ TICK = 10
 SIZE = (1500, 950)
 WARM_UP = 3
 SETTLING = 5000
-"""Milliseconds after which the window is drawn and still."""
+"""Milliseconds after which the window is drawn and still, if torch is loaded by then."""
 
 
 def main() -> None:
@@ -101,6 +102,7 @@ def run_widget(config_file: Path) -> None:
     from qtpy.QtCore import QEventLoop, QSettings, QTimer
 
     from napari_c2f._model import Phase
+    from napari_c2f._worker import LOADING
 
     # What the widgets remember stays out of the user's own settings.
     scope, folder = QSettings.Scope.UserScope, str(config_file.parent)
@@ -128,6 +130,9 @@ def run_widget(config_file: Path) -> None:
 
     def begin() -> None:
         nonlocal last
+        if any(thread.name == LOADING for thread in threading.enumerate()):
+            QTimer.singleShot(SETTLING, begin)
+            return
         last = time.perf_counter()
         timer.start()
         widget.train_button.click()

@@ -28,6 +28,8 @@ LOWER_PRIORITY = 10
 Report = Callable[[Any], None]
 ShouldStop = Callable[[], bool]
 Work = Callable[[Report, ShouldStop], Any]
+LOADING = "loading ahead"
+"""Name of the thread that loads modules."""
 
 
 def load_ahead(*modules: str) -> None:
@@ -44,7 +46,7 @@ def load_ahead(*modules: str) -> None:
         gc.collect()
 
     if missing:
-        threading.Thread(target=load, name="loading ahead").start()
+        threading.Thread(target=load, name=LOADING).start()
 
 
 @dataclass(frozen=True)
