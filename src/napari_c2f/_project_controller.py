@@ -102,11 +102,7 @@ class ProjectController(QueueController):
         self.refresh()
         for each in self._timers:
             each.start()
-        if project.restored:
-            told = f"Restored the work on {', '.join(project.restored)}, which was not saved."
-        if project.left_out:
-            told += f" Left out (journal.jsonl tells why): {', '.join(project.left_out)}."
-        self.state.message = told
+        self.state.message = _told_of(project, told)
 
     def _leave(self) -> None:
         """Save and close the project that is open."""
@@ -423,3 +419,17 @@ class ProjectController(QueueController):
     def _tell(self, message: str) -> None:
         self.refresh()
         self.state.message = message
+
+
+def _told_of(project: Project, told: str) -> str:
+    """Add to a message what opening a project found."""
+    if project.restored:
+        told = f"Restored the work on {', '.join(project.restored)}, which was not saved."
+    if project.left_out:
+        told += f" Left out (journal.jsonl tells why): {', '.join(project.left_out)}."
+    if project.unclear:
+        told += (
+            " Colours of no class became unlabelled (journal.jsonl tells where, and 'removed' has "
+            f"the maps as they were): {', '.join(project.unclear)}."
+        )
+    return told

@@ -406,6 +406,19 @@ def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
     assert (desk.read().coarse[:4, :5] == 4).all()
 
 
+def test_what_opening_could_not_take_in_as_it_is_is_told(make_desk, desk):
+    desk.controller.close()
+    for name in ("hollow", "painted"):
+        Image.fromarray(PAIR.image).save(desk.folder / "images" / f"{name}.png")
+    (desk.folder / "coarse" / "hollow.png").write_bytes(b"")
+    colours = np.full((*PAIR.coarse.shape, 3), (255, 0, 255), np.uint8)
+    Image.fromarray(colours).save(desk.folder / "coarse" / "painted.png")
+    told = make_desk(desk.folder).state.message
+    assert "Left out (journal.jsonl tells why): hollow.png." in told
+    assert "Colours of no class became unlabelled" in told
+    assert told.endswith("painted.")
+
+
 def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):
     other = make_desk(desk.folder)
     assert "open in another window" in other.state.message
