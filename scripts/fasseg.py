@@ -38,7 +38,7 @@ REPORT_FINE = 20
 """Fine maps that stage 1 may see in the report's split."""
 NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "adversarial_weight": 0.0}
 NO_DISCRIMINATOR = {"adversarial_weight": 0.0, "discriminator_threshold": 0.0}
-NO_GAME = ("mean-teacher", "ablation-discriminator")
+NO_GAME = ("mean-teacher", "ablation-discriminator", "with-evidence-ablation-discriminator")
 """Rows of which stage 2 has no adversarial loss on the fine pairs either."""
 
 ECONOMICAL: dict[str, Any] = {
@@ -64,11 +64,7 @@ STAGE2_STEPS = 600
 REPORT_STEPS = 500
 """Steps of each run with the report's settings, see `epochs_of_report`."""
 
-STAGE2: dict[str, dict[str, Any]] = {
-    "stage2": {},
-    "control": NO_COARSE_ONLY,
-    "with-evidence": {"evidence_weight": 0.5},
-    "mean-teacher": NO_DISCRIMINATOR | {"colour_weight": 0.0},
+ABLATIONS: dict[str, dict[str, Any]] = {
     "ablation-discriminator": NO_DISCRIMINATOR,
     "ablation-colours": {"colour_weight": 0.0},
     "ablation-pseudo-labels": {"pseudo_label_weight": 0.0},
@@ -76,6 +72,15 @@ STAGE2: dict[str, dict[str, Any]] = {
     "ablation-strong-colours": {"strong_colour": 0.0},
     "ablation-replay": {"replay": False},
     "ablation-all-but-verdict": {"recipe": "report"},
+}
+WITH_EVIDENCE = {"evidence_weight": 0.5}
+STAGE2: dict[str, dict[str, Any]] = {
+    "stage2": {},
+    "control": NO_COARSE_ONLY,
+    "mean-teacher": NO_DISCRIMINATOR | {"colour_weight": 0.0},
+    **ABLATIONS,
+    "with-evidence": WITH_EVIDENCE,
+    **{f"with-evidence-{name}": changes | WITH_EVIDENCE for name, changes in ABLATIONS.items()},
 }
 """What differs from the default stage 2 in each row that goes on from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")

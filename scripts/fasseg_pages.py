@@ -140,7 +140,9 @@ def hardware_of(records: list[Record]) -> list[str]:
     """Name each machine and, where there are several, what was trained on it."""
     models: dict[str, set[str]] = {}
     for record in records:
-        models.setdefault(record["device"], set()).add(NAMES.get(record["model"], record["model"]))
+        model = record["model"]
+        name = "ablations" if ABLATION in model else NAMES.get(model, model)
+        models.setdefault(record["device"], set()).add(name)
     if len(models) == 1:
         return list(models)
     return [f"{device}: {', '.join(sorted(models[device]))}" for device in sorted(models)]
@@ -166,7 +168,7 @@ def summary_rows(records: list[Record]) -> list[Row]:
             "network alone": network_alone(group),
         }
         for (model, fine), group in grouped(records).items()
-        if not model.startswith(ABLATION)
+        if ABLATION not in model
     ]
 
 
@@ -301,18 +303,20 @@ def mean_of(records: list[Record], score: str) -> float:
 
 
 def ablation_rows(records: list[Record]) -> list[Row]:
-    """Compare the default stage 2 with what differs from it in one part, and the mean teacher."""
+    """Compare stage 2, and that with evidence, with what differs from it in one part."""
     rows: list[Row] = []
     for (model, fine), _ in grouped(records).items():
-        if not model.startswith(ABLATION) and model not in OTHER_STAGES2:
+        base = "with-evidence" if model.startswith("with-evidence-") else "stage2"
+        part = model.removeprefix("with-evidence-")
+        if not part.startswith(ABLATION) and model not in OTHER_STAGES2:
             continue
-        name = NAMES.get(model) or f"without {model.removeprefix(ABLATION).replace('-', ' ')}"
-        row: Row = {"stage 2 less": name, "fine maps": str(fine)}
+        name = NAMES.get(model) or f"without {part.removeprefix(ABLATION).replace('-', ' ')}"
+        row: Row = {"of": NAMES[base], "less": name, "fine maps": str(fine)}
         for score in ("pixel_accuracy", "miou"):
-            gains = differences(records, "stage2", model, fine, score)
+            gains = differences(records, base, model, fine, score)
             row[SCORES[score]] = ", ".join(f"{gain:+.2f}" for gain in gains.values())
             row[f"mean {SCORES[score]}"] = f"{np.mean(list(gains.values())):+.2f}" if gains else ""
-        row["folds"] = ", ".join(map(str, gains))
+            row["folds"] = ", ".join(map(str, gains))
         rows.append(row)
     return rows
 
