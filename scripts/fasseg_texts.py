@@ -39,7 +39,7 @@ Means ± their standard errors over the folds.
 
 Means over the folds; bars of one standard deviation. With one fine map fold 3 stands out: trained
 on that map alone, the network makes 11 of 14 images worse than their coarse maps, after stage 2 it
-is 5.
+is 4.
 
 **What few fine maps lack, and where it comes from.** We looked at the maps of folds 0 and 1,
 and on them chose the settings, with the first fine maps of the lists, which are of fewer persons
@@ -62,9 +62,9 @@ test the others.
   boundaries run; and as the same correction helps any network, it is part of refining.
   Stage 2 and its control are compared with and without the latter.
 - *Evidence.* Coarse maps that the network does not see, but has to explain, were meant to teach it
-  what is left to know. In pixels they harm, in every fold and at every number of fine maps, and in
-  mIoU they are no gain: see below. So they are off. That was decided on runs of folds 1 and 3; the
-  others, run afterwards, say the same.
+  what is left to know. In pixels they harm in all folds but one (fold 2, one fine map), and in mIoU
+  they are no gain: see below. So they are off. That was decided on runs of folds 1 and 3; the others
+  were run afterwards.
 - *Enough fine maps.* With 20 of them, in a trial that is not among the records, stage 2 in full
   (`few_fine_maps` 20) fell behind its control in fold 1, with and without colours. So with more
   than five fine maps the coarse-only images count less, with 20 a quarter.
