@@ -63,8 +63,8 @@ test the others.
   Stage 2 and its control are compared with and without the latter.
 - *Evidence.* Coarse maps that the network does not see, but has to explain, were meant to teach it
   what is left to know. In pixels they harm in all folds but one (fold 2, one fine map), and in mIoU
-  they are no gain: see below. So they are off. That was decided on runs of folds 1 and 3; the others
-  were run afterwards.
+  they are no gain: see below. So they are off. That was decided on runs of folds 1 and 3; the
+  others were run afterwards.
 - *Enough fine maps.* With 20 of them, in a trial that is not among the records, stage 2 in full
   (`few_fine_maps` 20) fell behind its control in fold 1, with and without colours. So with more
   than five fine maps the coarse-only images count less, with 20 a quarter.
@@ -83,8 +83,8 @@ where the default is better. *all but verdict* keeps nothing but the discriminat
 the report. Parts of the stage 2 with evidence were taken away before evidence was.
 
 {ablations}
-Where there is one fold it is a hint at most. A mean teacher, without discriminator and colours, does
-worse in both folds that were run. Stage 2 lives on the replay of the fine pairs, and
+Where there is one fold it is a hint at most. A mean teacher, without discriminator and colours,
+does worse in both folds that were run. Stage 2 lives on the replay of the fine pairs, and
 on pseudo-labels that the colours of the classes correct. Without the discriminator or pasted boxes
 it was no worse: they have not earned their places. Rows and folds that are missing here have not
 been run.
