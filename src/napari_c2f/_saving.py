@@ -128,15 +128,7 @@ class Saving:
         return True
 
     def save_made(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
-        """Save what was made of an image in the background, unless a person goes on with it.
-
-        Parameters
-        ----------
-        before, after : Work
-            On one image, as it was read and as it shall be.
-        done : callable
-            Told whether it was saved.
-        """
+        """Save what was made in the background, see `ProjectController.save_made`."""
         project, name = self._project, before.record.name
 
         def write(*_: Any) -> bool:

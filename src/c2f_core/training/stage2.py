@@ -89,8 +89,10 @@ class Stage2Learner(Stage1Learner):
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
         self._coarse_only = make_coarse_only_batches(config, data)
-        table = torch.from_numpy(likelihoods(data.train, data.class_table.number_of_classes))
-        self._likelihoods = table.to(fabric.device)
+        self._likelihoods: Tensor | None = None
+        if config.stage2.evidence_weight:
+            table = likelihoods(data.train, data.class_table.number_of_classes)
+            self._likelihoods = torch.from_numpy(table).to(fabric.device)
         self._names = data.class_table.names
         self._need = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
@@ -148,8 +150,8 @@ class Stage2Learner(Stage1Learner):
         rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, number])
         count, size = len(batch.images), (batch.images.shape[-2], batch.images.shape[-1])
         evidence, hidden_share = None, 0.0
-        if batch.evidence is not None:
-            evidence = evidence_of(batch.evidence, self._likelihoods)
+        if self._likelihoods is not None:
+            evidence = evidence_of(cast(Tensor, batch.evidence), self._likelihoods)
             hidden_share = config.hidden_share
         drawn = torch.from_numpy(rng.random(count) < hidden_share).to(device)
         hidden = drawn[:, None, None].expand(count, *size)
