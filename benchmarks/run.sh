@@ -41,7 +41,7 @@ section() { printf '\n## %s\n\n' "$1"; }
     python benchmarks/train.py
     if [ "${#screen[@]}" -gt 0 ]; then
         section "Training inside napari"
-        printf 'Goals: at least 90 %% of the throughput, and no stall above 100 ms. The same run by the command and in\n'
+        printf 'Goals: at least 90 %% of the throughput, and while training no stall above 100 ms. The same run by the command and in\n'
         printf 'the widget; a stall is how late a timer of the window comes. Once in a\n'
         printf 'while it is that Python looks through all that torch has loaded for what is not needed any more.\n\n'
         "${screen[@]}" python benchmarks/train_widget.py

@@ -1,10 +1,10 @@
 """The layer that shows what the network makes of a validation pair while it trains."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 
 from napari_c2f._layers import RESULT_KEY, unique_name
 from napari_c2f._model import Panel
@@ -32,7 +32,6 @@ class PreviewLayer:
         Image(np.zeros((1, 1), np.uint8))
         self.layer: Image | None = None
         self._is_blank = False
-        self._is_alone = False
 
     @property
     def _is_there(self) -> bool:
@@ -41,7 +40,6 @@ class PreviewLayer:
     def prepare(self) -> None:
         """Add the layer, hidden and blank: napari takes a while for it, and no run waits yet."""
         if not self._is_there:
-            self._is_alone = not len(self._viewer.layers)
             self._is_blank = True
             self._add()
 
@@ -70,8 +68,16 @@ class PreviewLayer:
         if first:
             self.layer.visible = True  # Before its data: napari measures no hidden layer.
         self.layer.data = preview.pixels
-        if first and self._is_alone:
-            self._viewer.fit_to_view(layers=[self.layer])
+        if first:
+            self._settle(self.layer)
+
+    def _settle(self, layer: Image) -> None:
+        """Lie beside the layers that there are by now; alone, come into view."""
+        others = [each for each in self._viewer.layers if each is not layer]
+        if others:
+            layer.translate = _beside(others)
+        else:
+            self._viewer.fit_to_view(layers=[layer])
 
     def tidy(self) -> None:
         """Take the layer away where a run has ended before there was anything to show."""
@@ -86,9 +92,10 @@ class PreviewLayer:
             self._viewer.fit_to_view(layers=[self.layer])
 
 
-def _beside(layers: Any) -> tuple[float, float]:
+def _beside(layers: Sequence[Layer]) -> tuple[float, float]:
     """Return where the preview lies in the world: right of all layers."""
-    if not len(layers):
+    extents = [layer.extent.world for layer in layers]
+    if not extents:
         return 0.0, 0.0
-    top, right = layers.extent.world[0][-2], layers.extent.world[1][-1]
+    top, right = (min(low[-2] for low, _ in extents), max(high[-1] for _, high in extents))
     return float(top), float(right + GAP)

@@ -108,6 +108,7 @@ def test_data_are_chosen_a_mismatch_is_reported_and_mended(
     assert [row.text(0) for row in rows] == list("01234")
     assert not rows[0].icon(0).isNull()
     assert [row.text(1) for row in rows].count("trains") == 3
+    assert [row.text(2) for row in rows] == ["yes"] * 4 + ["no"]
     click(widget.train_button)
     ended()
 
@@ -400,6 +401,17 @@ def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, e
     click(widget.preview_button)
     left = preview.translate[-1]
     assert left < viewer.scene.camera.center[-1] < left + preview.data.shape[1]
+
+
+def test_the_preview_leaves_alone_what_was_opened_before_it_came(viewer, widget):
+    preview = widget._preview
+    preview.prepare()
+    viewer.add_image(np.zeros((40, 60)))
+    viewer.scene.camera.zoom = 3.5
+    camera = viewer.scene.camera.zoom, viewer.scene.camera.center
+    preview.show(make_preview())
+    assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == camera
+    assert preview.layer.translate[-1] > 59
 
 
 def test_a_preview_that_the_user_removed_stays_away(viewer, widget):

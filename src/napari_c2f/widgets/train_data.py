@@ -32,7 +32,7 @@ from napari_c2f.widgets.parts import (
     layer_box,
 )
 
-COLUMNS = ("Pair", "Role", "Coarse right", "Size")
+COLUMNS = ("Pair", "Role", "Fine map", "Coarse right", "Size")
 ICON = QSize(132, 44)
 SUMMARY_LINES = 12
 WRONG = QBrush(QColor("#e06c5f"))
@@ -160,7 +160,8 @@ def _rank(pair: PairReport) -> tuple[bool, bool]:
 def _row(pair: PairReport) -> QTreeWidgetItem:
     accuracy = "" if pair.accuracy is None else f"{100 * pair.accuracy:.1f} %"
     size = "" if pair.shape is None else f"{pair.shape[1]} × {pair.shape[0]}"
-    row = QTreeWidgetItem([pair.name, pair.role, accuracy, size])
+    has_fine = "yes" if pair.has_fine else "no"
+    row = QTreeWidgetItem([pair.name, pair.role, has_fine, accuracy, size])
     if pair.thumbnail is not None:
         row.setIcon(0, icon(pair.thumbnail))
     told = "\n".join([*pair.problems, *pair.doubts])
