@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.classes import ClassTable
@@ -84,6 +85,7 @@ class Refiner:
         self._generator = for_inference(generator)
         # Channels last nearly halves the time of a forward pass on a CPU.
         self._generator.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._one_hot = _one_hot_channels(self._generator).to(self.device)
 
     @classmethod
     def bundled(
@@ -243,21 +245,19 @@ class Refiner:
 
     def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
         """Turn (Y, X, 3) and (Y, X) into the (1, 3 + C, Y, X) input, channels last in memory."""
-        normalisation, generator = self.metadata.normalisation, self._generator
-        inputs = torch.empty(1, *positions.shape, generator.input_channels, device=self.device)
-        image, *coarse = inputs[0].split([3] + [1] * (generator.input_channels - 3), dim=-1)
+        normalisation = self.metadata.normalisation
+        known = torch.from_numpy(np.array(positions)).to(self.device)
+        # Looked up, all channels are written in one pass, which takes half the time.
+        inputs = functional.embedding(known.int(), self._one_hot)
         pixels = torch.from_numpy(np.array(rgb)).to(self.device)
-        torch.sub(pixels, normalisation.mean, out=image).div_(normalisation.scale)
-        known = torch.from_numpy(np.array(positions)).to(self.device)[..., None]
-        for position, channel in enumerate(coarse):
-            torch.eq(known, position, out=channel)
-        return inputs.permute(0, 3, 1, 2)
+        inputs[..., :3] = (pixels - normalisation.mean) / normalisation.scale
+        return inputs[None].permute(0, 3, 1, 2)
 
     def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
         planes = logits.contiguous()
         largest, classes = planes.max(dim=0)
-        if not torch.isfinite(largest).all():
+        if not largest.sum().isfinite():  # It is not if a single one is not.
             raise CheckpointError(
                 f"The model '{self.name}' computes values that are not finite; its weights are "
                 "damaged, so take another checkpoint."
@@ -301,6 +301,13 @@ def choose_device(name: str) -> torch.device:
             f"The device '{name}' cannot be used here; choose auto or cpu."
         ) from error
     return device
+
+
+def _one_hot_channels(generator: UNet) -> Tensor:
+    """Input channels (256, 3 + C) of a black pixel by the position of its coarse class."""
+    channels = torch.zeros(256, generator.input_channels)
+    channels[:, 3:].fill_diagonal_(1)
+    return channels
 
 
 def bytes_per_pixel(generator: UNet) -> int:
