@@ -14,7 +14,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from refine_widget import WINDOW, watch
+from refine_widget import WINDOW, measure_adding, watch
 from scipy import ndimage
 
 from c2f_core.classes import ClassTable
@@ -56,6 +56,10 @@ def main() -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Review")
     watch(lambda: False, longest=5.0)  # Meanwhile torch loads.
     print("| what | largest stall of the window |\n| --- | ---: |")
+    fine = viewer.layers["fine"]
+    keywords = {"colormap": fine.colormap, "name": "another"}
+    _, stall = measure_adding(viewer, fine.data, keywords)
+    report("(napari alone adds another such map)", stall)
     widget.begin_button.click()
     seconds, stall = watch(widget.table.isEnabled)
     regions = widget.table.model().rowCount()

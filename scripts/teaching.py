@@ -9,8 +9,9 @@ back and judges the lesson, and the model is replaced only by a better one. No p
 the unseen images is among the corrected ones, or among those that the start model knows.
 
 - bundled: the bundled model has learned from all 50 training images of the split
-  `report`, so that corrected and unseen images are halves of its 20 test images, parted
-  by person; each half is unseen once. There are not enough for 20 corrected ones.
+  `report`, so that corrected and unseen images are parts of its 20 test images, parted
+  by person; each image is unseen once. For 20 corrected ones there is one too few, so
+  the most are 18, of which ten lessons leave two others unseen each.
 - small: a model of ten `train_fine` images; the corrected ones are of
   `train_coarse_only`, unseen are all 20 test images.
 - scratch: no model; images as in `small`.
@@ -45,8 +46,10 @@ KNOWN = "report:train_fine+report:train_coarse_only"
 TEST = "report:test"
 SMALL = 10
 """Images that the small start model knows."""
-COUNTS = {"bundled": (0, 2, 5, 10), "small": (0, 2, 5, 10, 20), "scratch": (0, 2, 5, 10, 20)}
+COUNTS = {"bundled": (0, 2, 5, 10, 18), "small": (0, 2, 5, 10, 20), "scratch": (0, 2, 5, 10, 20)}
 """Numbers of corrected images by where the lesson starts."""
+PARTS = {"bundled": {0: 2, 2: 2, 5: 2, 10: 2, 18: 10}}
+"""Into how many parts, unseen one after the other, the test images are split; else into one."""
 TITLES = {
     "bundled": "the bundled model (50 images)",
     "small": f"a model of {SMALL} images",
@@ -61,8 +64,9 @@ Pixel accuracy in per cent on faces that neither the start model nor the lesson 
 no person is on both sides. The first figure is that of the model that is in use after the
 lesson: the new one if it was better on the corrected images that were kept back, else the
 old one. In brackets that of the new one where it was not taken. Without any corrected
-image it is the start model or, without one, the coarse maps. Means over {halves} for the
-bundled model, whose corrected and unseen images are halves of the test images.
+image it is the start model or, without one, the coarse maps. The corrected and the unseen
+images of the bundled model are parts of the test images: means over both halves or, with 18
+corrected images, over ten lessons with two unseen images each.
 
 {table}
 Every fourth corrected image, beginning with the second, judges and does not train. The
@@ -82,24 +86,29 @@ bundled and the small model replay the images that they know in half of the crop
 
 @dataclass(frozen=True)
 class Cell:
-    """One lesson: where it starts, how many images were corrected, which half is unseen."""
+    """One lesson: where it starts, how many images were corrected, which part is unseen."""
 
     arm: str
     corrected: int
-    half: int
+    part: int
 
     def is_recorded(self, records: Sequence[Record]) -> bool:
         """Tell whether the lesson was done."""
-        key = (self.arm, self.corrected, self.half)
-        return any((each["arm"], each["corrected"], each["half"]) == key for each in records)
+        key = (self.arm, self.corrected, self.part)
+        return any((each["arm"], each["corrected"], each["part"]) == key for each in records)
 
 
 def cells(arms: Sequence[str]) -> Iterator[Cell]:
     """Yield all lessons, the quick ones first."""
     for arm in arms:
-        for half in (0, 1) if arm == "bundled" else (0,):
-            for corrected in COUNTS[arm]:
-                yield Cell(arm, corrected, half)
+        for corrected in COUNTS[arm]:
+            for part in range(parts_of(arm, corrected)):
+                yield Cell(arm, corrected, part)
+
+
+def parts_of(arm: str, corrected: int) -> int:
+    """Return into how many parts the test images are split."""
+    return PARTS.get(arm, {}).get(corrected, 1)
 
 
 class Faces:
@@ -112,7 +121,7 @@ class Faces:
         self.test = read_split(splits, TEST)
         self.small = assign_roles(small.data, small.seed, self.source.names, bool).train
         self.others = read_split(splits, "report:train_coarse_only")
-        self.halves = draw_folds(self.test, 2, options.seed, read_groups(splits))
+        self.seed, self.persons = options.seed, read_groups(splits)
 
     def pairs(self, names: Sequence[str]) -> list[Pair]:
         """Read the pairs of these names."""
@@ -121,11 +130,10 @@ class Faces:
     def names(self, cell: Cell) -> tuple[list[str], list[str], list[str]]:
         """Return what is corrected, what the start model knows, and what is unseen."""
         if cell.arm == "bundled":
-            corrected, unseen, known = (
-                self.halves[1 - cell.half],
-                self.halves[cell.half],
-                self.known,
-            )
+            number = parts_of(cell.arm, cell.corrected)
+            parts = draw_folds(self.test, number, self.seed, self.persons)
+            unseen, known = parts.pop(cell.part), self.known
+            corrected = [name for part in parts for name in part]
         else:
             corrected, unseen = self.others, self.test
             known = self.small if cell.arm == "small" else []
@@ -171,7 +179,7 @@ def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> Record:
     record: Record = {
         "arm": cell.arm,
         "corrected": cell.corrected,
-        "half": cell.half,
+        "part": cell.part,
         "unseen": [pair.name for pair in unseen],
         "names": [pair.name for pair in corrected],
         "accuracy": round(100 * (after if taken else before), 3),
@@ -257,7 +265,6 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     taught = [each["seconds"] for each in records if each["corrected"]]
     page = PAGE.format(
         table=markdown_table(list(rows(records))),
-        halves="both halves",
         steps=_of("steps", [each for each in records if each["arm"] != "scratch"]),
         scratch_steps=_of("steps", [each for each in records if each["arm"] == "scratch"]),
         start_steps=first["start steps"],

@@ -13,6 +13,7 @@ from c2f_core.errors import C2FError
 from napari_c2f._layers import FINE_KEY, add_map, confidence_of, plane_shape, spatial_keywords
 from napari_c2f._model import Activity
 from napari_c2f._own_map import own_map
+from napari_c2f._painted import is_drawn_roughly
 from napari_c2f._results import results_of
 from napari_c2f._review_layers import changes_layers
 from napari_c2f._timers import timer
@@ -160,7 +161,8 @@ class MapController(Controller):
 
     def _show_map(self, layer: Labels) -> None:
         """Let the user see a map, which refining hides, and draw in it."""
-        self._hide_results(layer)
+        if not is_drawn_roughly(layer):  # Live mode shows it beside its fine map.
+            self._hide_results(layer)
         layer.visible = True
         self._viewer.layers.selection.active = layer
 

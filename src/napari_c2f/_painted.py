@@ -199,6 +199,11 @@ def is_followed(layer: Labels) -> bool:
     return layer in _followers
 
 
+def is_drawn_roughly(layer: Labels) -> bool:
+    """Tell whether strokes in a layer are there to be refined, as in live mode."""
+    return layer in _followers and _followers[layer].rough
+
+
 @contextmanager
 def drawn_roughly(layer: Labels) -> Iterator[None]:
     """Let strokes in a layer be refined, if it is followed: they need not stay."""

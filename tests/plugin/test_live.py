@@ -5,15 +5,17 @@ import threading
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from c2f_core.classes import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ImageError
+from c2f_core.io import write_map
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import Run, carry_out
 from napari_c2f import _live
-from napari_c2f._layers import PROVENANCE_KEY, labels_layer_data
+from napari_c2f._layers import IMAGE_KEY, PROVENANCE_KEY, labels_layer_data
 from napari_c2f._live import live_work
 
 SIZE = 96
@@ -164,6 +166,22 @@ def test_a_result_spares_the_stroke_that_is_being_drawn(
         wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
     assert (fine.data[drawn] == 3).all()
     np.testing.assert_array_equal(fine.data[~drawn], following(coarse.data)[~drawn])
+
+
+def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
+    live, qtbot, following, tmp_path, monkeypatch
+):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse.metadata[IMAGE_KEY] = viewer.layers["scene"].unique_id
+    path = tmp_path / "map.png"
+    write_map(path, np.full((SIZE, SIZE), TRIANGLE, np.uint8), SHAPES)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(path), ""))
+    qtbot.mouseClick(widget.open_button, Qt.MouseButton.LeftButton)
+    assert (coarse.data == TRIANGLE).all()
+    wait_for(qtbot, lambda: (fine.data == following(coarse.data)).all())
+    assert widget.live.isChecked()
+    assert all(layer.visible for layer in (coarse, fine, viewer.layers["coarse confidence"]))
 
 
 def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
