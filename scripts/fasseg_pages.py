@@ -13,6 +13,7 @@ import numpy as np
 from fasseg_texts import FEW_TEXT, REPORT_TEXT
 from results import DOCS
 
+from c2f_core.comparison import SHARES
 from c2f_core.evaluation import Row, markdown_table
 from c2f_core.io import atomic_path
 
@@ -28,13 +29,6 @@ REFERENCE = "reference"
 FEW_PAGE = DOCS / "results" / "fasseg.md"
 REPORT_PAGE = DOCS / "results" / "report.md"
 LABEL_EFFICIENCY = DOCS / "images" / "label-efficiency.png"
-SCORES = {
-    "pixel_accuracy": "pixel accuracy",
-    "miou": "mIoU",
-    "trimap5": "trimap 5",
-    "damage": "damage",
-}
-"""Keys of a record's scores, and what the tables call them."""
 ALL_PAIRS = 56
 """Training pairs of a fold: Model 1 and the plain U-Net see all their fine maps."""
 NAMES = {
@@ -64,6 +58,8 @@ GOALS = {
 """Pixel accuracy (%), least and aim, by row of the tables."""
 STAGE2_GOAL_AT, LEAST_WAY, LARGEST_FALL = (1, 2, 5), 0.25, 0.1
 """Fine maps at which stage 2 should come this far, and the most (in points) it may fall behind."""
+SHORTEST_WAY = 0.1
+"""Points between control and Model 1 below which their difference is no way to share."""
 MOST_FINE = 20
 """Fine maps at which stage 2 should at least not fall behind its control."""
 
@@ -163,7 +159,7 @@ def summary_rows(records: list[Record]) -> list[Row]:
             "method": NAMES.get(model, model),
             "fine maps": str(fine),
             "folds": ", ".join(str(record["fold"]) for record in group),
-            **{name: spread([each[key] for each in group]) for key, name in SCORES.items()},
+            **{name: spread([each[key] for each in group]) for key, name in SHARES.items()},
             "worse": str(sum(record["worse"] for record in group)),
             "network alone": network_alone(group),
         }
@@ -219,7 +215,7 @@ def control_rows(records: list[Record]) -> list[Row]:
         share = "–" if math.isnan(way) else f"{100 * way:.0f} %"
         row: Row = {
             "fine maps": str(fine),
-            "score": SCORES[score],
+            "score": SHARES[score],
             "refined by": kind,
             "stage 2 less control, by fold": ", ".join(f"{gain:+.2f}" for gain in gains.values()),
             "mean": spread(list(gains.values()), "+.2f", len(gains)),
@@ -233,13 +229,13 @@ def control_rows(records: list[Record]) -> list[Row]:
 def way_to_model1(records: list[Record], fine: int, score: str) -> tuple[dict[Fold, float], float]:
     """Return stage 2 less its control by fold, and as a share of the way to Model 1.
 
-    The share is NaN where the control is as good as Model 1.
+    The share is NaN where the control is as good as Model 1, or nearly.
     """
     gains = differences(records, "stage2", "control", fine, score)
     ways = differences(records, "model1", "control", fine, score)
     measured = [fold for fold in gains if fold in ways]
     way, gained = (sum(each[fold] for fold in measured) for each in (ways, gains))
-    return gains, gained / way if way > 0 else math.nan
+    return gains, gained / way if way > SHORTEST_WAY * len(measured) else math.nan
 
 
 def goal_rows(records: list[Record]) -> list[Row]:
@@ -314,8 +310,8 @@ def ablation_rows(records: list[Record]) -> list[Row]:
         row: Row = {"of": NAMES[base], "less": name, "fine maps": str(fine)}
         for score in ("pixel_accuracy", "miou"):
             gains = differences(records, base, model, fine, score)
-            row[SCORES[score]] = ", ".join(f"{gain:+.2f}" for gain in gains.values())
-            row[f"mean {SCORES[score]}"] = f"{np.mean(list(gains.values())):+.2f}" if gains else ""
+            row[SHARES[score]] = ", ".join(f"{gain:+.2f}" for gain in gains.values())
+            row[f"mean {SHARES[score]}"] = f"{np.mean(list(gains.values())):+.2f}" if gains else ""
             row["folds"] = ", ".join(map(str, gains))
         rows.append(row)
     return rows
@@ -335,7 +331,7 @@ def report_rows(records: list[Record]) -> list[Row]:
             row["fine maps"] = str(record["fine"])
             is_theirs = suffix or model == REFERENCE
             row["in the report"] = f"{reported}" if is_theirs else ""
-            rows.append(row | {name: f"{record[key]:.2f}" for key, name in SCORES.items()})
+            rows.append(row | {name: f"{record[key]:.2f}" for key, name in SHARES.items()})
     return rows
 
 
@@ -356,7 +352,7 @@ def draw_label_efficiency(records: list[Record]) -> None:
         if ("model1", ALL_PAIRS) in groups:
             level = np.mean([each[score] for each in groups["model1", ALL_PAIRS]])
             axes.axhline(level, color="black", ls="--", label=f"Model 1, {ALL_PAIRS} fine maps")
-        axes.set(xlabel="fine maps", ylabel=f"{SCORES[score]} (%)", xscale="log")
+        axes.set(xlabel="fine maps", ylabel=f"{SHARES[score]} (%)", xscale="log")
         axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
         axes.grid(alpha=0.3)
     panels[0].legend()

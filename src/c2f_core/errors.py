@@ -18,6 +18,10 @@ class DataError(C2FError):
     """A dataset or one of its files cannot be used."""
 
 
+class WritingError(DataError):
+    """A file cannot be written: the disk is full or not writable."""
+
+
 class UnclearImageError(DataError):
     """It is not clear which of the images of a file is meant.
 

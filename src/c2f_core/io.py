@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from c2f_core import formats
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
-from c2f_core.errors import DataError
+from c2f_core.errors import DataError, WritingError
 from c2f_core.formats.base import TABLE_KEY, Form
 from c2f_core.intensities import as_rgb8
 from c2f_core.map_report import DecodeReport, MapReport
@@ -58,7 +58,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises
     ------
-    DataError
+    WritingError
         The folder does not exist, is not writable, or the disk is full.
     """
     path = Path(path)
@@ -82,8 +82,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> DataError:
-    return DataError(
+def _cannot_write(path: Path, error: OSError) -> WritingError:
+    return WritingError(
         f"{path} cannot be written ({error.strerror or error}); free space or choose another "
         "folder. An older file of this name is untouched."
     )

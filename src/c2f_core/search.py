@@ -17,7 +17,7 @@ import numpy as np
 
 from c2f_core.config import TrainConfig
 from c2f_core.config_file import read_settings, with_settings
-from c2f_core.errors import C2FError, ConfigError
+from c2f_core.errors import C2FError, ConfigError, WritingError
 from c2f_core.events import Event, Finished, RunStarted, Validated
 from c2f_core.io import atomic_path
 from c2f_core.search_ranges import Choices, Range, Ranges, check_ranges, number_kind
@@ -221,6 +221,8 @@ class _Search:
         yield TrialStarted(trial.number, settings)
         try:
             outcome = yield from self._run(trial, settings, should_stop)
+        except WritingError:  # No fault of the settings: the trial goes on when there is space.
+            raise
         except C2FError as error:
             self._tell(trial, "FAIL")
             if not self.count("COMPLETE", "PRUNED"):

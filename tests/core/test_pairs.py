@@ -168,6 +168,13 @@ def test_cityscapes_files_without_partners_are_named(cityscapes):
         open_pairs(cityscapes)
 
 
+@pytest.mark.parametrize("named", [{"train": "report:train"}, {"validation": "report:test"}])
+def test_lists_without_their_file_are_refused(tmp_path, named):
+    config = DataConfig(root=tmp_path, **named)
+    with pytest.raises(DataError, match=r"data\.splits"):
+        assign_roles(config, 0, ["a", "b"], bool)
+
+
 def test_splits_are_read_by_path_and_joined(tmp_path):
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"report": {"a": ["x"], "b": ["y"]}, "folds": [["z"]]}))

@@ -14,7 +14,7 @@ from c2f_core.cli.search import main
 from c2f_core.cli.train import parse
 from c2f_core.config import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.errors import ConfigError, DataError
+from c2f_core.errors import ConfigError, DataError, WritingError
 from c2f_core.events import Finished, StepDone, Validated
 from c2f_core.io import write_map
 from c2f_core.search import JOURNAL, UNPRUNED_TRIALS, TrialDone, TrialStarted, search
@@ -219,6 +219,21 @@ def test_settings_that_contradict_each_other_fail_that_trial_alone(shapes_folder
     assert failed
     assert all(trial.settings == {"batch_size": 1, "crop": 16} for trial in failed)
     assert "batch_size of 2" in failed[0].reason
+
+
+def test_a_full_disk_is_no_fault_of_a_trial(shapes_folder, tmp_path, monkeypatch):
+    config = make_config(shapes_folder, tmp_path / "run")
+    expected = ends(search(make_config(shapes_folder, tmp_path / "whole"), RATES, 2))
+    done = ends(search(config, RATES, 1))
+
+    def write(*_):
+        raise WritingError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("c2f_core.training.trainer.save_checkpoint", write)
+        with pytest.raises(WritingError):
+            list(search(config, RATES, 2))
+    assert [*done, *ends(search(config, RATES, 2))] == expected
 
 
 def test_data_that_cannot_be_used_are_named_before_anything_is_written(tmp_path):

@@ -125,7 +125,8 @@ def test_both_stages_in_a_row_and_their_files(shapes_folder, tmp_path):
             events.append(event)
     starts = [event for event in events if isinstance(event, RunStarted)]
     assert [start.method for start in starts] == ["stage1", "stage2"]
-    assert any("4 pairs without a fine map" in message for message in starts[1].messages)
+    for start, fate in zip(starts, ("are left for stage 2", "train with"), strict=True):
+        assert any(f"4 pairs without a fine map {fate}" in message for message in start.messages)
     assert sum(isinstance(event, Finished) for event in events) == 2
     for stage in ("stage1", "stage2"):
         folder = tmp_path / "run" / stage
@@ -229,6 +230,12 @@ def test_weights_rise_over_a_ramp(shapes_folder, tmp_path):
         assert result.loss == pytest.approx(expected, rel=1e-5)
 
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
+    alone = {"pseudo_label_weight": 0.0, "adversarial_weight": 0.0}
+    control = step(0, "stage2", stage1=game, stage2={"start": tmp_path / "first", **alone})
+    values = control.values
+    beside = 0.5 * values["adversarial loss"] + 0.25 * values["feature matching"]
+    assert control.loss == pytest.approx(values["pixel loss"] + beside, rel=1e-5), "risen before"
+
     stage2 = {"start": tmp_path / "first", "guard": None, "evidence_weight": 0.5}
     late = step(1, "stage2", stage2=stage2 | {"ramp_steps": 4})
     whole = step(1, "stage2", stage2=stage2)
@@ -331,6 +338,7 @@ def test_without_a_moving_average_the_network_itself_teaches(shapes_folder, tmp_
         ({"method": "model1"}, "trains no discriminator"),
         ({"network": {"widths": (8, 24)}}, r"network \(widths"),
         ({"discriminator": {"kind": "patch"}}, r"network \(kind patch"),
+        ({"stage1": {"loss": "minimax"}}, "adversarial loss minimax"),
     ],
 )
 def test_stage_2_refuses_a_start_that_does_not_fit(shapes_folder, tmp_path, changes, match):

@@ -15,7 +15,7 @@ from c2f_core.config import TrainConfig
 from c2f_core.config_file import read_config
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.evaluation import write_csv, write_markdown
-from c2f_core.training.listeners import CsvLog, ProgressBar
+from c2f_core.training.listeners import ProgressBar, RunLogs
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
     from c2f_core.cross_validation import Recorded, cross_validate
 
     stop = StopOnInterrupt()
-    with ProgressBar() as bar, CsvLog() as log, stop:
+    with ProgressBar() as bar, RunLogs() as log, stop:
         for event in cross_validate(
             configs, options.folds, options.seeds, fold_seed=options.fold_seed, should_stop=stop
         ):

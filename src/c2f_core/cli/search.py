@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from c2f_core.cli.errors import StopOnInterrupt, run_command
 from c2f_core.config_file import read_config
 from c2f_core.search_ranges import read_ranges
-from c2f_core.training.listeners import CsvLog, ProgressBar
+from c2f_core.training.listeners import ProgressBar, RunLogs
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _search(options: Options) -> None:
     optuna = require_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stop = StopOnInterrupt()
-    with ProgressBar() as bar, CsvLog() as log, stop:
+    with ProgressBar() as bar, RunLogs() as log, stop:
         for event in search(
             config,
             ranges,

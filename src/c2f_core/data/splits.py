@@ -198,9 +198,14 @@ def listed_names(config: DataConfig, available: Sequence[str]) -> tuple[list[str
     Raises
     ------
     DataError
-        The split file cannot be read or has no such list.
+        The split file cannot be read or has no such list, or lists are named without one.
     """
     if config.splits is None:
+        if config.validation or config.train != DataConfig.model_fields["train"].default:
+            raise DataError(
+                "data.train and data.validation name lists of a split file; give it as "
+                "data.splits, or leave them as they are."
+            )
         return list(available), []
     held_out = read_split(config.splits, config.validation) if config.validation else []
     return read_split(config.splits, config.train), held_out

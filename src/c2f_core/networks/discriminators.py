@@ -243,7 +243,9 @@ class Discriminator(nn.Module):
         ValueError
             The shapes do not fit.
         """
-        return self.logits_and_features(images, maps)[0]
+        height, width = images.shape[-2:]
+        logits: Tensor = self.head(self.features(images, maps))
+        return logits[..., :height, :width]
 
     def features(self, images: Tensor, maps: Tensor) -> list[Tensor]:
         """Compute the features of the encoder alone, from the finest to the coarsest.
@@ -271,12 +273,6 @@ class Discriminator(nn.Module):
             deepest = block(deepest)
             features.append(deepest)
         return features
-
-    def logits_and_features(self, images: Tensor, maps: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Compute the logits of `forward` and the `features` in one pass."""
-        features = self.features(images, maps)
-        height, width = images.shape[-2:]
-        return self.head(features)[..., :height, :width], features
 
     def _check(self, images: Tensor, maps: Tensor) -> None:
         expected = (len(images), self.number_of_classes, *images.shape[-2:])

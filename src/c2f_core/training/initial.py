@@ -91,7 +91,7 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
     ------
     CheckpointError, ConfigError
         There is no such run, it was not validated yet, it trained no discriminator,
-        or its networks or classes are others.
+        or its networks, adversarial loss or classes are others.
     """
     stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
     run = next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
@@ -110,6 +110,11 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
             raise CheckpointError(
                 f"Stage 1 in {folder} has another network ({differing}); choose these settings."
             )
+    if was.stage1.loss != config.stage1.loss:  # It says what the discriminator's logits mean.
+        raise CheckpointError(
+            f"Stage 1 in {folder} was trained with the adversarial loss {was.stage1.loss}; choose "
+            "it as stage1.loss."
+        )
     if not run.last.exists():
         raise CheckpointError(
             f"{folder} was stopped before its first validation; go on with it, or choose another."

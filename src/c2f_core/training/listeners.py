@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from c2f_core.classes import ClassTable
-from c2f_core.errors import DataError
+from c2f_core.errors import WritingError
 from c2f_core.events import (
     ClassicalReference,
     Event,
@@ -100,7 +100,7 @@ class RunLogs:
 
     Raises
     ------
-    DataError
+    WritingError
         When it is called or left: a log cannot be written.
     """
 
@@ -129,7 +129,7 @@ def _writing_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise WritingError(
             f"The logs of the run cannot be written ({error.strerror or error}): the disk is full "
             "or not writable; free space, then resume the run."
         ) from error

@@ -110,5 +110,6 @@ def _fate_of(coarse_only: Sequence[Pair], method: str, data: DataConfig) -> list
     if not coarse_only:
         return []
     why = "without a fine map" if data.fine_maps is None else "whose fine maps are not used"
-    fate = "train with their coarse maps" if method == "stage2" else "are left out"
+    fates = {"stage2": "train with their coarse maps", "stage1": "are left for stage 2"}
+    fate = fates.get(method, "are left out")
     return [f"{len(coarse_only)} pairs {why} {fate}."]

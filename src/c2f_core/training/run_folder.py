@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from c2f_core.bundled import bundled_models
 from c2f_core.classes import PRESETS
 from c2f_core.config import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
@@ -249,7 +250,16 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     }
     start = config.stage2.start
     stage2 = config.stage2.model_copy(update={"start": start and start.absolute()})
-    return config.model_copy(update={"data": data.model_copy(update=changes), "stage2": stage2})
+    initial = config.initial_weights
+    if initial is not None and initial not in bundled_models():
+        initial = str(Path(initial).absolute())
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update=changes),
+            "stage2": stage2,
+            "initial_weights": initial,
+        }
+    )
 
 
 def has_judge(model: str | Path) -> bool:

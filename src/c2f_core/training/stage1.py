@@ -59,14 +59,14 @@ class Stage1Learner(SupervisedLearner):
         self.discriminator = Player(fabric, discriminator, optimiser)
         self.discriminator.network.mark_forward_method("features")
         self._game = ADVERSARIAL_LOSSES[config.stage1.loss]
+        self._ramp_steps = config.stage1.ramp_steps
 
     def step(self, number: int) -> StepResult:
         """Do step `number`: the discriminator's turn, then the generator's."""
         batch = self._fine_batch(number)
         logits = self._logits(batch.images, batch.coarse)
         values = self._discriminator_turn(batch, logits)
-        share = ramp(number, self._config.stage1.ramp_steps)
-        loss, parts = self._stage1_loss(batch, logits, share)
+        loss, parts = self._stage1_loss(number, batch, logits)
         return StepResult(loss.item(), self._descend(loss), values | parts)
 
     def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
@@ -116,13 +116,10 @@ class Stage1Learner(SupervisedLearner):
         return labelled * (most_likely(maps.detach()) != fine)[:, None]
 
     def _stage1_loss(
-        self, batch: Batch, logits: Tensor, share: float = 1.0
+        self, number: int, batch: Batch, logits: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        """Pixel-wise loss + share x (weight x L_G(D(x, G(x))) + weight x feature matching).
-
-        Where stage 2 goes on, the share is whole: the weights rose in stage 1.
-        """
-        config = self._config.stage1
+        """Pixel-wise loss + ramp x (weight x L_G(D(x, G(x))) + weight x feature matching)."""
+        config, share = self._config.stage1, ramp(number, self._ramp_steps)
         loss = self._pixel_loss(logits, batch.fine, self.class_weights)
         values = {"pixel loss": loss.item()}
         with self.discriminator.frozen():

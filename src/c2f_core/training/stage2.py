@@ -94,6 +94,7 @@ class Stage2Learner(Stage1Learner):
             table = likelihoods(data.train, data.class_table.number_of_classes)
             self._likelihoods = torch.from_numpy(table).to(fabric.device)
         self._names = data.class_table.names
+        self._ramp_steps = 0  # The weights of stage 1 have risen.
         self._need = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
     def start_from(self, state: dict[str, Any]) -> None:
@@ -136,7 +137,7 @@ class Stage2Learner(Stage1Learner):
         loss = torch.zeros((), device=logits.device)
         if self._config.stage2.replay:
             values |= self._discriminator_turn(fine_batch, fine_logits)
-            loss, parts = self._stage1_loss(fine_batch, fine_logits)
+            loss, parts = self._stage1_loss(number, fine_batch, fine_logits)
             values |= parts
         share = self._need * ramp(number, self._config.stage2.ramp_steps)
         for weight, name, part in self._coarse_only_losses(crops, logits):

@@ -104,6 +104,24 @@ def test_a_run_goes_on_whose_config_names_the_data_as_they_were_typed(
     assert run(make_config(tmp_path / "run"), resume=True)[0].first_step == 1
 
 
+def test_a_killed_run_finds_its_first_weights_from_another_folder(
+    make_config, run, tmp_path, monkeypatch
+):
+    run(make_config(tmp_path / "first", steps=1))
+    monkeypatch.chdir(tmp_path)
+    config = make_config(tmp_path / "run", initial_weights="first/best.safetensors")
+    with RunFolder.open(config, resume=False):
+        pass  # Killed before its first checkpoint.
+    monkeypatch.chdir(tmp_path / "first")
+    begun = RunFolder(tmp_path / "run").read_config()
+    assert run(begun, resume=True)[0].first_step == 0
+    assert begun.initial_weights == str(tmp_path / "first" / "best.safetensors")
+    bundled = make_config(tmp_path / "other", initial_weights="fasseg")
+    with RunFolder.open(bundled, resume=False):
+        pass
+    assert RunFolder(tmp_path / "other").read_config().initial_weights == "fasseg"
+
+
 def test_a_run_stopped_while_the_data_are_read_ends_at_once(make_config, run, tmp_path):
     events = run(make_config(tmp_path / "run"), should_stop=lambda: True)
     assert events == [Finished(0, True, None)]
