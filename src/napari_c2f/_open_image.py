@@ -120,7 +120,7 @@ class OpenImage:
         }
         fine = self._new_map(shown, work.class_table, "coarse refined", **about)
         fine.visible = work.refined is None
-        _inherit(fine, work.painted if work.refined is None else work.painted_refined)
+        _follow_strokes(fine, work.painted if work.refined is None else work.painted_refined)
         yield fine
         if work.confidence is not None:
             name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
@@ -131,7 +131,7 @@ class OpenImage:
         if work.refined is not None:
             about[FINE_KEY] = fine.unique_id
             final = self._new_map(work.fine, work.class_table, "coarse final", **about)
-            _inherit(final, work.painted)
+            _follow_strokes(final, work.painted)
             yield final
 
     # What there is
@@ -255,6 +255,7 @@ class OpenImage:
         layer, fine = event.value, self.fine
         if layer is fine or layer is self.final:
             self._follow(layer)
+            follow(layer)  # Its strokes stay, also where no other widget is open.
         if layer is self.final:
             self.review_begun.emit()
         if fine is None:
@@ -295,10 +296,11 @@ class OpenImage:
         self._followed.clear()
 
 
-def _inherit(layer: Labels, painted: NDArray[np.bool_] | None) -> None:
-    """Let what was painted in a map in an earlier session stay."""
+def _follow_strokes(layer: Labels, painted: NDArray[np.bool_] | None) -> None:
+    """Let what is painted in a map from now on stay, and what was in an earlier session."""
+    follower = follow(layer)
     if painted is not None:
-        follow(layer).inherit([stroke_of(painted)])
+        follower.inherit([stroke_of(painted)])
 
 
 def _changed_pixels(atom: Any) -> int:

@@ -23,7 +23,6 @@ from napari_c2f._layers import (
     set_class_table,
 )
 from napari_c2f._locks import lock
-from napari_c2f._painted import follow
 from napari_c2f._palette_controller import PaletteController
 from napari_c2f._project_controller import ProjectController
 from napari_c2f._refine_controller import RefineController
@@ -231,8 +230,7 @@ def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
 
 def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_class):
     desk.show("one")
-    follow(desk.add_fine())
-    desk.draw(desk.controller.image.fine, 4)
+    desk.draw(desk.add_fine(), 4)
     desk.show("two")
     assert (desk.read().painted[:4, :5]).all()
     assert desk.read().painted.sum() <= 20
@@ -247,6 +245,27 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     refine.close()
     desk.show("two")
     assert (desk.read().painted[:4, :5]).all()
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_what_is_painted_in_an_opened_image_stays_though_only_the_project_is_open(
+    desk, next_class, reviewed
+):
+    work = desk.controller.project.read("one")
+    maps = {"fine": COARSE, "refined": FINE} if reviewed else {"fine": FINE}
+    record = work.record.refined("watershed", 0.75, Parameters())
+    desk.controller.project.save(replace(work, record=record, **maps))
+    image = desk.show("one")
+    image.fine.visible = True  # It is hidden where there is a final map.
+    desk.draw(image.fine, 4, slice(0, 4))
+    desk.draw(image.final or image.fine, 4, slice(40, 44))
+    refine = RefineController(desk.viewer)  # Its widget is opened but now.
+    refine.refine(desk.asked(next_class))
+    desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
+    desk.wait()
+    refine.close()
+    for rows in (slice(0, 4), slice(40, 44)):
+        np.testing.assert_array_equal(image.fine.data[rows, :5], 4)
 
 
 def test_work_of_a_map_with_more_classes_than_its_coarse_map_is_saved(desk):
