@@ -32,7 +32,7 @@ from napari_c2f._layers import (
 )
 from napari_c2f._locks import has_mask
 from napari_c2f._painted import Stroke, follow, stroke_of, strokes_of
-from napari_c2f._results import kept_in, latest_result, place_of, results_of, sources_of
+from napari_c2f._results import kept_in, place_of, results_of, sources_of
 from napari_c2f._review_layers import changes_layers
 from napari_c2f._timers import timer
 
@@ -153,8 +153,14 @@ class OpenImage:
 
     @property
     def fine(self) -> Labels | None:
-        """The topmost map that was refined from the coarse one."""
-        return latest_result(self._layers, self.coarse)
+        """The topmost map that was refined from the coarse one, and no review of another.
+
+        Where a person deletes the map that is reviewed, the final one takes its place.
+        """
+        layers = self._layers
+        there = {layer.unique_id for layer in layers}
+        results = results_of(layers, self.coarse)
+        return next((each for each in results if each.metadata.get(FINE_KEY) not in there), None)
 
     @property
     def final(self) -> Labels | None:

@@ -154,6 +154,36 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     np.testing.assert_array_equal(reviewing.refine().data[rows, columns], 4)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, reviewing, times):
+    for _ in range(1, times):
+        reviewing.refine()  # The earlier fine map stays in the viewer.
+    reviewing.begin()
+    accepted = reviewing.choose("disk")
+    reviewing.review.accept()
+    rejected = reviewing.choose("ellipse")
+    reviewing.review.reject()
+    final = desk.controller.image.final
+    desk.viewer.layers.remove(desk.controller.image.fine)
+    desk.qtbot.waitUntil(lambda: desk.controller.image.fine is final)
+    final.visible = True
+    desk.draw(final, 4, slice(40, 44))
+    expected = final.data.copy()
+    desk.show("two")
+    np.testing.assert_array_equal(desk.read().fine, expected)
+    fine = desk.show("one").fine
+    np.testing.assert_array_equal(fine.data, expected)
+    assert (fine.data[accepted] != desk.controller.image.coarse.data[accepted]).all()
+    final = reviewing.begin()
+    np.testing.assert_array_equal(final.data, expected)
+    refined = reviewing.refine()
+    np.testing.assert_array_equal(refined.data[accepted], expected[accepted])
+    np.testing.assert_array_equal(refined.data[40:44, :5], 4)
+    reviewing.begin()
+    assert reviewing.counts()["REJECTED"] == 1
+    np.testing.assert_array_equal(desk.controller.image.final.data[rejected], expected[rejected])
+
+
 def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, reviewing):
     fine = desk.controller.image.fine
     before = fine.data.copy()
