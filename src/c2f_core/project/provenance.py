@@ -6,7 +6,7 @@ the numbers of these regions and the painted pixels; image and model it names, w
 their hashes. So the map follows from the sidecar, to the last byte.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.bundled import is_model_file
-from c2f_core.errors import DataError
+from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io import MapStyle, atomic_path, read_image, refuse_ending, write_map
 from c2f_core.project.folder import Project
-from c2f_core.project.records import ImageRecord
+from c2f_core.project.records import ImageRecord, Parameters
 from c2f_core.project.refining import file_of_model, proposal, refiner_of
 from c2f_core.project.reviewing import undecided_regions, undecided_text
 from c2f_core.project.runs import encode_runs, map_hash, paint_runs
@@ -37,15 +37,30 @@ from c2f_core.training.metadata import library_versions
 
 @dataclass(frozen=True)
 class Export:
-    """The files of an exported map, and how many of its regions are still undecided."""
+    """The files of an exported map.
+
+    Attributes
+    ----------
+    file, sidecar : Path
+    undecided : int
+        How many of its regions are still undecided.
+    is_foreign : bool
+        The refiner does not know the classes any more, so that the sidecar names none.
+    """
 
     file: Path
     sidecar: Path
     undecided: int
+    is_foreign: bool
 
     def message(self) -> str:
         """What was written, for the user."""
         told = f"Exported to {self.file}; {self.sidecar.name} tells how it was made."
+        if self.is_foreign:
+            told += (
+                " It counts all changes as made by hand: classes were renamed or added since that "
+                "the model does not know."
+            )
         return f"{told} {undecided_text(self.undecided)}" if self.undecided else told
 
 
@@ -61,8 +76,9 @@ def export_map(
     """Write the fine map of an image, and beside it how it came about.
 
     The refiner of the image refines once more, to tell what was accepted of its
-    result from what was painted. A sidecar is written last and taken away first, so
-    that there is none that tells of another map.
+    result from what was painted. Where classes were renamed or added since that it does
+    not know, the sidecar names none, and counts all changes as made by hand. A sidecar
+    is written last and taken away first, so that there is none that tells of another map.
 
     Parameters
     ----------
@@ -78,26 +94,29 @@ def export_map(
     Raises
     ------
     C2FError
-        The image has no fine map, the model does not fit, a file cannot be written,
+        The image has no fine map, the model is missing, a file cannot be written,
         or it was stopped; then nothing is written.
     """
     path, work = Path(path), project.read(name)
     refuse_ending(path)
-    if work.fine is None:
+    fine = work.fine
+    if fine is None:
         raise DataError(f"'{name}' has no fine map yet; refine it first.")
-    asked = work.record.parameters
-    refiner = refiner_of(project.model_file(work.record.model), work.class_table, asked)
-    proposed = proposal(refiner, project.read_image(name), work, asked, progress, should_stop)
-    accepted = _mostly_taken(_review(work, proposed), work.fine)
+    is_foreign = False
+    try:
+        accepted = _accepted(project, work, progress, should_stop)
+    except ClassTableError:  # Of a damaged map it comes again.
+        is_foreign, work = True, _without_refiner(work)
+        accepted = _accepted(project, work)
     sidecar = Path(f"{path}{SUFFIX}")
     with atomic_path(path) as temporary:
-        write_map(temporary, work.fine, work.class_table, style)
+        write_map(temporary, fine, work.class_table, style)
         told = Sidecar(
             file=path.name,
             file_sha256=hash_of(temporary),
             style=style,
             made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-            parameters=asked,
+            parameters=work.record.parameters,
             **_told_of_files(project, work.record, path.parent),
             **_told_of_work(work, accepted),
         )
@@ -105,7 +124,27 @@ def export_map(
     with atomic_path(sidecar) as temporary:
         temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
-    return Export(path, sidecar, undecided_regions(work))
+    return Export(path, sidecar, undecided_regions(work), is_foreign)
+
+
+def _accepted(
+    project: Project,
+    work: Work,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Review:
+    """Let the refiner refine once more; return the review in which its regions are accepted."""
+    record, asked = work.record, work.record.parameters
+    refiner = refiner_of(project.model_file(record.model), work.class_table, asked)
+    image = project.read_image(record.name)
+    proposed = proposal(refiner, image, work, asked, progress, should_stop)
+    assert work.fine is not None
+    return _mostly_taken(_review(work, proposed), work.fine)
+
+
+def _without_refiner(work: Work) -> Work:
+    changes = {"model": "", "parameters": Parameters()}
+    return replace(work, record=work.record.model_copy(update=changes))
 
 
 def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c2f_core.class_editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project.provenance import export_map, rerun
@@ -152,6 +153,36 @@ def test_an_export_tells_of_undecided_regions(project, tmp_path):
     made = export_map(project, "face", tmp_path / "a.png")
     assert made.undecided > 1
     assert f"{made.undecided} regions are undecided" in made.message()
+    again = rerun(made.sidecar, tmp_path / "again.png")
+    assert again.read_bytes() == made.file.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["renamed", "added", "renamed in the scope"])
+def test_a_map_whose_refiner_does_not_know_its_classes_any_more_is_exported(
+    project, model, tmp_path, change
+):
+    is_learned = change != "renamed in the scope"
+    project.choose_model(model if is_learned else "watershed")
+    scope = Scope() if is_learned else Scope(locked=(SHAPES.names[1],))
+    refine_image(project, "face", Parameters(scope=scope_record(scope)))
+    work = project.read("face")
+    if change == "added":
+        coarse = work.coarse.copy()
+        coarse[:3] = 5
+        work = replace(work, class_table=with_class(SHAPES, "glasses"), coarse=coarse)
+    else:
+        work = replace(work, class_table=renamed(SHAPES, 2, "Haut"))
+    by_hand = np.zeros(work.fine.shape, bool)
+    by_hand[20:24, 5:30] = True
+    fine = np.where(by_hand, 4, work.fine)
+    project.save(replace(work, fine=fine, painted=by_hand))
+    made = export_map(project, "face", tmp_path / "a.png")
+    assert "all changes as made by hand" in made.message()
+    told = Sidecar.read(made.sidecar)
+    assert (told.model, told.model_sha256, told.regions) == ("", "", 0)
+    assert told.parameters == Parameters()
+    assert told.hand_edited_pixels == np.count_nonzero(fine != work.coarse)
+    assert told.painted_pixels == np.count_nonzero((fine != work.coarse) & by_hand)
     again = rerun(made.sidecar, tmp_path / "again.png")
     assert again.read_bytes() == made.file.read_bytes()
 
