@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from c2f_core.classes import ClassTable
 from c2f_core.data.folder import images_by_stem
 from c2f_core.errors import C2FError, DataError
 from c2f_core.formats import is_annotation_file
 from c2f_core.intensities import as_rgb8
-from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, atomic_path, read_image
+from c2f_core.io import ARRAY_SUFFIX, IMAGE_SUFFIXES, atomic_path, embedded_table, read_image
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_kept_back
 from c2f_core.project.removal import interrupted
 from c2f_core.project.snapshots import read_snapshot
@@ -110,7 +111,8 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
     Raises
     ------
     C2FError
-        Its name is no text, it cannot be read, or its maps do not fit or are no PNG files.
+        Its name is no text, it cannot be read, or its maps do not fit, hold other classes
+        or are no PNG files.
     """
     if not is_file_name(name):
         raise DataError(f"{name!r} cannot name an image; rename the file in readable letters.")
@@ -118,6 +120,7 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
         for other in (store.root / kind).iterdir():
             if other.stem == name and other.suffix != ".png" and _is_map(other):
                 raise DataError(f"{other} is no PNG file; save the map as one.")
+        _refuse_other_classes(store.maps.path(kind, name), store.class_table)
     height, width, _ = as_rgb8(read_image(path)).shape
     record = ImageRecord(name=name, image=path.name, size=(height, width))
     if store.maps.path("fine", name).exists():
@@ -130,6 +133,20 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
             "columns); give maps that were drawn on it."
         )
     return record
+
+
+def _refuse_other_classes(path: Path, ours: ClassTable) -> None:
+    """Refuse a map whose own table says that its indices are those of other classes."""
+    theirs = embedded_table(path) if path.exists() else None
+    if theirs is None:
+        return
+    known = {(entry.index, entry.name) for entry in ours.classes}
+    other = [each.name for each in theirs.classes if (each.index, each.name) not in known]
+    if other or theirs.unlabelled.index != ours.unlabelled.index:
+        raise DataError(
+            f"{path} was drawn with other classes ({', '.join(theirs.names)}) than those of the "
+            f"project ({', '.join(ours.names)}), or with other indices; save it with the project's."
+        )
 
 
 def _is_map(path: Path) -> bool:

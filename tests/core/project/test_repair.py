@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from c2f_core.class_editing import with_class
+from c2f_core.classes import table_from_colours
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
 from c2f_core.io import read_image, read_map, write_annotations, write_map
@@ -219,6 +220,38 @@ def test_images_whose_maps_do_not_fit_are_left_out_and_the_maps_stay(project):
             assert told in reason
     assert {path: path.read_bytes() for path in maps.values()} == before
     assert len(list((project.root / "coarse").iterdir())) == 4
+
+
+def table_of(unlabelled=0, **indices):
+    """Return a table of these classes, all in new colours."""
+    return table_from_colours(
+        "other", {index: (name, (index, 7, 7)) for name, index in indices.items()}, unlabelled
+    )
+
+
+def test_maps_of_other_classes_are_left_out_and_stay(tmp_path):
+    tables = {
+        "others": table_of(nose=1, background=2),
+        "swapped": table_of(disk=1, ground=2),
+        "unlabelled": table_of(ground=1, disk=2, unlabelled=4),
+        "same": table_of(ground=1, disk=2),
+    }
+    drawn = np.where(COARSE == 1, 1, 2).astype(np.uint8)
+    for kind in ("images", "coarse", "fine"):
+        (tmp_path / kind).mkdir()
+    maps = {}
+    for name, table in tables.items():
+        Image.fromarray(PAIR.image).save(tmp_path / "images" / f"{name}.png")
+        maps[name] = tmp_path / ("fine" if name == "swapped" else "coarse") / f"{name}.png"
+        write_map(maps[name], drawn, table)
+    before = {name: path.read_bytes() for name, path in maps.items()}
+    with Project.create(tmp_path, SHAPES) as made:
+        assert made.left_out == ("others.png", "swapped.png", "unlabelled.png")
+        assert [record.name for record in made.records] == ["same"]
+        np.testing.assert_array_equal(made.read("same").coarse, drawn)
+        told = next(each["reason"] for each in made.journal.records() if "reason" in each)
+        assert "other classes (nose, background) than those of the project (ground, disk," in told
+    assert {name: path.read_bytes() for name, path in maps.items()} == before
 
 
 def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
