@@ -11,6 +11,7 @@ from c2f_core.refine.patches import Place
 from napari_c2f._decision_history import REJECTED_KEY
 from napari_c2f._layers import (
     COARSE_KEY,
+    CONFIDENCE_KEY,
     FINE_KEY,
     PLACE_KEY,
     RESULT_KEY,
@@ -43,7 +44,8 @@ def final_layer(viewer: ViewerModel, reviewed: Reviewed, fine: Labels, coarse: L
     known = final_of(viewer.layers, fine)
     if known is not None and known.data.shape == reviewed.unreviewed.shape:
         return known
-    about = {key: fine.metadata[key] for key in (COARSE_KEY, PLACE_KEY) if key in fine.metadata}
+    keys = COARSE_KEY, CONFIDENCE_KEY, PLACE_KEY
+    about = {key: fine.metadata[key] for key in keys if key in fine.metadata}
     about |= {
         RESULT_KEY: True,
         FINE_KEY: fine.unique_id,

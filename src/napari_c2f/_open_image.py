@@ -126,7 +126,7 @@ class OpenImage:
             name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
             data, keywords, _ = confidence_layer_data(read_confidence(work.confidence), name)
             confidence = Image(data, **keywords, visible=False)
-            fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
+            about[CONFIDENCE_KEY] = fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
             yield confidence
         if work.refined is not None:
             about[FINE_KEY] = fine.unique_id

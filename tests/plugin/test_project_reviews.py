@@ -154,23 +154,28 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     np.testing.assert_array_equal(reviewing.refine().data[rows, columns], 4)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, reviewing, times):
-    for _ in range(1, times):
+@pytest.mark.parametrize("image", ["as it is", "refined twice", "opened again"])
+def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, reviewing, image):
+    if image == "refined twice":
         reviewing.refine()  # The earlier fine map stays in the viewer.
     reviewing.begin()
     accepted = reviewing.choose("disk")
     reviewing.review.accept()
     rejected = reviewing.choose("ellipse")
     reviewing.review.reject()
-    final = desk.controller.image.final
+    if image == "opened again":
+        desk.show("two")
+        desk.show("one")
+    final, sure = desk.controller.image.final, desk.read().confidence
     desk.viewer.layers.remove(desk.controller.image.fine)
     desk.qtbot.waitUntil(lambda: desk.controller.image.fine is final)
     final.visible = True
     desk.draw(final, 4, slice(40, 44))
     expected = final.data.copy()
     desk.show("two")
+    assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
     np.testing.assert_array_equal(desk.read().fine, expected)
+    np.testing.assert_array_equal(desk.read().confidence, sure)
     fine = desk.show("one").fine
     np.testing.assert_array_equal(fine.data, expected)
     assert (fine.data[accepted] != desk.controller.image.coarse.data[accepted]).all()
