@@ -58,7 +58,9 @@ WITHOUT: dict[str, dict[str, Any]] = {
 LONGER = "-longer"
 """Ends the row of a stage 1 that takes the steps of what goes on from it as well."""
 SUPERVISED_STEPS = 1200
-"""Steps of Model 1 and the plain U-Net."""
+"""Steps of Model 1."""
+PLAIN_STEPS = 2400
+"""Steps of the plain U-Net, which learns more slowly."""
 STAGE2_STEPS = 600
 """Steps of stage 2 and of all else that goes on from stage 1."""
 REPORT_STEPS = 500
@@ -153,7 +155,7 @@ def main() -> None:
         "command": "`python scripts/fasseg.py --data FASSEG --splits FASSEG/splits.json`",
         "steps": f"{ECONOMICAL['steps']} of stage 1, {STAGE2_STEPS} of what goes on from it, "
         f"{ECONOMICAL['steps'] + STAGE2_STEPS} of the longer stage 1, {SUPERVISED_STEPS} of "
-        "Model 1 and plain U-Net",
+        f"Model 1, {PLAIN_STEPS} of the plain U-Net",
         "crops": f"{ECONOMICAL['batch_size']} of {ECONOMICAL['crop']} px in a step",
         "seconds": "of training, some while other work shared the machine",
     }
@@ -300,8 +302,12 @@ def steps_and_shape(job: Job) -> dict[str, Any]:
             settings["stage1"] = {"adversarial_weight": 0.0}
         less = WITHOUT.get(job.suffix, {})
         settings["augmentation"] = settings["augmentation"] | less
-        if job.method in SUPERVISED:
+        if job.method == "model1":
             settings["steps"] = SUPERVISED_STEPS
+        if job.method == "plain":
+            # Without a coarse map a recoloured class is not to be known.
+            settings["augmentation"] = settings["augmentation"] | {"recolour_share": 0.0}
+            settings["steps"] = PLAIN_STEPS
         if job.suffix == LONGER:
             settings["steps"] += STAGE2_STEPS
     steps = settings["stage2"]["steps"] if job.method == "stage2" else settings["steps"]

@@ -68,7 +68,8 @@ class AugmentationConfig(Settings):
     """Share of pairs in which half of the classes change their colours, each by itself.
 
     Few fine maps do not show all colours of a class. Without this, one trained on dark hair
-    takes fair hair for skin, whatever the coarse map says.
+    takes fair hair for skin, whatever the coarse map says. The plain U-Net sees no coarse map and
+    has only the colours to go by: take 0 for it.
     """
     blur_and_noise: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs that are blurred or made noisy."""
