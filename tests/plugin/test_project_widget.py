@@ -1,5 +1,6 @@
 """The Project widget, driven by mouse and keys on a real viewer."""
 
+import json
 from dataclasses import replace
 from threading import Event
 
@@ -218,6 +219,24 @@ def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
     assert column(widget, NAME) == ["shapes-0", "shapes-2", "shapes-1"]
     click_heading(qtbot, widget, DOUBT)
     assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
+
+
+def test_a_model_of_a_file_counts_once_the_file_is_chosen(
+    widget, qtbot, open_project, wait, folder, tmp_path, monkeypatch
+):
+    path = small_model(tmp_path / "own.safetensors")
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    answers = iter(["", str(path)])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
+    for chosen in ("watershed", "own.safetensors"):
+        qtbot.keyClick(widget.model, Qt.Key.Key_End)
+        wait()
+        assert widget.model.value().endswith(chosen)
+    journal = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    models = [record["model"] for record in map(json.loads, journal) if "model" in record]
+    assert models == ["watershed", "own.safetensors"]
 
 
 def test_all_images_to_do_are_refined_by_one_click(

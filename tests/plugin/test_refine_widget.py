@@ -314,6 +314,21 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     assert "own.json is no valid class table" in widget.status.text()
 
 
+def test_classes_stay_as_they_are_until_a_file_is_chosen(docked, qtbot, tmp_path, monkeypatch):
+    _, widget = docked
+    table = tmp_path / "own.json"
+    table.write_text(SHAPES.model_dump_json())
+    widget.class_table.setValue("fasseg")
+    before = widget.status.text()
+    answers = iter(["", str(table)])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
+    for chosen in (FASSEG, SHAPES):
+        qtbot.keyClick(widget.class_table, Qt.Key.Key_End)
+        assert widget.chosen_table() == chosen
+        assert chosen.names[0] in widget.legend.text()
+        assert widget.status.text() == before
+
+
 def test_of_annotations_of_several_images_the_user_chooses_one(
     docked, click, tmp_path, monkeypatch
 ):

@@ -118,6 +118,11 @@ class FileChoice(Choice):
         self._before = 0
         self.activated.connect(self._choose)
 
+    def value(self) -> str:
+        """Return the chosen value; until a file is chosen that is the one before."""
+        index = self.currentIndex()
+        return str(self.itemData(index if index < self._first_action() else self._before))
+
     def setValue(self, value: str) -> None:  # noqa: N802
         """Choose a value, or a file, which is added to the list."""
         if self.findData(value) < 0:

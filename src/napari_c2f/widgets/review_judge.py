@@ -44,7 +44,8 @@ class JudgeSection(QWidget):
         self._lay_out()
         for path in reversed(recent_models()):
             self.add_model(path)
-        self.model.setCurrentIndex(self.model.count() - 2)  # The latest, before "From file…".
+        latest = self.model.count() - 2  # Before "From file…".
+        self.model.setValue(self.model.itemData(latest))
         self.model.currentIndexChanged.connect(self._show_whether)
         self.button.clicked.connect(self.wanted)
         self._show_whether()
