@@ -18,6 +18,7 @@ from napari_c2f._layers import (
     new_map,
     spatial_keywords,
 )
+from napari_c2f._locks import inherit_locks
 from napari_c2f._painted import follow
 from napari_c2f._results import place_of, results_of
 from napari_c2f._reviewing import Reviewed
@@ -57,9 +58,10 @@ def final_layer(viewer: ViewerModel, reviewed: Reviewed, fine: Labels, coarse: L
 def _add_final(
     viewer: ViewerModel, reviewed: Reviewed, name: str, fine: Labels, about: dict[str, Any]
 ) -> Labels:
-    """Add it with its strokes: whoever hears of the new layer may save them at once."""
+    """Add it with its strokes and locks: whoever hears of the new layer may use them at once."""
     table, spatial = reviewed.class_table, spatial_keywords(fine)
     final = new_map(viewer, reviewed.unreviewed, table, name, spatial, **about)
     follow(final).inherit(reviewed.strokes)
+    inherit_locks(final, fine)
     viewer.add_layer(final)
     return final

@@ -42,6 +42,12 @@ def lock(layer: Labels, index: int, locked: bool) -> None:
     guard(layer)
 
 
+def inherit_locks(layer: Labels, source: Labels) -> None:
+    """Lock the classes in a new layer that are locked in the one that it is made of."""
+    for index in locked_classes(source):
+        lock(layer, index, True)
+
+
 def guard(layer: Labels) -> None:
     """Keep a layer's locked classes from being painted over, as long as the layer is there."""
     if layer not in _guarded:

@@ -21,10 +21,10 @@ from napari_c2f._layers import (
     plane_shape,
     spatial_keywords,
 )
-from napari_c2f._locks import guard, lock, locked_classes
+from napari_c2f._locks import guard, locked_classes
 from napari_c2f._model import Palette, Swatch
 from napari_c2f._own_map import draw_over, own_map
-from napari_c2f._results import share_class_table
+from napari_c2f._results import share_class_table, share_lock
 from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
@@ -143,7 +143,7 @@ class PaletteController(MapController):
     def lock(self, index: int, locked: bool) -> None:
         """Lock a class of the map, or unlock it."""
         if self._layer is not None:
-            lock(self._layer, index, locked)
+            share_lock(self._viewer.layers, self._layer, index, locked)
             name = self._entry(index).name
             self.palette.message = (
                 f"Drawing and refining leave '{name}' as it is." if locked else ""

@@ -26,9 +26,11 @@ from napari_c2f._layers import (
     confidence_layer_data,
     confidence_of,
     level0,
+    new_map,
     unique_name,
 )
 from napari_c2f._live import Live, LiveTarget, Touched
+from napari_c2f._locks import inherit_locks
 from napari_c2f._map_files import ChooseImage, placement, read_map_of
 from napari_c2f._model import Refining
 from napari_c2f._own_map import own_map, replace_by
@@ -286,4 +288,7 @@ class RefineController(MapController):
         if result.labels.shape != level0(coarse).shape:
             metadata[PLACE_KEY] = result.place
         spatial = placed_keywords(coarse, result.place)
-        return add_map(self._viewer, result.labels, class_table, name, spatial, **metadata)
+        fine = new_map(self._viewer, result.labels, class_table, name, spatial, **metadata)
+        inherit_locks(fine, coarse)
+        self._viewer.add_layer(fine)
+        return fine

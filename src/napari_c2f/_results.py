@@ -23,6 +23,7 @@ from napari_c2f._layers import (
     set_class_table,
     spatial_keywords,
 )
+from napari_c2f._locks import lock
 from napari_c2f._painted import Stroke, patch_of, strokes_of
 
 
@@ -91,6 +92,20 @@ def sources_of(layers: Iterable[Layer], layer: Layer) -> Iterator[Labels]:
         source = coarse_of(layers, source)
 
 
+def family_of(layers: Iterable[Layer], layer: Labels) -> Iterator[Labels]:
+    """Yield the first coarse map that a map came from, and all that was made of that."""
+    layers = list(layers)
+    first = [layer, *sources_of(layers, layer)][-1]
+    yield first
+    yield from results_of(layers, first)
+
+
+def share_lock(layers: Iterable[Layer], layer: Labels, index: int, locked: bool) -> None:
+    """Lock or unlock a class of a map, and of all that it came from or that was made of it."""
+    for each in family_of(layers, layer):
+        lock(each, index, locked)
+
+
 def share_class_table(
     layers: Iterable[Layer], layer: Labels, before: ClassTable | None, class_table: ClassTable
 ) -> None:
@@ -98,10 +113,8 @@ def share_class_table(
 
     Those that know classes that the map did not have before keep their own table.
     """
-    layers = list(layers)
-    first = [layer, *sources_of(layers, layer)][-1]
     known = set() if before is None else set(before.entries)
-    for each in (first, *results_of(layers, first)):
+    for each in family_of(layers, layer):
         own = each.metadata.get(TABLE_KEY)
         if own is None or known.issuperset(own.entries):
             set_class_table(each, class_table)

@@ -206,6 +206,27 @@ def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
     assert layer.data[30, 10] == EYES
 
 
+def test_a_class_that_is_locked_in_a_fine_map_stays_when_it_is_refined_again(
+    docked, click, next_class, refine
+):
+    viewer, widget = docked
+    _, refining = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    coarse = add_face(viewer)
+    skin = coarse.data == SKIN
+    refine(refining)
+    assert widget.map.value is viewer.layers["face coarse refined"]
+    assert not (widget.map.value.data[skin] == SKIN).any()
+    click(widget.palette.lock_box(SKIN))
+    refine(refining)
+    again = viewer.layers["face coarse refined 2"]
+    assert widget.map.value is again
+    np.testing.assert_array_equal(again.data == SKIN, skin)
+    assert widget.palette.lock_box(SKIN).isChecked()
+    click(widget.palette.lock_box(SKIN))
+    refine(refining)
+    assert not (viewer.layers["face coarse refined 3"].data[skin] == SKIN).any()
+
+
 def test_locks_come_with_the_layer(docked, drag):
     viewer, widget = docked
     layer = add_face(viewer)

@@ -168,6 +168,17 @@ def test_locked_classes_of_the_final_layer_are_kept(review, review_maps):
     np.testing.assert_array_equal(final.data, review_maps[0])
 
 
+def test_classes_that_are_locked_in_the_fine_map_are_locked_in_the_final_one(
+    viewer, start, add_result, review_maps
+):
+    fine, coarse, confidence = add_result(viewer)
+    lock(fine, 0, True)
+    controller, final = start(fine, coarse, confidence)
+    controller.accept()
+    assert decisions(controller)[0] is UNDECIDED
+    np.testing.assert_array_equal(final.data, review_maps[0])
+
+
 def test_regions_of_a_confidence_are_accepted_but_what_was_rejected(review):
     controller, _ = review
     controller.reject()
