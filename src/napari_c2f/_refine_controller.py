@@ -14,6 +14,7 @@ from c2f_core.errors import C2FError, DataError
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.run import Run, RunResult
 from napari_c2f._controller import ChooseTable, MapController, Turns
+from napari_c2f._final_layer import final_of
 from napari_c2f._kept_layer import KeptLayer
 from napari_c2f._layers import (
     COARSE_KEY,
@@ -169,7 +170,7 @@ class RefineController(MapController):
     def set_live(self, ask: Callable[[], Asked] | None) -> None:
         """Refine again after each stroke what it touches; None ends it.
 
-        Where there is no fine map yet, one is made first.
+        Where there is no fine map yet, or it was reviewed, one is made first.
 
         Parameters
         ----------
@@ -201,16 +202,25 @@ class RefineController(MapController):
 
     def _follow_live(self, coarse: Labels) -> bool:
         """Follow the latest fine map of a coarse one, if live mode is on; tell whether it is."""
-        touched = self._end_live()
-        fine = latest_result(self._viewer.layers, coarse)
-        confidence = None if fine is None else confidence_of(self._viewer.layers, fine)
-        if self._ask is None or fine is None or confidence is None:
+        touched, target = self._end_live(), self._live_target(coarse)
+        if self._ask is None or target is None:
             return False
-        target = LiveTarget(coarse, fine, confidence)
         self._live = Live(target, self._live_run, self._live_result, touched)
         coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
         self._viewer.layers.selection.active = coarse
         return True
+
+    def _live_target(self, coarse: Labels) -> LiveTarget | None:
+        """Return the layers to keep up to date; None where they are to be made first.
+
+        A fine map that has a final one is hidden by it, and the final one would not follow.
+        """
+        layers = self._viewer.layers
+        fine = latest_result(layers, coarse)
+        confidence = None if fine is None else confidence_of(layers, fine)
+        if fine is None or confidence is None or final_of(layers, fine) is not None:
+            return None
+        return LiveTarget(coarse, fine, confidence)
 
     def _end_live(self) -> Touched:
         """Stop following; return what was not refined yet."""

@@ -17,6 +17,7 @@ from c2f_core.refine.run import Run, carry_out
 from napari_c2f import _live
 from napari_c2f._layers import IMAGE_KEY, PROVENANCE_KEY, labels_layer_data
 from napari_c2f._live import live_work
+from napari_c2f._review_controller import ReviewController
 
 SIZE = 96
 TRIANGLE = 4
@@ -182,6 +183,31 @@ def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
     wait_for(qtbot, lambda: (fine.data == following(coarse.data)).all())
     assert widget.live.isChecked()
     assert all(layer.visible for layer in (coarse, fine, viewer.layers["coarse confidence"]))
+
+
+def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    reviewing = ReviewController(viewer)
+    reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
+    wait_for(qtbot, lambda: reviewing.state.reviewing)
+    reviewing.accept()
+    reviewing.reject_rest()
+    final, before = viewer.layers["coarse final"], fine.data.copy()
+    accepted = final.data != coarse.data
+    assert 0 < accepted.sum() < accepted.size
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    wait_for(qtbot, lambda: "coarse confidence 2" in viewer.layers)
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    assert widget.live.isChecked()
+    again = viewer.layers["coarse refined 2"]
+    assert (again.visible, final.visible) == (True, False)
+    paint(viewer, coarse, TRIANGLE, 30)
+    expected = np.where(accepted, final.data, following(coarse.data))
+    wait_for(qtbot, lambda: (again.data == expected).all())
+    np.testing.assert_array_equal(fine.data, before)
+    reviewing.close()
 
 
 def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
