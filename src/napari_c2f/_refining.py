@@ -133,7 +133,7 @@ def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared
         plane=plane,
         painted=[each.patch for each in kept],
         whole=is_small or _covers_all(data.shape, scope, plane),
-        before=_before(coarse, fine, viewer.layers) if plane and fine is not None else None,
+        before=_before(coarse, fine, viewer.layers) if plane != () and fine is not None else None,
     )
     return Prepared(run, coarse, kept)
 

@@ -199,7 +199,7 @@ class _Sheet:
             if run.plane is not None:
                 wanted = [slice(index, index + 1) for index in run.plane]
             self.place = (*wanted, *run.scope.region((shape[-2], shape[-1])))
-        self._below = run.before if run.before is not None and run.whole else (coarse, None)
+        self._coarse, self._before = coarse, run.before if run.whole else None
         self._dtype = label_dtype(coarse.dtype, run.class_table)
         self._arrays: tuple[NDArray[Any], NDArray[np.float32]] | None = None
 
@@ -207,7 +207,7 @@ class _Sheet:
     def arrays(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Labels and confidence; those of planes that are not done are as before."""
         if self._arrays is None:
-            labels, confidence = self._below
+            labels, confidence = self._before or (self._coarse, None)
             below = np.array(labels[self.place], dtype=self._dtype)
             doubt = np.full(below.shape, np.nan, dtype=np.float32)
             if confidence is not None:
@@ -223,4 +223,7 @@ class _Sheet:
         leading = [slice(number, number + 1) for number in index]
         there = from_corner((*leading, *result.window), self.place)
         labels, confidence = self.arrays
+        if self._before is not None:  # Out of scope, this plane is as in the coarse map.
+            plane = (*leading, *self.place[-2:])
+            labels[plane], confidence[plane] = self._coarse[plane], np.nan
         labels[there], confidence[there] = result.labels, result.confidence
