@@ -23,7 +23,12 @@ def own_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
     return None
 
 
-def draw_over(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:
+def draw_over(
+    layer: Labels,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    drawn: NDArray[np.bool_],
+) -> None:
     """Draw a map on top of another, as one step that undo takes back; the rest stays.
 
     Parameters
@@ -34,6 +39,8 @@ def draw_over(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -
         Class indices.
     class_table : ClassTable
         Of the index map; classes are known by their names.
+    drawn : (Y, X) bool array
+        Where the map is drawn; what is unlabelled there is erased.
 
     Raises
     ------
@@ -41,8 +48,7 @@ def draw_over(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -
         The sizes differ, or the layer lacks a class.
     """
     labels = _in_classes_of(layer, index_map, class_table)
-    unlabelled = class_table_of_layer(layer).unlabelled.index
-    _change(layer, np.where(labels == unlabelled, layer.data, labels))
+    _change(layer, np.where(drawn, labels, layer.data))
 
 
 def replace_by(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:

@@ -25,7 +25,7 @@ from napari_c2f._locks import guard, locked_classes
 from napari_c2f._model import Palette, Swatch
 from napari_c2f._own_map import draw_over, own_map
 from napari_c2f._results import share_class_table, share_lock
-from napari_c2f._shapes import coarse_of_shapes, follow_class, set_class
+from napari_c2f._shapes import coarse_of_shapes, covered_by, follow_class, set_class
 from napari_c2f._shares import ShareCounter, Shares
 
 DRAWING = ("paint", "fill", "polygon")
@@ -164,14 +164,16 @@ class PaletteController(MapController):
             names = {entry.index: entry.name for entry in table.classes}
             chosen = None if self.palette.chosen is None else names.get(self.palette.chosen)
             index_map, report = coarse_of_shapes(shapes, image, table, chosen)
-            where = self._show_drawn(index_map, image, table)
+            where = self._show_drawn(index_map, image, table, covered_by(shapes, image))
             shapes.visible = False  # It would hide what is drawn in the map.
             self.palette.message = report.message() or (
                 f"Drew {report.drawn} shapes in {where}; refining fills in the rest. "
                 f"'{shapes.name}' is hidden."
             )
 
-    def _show_drawn(self, index_map: NDArray[Any], image: Image, table: ClassTable) -> str:
+    def _show_drawn(
+        self, index_map: NDArray[Any], image: Image, table: ClassTable, drawn: NDArray[np.bool_]
+    ) -> str:
         """Draw a map in the project's, or in the chosen one if empty, else add it; tell where."""
         layer = own_map(self._viewer.layers, image)
         if layer is None and self._layer is not None and _is_empty(self._layer, image, table):
@@ -179,7 +181,7 @@ class PaletteController(MapController):
         if layer is None:
             add_map(self._viewer, index_map, table, f"{image.name} coarse", spatial_keywords(image))
             return "a new map"
-        draw_over(layer, index_map, table)
+        draw_over(layer, index_map, table, drawn)
         self._show_map(layer)
         return f"'{layer.name}'"
 

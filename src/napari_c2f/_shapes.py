@@ -1,5 +1,6 @@
 """From a Shapes layer to a coarse map."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -117,21 +118,20 @@ def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> l
     for one in (layer, image):
         if one.ndim != 2:
             raise ImageError(f"'{one.name}' is a stack; choose a two-dimensional layer.")
-    shift, matrix = _to_pixels(layer, image)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix))))
     names = _class_names(layer, chosen)
-    order = np.argsort(layer.z_index, kind="stable")
-    return [
-        Labelled(
-            names[number],
-            _shape(
-                layer.shape_type[number],
-                layer.data[number] @ matrix + shift,
-                layer.edge_width[number] * scale,
-            ),
-        )
-        for number in order.tolist()
-    ]
+    order = np.argsort(layer.z_index, kind="stable").tolist()
+    areas = _areas(layer, image, order)
+    return [Labelled(names[number], area) for number, area in zip(order, areas, strict=True)]
+
+
+def covered_by(layer: Shapes, image: Image) -> NDArray[np.bool_]:
+    """Tell which pixels of an image's plane the shapes of a layer cover, whatever their class."""
+    height, width = plane_shape(image)
+    covered = np.zeros((height, width), dtype=np.bool_)
+    for area in _areas(layer, image, range(layer.nshapes)):
+        window, inside = area.cover((height, width))
+        covered[window] |= inside
+    return covered
 
 
 def areas_of_shapes(layer: Shapes, image: Layer) -> list[Shape]:
@@ -140,16 +140,21 @@ def areas_of_shapes(layer: Shapes, image: Layer) -> list[Shape]:
     While shapes are being drawn napari selects the last one of itself; then all
     count. Shapes of a stack count for all of its planes.
     """
+    selected = sorted(layer.selected_data) if layer.mode in ("select", "direct") else []
+    return _areas(layer, image, selected or range(layer.nshapes))
+
+
+def _areas(layer: Shapes, image: Layer, numbers: Iterable[int]) -> list[Shape]:
+    """Return some shapes of a layer in pixels of an image's planes."""
     shift, matrix = _to_pixels(layer, image)
     scale = float(np.sqrt(abs(np.linalg.det(matrix))))
-    selected = sorted(layer.selected_data) if layer.mode in ("select", "direct") else []
     return [
         _shape(
             layer.shape_type[number],
             layer.data[number][:, -2:] @ matrix + shift,
             layer.edge_width[number] * scale,
         )
-        for number in selected or range(layer.nshapes)
+        for number in numbers
     ]
 
 

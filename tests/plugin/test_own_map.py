@@ -100,6 +100,20 @@ def test_shapes_go_on_top_of_the_own_map_however_often(viewer, opened, palette):
     assert (opened.coarse.data[4:12, 6:20] == GROUND.index).all()
 
 
+def test_shapes_of_the_eraser_erase_in_the_own_map(viewer, opened, palette):
+    draw_box(viewer, palette, opened.image)
+    palette.follow(opened.coarse)
+    shapes = viewer.add_shapes([BOX], shape_type="polygon")
+    shapes.selected_data = {0}
+    palette.choose(NOTHING)
+    palette.map_of_shapes(opened.image, shapes, lambda: SHAPES)
+    assert "Drew 1 shapes in 'one coarse'" in palette.palette.message
+    assert (opened.coarse.data[4:12, 6:20] == NOTHING).all()
+    assert (opened.coarse.data[15:] == GROUND.index).all()
+    opened.coarse.undo()
+    assert (opened.coarse.data[4:12, 6:20] == DISK.index).all()
+
+
 def test_shapes_are_drawn_in_the_classes_of_the_own_map(viewer, opened, palette):
     moved = [entry.model_copy(update={"index": entry.index + 10}) for entry in SHAPES.classes]
     draw_box(viewer, palette, opened.image, DISK, SHAPES.model_copy(update={"classes": moved}))
