@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from c2f_core.classes import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.recognise import recognise_table
+from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.run import Run, RunResult
 from napari_c2f._controller import ChooseTable, MapController, Turns
 from napari_c2f._final_layer import final_of
@@ -269,13 +270,10 @@ class RefineController(MapController):
         coarse.visible = False
         yield
         self._kept_layer.update()
-        report = result.report
-        self.refining.report = report
+        self.refining.report = result.report
         self._succeed(
-            f"{result.cancelled} {100 * report.changed / max(report.pixels, 1):.1f} % of the "
-            f"pixels changed, mean confidence {100 * report.mean_confidence:.1f} %, "
-            f"{report.seconds:.1f} s. Doubtful places are magenta, see '{confidence.name}'. The "
-            "coarse map is as it was, and hidden.".strip()
+            f"{result.cancelled} {_told(result.report, confidence.name)} The coarse map is as it "
+            "was, and hidden.".strip()
         )
 
     def _confidence_layer(self, coarse: Labels, result: RunResult) -> Image:
@@ -302,3 +300,14 @@ class RefineController(MapController):
         inherit_locks(fine, coarse)
         self._viewer.add_layer(fine)
         return fine
+
+
+def _told(report: ScopeReport, confidence: str) -> str:
+    """Return how much changed and how surely, for the user."""
+    if not report.pixels:
+        return "Nothing in the scope may change; choose another under 'Scope', or unlock classes."
+    return (
+        f"{100 * report.changed / report.pixels:.1f} % of the pixels changed, mean confidence "
+        f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful places are "
+        f"magenta, see '{confidence}'."
+    )

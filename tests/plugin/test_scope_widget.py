@@ -153,6 +153,16 @@ def test_only_checked_classes_change(expanded, refine, qtbot, following):
     assert "No class is checked" in widget.status.text()
 
 
+def test_where_nothing_may_change_that_is_told(expanded, refine):
+    viewer, widget = expanded
+    coarse = add_scene(viewer)
+    coarse.data = np.full_like(coarse.data, SHAPES.classes[0].index)
+    widget.scope.classes.setValue((SHAPES.unlabelled.name,))
+    refine(widget)
+    assert widget.status.text().startswith("Nothing in the scope may change; choose another")
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse.data)
+
+
 def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtbot):
     viewer, widget = expanded
     coarse = add_scene(viewer)
