@@ -74,12 +74,22 @@ class RefineController(MapController):
         self._kept_layer = KeptLayer(viewer, self._look_at_kept)
         self._follow_results()
         viewer.layers.events.inserted.connect(self._follow_results)
+        viewer.layers.events.inserted.connect(self._yield_to_review)
 
     def _follow_results(self, *_: Any) -> None:
         """Follow what is painted in fine maps, those of a project that was opened, too."""
         for layer in self._viewer.layers:
             if isinstance(layer, Labels) and COARSE_KEY in layer.metadata:
                 follow(layer)
+
+    def _yield_to_review(self, *_: Any) -> None:
+        """End live mode where a review of its fine map begins: the final map would not follow."""
+        if self._live is not None and self._is_reviewed(self._live.target.fine):
+            self.activity.message = "Live mode is off: its fine map is being reviewed."
+            self.set_live_off()
+
+    def _is_reviewed(self, fine: Labels) -> bool:
+        return final_of(self._viewer.layers, fine) is not None
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
@@ -219,7 +229,7 @@ class RefineController(MapController):
         layers = self._viewer.layers
         fine = latest_result(layers, coarse)
         confidence = None if fine is None else confidence_of(layers, fine)
-        if fine is None or confidence is None or final_of(layers, fine) is not None:
+        if fine is None or confidence is None or self._is_reviewed(fine):
             return None
         return LiveTarget(coarse, fine, confidence)
 

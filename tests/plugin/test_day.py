@@ -204,7 +204,7 @@ def learn(desk):
     desk.click("Project", desk.project.learning.toggleButton())
     desk.click("Project", desk.project.learn_button)
     lesson = desk.project.lesson
-    desk.qtbot.waitUntil(lambda: "kept" in lesson.message and not lesson.busy, timeout=60000)
+    desk.qtbot.waitUntil(lambda: "kept" in lesson.message and not lesson.busy, timeout=180000)
     lines = (desk.project.state.root / "journal.jsonl").read_text().splitlines()
     return next(told for line in reversed(lines) if "before" in (told := json.loads(line)))
 

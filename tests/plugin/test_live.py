@@ -188,10 +188,11 @@ def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
 def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
-    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
     reviewing = ReviewController(viewer)
     reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
     wait_for(qtbot, lambda: reviewing.state.reviewing)
+    assert not widget.live.isChecked()
+    assert "is being reviewed" in widget.status.text()
     reviewing.accept()
     reviewing.reject_rest()
     final, before = viewer.layers["coarse final"], fine.data.copy()
