@@ -1,7 +1,6 @@
 """The final layer of a review: that of an earlier one, or one that begins with the work so far."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer
@@ -41,7 +40,11 @@ def rejected_regions(layers: Iterable[Layer], coarse: Labels, place: Place) -> t
 
 
 def final_layer(viewer: ViewerModel, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
-    """Return the final layer of an earlier review of the same fine map, or add a new one."""
+    """Return the final layer of an earlier review of the same fine map, or make a new one.
+
+    A new one is not added to the viewer. It has its strokes and locks: whoever hears of the
+    new layer may use them at once.
+    """
     known = final_of(viewer.layers, fine)
     if known is not None and known.data.shape == reviewed.unreviewed.shape:
         return known
@@ -52,16 +55,8 @@ def final_layer(viewer: ViewerModel, reviewed: Reviewed, fine: Labels, coarse: L
         FINE_KEY: fine.unique_id,
         REJECTED_KEY: rejected_regions(viewer.layers, coarse, place_of(fine)),
     }
-    return _add_final(viewer, reviewed, f"{coarse.name} final", fine, about)
-
-
-def _add_final(
-    viewer: ViewerModel, reviewed: Reviewed, name: str, fine: Labels, about: dict[str, Any]
-) -> Labels:
-    """Add it with its strokes and locks: whoever hears of the new layer may use them at once."""
-    table, spatial = reviewed.class_table, spatial_keywords(fine)
-    final = new_map(viewer, reviewed.unreviewed, table, name, spatial, **about)
+    name, table = f"{coarse.name} final", reviewed.class_table
+    final = new_map(viewer, reviewed.unreviewed, table, name, spatial_keywords(fine), **about)
     follow(final).inherit(reviewed.strokes)
     inherit_locks(final, fine)
-    viewer.add_layer(final)
     return final

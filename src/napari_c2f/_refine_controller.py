@@ -1,6 +1,6 @@
 """Decides what happens in the Refine widget; the only writer of its model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -263,15 +263,21 @@ class RefineController(MapController):
         )
 
     def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
+        coarse = prepared.coarse
+        for _ in self._add_result(prepared, result):
+            yield
+            if LEFT_KEY in coarse.metadata:
+                self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
+                return
+
+    def _add_result(self, prepared: Prepared, result: RunResult) -> Iterator[None]:
         coarse, layers = prepared.coarse, self._viewer.layers
         confidence = self._confidence_layer(coarse, result)
+        fine = self._fine_layer(prepared, result, confidence.unique_id)
         yield
-        if LEFT_KEY in coarse.metadata:
-            self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
-            return
         self._hide_results(coarse)
-        fine = self._add_fine(coarse, prepared.run.class_table, result, confidence.unique_id)
-        follow(fine).inherit(strokes_in(prepared.kept, result.place))
+        yield
+        self._viewer.add_layer(fine)
         follow(coarse)
         yield
         self._viewer.add_layer(confidence)
@@ -291,10 +297,12 @@ class RefineController(MapController):
         data, keywords, _ = confidence_layer_data(result.confidence, name)
         return Image(data, **keywords, **placed_keywords(coarse, result.place))
 
-    def _add_fine(
-        self, coarse: Labels, class_table: ClassTable, result: RunResult, confidence: Any
-    ) -> Labels:
-        """Add the fine map; its confidence is known by its `unique_id`."""
+    def _fine_layer(self, prepared: Prepared, result: RunResult, confidence: Any) -> Labels:
+        """Make the fine map, whose confidence is known by its `unique_id`.
+
+        It has its strokes and locks: whoever hears of the new layer may use them at once.
+        """
+        coarse = prepared.coarse
         # What is refined again keeps its name, with a number.
         name = coarse.name if RESULT_KEY in coarse.metadata else f"{coarse.name} refined"
         metadata = {
@@ -305,10 +313,10 @@ class RefineController(MapController):
         }
         if result.labels.shape != level0(coarse).shape:
             metadata[PLACE_KEY] = result.place
-        spatial = placed_keywords(coarse, result.place)
-        fine = new_map(self._viewer, result.labels, class_table, name, spatial, **metadata)
+        table, spatial = prepared.run.class_table, placed_keywords(coarse, result.place)
+        fine = new_map(self._viewer, result.labels, table, name, spatial, **metadata)
+        follow(fine).inherit(strokes_in(prepared.kept, result.place))
         inherit_locks(fine, coarse)
-        self._viewer.add_layer(fine)
         return fine
 
 

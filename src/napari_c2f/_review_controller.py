@@ -91,6 +91,9 @@ class ReviewController(Controller):
         """Add the layers of the review, and begin."""
         final = bare(final_layer(self._viewer, reviewed, fine, coarse))
         yield
+        if final not in self._viewer.layers:
+            self._viewer.add_layer(final)
+        yield
         if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
