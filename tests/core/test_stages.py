@@ -91,7 +91,7 @@ def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
     assert all(map(torch.equal, generator, weights(learner.generator)))
     assert not all(map(torch.equal, discriminator, weights(learner.discriminator)))
     discriminator = weights(learner.discriminator)
-    loss, values = learner._stage1_loss(batch, logits)
+    loss, values = learner._stage1_loss(0, batch, logits)
     assert values["adversarial loss"] > 0
     learner._descend(loss)
     assert all(map(torch.equal, discriminator, weights(learner.discriminator)))
