@@ -115,8 +115,6 @@ trained on, to what each model makes of it. (`python scripts/fasseg_figures.py`.
 
 ## The same with our settings
 
-Stage 2 is here, and in the table, an earlier one with evidence ([Few fine maps](fasseg.md)).
-
 ![Losses of the four models with our settings](../images/losses.png)
 
 ![What the four models with our settings make of the sample's coarse map](../images/samples.png)
