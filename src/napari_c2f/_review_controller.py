@@ -89,12 +89,12 @@ class ReviewController(Controller):
         self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
     ) -> Turns:
         """Add the layers of the review, and begin."""
-        final = bare(final_layer(self._viewer, reviewed, fine, coarse))
+        final, layers = bare(final_layer(self._viewer, reviewed, fine, coarse)), self._viewer.layers
         yield
-        if final not in self._viewer.layers:
+        if fine in layers and coarse in layers and final not in layers:
             self._viewer.add_layer(final)
         yield
-        if not all(layer in self._viewer.layers for layer in (fine, coarse, final)):
+        if not all(layer in layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
         review = self._review = self._new_review(reviewed, fine, coarse, final)

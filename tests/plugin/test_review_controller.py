@@ -6,7 +6,9 @@ from napari.components import ViewerModel
 
 from c2f_core.classes import ClassTable
 from c2f_core.decisions import Decision
+from napari_c2f import _review_controller
 from napari_c2f._decision_history import REJECTED_KEY
+from napari_c2f._final_layer import final_layer
 from napari_c2f._layers import PLACE_KEY
 from napari_c2f._locks import lock
 from napari_c2f._results import kept_pixels
@@ -69,6 +71,25 @@ def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_ma
     assert [code_of(controller, n) for n in (1, 2, 3, 4)] == ["looked at"] + ["undecided"] * 3
     center = viewer.scene.camera.center[-2:]
     np.testing.assert_allclose(center, controller.state.regions[0].centre)
+
+
+def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
+    viewer, add_result, qtbot, monkeypatch
+):
+    fine, coarse, confidence = add_result(viewer)
+
+    def make_and_lose(*arguments):
+        made = final_layer(*arguments)
+        viewer.layers.remove(fine)
+        return made
+
+    monkeypatch.setattr(_review_controller, "final_layer", make_and_lose)
+    controller = ReviewController(viewer)
+    controller.begin(fine, coarse, confidence)
+    qtbot.waitUntil(lambda: not controller.state.busy, timeout=10000)
+    assert "was removed" in controller.state.message
+    assert "face coarse final" not in viewer.layers
+    controller.close()
 
 
 def test_accepted_regions_alone_go_into_the_final_map(viewer, review, review_maps):
