@@ -48,8 +48,8 @@ SMALL = 10
 """Images that the small start model knows."""
 COUNTS = {"bundled": (0, 2, 5, 10, 18), "small": (0, 2, 5, 10, 20), "scratch": (0, 2, 5, 10, 20)}
 """Numbers of corrected images by where the lesson starts."""
-PARTS = {"bundled": {0: 2, 2: 2, 5: 2, 10: 2, 18: 10}}
-"""Into how many parts, unseen one after the other, the test images are split; else into one."""
+PARTS = {0: 2, 2: 2, 5: 2, 10: 2, 18: 10}
+"""Parts of the test images that are unseen in turn, by corrected images, for the bundled model."""
 TITLES = {
     "bundled": "the bundled model (50 images)",
     "small": f"a model of {SMALL} images",
@@ -108,7 +108,7 @@ def cells(arms: Sequence[str]) -> Iterator[Cell]:
 
 def parts_of(arm: str, corrected: int) -> int:
     """Return into how many parts the test images are split."""
-    return PARTS.get(arm, {}).get(corrected, 1)
+    return PARTS[corrected] if arm == "bundled" else 1
 
 
 class Faces:
@@ -272,12 +272,16 @@ def write_page(records: Sequence[Record], path: Path) -> None:
         crop=settings.crop,
         seed=first["seed"],
         seconds=np.mean(taught) if taught else 0.0,
-        hardware=first["hardware"],
-        date=records[-1]["date"],
+        hardware=_all_of("hardware", records),
+        date=_all_of("date", records),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     print(page)
+
+
+def _all_of(key: str, records: Sequence[Record]) -> str:
+    return "; ".join(dict.fromkeys(each[key] for each in records))
 
 
 def _of(key: str, records: Sequence[Record]) -> str:
