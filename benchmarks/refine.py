@@ -6,12 +6,10 @@ All methods take turns in one run; the table shows medians and their ratio to
 the bare forward pass on the ready-made tensor, and the share of the pixels in
 which the result differs from the fine map: all of them, and those that are more
 than one pixel of the photograph away from a boundary, where nobody could have
-drawn it otherwise. GrabCut runs once per class and needs OpenCV, which the package
-itself does not.
+drawn it otherwise. GrabCut runs once per class.
 """
 
 import argparse
-import importlib.util
 import math
 import statistics
 import time
@@ -19,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -108,18 +107,14 @@ def load_or_build() -> tuple[UNet, CheckpointMetadata]:
 
 
 def classical_methods(pair: Pair) -> dict[str, Method]:
-    """Return the classical refiners, and GrabCut where OpenCV is installed."""
+    """Return the classical refiners, and GrabCut."""
     table = astronaut_class_table()
     indices = table.to_indices(pair.coarse)
     methods: dict[str, Method] = {
         name: partial(make(table).refine, pair.image, indices)
         for name, make in CLASSICAL_REFINERS.items()
     }
-    if importlib.util.find_spec("cv2"):
-        methods["GrabCut per class"] = lambda: grabcut(pair, table.number_of_classes)
-    else:
-        print("OpenCV is not installed; GrabCut is left out.")
-    return methods
+    return methods | {"GrabCut per class": lambda: grabcut(pair, table.number_of_classes)}
 
 
 def grabcut(pair: Pair, number_of_classes: int) -> NDArray[np.uint8]:
@@ -127,8 +122,6 @@ def grabcut(pair: Pair, number_of_classes: int) -> NDArray[np.uint8]:
 
     A pixel that no class claims, or several, stays what it is in the coarse map.
     """
-    import cv2
-
     inside = []
     for position in range(number_of_classes):
         own = pair.coarse == position

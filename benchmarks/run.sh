@@ -4,8 +4,7 @@
 #   bash benchmarks/run.sh [FASSEG]
 #
 # FASSEG is the folder of the data set with its splits.json; without it the minutes to an
-# accuracy are left out. GrabCut takes part where OpenCV is installed
-# (pip install opencv-python-headless).
+# accuracy are left out.
 set -euo pipefail
 data="${1:+$(realpath "$1")}"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,14 +140,15 @@ class ClassTable(BaseModel):
             raise ClassTableError(
                 f"The map holds {index_map.dtype} values; convert it to integer class indices."
             )
-        valid = (index_map >= 0) & (index_map <= LARGEST_INDEX)
-        positions = self._positions_of_indices[np.where(valid, index_map, 0).astype(np.uint16)]
-        unknown = ~valid | (positions < 0)
-        if unknown.any():
-            self._refuse_unknown(index_map, unknown)
+        if index_map.size and (index_map.min() < 0 or index_map.max() > LARGEST_INDEX):
+            self._refuse_unknown(index_map)
+        positions = self._positions_of_indices.take(index_map.astype(np.uint16))
+        if positions.size and positions.min() < 0:
+            self._refuse_unknown(index_map)
         return positions.astype(np.uint8)
 
-    def _refuse_unknown(self, index_map: NDArray[Any], unknown: NDArray[np.bool_]) -> None:
+    def _refuse_unknown(self, index_map: NDArray[Any]) -> NoReturn:
+        unknown = ~np.isin(index_map, [entry.index for entry in self.entries])
         values, counts = np.unique(index_map[unknown], return_counts=True)
         shown = ", ".join(
             f"{value} ({count} px)" for value, count in zip(values[:5], counts[:5], strict=True)
@@ -170,7 +171,7 @@ class ClassTable(BaseModel):
         -------
         (Y, X) array of the smallest unsigned dtype that holds all indices
         """
-        indices: NDArray[np.unsignedinteger[Any]] = self._indices_of_positions[positions]
+        indices: NDArray[np.unsignedinteger[Any]] = self._indices_of_positions.take(positions)
         return indices
 
     def translate(

@@ -220,4 +220,6 @@ def generator_input(images: Tensor, coarse: Tensor, conditional: bool) -> Tensor
     """
     if not conditional:
         return images
-    return torch.cat([images, coarse.to(images.dtype)], dim=1)
+    joined = torch.cat([images, coarse.to(images.dtype)], dim=1)
+    # The first convolution and its gradient take half the time so.
+    return joined.contiguous(memory_format=torch.channels_last)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch.nn import functional
 from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.classes import ClassTable
 from c2f_core.colour_models import with_colour_models
-from c2f_core.data.transforms import image_to_tensor
+from c2f_core.data.transforms import image_to_tensor, most_likely
 from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
 from c2f_core.networks.unet import UNet, for_inference
 from c2f_core.refine.interface import (
@@ -255,15 +256,16 @@ class Refiner:
 
     def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
-        planes = logits.contiguous()
-        largest, classes = planes.max(dim=0)
-        if not largest.sum().isfinite():  # It is not if a single one is not.
+        # Class by class in memory, torch is several times quicker over the classes.
+        planes = logits.clone(memory_format=torch.contiguous_format)
+        probabilities = planes.div_(self.metadata.temperature).softmax(dim=0)
+        confidence = probabilities.amax(dim=0)
+        if not confidence.sum().isfinite():  # It is not if a single one is not.
             raise CheckpointError(
                 f"The model '{self.name}' computes values that are not finite; its weights are "
                 "damaged, so take another checkpoint."
             )
-        odds = (planes - largest).div_(self.metadata.temperature).exp_().sum(dim=0)
-        return classes.to(torch.uint8).cpu().numpy(), odds.reciprocal_().cpu().numpy()
+        return most_likely(probabilities[None])[0].cpu().numpy(), confidence.cpu().numpy()
 
     @property
     def _overlap(self) -> int:
@@ -326,14 +328,10 @@ def bytes_per_pixel(generator: UNet) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; 4 GiB where the system does not say."""
+    """Bytes that are free on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    report = Path("/proc/meminfo")
-    if not report.exists():
-        return 4 << 30
-    sizes = dict(line.split(":", 1) for line in report.read_text(encoding="ascii").splitlines())
-    return int(sizes["MemAvailable"].split()[0]) << 10
+    return int(psutil.virtual_memory().available)
 
 
 def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
