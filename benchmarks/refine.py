@@ -51,6 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+        cv2.setNumThreads(options.threads)
     pair = astronaut_pair(options.size)
     learned, classical = learned_methods(pair, options.device), classical_methods(pair)
     seconds = time_in_turns(learned, options.repeats)

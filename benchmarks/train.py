@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from PIL import Image
 
@@ -47,6 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+        cv2.setNumThreads(options.threads)
     half = "bfloat16" if computes_in_bfloat16("auto") else "float32"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     print(f"{torch.get_num_threads()} CPU threads, {gpu}, {half}.\n")

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from c2f_core.data.transforms import most_likely
+
 BINS = 18
 """Bins of each of the three axes of colour."""
 INSIDE = 5
@@ -84,8 +86,8 @@ def _bins_of(images: Tensor) -> Tensor:
 
 def _histograms(bins: Tensor, logits: Tensor) -> Tensor:
     """Count the colours of the pixels well inside of each class, (N, C, BINS, BINS, BINS)."""
-    classes = logits.argmax(dim=1)
-    index = classes.flatten(1)
+    classes = most_likely(logits)
+    index = classes.flatten(1).long()
     for axis in bins.round().long().flatten(2).unbind(dim=1):
         index = index * BINS + axis
     counts = bins.new_zeros(len(bins), logits.shape[1] * BINS**3)

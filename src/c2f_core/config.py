@@ -238,7 +238,7 @@ class TrainConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the convolutions; auto takes bfloat16 where the device computes in it."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads; None leaves the choice to torch."""
+    """CPU threads; None leaves the choice to torch and OpenCV."""
 
     @model_validator(mode="after")
     def _batch_normalisation_has_values(self) -> Self:

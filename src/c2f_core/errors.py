@@ -59,6 +59,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         *("out of memory", "can't allocate memory", "not enough memory"),
         # What the libraries below torch say when they get none of the GPU's.
         *("STATUS_ALLOC_FAILED", "Unable to find a valid cuDNN algorithm"),
+        "Insufficient memory",  # OpenCV's.
     )
     kinds = ("MemoryError", "OutOfMemoryError")  # The latter is torch's, not imported here.
     return type(error).__name__ in kinds or any(text in str(error) for text in texts)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from c2f_core.classes import ClassTable
 from c2f_core.config import AugmentationConfig
-from c2f_core.data.augment import TextureBank, draw_placement, draw_shift
+from c2f_core.data.augment import Placement, TextureBank, draw_placement, draw_shift
 from c2f_core.data.pairs import Pair
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.data.transforms import (
@@ -140,6 +140,18 @@ def test_the_part_that_a_crop_sees_is_all_that_it_needs(size, side, scale, seed)
     ]
     marks = [np.zeros((side, side), bool) if each is None else each for each in outside]
     assert (marks[0] != marks[1]).mean() < 0.05
+
+
+def test_evidence_says_nothing_where_the_nearest_pixel_is_mirrored():
+    placement = Placement(np.array([[1.0, 0, 0.7], [0, 1, 0]]), 16)
+    places = np.arange(16, dtype=np.uint8)[None].repeat(16, axis=0)
+    outside = placement.outside(places.shape)
+    assert outside is not None
+    mirrored = placement.map(places)[:, -1] != 16
+    assert mirrored.all()
+    assert outside[:, -1].all()
+    assert not outside[:, :-1].any()
+    assert Placement(np.eye(2, 3), 16).outside(places.shape) is None
 
 
 def test_a_strip_that_opencv_refuses_as_a_whole_is_augmented():
@@ -375,3 +387,10 @@ def test_the_most_likely_class_is_the_first_of_the_largest(classes, seed):
     scores = torch.randint(0, 3, (2, classes, 5, 4), generator=torch.Generator().manual_seed(seed))
     expected = scores.numpy().argmax(axis=1)
     assert np.array_equal(most_likely(scores.float()).numpy(), expected)
+
+
+def test_scores_that_are_not_finite_name_a_class():
+    scores = torch.full((1, 3, 2, 2), torch.nan)
+    scores[0, :, 1, 1] = torch.tensor([-torch.inf, 2, -torch.inf])
+    assert most_likely(scores).max() < 3
+    assert most_likely(scores)[0, 1, 1] == 1

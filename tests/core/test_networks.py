@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_core.config import GeneratorConfig
+from c2f_core.networks.layout import memory_format
 from c2f_core.networks.unet import build_generator, for_inference, generator_input
 
 CONFIGS = [
@@ -76,6 +77,13 @@ def test_the_report_input_has_nine_channels():
     images, coarse = torch.zeros(1, 3, 256, 256), torch.zeros(1, 6, 256, 256)
     assert generator_input(images, coarse, True).shape == (1, 9, 256, 256)
     assert generator_input(images, coarse, False).shape == (1, 3, 256, 256)
+
+
+def test_channels_lie_last_but_on_apple_gpus_whose_gradients_are_wrong_so():
+    joined = generator_input(torch.zeros(2, 3, 8, 8), torch.zeros(2, 6, 8, 8), True)
+    assert joined.is_contiguous(memory_format=torch.channels_last)
+    assert memory_format(torch.device("cuda")) == torch.channels_last
+    assert memory_format(torch.device("mps")) == torch.contiguous_format
 
 
 def test_he_initialisation_keeps_the_scale_of_activations():

@@ -316,9 +316,13 @@ def test_unknown_device_is_named() -> None:
             )
 
 
-def test_output_that_is_not_finite_is_refused() -> None:
+@pytest.mark.parametrize("colour_weight", [0.0, 0.25])
+def test_output_that_is_not_finite_is_refused(colour_weight: float) -> None:
     metadata = CheckpointMetadata(
-        architecture=SMALL, class_table=TABLE, normalisation=Normalisation(scale=1e-38)
+        architecture=SMALL,
+        class_table=TABLE,
+        normalisation=Normalisation(scale=1e-38),
+        colour_weight=colour_weight,
     )
     refiner = Refiner(tiny_generator(), metadata, name="broken", device="cpu")
     with pytest.raises(CheckpointError, match="'broken' computes values that are not finite"):

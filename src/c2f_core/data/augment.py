@@ -1,7 +1,7 @@
 """Random changes of training crops: place, colours, textures; one crop at a time.
 
-With OpenCV on arrays of 8 bits: a batch of 8 crops of 256 x 256 pixels takes 11 ms on
-one core, where the same in torch takes 18 and in kornia 72, and a step of training 140.
+With OpenCV on arrays of 8 bits: on one core a batch of 8 crops of 256 x 256 pixels takes
+11 ms, where the same in torch takes 18.
 """
 
 import math
@@ -50,7 +50,7 @@ class Placement:
     ) -> tuple["Placement", tuple[slice, slice]]:
         """Return the part of an image that a crop sees, and the crop's placement in that part.
 
-        OpenCV takes no image of more than 32,767 pixels a side, but a part of it.
+        OpenCV takes no image of 32,767 pixels a side or more, but a part of it.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Placement:
         if shift is None:
             return self._warp(positions, cv2.INTER_NEAREST)
         points = cv2.transform(_grid(self.side) + shift, self.matrix)
-        # The stubs do not know that points (Y, X, 2) need no second map; an empty one hangs.
+        # The stubs do not know that points (Y, X, 2) need no second map; an empty one hangs 5.0.
         sampled = cv2.remap(  # type: ignore[call-overload]
             positions, points, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
         )
@@ -96,7 +96,7 @@ class Placement:
     def outside(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         """Mark the crop's pixels (side, side) outside of an image of this size; None for none."""
         points = self._corners(0)
-        if points.min() >= 0 and points[0].max() < size[1] and points[1].max() < size[0]:
+        if points.min() >= 0 and (points.max(axis=1) <= np.subtract(size[::-1], 1)).all():
             return None
         inside = cv2.warpAffine(
             np.ones(size, dtype=np.uint8),

@@ -26,6 +26,7 @@ from c2f_core.data.augment import (
 )
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import ConfigError
+from c2f_core.networks.layout import memory_format
 
 REPORT_CROP = 256
 RECOLOURING = AugmentationConfig(colour=1.0, blur_and_noise=0.0)
@@ -69,11 +70,14 @@ def most_likely(scores: Tensor) -> Tensor:
     (N, Y, X) uint8 tensor
         Positions.
     """
-    # On a CPU torch's argmax over the classes takes thirty times as long.
+    # On a CPU torch's argmax over the classes takes thirty times as long, and channels last
+    # in memory this does.
+    scores = scores.contiguous()
     classes = scores.shape[1]
     countdown = torch.arange(classes, 0, -1, dtype=torch.uint8, device=scores.device)
     is_largest = scores == scores.amax(dim=1, keepdim=True)
-    return classes - (is_largest * countdown[:, None, None]).amax(dim=1)
+    # Of scores that are not finite, none is the largest.
+    return (classes - (is_largest * countdown[:, None, None]).amax(dim=1)).clamp_(max=classes - 1)
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,11 @@ class Batch:
         """Move all tensors to a device."""
         evidence, strong = self.evidence, self.strong_images
         return Batch(
-            self.images.to(device),
+            self.images.to(device, memory_format=memory_format(device)),
             self.coarse.to(device),
             self.fine.to(device),
             None if evidence is None else evidence.to(device),
-            None if strong is None else strong.to(device),
+            None if strong is None else strong.to(device, memory_format=memory_format(device)),
         )
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from c2f_core.config import GeneratorConfig
+from c2f_core.networks.layout import memory_format
 
 IMAGE_CHANNELS = 3
 
@@ -217,9 +218,7 @@ def generator_input(images: Tensor, coarse: Tensor, conditional: bool) -> Tensor
     Returns
     -------
     (N, 3 + C or 3, Y, X) float tensor
+        In memory as `memory_format` says.
     """
-    if not conditional:
-        return images
-    joined = torch.cat([images, coarse.to(images.dtype)], dim=1)
-    # The first convolution and its gradient take half the time so.
-    return joined.contiguous(memory_format=torch.channels_last)
+    inputs = torch.cat([images, coarse.to(images.dtype)], dim=1) if conditional else images
+    return inputs.contiguous(memory_format=memory_format(inputs.device))

@@ -18,7 +18,10 @@ METADATA_KEY = "c2f"
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that shape a result."""
-    return {name: version(name) for name in ("napari-c2f", "torch", "numpy", "scikit-image")}
+    import cv2  # Of which there are packages of several names; not needed for reading.
+
+    packages = ("napari-c2f", "torch", "numpy", "scikit-image")
+    return {name: version(name) for name in packages} | {"opencv": cv2.__version__}
 
 
 class Normalisation(Settings):

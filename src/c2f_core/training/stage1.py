@@ -24,6 +24,7 @@ from c2f_core.networks.discriminators import (
     harden,
     mask_unlabelled,
 )
+from c2f_core.networks.layout import memory_format
 from c2f_core.semi_supervised import at_pixels
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.player import Player, ramp
@@ -53,7 +54,7 @@ class Stage1Learner(SupervisedLearner):
         super().__init__(config, fabric, data)
         discriminator = build_discriminator(
             config.discriminator, data.class_table.number_of_classes
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ).to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         rate = config.stage1.discriminator_learning_rate
         optimiser = torch.optim.Adam(discriminator.parameters(), lr=rate, betas=ADAM_BETAS)
         self.discriminator = Player(fabric, discriminator, optimiser)

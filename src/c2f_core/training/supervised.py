@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from c2f_core.config import OptimiserConfig, TrainConfig
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
 from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
+from c2f_core.networks.layout import memory_format
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.player import Player
@@ -87,7 +88,8 @@ class SupervisedLearner:
         torch.manual_seed(config.seed)
         classes = data.class_table.number_of_classes
         generator = build_generator(config.architecture, classes)
-        generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = memory_format(fabric.device)
+        generator = generator.to(memory_format=layout)  # type: ignore[call-overload]
         self.average = AveragedModel(
             generator,
             multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.average_decay),

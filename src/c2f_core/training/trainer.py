@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import cv2
 import torch
 
 from c2f_core.config import TrainConfig
@@ -101,7 +102,7 @@ def _memory_told(config: TrainConfig, advice: str) -> Iterator[None]:
     """Say in a sentence that the memory is exhausted, and what to do."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, cv2.error) as error:
         if not is_out_of_memory(error):
             raise
         begun = RunFolder(config.run_folder).has_checkpoint
@@ -169,6 +170,7 @@ class _Run:
     def __init__(self, config: TrainConfig, should_stop: ShouldStop) -> None:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
+            cv2.setNumThreads(config.threads)
         self.config = config
         self.should_stop = should_stop
         self.fabric = make_fabric(config)

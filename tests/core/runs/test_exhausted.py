@@ -3,6 +3,7 @@
 import re
 from contextlib import contextmanager
 
+import cv2
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from c2f_core.training.supervised import SupervisedLearner
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
         torch.OutOfMemoryError("CUDA"),
         MemoryError(),
+        cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"),
     ],
 )
 def test_exhausted_memory_is_a_sentence_with_advice(make_config, run, tmp_path, monkeypatch, error):
