@@ -26,10 +26,14 @@ from c2f_core.windows import Size, Window, whole
 
 SMALL_REGION_SHARE = 0.5
 """A region too small for the erosion keeps the pixels deeper than this share of its depth."""
-BETA = 130.0
-"""How strongly differences of colour hinder random walkers; scikit-image's default."""
-SOLVER_TOLERANCE = 1e-4
-"""A tenth of scikit-image's default; still less takes far longer and changes next to no pixel."""
+BETA = 500.0
+"""How strongly differences of colour hinder random walkers.
+
+On FASSEG's training images 91.8 % of the pixels are right with it, 91.1 with scikit-image's 130.
+Still more is better there (1000: 92.1) but leaves equations that noise makes hard to solve.
+"""
+SOLVER_TOLERANCE = 1e-6
+"""A thousandth of scikit-image's default, for the same reason."""
 SMALLEST_PROBABILITY = 1e-12
 """So that classes share a pixel which the solver has not reached."""
 
