@@ -112,6 +112,7 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
     config = TrainConfig.model_validate_json(text)
     data = config.data.model_copy(update={"root": options.data, "splits": options.splits})
     changes = {"data": data, "method": method, "run_folder": options.runs / method}
+    changes["validate_every"] = 200  # So that the curve shows how it learns.
     if method == "plain":
         changes["steps"] = options.plain_steps
     return config.model_copy(update=changes)
