@@ -6,6 +6,7 @@ import torch
 
 from c2f_core.classes import ClassTable, table_from_colours
 from c2f_core.config import GeneratorConfig
+from c2f_core.data.sample import astronaut_pair
 from c2f_core.errors import (
     C2FError,
     Cancelled,
@@ -101,6 +102,20 @@ def test_colours_leave_no_seam_between_tiles(monkeypatch: pytest.MonkeyPatch) ->
     assert different.mean() < 0.02
     assert different.mean(axis=0).max() < 0.1
     assert different.mean(axis=1).max() < 0.1
+
+
+def test_the_bundled_model_leaves_no_seam_on_a_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    photograph = astronaut_pair(1024)
+    refiner = Refiner.bundled("fasseg", "cpu")
+    coarse = refiner.class_table.to_indices(photograph.coarse)
+    whole = refiner.refine(photograph.image, coarse)
+    monkeypatch.setattr(learned, "LARGEST_TILE_ELSEWHERE", 512)
+    tiled = refiner.refine(photograph.image, coarse)
+    different = tiled.labels != whole.labels
+    assert different.mean() < 0.0005
+    assert max(different.mean(axis=0).max(), different.mean(axis=1).max()) < 0.01
+    steps = np.abs(np.diff(tiled.confidence - whole.confidence, axis=1))
+    assert steps.mean(axis=0).max() < 0.005, "nor does the confidence"
 
 
 @pytest.mark.parametrize(
