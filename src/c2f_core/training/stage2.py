@@ -23,7 +23,7 @@ must make the coarse map likely, by a model of how coarse maps deviate from fine
 is learned on the fine pairs (see `c2f_core.training.evidence`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +33,7 @@ from torch import Tensor
 
 from c2f_core.colour_models import with_colour_models
 from c2f_core.config import AugmentationConfig, TrainConfig
+from c2f_core.data.ahead import Batches, made_ahead
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
 from c2f_core.networks.unet import generator_input
 from c2f_core.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
@@ -49,7 +50,7 @@ COARSE_ONLY_SEED = 1_000_003
 """Added to the seed, so that fine and coarse-only crops are drawn independently."""
 
 
-def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Batch]:
+def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Batches:
     """Return the function from step to batch of the coarse-only pairs."""
     classes = data.class_table.number_of_classes
     size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
@@ -88,7 +89,7 @@ class Stage2Learner(Stage1Learner):
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
-        self._coarse_only = make_coarse_only_batches(config, data)
+        self._coarse_only = made_ahead(make_coarse_only_batches(config, data), fabric.device)
         self._likelihoods: Tensor | None = None
         if config.stage2.evidence_weight:
             table = likelihoods(data.train, data.class_table.number_of_classes)

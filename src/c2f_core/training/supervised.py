@@ -1,6 +1,5 @@
 """Model 1 and the plain U-Net: the pixel-wise loss on pairs with fine maps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from c2f_core.config import OptimiserConfig, TrainConfig
+from c2f_core.data.ahead import Batches, made_ahead
 from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
 from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.layout import memory_format
@@ -51,7 +51,7 @@ def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Opti
     )
 
 
-def make_batches(config: TrainConfig, data: TrainingData) -> Callable[[int], Batch]:
+def make_batches(config: TrainConfig, data: TrainingData) -> Batches:
     """Return the function from step to batch of the pairs with fine maps."""
     if config.preprocessing == "report":
         classes = data.class_table.number_of_classes
@@ -107,7 +107,7 @@ class SupervisedLearner:
         self._config = config
         self._fabric = fabric
         self._pixel_loss = PIXEL_LOSSES[config.loss]
-        self._batches = make_batches(config, data)
+        self._batches = made_ahead(make_batches(config, data), fabric.device)
 
     @property
     def validated_generator(self) -> UNet:
