@@ -262,12 +262,16 @@ def test_the_layer_may_go_while_it_is_refined(docked, qtbot, click, monkeypatch)
     assert names == ["shapes-3 coarse refined", "shapes-3 coarse confidence"]
 
 
-def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model):
+@pytest.mark.parametrize("model", ["fasseg", "watershed"])
+def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model, model):
     viewer, widget = docked
-    viewer.open_sample(PLUGIN, "shapes")
-    widget.model.setValue("watershed")
+    pair = astronaut_pair(1300)  # four tiles
+    viewer.add_image(pair.image, name="face")
+    data, keywords, _ = labels_layer_data(FASSEG.to_indices(pair.coarse), FASSEG, "coarse")
+    viewer.add_labels(data, **keywords)
+    widget.model.setValue(model)
     click(widget.refine_button)
-    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=10000)
+    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=60000)
     task = widget._controller._task
     viewer.close()
     qtbot.waitUntil(task._done.is_set, timeout=10000)
