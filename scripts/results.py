@@ -15,10 +15,12 @@ import platform
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import TrainConfig
+from c2f_core.config import TrainConfig, report_settings
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.splits import read_split
 from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_rows
@@ -66,7 +68,23 @@ of the same photographs agree: [As good as a second annotator?](results/annotato
 
 Minutes are the sum of the measured seconds of all training steps; validation
 and start are not in them.
-"""
+
+## Spikes of the loss
+
+The loss of a step is measured in medians of the {before} steps before it. The last row has
+the settings of the report: full resolution, no schedule, no clipping, weights of rare classes
+not capped. What is left in the others are single batches that are hard, not networks that
+are thrown back.
+
+| run | steps | above {spike} medians | above {spike} medians, mean of 10 steps | largest |
+| --- | ---: | ---: | ---: | ---: |
+{spikes}"""
+BEFORE = 50
+"""Steps whose median loss tells what is usual."""
+SPIKE = 2
+"""Medians from which on a loss is called a spike."""
+REPORT = "Model 1 with the report's settings"
+REPORT_STEPS = 500
 
 
 def main() -> None:
@@ -85,6 +103,8 @@ def main() -> None:
         *(named(Refiner.load(folders[method].best), METHODS[method]) for method in METHODS),
     ]
     evaluations = evaluate(refiners, pairs)
+    logs = {METHODS[method]: folders[method].log for method in METHODS}
+    logs[REPORT] = finished_run(settings_of_report(options)).log
     draw_curves(folders, DOCS / "images" / "learning-curve.png")
     configs = {method: folder.read_config() for method, folder in folders.items()}
     page = PAGE.format(
@@ -98,6 +118,9 @@ def main() -> None:
             for method, config in configs.items()
         ),
         seed=configs["model1"].seed,
+        before=BEFORE,
+        spike=SPIKE,
+        spikes="".join(f"| {name} | {spike_row(log)} |\n" for name, log in logs.items()),
         hardware=options.hardware,
         date=today(),
     )
@@ -116,6 +139,28 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
     if method == "plain":
         changes["steps"] = options.plain_steps
     return config.model_copy(update=changes)
+
+
+def settings_of_report(options: argparse.Namespace) -> TrainConfig:
+    """Return the report's settings for the data of the bundled model, in few steps."""
+    settings = report_settings() | {
+        "method": "model1",
+        "data": settings_of("model1", options).data,
+        "run_folder": options.runs / "report",
+        "steps": REPORT_STEPS,
+        "validate_every": REPORT_STEPS,
+    }
+    return TrainConfig.model_validate(settings)
+
+
+def spike_row(log: Path) -> str:
+    """Return the cells of a run's row: steps, spikes, and the largest of them."""
+    losses = np.array(Curves.read(log)["loss"].values)
+    usual = np.median(sliding_window_view(losses[:-1], BEFORE), axis=1)
+    relative = losses[BEFORE:] / usual
+    lasting = sliding_window_view(relative, 10).mean(axis=1)
+    counts = [int((each > SPIKE).sum()) for each in (relative, lasting)]
+    return f"{len(losses)} | {counts[0]} | {counts[1]} | {relative.max():.1f}"
 
 
 def options_of_fasseg_runs(description: str) -> argparse.Namespace:
