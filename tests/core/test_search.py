@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -286,15 +287,16 @@ def write_files(tmp_path, config):
 
 
 def test_the_command_searches_and_says_what_to_train(shapes_folder, tmp_path, capsys):
-    files = write_files(tmp_path, make_config(shapes_folder, tmp_path / "run", steps=1))
+    files = write_files(tmp_path, make_config(shapes_folder, tmp_path / "my run", steps=1))
     with pytest.raises(SystemExit) as ended:
         main([*files, "--trials", "2"])
     assert ended.value.code == 0
     output = capsys.readouterr().out
     assert f"trial 1: {RATE} = " in output
     assert "complete with" in output
-    assert f"c2f-train --config {tmp_path / 'run' / 'best.json'}" in output
-    assert (tmp_path / "run" / "trial001" / "log.csv").exists()
+    told = shlex.split(output.partition("best settings: ")[2])
+    assert told == ["c2f-train", "--config", str(tmp_path / "my run" / "best.json")]
+    assert (tmp_path / "my run" / "trial001" / "log.csv").exists()
 
 
 def test_errors_end_with_status_two(tmp_path, capsys):

@@ -1,8 +1,11 @@
-"""How console commands end: one sentence instead of a traceback, and Ctrl-C between steps."""
+"""How console commands end: one sentence instead of a traceback, Ctrl-C, and how to go on."""
 
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Self
 
@@ -26,6 +29,12 @@ def run_command(command: Callable[[], None]) -> int:
         print("Interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def command_line(*words: str | Path) -> str:
+    """Write a command as the user's shell takes it, also where a path holds spaces."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 class StopOnInterrupt:

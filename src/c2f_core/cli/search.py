@@ -10,7 +10,7 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.cli.errors import StopOnInterrupt, run_command
+from c2f_core.cli.errors import StopOnInterrupt, command_line, run_command
 from c2f_core.config_file import read_config
 from c2f_core.search_ranges import read_ranges
 from c2f_core.training.listeners import ProgressBar, RunLogs
@@ -70,7 +70,7 @@ def _search(options: Options) -> None:
         print("Stopped. Go on with the same command.")
     best = config.run_folder / BEST
     if best.exists():
-        print(f"Train with the best settings: c2f-train --config {best}")
+        print(f"Train with the best settings: {command_line('c2f-train', '--config', best)}")
 
 
 def _outcome(event: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import tyro
 from pydantic import ValidationError
 
-from c2f_core.cli.errors import StopOnInterrupt, run_command
+from c2f_core.cli.errors import StopOnInterrupt, command_line, run_command
 from c2f_core.config import Preset, TrainConfig, preset_settings
 from c2f_core.config_file import invalid_setting, read_settings
 from c2f_core.errors import ConfigError, DataError
@@ -59,7 +59,8 @@ def _train(arguments: Sequence[str]) -> None:
         print("Stopped before the first step; nothing was trained.")
     elif event.stopped:
         after = f" after step {event.step}" if event.step else ""
-        print(f"Stopped{after}. Go on with: c2f-train --resume {config.run_folder}")
+        again = command_line("c2f-train", "--resume", config.run_folder)
+        print(f"Stopped{after}. Go on with: {again}")
     else:
         print(f"Done. The best model is {event.best_checkpoint}")
 
