@@ -52,7 +52,9 @@ def invalid_setting(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"The setting {place or 'combination'} is invalid: {reason}; correct it."
+    if not place:
+        return f"The settings are invalid: {reason}."
+    return f"The setting {place} is invalid: {reason}; correct it."
 
 
 def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

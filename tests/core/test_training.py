@@ -302,6 +302,30 @@ def test_bad_config_files_give_one_sentence(tmp_path, content, match):
         parse(["--config", str(file)])
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--steps", "0"], "The setting steps is invalid: "),
+        (["--optimiser.learning-rate", "0"], "The setting optimiser.learning_rate is invalid: "),
+        (["--crop", "16", "--batch-size", "1"], "use a batch_size of 2"),
+    ],
+)
+def test_settings_that_flags_cannot_have_give_one_sentence(tmp_path, capsys, flags, sentence):
+    with pytest.raises(SystemExit) as caught:
+        main(["--data.root", str(tmp_path), "--run-folder", str(tmp_path / "run"), *flags])
+    assert caught.value.code == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: The setting")
+    assert sentence in error
+    assert "pydantic" not in error
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ConfigError, match="holds no run to resume"):
+            parse(["--resume", str(folder)])
+
+
 def test_errors_end_with_status_two_and_one_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--data.root", str(tmp_path / "none"), "--run-folder", str(tmp_path / "run")])

@@ -4,13 +4,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import tyro
 from pydantic import ValidationError
+from tyro.constructors import (
+    ConstructorRegistry,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 from c2f_core.cli.errors import StopOnInterrupt, command_line, run_command
-from c2f_core.config import Preset, TrainConfig, preset_settings
+from c2f_core.config import Preset, Settings, TrainConfig, preset_settings
 from c2f_core.config_file import invalid_setting, read_settings
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.events import Finished
@@ -91,19 +97,38 @@ def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
         settings = preset_settings(base.preset)
     elif base.resume is not None:
         # The folder may have been moved or copied since.
-        settings = read_settings(base.resume / "config.json") | {"run_folder": base.resume}
+        run = RunFolder(base.resume).read_config()
+        settings = run.model_dump() | {"run_folder": base.resume}
     try:
-        config = tyro.cli(
-            TrainConfig,
-            args=flags,
-            default=_with_missing(settings),
-            prog="c2f-train",
-            description=DESCRIPTION,
-        )
-        # tyro does not validate what it does not parse.
-        return TrainConfig.model_validate(config.model_dump()), base.resume is not None
+        default = _with_missing(settings)
+        with _registry:
+            tree = tyro.cli(
+                TrainConfig, args=flags, default=default, prog="c2f-train", description=DESCRIPTION
+            )
+        return TrainConfig.model_validate(tree), base.resume is not None
     except ValidationError as error:
         raise ConfigError(invalid_setting(error)) from error
+
+
+_registry = ConstructorRegistry()
+
+
+@_registry.struct_rule
+def _unchecked(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Have tyro make trees of settings unchecked, as it shows pydantic's errors as they are."""
+    if not (isinstance(info.type, type) and issubclass(info.type, Settings)):
+        return None
+
+    def tree_of(**settings: Any) -> dict[str, Any]:
+        return settings
+
+    tree_of.__doc__ = info.type.__doc__  # Which tyro shows in the help.
+    kinds = get_type_hints(info.type, include_extras=True)
+    fields = tuple(
+        StructFieldSpec(name, kinds[name], getattr(info.default, name), field.description)
+        for name, field in info.type.model_fields.items()
+    )
+    return StructConstructorSpec(tree_of, fields)
 
 
 def _with_missing(settings: dict[str, Any]) -> TrainConfig:
