@@ -321,7 +321,7 @@ def test_free_memory_is_known() -> None:
 
 
 def test_unknown_device_is_named() -> None:
-    for device in ("cuda:99", "abacus"):
+    for device in ("cuda:99", "abacus", "hpu", "meta", "cuda:-1", "cpu\n"):
         with pytest.raises(ConfigError, match=device):
             Refiner(
                 tiny_generator(),

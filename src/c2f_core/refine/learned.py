@@ -1,5 +1,6 @@
 """The public door: a trained network that turns coarse maps into fine ones."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,13 +286,16 @@ class Refiner:
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn "auto" into the best device there is, any other name into that device.
+    """Turn "auto" into the best device there is, another name into that device.
 
     Raises
     ------
     ConfigError
         There is no such device.
     """
+    # torch knows more, which are not there or cannot refine.
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+        raise ConfigError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:1 or mps.")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
