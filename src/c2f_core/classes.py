@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.spatial import cKDTree
 
 from c2f_core.class_presets import BUILT_IN, Preset
-from c2f_core.errors import ClassTableError
+from c2f_core.errors import ClassTableError, ImageError
 from c2f_core.map_report import DecodeReport
 
 UNLABELLED_POSITION = 255
@@ -245,7 +245,17 @@ class ClassTable(BaseModel):
         index_map : (Y, X) unsigned integer array
         report : DecodeReport
             How many colours were off the palette, and where.
+
+        Raises
+        ------
+        ImageError
+            The image is not RGB.
         """
+        if rgb.ndim != 3 or rgb.shape[2] != 3:
+            raise ImageError(
+                f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
+                "class indices."
+            )
         codes = rgb.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
         distinct, inverse = np.unique(codes, return_inverse=True)
         channels = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], axis=1)

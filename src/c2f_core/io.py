@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from c2f_core import formats
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
-from c2f_core.errors import DataError, WritingError
+from c2f_core.errors import DataError, ImageError, WritingError
 from c2f_core.formats.base import TABLE_KEY, Form
 from c2f_core.intensities import as_rgb8
 from c2f_core.map_report import DecodeReport, MapReport
@@ -187,6 +187,8 @@ def write_map(
 
     Raises
     ------
+    ImageError
+        The map is not of two dimensions.
     ClassTableError
         The map holds an index that is not in the table.
     DataError
@@ -194,6 +196,11 @@ def write_map(
     """
     path = Path(path)
     refuse_ending(path)
+    if np.ndim(index_map) != 2:
+        raise ImageError(
+            f"The map has shape {np.shape(index_map)}, and only two-dimensional maps are written; "
+            "give one plane of it."
+        )
     indices = class_table.to_indices(class_table.to_positions(index_map))
     if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = class_table.encode_colours(indices) if style == "colour" else indices

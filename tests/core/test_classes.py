@@ -17,7 +17,7 @@ from c2f_core.classes import (
     ClassTable,
     table_from_colours,
 )
-from c2f_core.errors import ClassTableError
+from c2f_core.errors import ClassTableError, ImageError
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 TABLES = st.sampled_from(sorted(PRESETS)).map(PRESETS.__getitem__)
@@ -105,6 +105,12 @@ def test_colours_outside_the_tolerance_are_reported_with_count_and_place():
     assert decoded[2, 3] == 255
     assert "1 of 20 pixels" in report.message()
     assert "row 2, column 3" in report.message()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 4)])
+def test_images_that_are_not_rgb_hold_no_colours_of_classes(shape):
+    with pytest.raises(ImageError, match=r"give \(Y, X, 3\)"):
+        ClassTable.preset("fasseg").decode_colours(np.zeros(shape, dtype=np.uint8))
 
 
 def test_blended_maps_take_the_nearest_class_and_report_only_what_is_no_boundary():

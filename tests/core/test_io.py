@@ -161,6 +161,14 @@ def test_missing_file_and_unknown_ending(tmp_path):
         write_map(tmp_path / "map.gif", np.zeros((2, 2), dtype=np.uint8), TABLE)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+def test_stacks_are_not_written_as_a_map(tmp_path, suffix):
+    path = tmp_path / f"map{suffix}"
+    with pytest.raises(ImageError, match="two-dimensional"):
+        write_map(path, np.zeros((2, 4, 4), dtype=np.uint8), TABLE)
+    assert not path.exists()
+
+
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "map.png"
     path.write_bytes(b"old")
