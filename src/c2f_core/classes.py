@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.spatial import cKDTree
 
 from c2f_core.class_presets import BUILT_IN, Preset
-from c2f_core.errors import ClassTableError, ImageError
+from c2f_core.errors import ClassTableError, ConfigError, ImageError
 from c2f_core.map_report import DecodeReport
 
 UNLABELLED_POSITION = 255
@@ -250,7 +250,10 @@ class ClassTable(BaseModel):
         ------
         ImageError
             The image is not RGB.
+        ConfigError
+            The tolerance is negative.
         """
+        refuse_tolerance(tolerance)
         if rgb.ndim != 3 or rgb.shape[2] != 3:
             raise ImageError(
                 f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
@@ -372,6 +375,18 @@ class ClassTable(BaseModel):
                 f"The class table {path} cannot be read ({error}); give a TOML or JSON file with "
                 "name, classes and unlabelled."
             ) from error
+
+
+def refuse_tolerance(tolerance: float) -> None:
+    """Refuse a tolerance of `ClassTable.decode_colours` that no colour can keep.
+
+    Raises
+    ------
+    ConfigError
+        It is negative or no number.
+    """
+    if not tolerance >= 0:  # As also with NaN.
+        raise ConfigError(f"The tolerance is {tolerance:g}; give an RGB distance of 0 or more.")
 
 
 def table_from_colours(

@@ -17,7 +17,7 @@ from c2f_core.classes import (
     ClassTable,
     table_from_colours,
 )
-from c2f_core.errors import ClassTableError, ImageError
+from c2f_core.errors import ClassTableError, ConfigError, ImageError
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 TABLES = st.sampled_from(sorted(PRESETS)).map(PRESETS.__getitem__)
@@ -111,6 +111,11 @@ def test_colours_outside_the_tolerance_are_reported_with_count_and_place():
 def test_images_that_are_not_rgb_hold_no_colours_of_classes(shape):
     with pytest.raises(ImageError, match=r"give \(Y, X, 3\)"):
         ClassTable.preset("fasseg").decode_colours(np.zeros(shape, dtype=np.uint8))
+
+
+def test_negative_tolerances_are_refused():
+    with pytest.raises(ConfigError, match="-5"):
+        ClassTable.preset("fasseg").decode_colours(np.zeros((4, 5, 3), dtype=np.uint8), -5)
 
 
 def test_blended_maps_take_the_nearest_class_and_report_only_what_is_no_boundary():

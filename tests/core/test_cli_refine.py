@@ -149,6 +149,13 @@ def test_impossible_scopes_are_named(run, tmp_path: Path) -> None:
     assert not fine.exists()
 
 
+def test_impossible_tolerances_are_named(run, tmp_path: Path) -> None:
+    pair, fine = write_pair(tmp_path, "a"), tmp_path / "fine.png"
+    for tolerance in ("-5", "nan"):
+        refused(run(*pair, "-o", fine, "--tolerance", tolerance), tolerance, "0 or more")
+    assert not fine.exists()
+
+
 def test_folders_are_matched_by_name(run, tmp_path: Path) -> None:
     sizes = {"a": (24, 32), "bb": (7, 9), "ccc": (40, 8)}
     for stem, size in sizes.items():

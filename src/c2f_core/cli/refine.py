@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, refuse_tolerance
 from c2f_core.cli.errors import run_command
 from c2f_core.data.folder import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
@@ -93,6 +93,7 @@ def refine_files(options: Options) -> None:
         A file lacks, does not fit or would be overwritten; then nothing has
         been written. Or the model or device cannot be used.
     """
+    refuse_tolerance(options.tolerance)
     jobs = find_jobs(options)
     refuse_overwriting(jobs, options.overwrite)
     scope = Scope(
