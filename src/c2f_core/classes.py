@@ -334,7 +334,7 @@ class ClassTable(BaseModel):
         if name not in PRESETS:
             raise ClassTableError(
                 f"There is no class table '{name}'; choose one of {', '.join(PRESETS)} or give "
-                "a TOML or JSON file."
+                "the path of a TOML or JSON file."
             )
         return PRESETS[name]
 
@@ -347,7 +347,9 @@ class ClassTable(BaseModel):
         ClassTableError
             It is neither, or the file is no valid class table.
         """
-        return cls.preset(name) if name in PRESETS else cls.from_file(name)
+        if name not in PRESETS and Path(name).exists():
+            return cls.from_file(name)
+        return cls.preset(name)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "ClassTable":

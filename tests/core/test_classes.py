@@ -208,6 +208,11 @@ def test_tables_are_read_from_json_and_toml(tmp_path):
         assert ClassTable.from_file(path) == table
 
 
+def test_a_name_that_is_neither_preset_nor_file_brings_up_the_presets():
+    with pytest.raises(ClassTableError, match=r"'cityscape'; choose one of fasseg, cityscapes"):
+        ClassTable.named("cityscape")
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"name": "x"}', '{"name": "x", "more": 1}', "[]"])
 def test_bad_table_files_give_one_sentence(tmp_path, content):
     path = tmp_path / "table.json"
