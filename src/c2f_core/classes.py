@@ -363,7 +363,7 @@ class ClassTable(BaseModel):
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
-            content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+            content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
             return cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]

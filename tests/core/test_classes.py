@@ -203,7 +203,9 @@ def test_tables_are_read_from_json_and_toml(tmp_path):
     as_toml = tmp_path / "table.toml"
     as_toml.write_text("\n".join(lines))
     assert ClassTable.from_file(as_toml) == table
-    for path in (as_json, as_toml):  # As Windows' Notepad saves it.
+    in_capitals = tmp_path / "other.TOML"
+    in_capitals.write_text(as_toml.read_text())
+    for path in (as_json, as_toml, in_capitals):  # As Windows' Notepad saves it.
         path.write_bytes(BOM_UTF8 + path.read_bytes())
         assert ClassTable.from_file(path) == table
 

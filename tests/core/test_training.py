@@ -276,10 +276,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
 # Command line
 
 
-def test_flags_file_and_preset_make_one_config(tmp_path):
+@pytest.mark.parametrize("name", ["config.toml", "CONFIG.TOML"])
+def test_flags_file_and_preset_make_one_config(tmp_path, name):
     config, resume = parse(["--data.root", "d", "--run-folder", "r", "--preset", "report"])
     assert (config.preprocessing, config.optimiser.learning_rate, resume) == ("report", 2e-4, False)
-    file = tmp_path / "config.toml"
+    file = tmp_path / name
     settings = b'steps = 7\nrun_folder = "r"\n[data]\nroot = "d"\n[network]\nwidths = [4, 8]\n'
     file.write_bytes(BOM_UTF8 + settings)  # As Windows' Notepad saves it.
     config, _ = parse(["--config", str(file), "--seed", "3"])
