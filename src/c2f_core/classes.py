@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from scipy.spatial import cKDTree
 
 from c2f_core.class_presets import BUILT_IN, Preset
@@ -24,6 +24,7 @@ from c2f_core.map_report import DecodeReport
 UNLABELLED_POSITION = 255
 POSITIONS = UNLABELLED_POSITION + 1
 """How many positions there can be; the base of codes for pairs of them."""
+MOST_CLASSES = UNLABELLED_POSITION - 1
 LARGEST_INDEX = 65535
 DEFAULT_TOLERANCE = 64.0
 """Largest Euclidean RGB distance at which a colour still counts as a class."""
@@ -54,8 +55,18 @@ class ClassTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1)
-    classes: tuple[ClassEntry, ...] = Field(min_length=1, max_length=254)
+    classes: tuple[ClassEntry, ...]
     unlabelled: ClassEntry
+
+    @field_validator("classes")
+    @classmethod
+    def _not_too_many(cls, classes: tuple[ClassEntry, ...]) -> tuple[ClassEntry, ...]:
+        if not 1 <= len(classes) <= MOST_CLASSES:
+            raise ValueError(
+                f"a class table holds at least 1 and at most {MOST_CLASSES} classes, not "
+                f"{len(classes)}; add or merge some"
+            )
+        return classes
 
     @model_validator(mode="after")
     def _entries_are_distinct(self) -> "ClassTable":
@@ -366,9 +377,8 @@ class ClassTable(BaseModel):
             content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
             return cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            message = f"{place}: {first['msg']}" if place else first["msg"]
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            message = f"{place}: {_reason(error)}" if place else _reason(error)
             raise ClassTableError(
                 f"{path.name} is no valid class table ({message}); correct this entry."
             ) from error
@@ -409,10 +419,11 @@ def table_from_colours(
     Raises
     ------
     ClassTableError
-        There is no class, or names, indices or colours occur twice.
+        There is no class or too many, or names, indices or colours occur twice.
     """
     taken = {tuple(colour) for index, (_, colour) in entries.items() if index != unlabelled_index}
-    free = next((g, g, g) for g in range(256) if (g, g, g) not in taken)
+    # All greys are taken only where there are too many classes, which is refused below.
+    free = next(((g, g, g) for g in range(256) if (g, g, g) not in taken), (0, 0, 0))
     label, colour = entries.get(unlabelled_index, ("unlabelled", free))
     if tuple(colour) in taken:
         colour = free
@@ -428,9 +439,12 @@ def table_from_colours(
         )
     except ValidationError as error:
         raise ClassTableError(
-            f"The class table '{name}' is not valid ({error.errors()[0]['msg']}); give each class "
-            "a name, index and colour of its own."
+            f"The class table '{name}' is not valid: {_reason(error)}."
         ) from error
+
+
+def _reason(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def _table_of(name: str, preset: Preset) -> ClassTable:

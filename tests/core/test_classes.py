@@ -234,3 +234,13 @@ def test_table_from_colours_invents_an_unlabelled_entry():
 def test_table_from_colours_without_classes_is_refused():
     with pytest.raises(ClassTableError):
         table_from_colours("mine", {0: ("none", (0, 0, 0))})
+
+
+def test_table_from_colours_of_too_many_classes_names_the_limit():
+    entries = {index: (f"class {index}", (index % 256,) * 3) for index in range(1, 301)}
+    with pytest.raises(ClassTableError) as caught:
+        table_from_colours("cells", entries)
+    assert str(caught.value) == (
+        "The class table 'cells' is not valid: a class table holds at least 1 and at most 254 "
+        "classes, not 300; add or merge some."
+    )
