@@ -1,6 +1,7 @@
 """`c2f-evaluate` and the comparison behind it."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
     assert rows[0]["calibration error"] == ""
     assert 0 <= float(rows[3]["calibration error"]) <= 1
     assert text.read_text(encoding="utf-8").count("## ") == 3
+
+
+def test_models_of_the_same_file_name_are_told_apart(data: Path, model: Path, tmp_path) -> None:
+    places = ("a", "b", "b/stage1", "b/stage2")
+    models = [tmp_path / place / "best.safetensors" for place in places]
+    for path in models:
+        path.parent.mkdir()
+        shutil.copy(model, path)
+    table, text = tmp_path / "out.csv", tmp_path / "out.md"
+    files = ("--csv", table, "--markdown", text)
+
+    assert run(*models[:2], model, data, "--no-classical", "--device", "cpu", *files) == 0
+    names = ["a: best", "b: best", "tiny"]
+    assert [row["method"] for row in read_csv(table)] == [REFERENCE, *names]
+    assert all(f"| {name} |" in text.read_text(encoding="utf-8") for name in names)
+
+    assert run(models[0], *models[2:], data, "--no-classical", "--device", "cpu", *files) == 0
+    names = ["a: best", *map(str, models[2:])]
+    assert [row["method"] for row in read_csv(table)] == [REFERENCE, *names]
 
 
 def test_a_split_chooses_pairs(data: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from c2f_core.evaluation import (
     write_csv,
     write_markdown,
 )
+from c2f_core.model_names import distinct_names
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.opening import open_trained
 
@@ -83,7 +84,7 @@ def evaluate_models(options: Options) -> None:
     for path in (options.csv, options.markdown):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise DataError(f"{path} cannot be written; give a file in an existing folder.")
-    refiners = [open_trained(model, options.device) for model in models]
+    refiners = _open_models(models, options.device)
     pairs = _open_pairs(root, options, refiners)
     if options.classical:
         refiners = [*_classical(pairs.class_table), *refiners]
@@ -105,6 +106,15 @@ def evaluate_models(options: Options) -> None:
         write_csv(options.csv, [*_all_images(all_rows(evaluations, names)), *per_image])
     if options.markdown is not None:
         write_markdown(options.markdown, tables)
+
+
+def _open_models(models: Sequence[str], device: str) -> list[RefinerInterface]:
+    opened: list[RefinerInterface] = []
+    for model, name in zip(models, distinct_names(models), strict=True):
+        refiner = open_trained(model, device)
+        refiner.name = name
+        opened.append(refiner)
+    return opened
 
 
 def _all_images(rows: Sequence[Row]) -> list[Row]:

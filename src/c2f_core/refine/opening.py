@@ -1,11 +1,15 @@
 """Open a refiner by its name or file."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from c2f_core.bundled import bundled_models, is_model_file
 from c2f_core.classes import ClassTable
 from c2f_core.errors import CheckpointError
 from c2f_core.refine.interface import RefinerInterface
+
+if TYPE_CHECKING:
+    from c2f_core.refine.learned import Refiner
 
 
 def open_refiner(
@@ -48,9 +52,7 @@ def open_refiner(
     return open_trained(model, device, average_flips=average_flips)
 
 
-def open_trained(
-    model: str, device: str = "auto", *, average_flips: bool = False
-) -> RefinerInterface:
+def open_trained(model: str, device: str = "auto", *, average_flips: bool = False) -> "Refiner":
     """Open a trained model of a name or file.
 
     Parameters

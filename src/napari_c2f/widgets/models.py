@@ -1,11 +1,9 @@
 """What the user reads of models, in every list of them."""
 
-from pathlib import Path
-
 from c2f_core.bundled import bundled_models
 from c2f_core.errors import C2FError
+from c2f_core.model_names import name_with_run
 from c2f_core.training.metadata import read_metadata
-from c2f_core.training.run_folder import STAGES
 
 MODEL_FILES = "Models (*.safetensors)"
 
@@ -22,11 +20,9 @@ def known_models() -> dict[str, str]:
 
 def model_text(path: str) -> str:
     """Return what the user reads of a model's file: its run, name and validation accuracy."""
-    file = Path(path)
-    run = file.parent.parent if file.parent.name in STAGES else file.parent
     try:
         accuracy = read_metadata(path).scores.get("pixel accuracy")
     except C2FError:
         accuracy = None
     score = "" if accuracy is None else f", {100 * accuracy:.1f} %"
-    return f"{run.name}: {file.stem}{score}"
+    return f"{name_with_run(path)}{score}"
