@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from c2f_core import formats
 from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable
-from c2f_core.errors import DataError, ImageError, WritingError
+from c2f_core.errors import ClassTableError, DataError, ImageError, WritingError
 from c2f_core.formats.base import TABLE_KEY, Form
 from c2f_core.intensities import as_rgb8
 from c2f_core.map_report import DecodeReport, MapReport
@@ -119,7 +119,8 @@ def read_map(
     """Read a map: a colour image, a palette image, class indices or annotations.
 
     Class indices of a file that carries its own class table are those of the classes of
-    the same names, if there are such.
+    the same names. Where some were renamed, indices tell; where all have other names, the
+    map is refused.
 
     Parameters
     ----------
@@ -145,19 +146,31 @@ def read_map(
     DataError
         The file is missing, truncated or no map.
     ClassTableError
-        An index or class is not in the table.
+        An index or class is not in the table, or the file's own table has none of its classes.
     """
     path = Path(path)
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read_annotations(path, class_table, image)
     pixels = read_map_pixels(path)
+    carried = embedded_table(path)
+    if carried is not None:
+        _refuse_other_classes(path, carried, class_table)
     if pixels.ndim == 3:
         return class_table.decode_colours(as_rgb8(pixels), tolerance, blended=blended)
-    carried = embedded_table(path)
     if carried is not None and carried != class_table and _names_tell(carried, class_table):
         pixels = carried.translate(pixels, class_table)
     positions = class_table.to_positions(pixels)
     return class_table.to_indices(positions), DecodeReport(0, 0, (), positions.size)
+
+
+def _refuse_other_classes(path: Path, carried: ClassTable, wanted: ClassTable) -> None:
+    """Refuse a map whose indices and colours are those of classes that are all others."""
+    if set(carried.names).isdisjoint(wanted.names):
+        raise ClassTableError(
+            f"{path.name} was drawn with the class table '{carried.name}' "
+            f"({', '.join(carried.names)}), which has none of the classes of '{wanted.name}' "
+            f"({', '.join(wanted.names)}); choose '{carried.name}', or a model for its classes."
+        )
 
 
 def _names_tell(carried: ClassTable, wanted: ClassTable) -> bool:

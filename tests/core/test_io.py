@@ -11,6 +11,7 @@ from PIL import Image
 
 from c2f_core.class_editing import renamed
 from c2f_core.classes import ClassTable
+from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.intensities import as_rgb8, intensity_limits
 from c2f_core.io import atomic_path, read_image, read_map, write_map
@@ -91,6 +92,16 @@ def test_a_renamed_class_keeps_its_index(tmp_path):
     path = tmp_path / "map.png"
     write_map(path, np.array([[0, 1, 2]], np.uint8), TABLE, "index")
     assert read_map(path, renamed(TABLE, 1, "fur"))[0].tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("name", ["map.png", "map.tif"])
+@pytest.mark.parametrize("style", ["palette", "colour", "index"])
+def test_a_map_of_other_classes_is_refused(tmp_path, name, style):
+    path = tmp_path / name
+    write_map(path, np.array([[1, 2, 3, 4]], np.uint8), SHAPES, style)
+    told = r"'shapes' \(ground, .* none of the classes of 'fasseg' .*choose 'shapes'"
+    with pytest.raises(ClassTableError, match=told):
+        read_map(path, TABLE)
 
 
 def test_palette_images_are_read_by_their_colours(tmp_path):
