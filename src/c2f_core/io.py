@@ -175,8 +175,13 @@ def _refuse_other_classes(path: Path, carried: ClassTable, wanted: ClassTable) -
 
 def _names_tell(carried: ClassTable, wanted: ClassTable) -> bool:
     """Tell whether a file's classes are known by name: where some were renamed, indices tell."""
-    names = set(wanted.names)
-    return set(carried.names) <= names and carried.unlabelled.name not in names
+    indices = {entry.name: entry.index for entry in wanted.classes}
+    if carried.unlabelled.name in indices:
+        return False
+    # Renaming moves no index: where one has moved, the table is another one.
+    shared = [entry for entry in carried.classes if entry.name in indices]
+    is_moved = any(entry.index != indices[entry.name] for entry in shared)
+    return is_moved or len(shared) == carried.number_of_classes
 
 
 def write_map(

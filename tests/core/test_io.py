@@ -94,6 +94,16 @@ def test_a_renamed_class_keeps_its_index(tmp_path):
     assert read_map(path, renamed(TABLE, 1, "fur"))[0].tolist() == [[0, 1, 2]]
 
 
+def test_tables_with_some_names_in_common_are_told_apart_by_their_indices(tmp_path):
+    path, camvid = tmp_path / "map.tif", ClassTable.preset("camvid")
+    cityscapes = ClassTable.preset("cityscapes")
+    write_map(path, np.array([[0, 3, 11]], np.uint8), camvid)
+    assert read_map(path, cityscapes)[0].tolist() == [[10, 0, 255]]
+    write_map(path, np.array([[0, 5]], np.uint8), camvid)
+    with pytest.raises(ClassTableError, match="'tree', which 'cityscapes' does not have"):
+        read_map(path, cityscapes)
+
+
 @pytest.mark.parametrize("name", ["map.png", "map.tif"])
 @pytest.mark.parametrize("style", ["palette", "colour", "index"])
 def test_a_map_of_other_classes_is_refused(tmp_path, name, style):
