@@ -6,6 +6,9 @@ from typing import Protocol
 BLENDED_SHARE = 0.03
 """Blurred boundaries alone put fewer pixels beyond the tolerance: in FASSEG's maps at most 1 %."""
 
+FOREIGN_SHARE = 0.999
+"""Where so many pixels have no class colour, hardly a stray one does: the table is another."""
+
 
 class MapReport(Protocol):
     """What became of a map when it was read."""
@@ -39,6 +42,11 @@ class DecodeReport:
     pixels: int
     blended: bool = False
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the map was drawn with another class table: hardly a pixel has a class colour."""
+        return self.outside > 0 and self.outside >= FOREIGN_SHARE * self.pixels
+
     def message(self) -> str:
         """One sentence for the user, empty when nothing was outside that should not be."""
         expected = BLENDED_SHARE * self.pixels if self.blended else 0
@@ -46,8 +54,21 @@ class DecodeReport:
             return ""
         fate = "the nearest class" if self.blended else "unlabelled"
         row, column = self.places[0]
-        return (
+        found = (
             f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
-            f"at row {row}, column {column}) and were read as {fate}; where these are more "
-            "than blurred boundaries, choose the class table that the map was drawn with."
+            f"at row {row}, column {column})"
         )
+        if self.is_foreign:
+            return (
+                f"{found}: the map was drawn with another class table; choose that, or a model for "
+                "its classes."
+            )
+        return (
+            f"{found} and were read as {fate}; where these are more than blurred boundaries, "
+            "choose the class table that the map was drawn with."
+        )
+
+
+def is_foreign(report: MapReport) -> bool:
+    """Tell whether a map was drawn with another class table; annotations name their classes."""
+    return isinstance(report, DecodeReport) and report.is_foreign

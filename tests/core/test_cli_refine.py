@@ -250,6 +250,14 @@ def test_colours_that_are_no_class_are_reported(run, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
 
 
+def test_a_map_of_another_class_table_is_refused(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    Image.fromarray(np.full((24, 32, 3), 128, np.uint8)).save(coarse)
+    fine = tmp_path / "fine.png"
+    refused(run(image, coarse, "-o", fine), coarse, "768 of 768", "another class table; choose")
+    assert not fine.exists()
+
+
 def test_paths_that_cannot_work_are_named(run, tmp_path: Path) -> None:
     image, coarse = write_pair(tmp_path, "a")
     gone, fine = tmp_path / "gone.png", tmp_path / "fine.png"

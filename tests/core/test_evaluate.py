@@ -112,6 +112,19 @@ def test_colours_that_are_no_class_are_told(data: Path, capsys) -> None:
     assert "row 3, column 4" in warnings[0]
 
 
+def test_maps_of_another_class_table_are_told_where_nothing_is_left_to_score(
+    data: Path, capsys
+) -> None:
+    for path in (data / "fine").iterdir():
+        Image.fromarray(np.full((64, 64, 3), 255, np.uint8)).save(path)
+    table = data.parent / "shapes.json"
+    assert run(data, "--class-table", table, "--no-classical") == 2
+    *warnings, error = capsys.readouterr().err.splitlines()
+    assert [line.startswith("warning: fine/") for line in warnings] == [True, True]
+    assert error.startswith("error: fine/0.png: 4096 of 4096 pixels")
+    assert "drawn with another class table; choose that" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

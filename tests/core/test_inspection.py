@@ -1,5 +1,6 @@
 """What is found in the data before a run starts."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +103,39 @@ def test_a_fine_map_with_nothing_drawn_is_told_and_refused(data):
     assert any("1: nothing is drawn" in each for each in inspect(make_config(data)).all_problems)
     with pytest.raises(DataError, match="1: nothing is drawn in the fine map"):
         load_training_data(make_config(data))
+
+
+@pytest.mark.parametrize("kind", ["coarse", "fine"])
+def test_maps_of_another_class_table_are_told_and_refused(data, kind):
+    Image.fromarray(np.full((48, 48, 3), 255, np.uint8)).save(data / kind / "1.png")
+    told = f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that"
+    (problem,) = inspect(make_config(data)).all_problems
+    assert re.match(f"1: {told}", problem)
+    with pytest.raises(DataError, match=told):
+        load_training_data(make_config(data))
+
+
+def test_colours_that_leave_nothing_drawn_are_told(data):
+    colours = np.zeros((48, 48, 3), np.uint8)
+    colours[3:9, 5] = 255
+    Image.fromarray(colours).save(data / "fine" / "1.png")
+    told = (
+        r"1: no pixel of the fine map was read as a class; fine/1\.png: 6 of 2304 .*row 3, column 5"
+    )
+    (problem,) = inspect(make_config(data)).all_problems
+    assert re.match(told, problem)
+    with pytest.raises(DataError, match=told):
+        load_training_data(make_config(data))
+
+
+def test_doubts_about_a_pair_are_told_beside_its_problems(data):
+    with Image.open(data / "fine" / "1.png") as opened:
+        colours = SHAPES.encode_colours(np.array(opened)[:, :40])
+    colours[3, 5] = 255
+    Image.fromarray(colours).save(data / "fine" / "1.png")
+    pair = inspect(make_config(data)).pairs[1]
+    assert "fine map (48, 40)" in pair.problems[0]
+    assert "row 3, column 5" in pair.doubts[0]
 
 
 def test_both_stages_need_pairs_without_fine_maps(data):

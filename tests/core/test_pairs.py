@@ -76,6 +76,8 @@ def test_unknown_colours_are_reported_with_the_file(folder):
     assert [report.outside for report in pairs.reports.values()] == [600]
     (doubt,) = pairs.doubts()
     assert doubt.startswith("coarse/a.png: 600 of 600 pixels")
+    assert "drawn with another class table; choose that" in doubt
+    assert pairs.subset(["b"]).doubts() == []
 
 
 def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path):

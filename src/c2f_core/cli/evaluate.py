@@ -19,6 +19,7 @@ from c2f_core.data.pairs import FilePairs
 from c2f_core.data.splits import read_split
 from c2f_core.errors import DataError
 from c2f_core.evaluation import (
+    Evaluation,
     Row,
     all_rows,
     class_rows,
@@ -88,12 +89,7 @@ def evaluate_models(options: Options) -> None:
     pairs = _open_pairs(root, options, refiners)
     if options.classical:
         refiners = [*_classical(pairs.class_table), *refiners]
-    with tqdm(total=len(pairs), desc="Evaluating", unit="pair", disable=None) as bar:
-        evaluations = evaluate(
-            refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
-        )
-    for doubt in pairs.doubts():
-        print(f"warning: {doubt}", file=sys.stderr)
+    evaluations = _evaluate(refiners, pairs)
     names = pairs.class_table.names
     tables = {"Scores (%)": summary_rows(evaluations, names)}
     tables["Classes (%)"] = class_rows(evaluations, names)
@@ -115,6 +111,21 @@ def _open_models(models: Sequence[str], device: str) -> list[RefinerInterface]:
         refiner.name = name
         opened.append(refiner)
     return opened
+
+
+def _evaluate(refiners: Sequence[RefinerInterface], pairs: FilePairs) -> list[Evaluation]:
+    """Score; tell the doubts about the maps also where they leave nothing to score."""
+    try:
+        with tqdm(total=len(pairs), desc="Evaluating", unit="pair", disable=None) as bar:
+            return evaluate(
+                refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
+            )
+    except DataError:
+        pairs.refuse_foreign()  # That is why, and says what to do.
+        raise
+    finally:
+        for doubt in pairs.doubts():
+            print(f"warning: {doubt}", file=sys.stderr)
 
 
 def _all_images(rows: Sequence[Row]) -> list[Row]:

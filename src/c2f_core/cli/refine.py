@@ -17,6 +17,7 @@ from c2f_core.cli.errors import run_command
 from c2f_core.data.folder import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
+from c2f_core.map_report import MapReport, is_foreign
 from c2f_core.recognise import recognise_table
 from c2f_core.refine.interface import RefinerInterface, check_inputs
 from c2f_core.refine.opening import open_refiner
@@ -219,7 +220,10 @@ def _class_table(name: str | None, coarse: Path) -> ClassTable:
 
 
 def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
-    image, coarse, doubts = _read(job, class_table, tolerance)
+    image, coarse, report = _read(job, class_table, tolerance)
+    doubts = report.message()
+    if is_foreign(report):
+        raise DataError(f"{job.coarse}: {doubts}")
     try:
         check_inputs(image, coarse, class_table)
     except (ImageError, ClassTableError) as error:
@@ -230,10 +234,10 @@ def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
 
 def _read(
     job: Job, class_table: ClassTable, tolerance: float
-) -> tuple[NDArray[Any], NDArray[Any], str]:
-    """Read image and coarse map, and what was doubtful about the map."""
+) -> tuple[NDArray[Any], NDArray[Any], MapReport]:
+    """Read image and coarse map, and what became of the map."""
     coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
-    return read_image(job.image), coarse, report.message()
+    return read_image(job.image), coarse, report
 
 
 def _refine(

@@ -13,7 +13,7 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import read_image, read_map, read_map_pixels
-from c2f_core.map_report import MapReport
+from c2f_core.map_report import MapReport, is_foreign
 
 
 @dataclass(frozen=True)
@@ -164,17 +164,42 @@ class FilePairs:
                 f"{len(missing)} pairs of the split are not in the data, first '{missing[0]}'; "
                 "check that split and data folder belong together."
             )
-        files = [by_name[name] for name in names]
+        return self._part([by_name[name] for name in names])
+
+    def only(self, index: int) -> "FilePairs":
+        """Return one pair, without looking at the others."""
+        return self._part([self._files[index]])
+
+    def _part(self, files: Sequence[PairFiles]) -> "FilePairs":
         chosen = FilePairs(files, self._class_table, self._blended, self._positions)
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
     def doubts(self) -> list[str]:
-        """Say in one sentence per map read so far what was not clean in it."""
-        return [
-            f"{path.parent.name}/{path.name}: {report.message()}"
-            for path, report in self.reports.items()
-        ]
+        """Say in one sentence per map of these pairs read so far what was not clean in it."""
+        return [_told(path, report) for path, report in self._own_reports().items()]
+
+    def doubt_about_fine(self, name: str) -> str:
+        """Say what was not clean in the fine map of a pair, as in `doubts`; empty if nothing."""
+        paths = [files.fine for files in self._files if files.name == name]
+        return "".join(_told(path, self.reports[path]) for path in paths if path in self.reports)
+
+    def refuse_foreign(self) -> None:
+        """Refuse maps that have hardly a colour of the class table, of those read so far.
+
+        Raises
+        ------
+        DataError
+            A map was drawn with another class table.
+        """
+        for path, report in self._own_reports().items():
+            if is_foreign(report):
+                raise DataError(_told(path, report))
+
+    def _own_reports(self) -> dict[Path, MapReport]:
+        """Those of the reports that are of these pairs, not of the whole that they are part of."""
+        paths = [path for files in self._files for path in (files.coarse, files.fine)]
+        return {path: self.reports[path] for path in paths if path in self.reports}
 
     def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
         if self._positions is not None:
@@ -188,6 +213,10 @@ class FilePairs:
         if report.message():
             self.reports[path] = report
         return self._class_table.to_positions(index_map)
+
+
+def _told(path: Path, report: MapReport) -> str:
+    return f"{path.parent.name}/{path.name}: {report.message()}"
 
 
 def _look_up(path: Path, positions: NDArray[np.uint8]) -> NDArray[np.uint8]:

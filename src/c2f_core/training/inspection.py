@@ -198,20 +198,18 @@ def _inspect(
     counts: dict[str, NDArray[np.int64]],
     pictured: bool,
 ) -> PairReport:
-    name, known = source.names[index], set(source.reports)
+    source = source.only(index)
+    (name,) = source.names
     try:
-        pair = source[index]
+        (pair,) = source
+        source.refuse_foreign()
         if role in ("trains", "validates"):
-            refuse_nothing_drawn(pair)
+            refuse_nothing_drawn(pair, source.doubt_about_fine(name))
     except C2FError as error:
         message = str(error)
         told = message if message.startswith(name) else f"{name}: {message}"
-        return PairReport(name, role, has_fine, problems=(told,))
-    doubts = [
-        f"{path.parent.name}/{path.name}: {report.message()}"
-        for path, report in source.reports.items()
-        if path not in known
-    ]
+        doubts = [doubt for doubt in source.doubts() if doubt not in told]
+        return PairReport(name, role, has_fine, problems=(told,), doubts=tuple(doubts))
     accuracy = None
     counts["coarse"] += np.bincount(pair.coarse.ravel(), minlength=256)
     if pair.fine is not None:
@@ -224,7 +222,7 @@ def _inspect(
         has_fine,
         shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
         accuracy=accuracy,
-        doubts=tuple(doubts),
+        doubts=tuple(source.doubts()),
         thumbnail=thumbnail(pair, source.class_table) if pictured else None,
     )
 

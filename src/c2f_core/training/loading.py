@@ -64,8 +64,9 @@ def load_training_data(
     roles = assign_roles(
         data, config.seed, source.names, lambda name: loaded[name].fine is not None
     )
+    source.refuse_foreign()
     for name in (*roles.train, *roles.validation):
-        refuse_nothing_drawn(loaded[name])
+        refuse_nothing_drawn(loaded[name], source.doubt_about_fine(name))
     coarse_only = [replace(loaded[name], fine=None) for name in roles.coarse_only]
     return TrainingData(
         source.class_table,
@@ -76,8 +77,14 @@ def load_training_data(
     )
 
 
-def refuse_nothing_drawn(pair: Pair) -> None:
+def refuse_nothing_drawn(pair: Pair, doubt: str = "") -> None:
     """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
+
+    Parameters
+    ----------
+    pair : Pair
+    doubt : str
+        What was not clean in the fine map: then something is drawn, in other colours.
 
     Raises
     ------
@@ -85,6 +92,8 @@ def refuse_nothing_drawn(pair: Pair) -> None:
         All of the fine map is unlabelled.
     """
     if pair.fine is not None and not pair.has_labels:
+        if doubt:
+            raise DataError(f"{pair.name}: no pixel of the fine map was read as a class; {doubt}")
         raise DataError(
             f"{pair.name}: nothing is drawn in the fine map; draw it, or remove its file, so that "
             "the pair counts as one without a fine map."
