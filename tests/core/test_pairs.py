@@ -109,6 +109,18 @@ def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
         fasseg_pairs(tmp_path)
 
 
+@pytest.mark.parametrize("version", ["V1", "V2"])
+def test_fasseg_maps_without_an_image_are_named(tmp_path, version):
+    for part in ("Train", "Test"):
+        save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")
+        for each in ("V1", "V2"):
+            save_map(tmp_path / each / f"{part}_Labels" / "1.png")
+    save_map(tmp_path / version / "Train_Labels" / "2.png")
+    kind = {"V1": "coarse", "V2": "fine"}[version]
+    with pytest.raises(DataError, match=f"{kind} maps have no image, first '2'"):
+        fasseg_pairs(tmp_path)
+
+
 def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
     for part in ("Train", "Test"):
         save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")

@@ -125,6 +125,8 @@ def fasseg_listing(root: str | Path) -> Listing:
         images, coarse, fine = (images_by_stem(folder) for folder in folders)
         lonely += lonely_files(images, coarse, "image", "coarse map", folders[1])
         lonely += lonely_files(images, fine, "image", "fine map", folders[2])
+        lonely += lonely_files(coarse, images, "coarse map", "image", folders[0])
+        lonely += lonely_files(fine, images, "fine map", "image", folders[0])
         files += [
             PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
             for stem in images
