@@ -69,6 +69,38 @@ class DecodeReport:
         )
 
 
+@dataclass(frozen=True)
+class IdReport:
+    """What became of ids that the data set does not have: they were read as unlabelled.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Which they are.
+    unknown : int
+        Pixels that hold one.
+    place : (row, column)
+        Where the first of these pixels is.
+    pixels : int
+        All pixels of the map.
+    """
+
+    ids: tuple[int, ...]
+    unknown: int
+    place: tuple[int, int]
+    pixels: int
+
+    def message(self) -> str:
+        """One sentence for the user."""
+        row, column = self.place
+        shown = ", ".join(str(each) for each in self.ids[:5])
+        return (
+            f"{self.unknown} of {self.pixels} pixels hold ids that the data set does not have "
+            f"({shown}{' …' * (len(self.ids) > 5)}; first at row {row}, column {column}) and were "
+            "read as unlabelled; take the file of the data set, or relabel these pixels."
+        )
+
+
 def is_foreign(report: MapReport) -> bool:
     """Tell whether a map was drawn with another class table; annotations name their classes."""
     return isinstance(report, DecodeReport) and report.is_foreign

@@ -167,6 +167,16 @@ def test_cityscapes_layout_with_label_ids(cityscapes):
     assert second.fine is None
 
 
+def test_ids_that_cityscapes_does_not_have_are_told(cityscapes):
+    frame = "train/aachen/aachen_000000_000019"
+    save_ids(cityscapes, "gtFine", frame, [7, 200, 255, 34])
+    pairs = open_pairs(cityscapes)
+    assert pairs[0].fine.tolist() == [[0, 255, 255, 255]]
+    (doubt,) = pairs.doubts()
+    assert doubt.startswith("aachen/aachen_000000_000019_gtFine_labelIds.png: 2 of 4 pixels")
+    assert "(34, 200; first at row 0, column 1)" in doubt
+
+
 def test_cityscapes_files_without_partners_are_named(cityscapes):
     path = save_ids(cityscapes, "gtCoarse", "train/aachen/aachen_000001_000019", [7])
     with pytest.raises(DataError, match="'train/aachen/aachen_000001_000019'"):

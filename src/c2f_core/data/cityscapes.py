@@ -17,16 +17,19 @@ from c2f_core.errors import DataError
 IMAGES, COARSE, FINE = "leftImg8bit", "gtCoarse", "gtFine"
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """Label ids of the 19 classes that are evaluated, in the order of their train ids."""
+KNOWN_IDS = (*range(34), 255)
+"""All label ids that there are; 255 is that of license plates, -1, in 8 bits."""
 
 
-def positions_of_label_ids() -> NDArray[np.uint8]:
-    """Return the position in the class table by label id; all other ids are unlabelled.
+def positions_of_label_ids() -> NDArray[np.int16]:
+    """Return the position in the class table by label id; -1 where there is no such id.
 
     Returns
     -------
-    (256,) uint8 array
+    (256,) int16 array
     """
-    positions = np.full(POSITIONS, UNLABELLED_POSITION, dtype=np.uint8)
+    positions = np.full(POSITIONS, -1, dtype=np.int16)
+    positions[list(KNOWN_IDS)] = UNLABELLED_POSITION
     positions[list(LABEL_IDS)] = range(len(LABEL_IDS))
     return positions
 

@@ -61,7 +61,7 @@ class Listing:
     class_table : ClassTable
     blended : bool
         See `ClassTable.decode_colours`.
-    positions : (256,) uint8 array or None
+    positions : (256,) int16 array or None
         See `FilePairs`.
     """
 
@@ -69,7 +69,7 @@ class Listing:
     lonely: list[Lonely]
     class_table: ClassTable
     blended: bool = False
-    positions: NDArray[np.uint8] | None = None
+    positions: NDArray[np.int16] | None = None
 
     def pairs(self) -> FilePairs:
         """Open the whole pairs."""

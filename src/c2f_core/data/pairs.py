@@ -13,7 +13,7 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import read_image, read_map, read_map_pixels
-from c2f_core.map_report import MapReport, is_foreign
+from c2f_core.map_report import IdReport, MapReport, is_foreign
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class FilePairs:
     class_table : ClassTable
     blended : bool
         See `ClassTable.decode_colours`.
-    positions : (256,) uint8 array, optional
+    positions : (256,) int16 array, optional
         Position in the class table by value, where the maps hold ids of their own
-        instead of indices of the table.
+        instead of indices of the table; -1 where there is no such id.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class FilePairs:
         files: Sequence[PairFiles],
         class_table: ClassTable,
         blended: bool = False,
-        positions: NDArray[np.uint8] | None = None,
+        positions: NDArray[np.int16] | None = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
@@ -203,7 +203,10 @@ class FilePairs:
 
     def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
         if self._positions is not None:
-            return _look_up(path, self._positions)
+            found, ids_report = _look_up(path, self._positions)
+            if ids_report is not None:
+                self.reports[path] = ids_report
+            return found
         try:
             index_map, report = read_map(
                 path, self._class_table, image=image, blended=self._blended
@@ -219,12 +222,20 @@ def _told(path: Path, report: MapReport) -> str:
     return f"{path.parent.name}/{path.name}: {report.message()}"
 
 
-def _look_up(path: Path, positions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _look_up(path: Path, positions: NDArray[np.int16]) -> tuple[NDArray[np.uint8], IdReport | None]:
+    """Return positions by id, and what was met where some ids do not exist."""
     ids = read_map_pixels(path)
     if ids.ndim != 2 or ids.dtype != np.uint8:
         raise DataError(f"{path} holds no ids (Y, X) of 8 bits; take the file of the data set.")
-    found: NDArray[np.uint8] = positions[ids]
-    return found
+    found = positions[ids]
+    unknown = found < 0
+    if not unknown.any():
+        return found.astype(np.uint8), None
+    found[unknown] = UNLABELLED_POSITION
+    values = tuple(np.unique(ids[unknown]).tolist())
+    row, column = divmod(int(unknown.argmax()), ids.shape[1])
+    report = IdReport(values, int(unknown.sum()), (row, column), ids.size)
+    return found.astype(np.uint8), report
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
