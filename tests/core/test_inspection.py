@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from c2f_core.classes import ClassTable
 from c2f_core.cli.train import main
-from c2f_core.config import TrainConfig
+from c2f_core.config import DataConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import DataError
@@ -136,6 +137,25 @@ def test_doubts_about_a_pair_are_told_beside_its_problems(data):
     pair = inspect(make_config(data)).pairs[1]
     assert "fine map (48, 40)" in pair.problems[0]
     assert "row 3, column 5" in pair.doubts[0]
+
+
+def test_blended_boundaries_of_fasseg_are_summed_up(tmp_path):
+    table = ClassTable.preset("fasseg")
+    config = TrainConfig(data=DataConfig(root=tmp_path), run_folder=tmp_path / "run")
+    colours = np.full((20, 20, 3), table.classes[1].colour, np.uint8)
+    for part in ("V1/Train_RGB", "V1/Test_RGB", "V1/Train_Labels", "V1/Test_Labels",
+                 "V2/Train_Labels", "V2/Test_Labels"):  # fmt: skip
+        (tmp_path / part).mkdir(parents=True)
+        Image.fromarray(colours).save(tmp_path / part / "1.png")
+    assert inspect(config).blending == ""
+    for version, count in (("V1", 2), ("V2", 5)):
+        colours[0, :count] = 128
+        Image.fromarray(colours).save(tmp_path / version / "Train_Labels" / "1.png")
+    found = inspect(config)
+    (line,) = (line for line in found.lines() if line.startswith("Blended"))
+    assert "7 pixels of 2 maps" in line
+    assert "V2/Train_Labels/1.png (5 of 400)" in line
+    assert not any(pair.doubts for pair in found.pairs)
 
 
 def test_both_stages_need_pairs_without_fine_maps(data):

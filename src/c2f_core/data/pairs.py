@@ -13,7 +13,7 @@ from c2f_core.classes import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.intensities import as_rgb8
 from c2f_core.io import read_image, read_map, read_map_pixels
-from c2f_core.map_report import IdReport, MapReport, is_foreign
+from c2f_core.map_report import DecodeReport, IdReport, MapReport, is_foreign
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class FilePairs:
         self._class_table = class_table
         self._blended = blended
         self._positions = positions
+        self.blended_reports: dict[Path, DecodeReport] = {}
+        """Of the maps read so far, by file, those whose blended boundaries raise no doubt."""
         self.reports: dict[Path, MapReport] = {}
         """What reading met in the maps read so far, by file, where not all was clean."""
 
@@ -172,12 +174,28 @@ class FilePairs:
 
     def _part(self, files: Sequence[PairFiles]) -> "FilePairs":
         chosen = FilePairs(files, self._class_table, self._blended, self._positions)
+        chosen.blended_reports = self.blended_reports
         chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
         return chosen
 
     def doubts(self) -> list[str]:
         """Say in one sentence per map of these pairs read so far what was not clean in it."""
         return [_told(path, report) for path, report in self._own_reports().items()]
+
+    def told_of_blending(self) -> str:
+        """Say how many pixels at blended boundaries became the nearest class; empty if none."""
+        if not self.blended_reports:
+            return ""
+        total = sum(report.outside for report in self.blended_reports.values())
+        path, worst = max(
+            self.blended_reports.items(), key=lambda item: item[1].outside / item[1].pixels
+        )
+        return (
+            f"Blended boundaries: {total} pixels of {len(self.blended_reports)} maps have a colour "
+            "that is no class colour and were read as the nearest class, the largest share in "
+            f"{path.parent.parent.name}/{path.parent.name}/{path.name} ({worst.outside} of "
+            f"{worst.pixels})."
+        )
 
     def doubt_about_fine(self, name: str) -> str:
         """Say what was not clean in the fine map of a pair, as in `doubts`; empty if nothing."""
@@ -215,6 +233,8 @@ class FilePairs:
             raise DataError(f"{path}: {error}") from error
         if report.message():
             self.reports[path] = report
+        elif isinstance(report, DecodeReport) and report.outside:
+            self.blended_reports[path] = report
         return self._class_table.to_positions(index_map)
 
 

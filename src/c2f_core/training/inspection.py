@@ -83,6 +83,8 @@ class Inspection:
         Of the dataset as a whole: files without a partner, too few fine maps.
     coarse_shares, fine_shares : dict
         Share of the pixels by class name, unlabelled ones under their own name.
+    blending : str
+        How many pixels at blended boundaries became the nearest class; empty if none.
     """
 
     class_table: ClassTable
@@ -90,6 +92,7 @@ class Inspection:
     problems: list[str]
     coarse_shares: dict[str, float] = field(default_factory=dict)
     fine_shares: dict[str, float] = field(default_factory=dict)
+    blending: str = ""
 
     @property
     def all_problems(self) -> list[str]:
@@ -119,6 +122,7 @@ class Inspection:
             if shares:
                 listed = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
                 lines.append(f"Pixels of the {kind} maps: {listed}.")
+        lines += [self.blending] if self.blending else []
         lines += [doubt for pair in self.pairs for doubt in pair.doubts]
         if self.all_problems:
             lines.append(f"To mend before training ({len(self.all_problems)}):")
@@ -174,7 +178,14 @@ def inspect_data(
         read += 1
         yield Looked(read, len(listed))
     shares = {kind: _shares(count, listing.class_table) for kind, count in counts.items()}
-    yield Inspection(listing.class_table, reports, problems, shares["coarse"], shares["fine"])
+    yield Inspection(
+        listing.class_table,
+        reports,
+        problems,
+        shares["coarse"],
+        shares["fine"],
+        source.told_of_blending(),
+    )
 
 
 def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str]) -> dict[str, Role]:
