@@ -20,7 +20,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import TrainConfig, report_settings
+from c2f_core.config import TrainConfig
 from c2f_core.data.folder import open_pairs
 from c2f_core.data.splits import read_split
 from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_rows
@@ -71,20 +71,16 @@ and start are not in them.
 
 ## Spikes of the loss
 
-The loss of a step is measured in medians of the {before} steps before it. The last row has
-the settings of the report: full resolution, no schedule, no clipping, weights of rare classes
-not capped. What is left in the others are single batches that are hard, not networks that
-are thrown back.
+The loss of a step is measured in medians of the {before} steps before it. A single step above
+{spike} is a batch that is hard; a network that is thrown back shows in the mean of ten steps.
 
-| run | steps | above {spike} medians | above {spike} medians, mean of 10 steps | largest |
+| method | steps | above {spike} | mean of ten steps above {spike} | largest |
 | --- | ---: | ---: | ---: | ---: |
 {spikes}"""
 BEFORE = 50
 """Steps whose median loss tells what is usual."""
 SPIKE = 2
-"""Medians from which on a loss is called a spike."""
-REPORT = "Model 1 with the report's settings"
-REPORT_STEPS = 500
+"""Medians from which on a loss stands out."""
 
 
 def main() -> None:
@@ -103,8 +99,6 @@ def main() -> None:
         *(named(Refiner.load(folders[method].best), METHODS[method]) for method in METHODS),
     ]
     evaluations = evaluate(refiners, pairs)
-    logs = {METHODS[method]: folders[method].log for method in METHODS}
-    logs[REPORT] = finished_run(settings_of_report(options)).log
     draw_curves(folders, DOCS / "images" / "learning-curve.png")
     configs = {method: folder.read_config() for method, folder in folders.items()}
     page = PAGE.format(
@@ -120,7 +114,10 @@ def main() -> None:
         seed=configs["model1"].seed,
         before=BEFORE,
         spike=SPIKE,
-        spikes="".join(f"| {name} | {spike_row(log)} |\n" for name, log in logs.items()),
+        spikes="".join(
+            f"| {METHODS[method]} | {spike_row(folder.log)} |\n"
+            for method, folder in folders.items()
+        ),
         hardware=options.hardware,
         date=today(),
     )
@@ -139,18 +136,6 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
     if method == "plain":
         changes["steps"] = options.plain_steps
     return config.model_copy(update=changes)
-
-
-def settings_of_report(options: argparse.Namespace) -> TrainConfig:
-    """Return the report's settings for the data of the bundled model, in few steps."""
-    settings = report_settings() | {
-        "method": "model1",
-        "data": settings_of("model1", options).data,
-        "run_folder": options.runs / "report",
-        "steps": REPORT_STEPS,
-        "validate_every": REPORT_STEPS,
-    }
-    return TrainConfig.model_validate(settings)
 
 
 def spike_row(log: Path) -> str:
