@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from c2f_core.config import GeneratorConfig
 from c2f_core.networks.layout import memory_format
-from c2f_core.networks.unet import build_generator, for_inference, generator_input
+from c2f_core.networks.unet import (
+    build_generator,
+    for_inference,
+    generator_input,
+    with_strided_stem,
+)
 
 CONFIGS = [
     GeneratorConfig(widths=(4, 8), stem=stem, normalisation=norm, upsampling=up, conditional=cond)
@@ -77,6 +82,15 @@ def test_the_report_input_has_nine_channels():
     images, coarse = torch.zeros(1, 3, 256, 256), torch.zeros(1, 6, 256, 256)
     assert generator_input(images, coarse, True).shape == (1, 9, 256, 256)
     assert generator_input(images, coarse, False).shape == (1, 3, 256, 256)
+
+
+@pytest.mark.parametrize("stem", [1, 2, 4])
+def test_a_strided_stem_computes_the_same(stem):
+    config = GeneratorConfig(stem=stem, widths=(6, 8), normalisation="batch")
+    generator = for_inference(build_generator(config, 3))
+    inputs = torch.randn(2, 6, 37, 50)
+    expected = generator(inputs)
+    torch.testing.assert_close(with_strided_stem(generator)(inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_channels_lie_last_but_on_apple_gpus_whose_gradients_are_wrong_so():

@@ -18,7 +18,7 @@ from c2f_core.colour_models import with_colour_models
 from c2f_core.data.transforms import image_to_tensor, most_likely
 from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
 from c2f_core.networks.layout import memory_format
-from c2f_core.networks.unet import UNet, for_inference
+from c2f_core.networks.unet import UNet, for_inference, with_strided_stem
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
@@ -86,6 +86,8 @@ class Refiner:
         self.device = choose_device(device)
         self.average_flips = average_flips
         self._generator = for_inference(generator)
+        if self.device.type == "cpu":
+            with_strided_stem(self._generator)
         layout = memory_format(self.device)
         self._generator.to(self.device, memory_format=layout)  # type: ignore[call-overload]
         self._one_hot = _one_hot_channels(self._generator).to(self.device)
