@@ -271,7 +271,7 @@ def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model, mo
     viewer.add_labels(data, **keywords)
     widget.model.setValue(model)
     click(widget.refine_button)
-    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=60000)
+    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=10000)
     task = widget._controller._task
     viewer.close()
     qtbot.waitUntil(task._done.is_set, timeout=10000)
