@@ -56,7 +56,7 @@ of the same photographs agree: [As good as a second annotator?](results/annotato
 | --- | --- |
 | command | `python scripts/results.py --data FASSEG --splits FASSEG/splits.json` |
 | Model 1 alone | `c2f-train --config src/c2f_core/models/fasseg.config.json \
---data.root FASSEG --data.splits FASSEG/splits.json` |
+--data.root FASSEG --data.splits FASSEG/splits.json --validate-every {interval}` |
 | training pairs | 50 of the split, of which {validation} choose the checkpoint and calibrate it |
 {runs}| seed | {seed} |
 | hardware | {hardware} |
@@ -77,6 +77,8 @@ The loss of a step is measured in medians of the {before} steps before it. A sin
 | method | steps | above {spike} | mean of ten steps above {spike} | largest |
 | --- | ---: | ---: | ---: | ---: |
 {spikes}"""
+INTERVAL = 200
+"""Steps between validations: few, so that the curve shows how a network learns."""
 BEFORE = 50
 """Steps whose median loss tells what is usual."""
 SPIKE = 2
@@ -112,6 +114,7 @@ def main() -> None:
             for method, config in configs.items()
         ),
         seed=configs["model1"].seed,
+        interval=INTERVAL,
         before=BEFORE,
         spike=SPIKE,
         spikes="".join(
@@ -132,7 +135,7 @@ def settings_of(method: str, options: argparse.Namespace) -> TrainConfig:
     config = TrainConfig.model_validate_json(text)
     data = config.data.model_copy(update={"root": options.data, "splits": options.splits})
     changes = {"data": data, "method": method, "run_folder": options.runs / method}
-    changes["validate_every"] = 200  # So that the curve shows how it learns.
+    changes["validate_every"] = INTERVAL
     if method == "plain":
         changes["steps"] = options.plain_steps
     return config.model_copy(update=changes)
