@@ -19,7 +19,7 @@ EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
 @dataclass(frozen=True)
-class Place:
+class ReviewRegion:
     """Connected pixels that are worth a look.
 
     Attributes
@@ -52,7 +52,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Region(Place):
+class ChangedRegion(ReviewRegion):
     """Connected pixels that a refiner changed from one class to another.
 
     Attributes
@@ -78,7 +78,7 @@ class Review:
         Class indices.
     numbers : (Y, X) int32 array
         Number of the region of each pixel, 0 where nothing changed.
-    regions : tuple of Region
+    regions : tuple of ChangedRegion
         In the order of priority: `regions[n - 1]` has the number n.
     accepted, rejected : frozenset of int
         Numbers of the regions on which was decided.
@@ -87,17 +87,17 @@ class Review:
     coarse: NDArray[Any]
     refined: NDArray[Any]
     numbers: NDArray[np.int32]
-    regions: tuple[Region, ...]
+    regions: tuple[ChangedRegion, ...]
     accepted: frozenset[int] = frozenset()
     rejected: frozenset[int] = frozenset()
 
     @property
-    def undecided(self) -> tuple[Region, ...]:
+    def undecided(self) -> tuple[ChangedRegion, ...]:
         """Regions on which nothing was decided, in the order of priority."""
         decided = self.accepted | self.rejected
         return tuple(region for region in self.regions if region.number not in decided)
 
-    def accept(self, regions: Iterable[Region]) -> "Review":
+    def accept(self, regions: Iterable[ChangedRegion]) -> "Review":
         """Take these regions over into the final map.
 
         Raises
@@ -108,7 +108,7 @@ class Review:
         numbers = self._numbers_of(regions)
         return replace(self, accepted=self.accepted | numbers, rejected=self.rejected - numbers)
 
-    def reject(self, regions: Iterable[Region]) -> "Review":
+    def reject(self, regions: Iterable[ChangedRegion]) -> "Review":
         """Keep the coarse map in these regions.
 
         Raises
@@ -123,7 +123,7 @@ class Review:
         """Accept the undecided regions of at least this mean confidence."""
         return self.accept(region for region in self.undecided if region.confidence >= confidence)
 
-    def mask(self, region: Region) -> NDArray[np.bool_]:
+    def mask(self, region: ChangedRegion) -> NDArray[np.bool_]:
         """Mark the pixels of a region in its window."""
         pixels: NDArray[np.bool_] = self.numbers[region.window] == region.number
         return pixels
@@ -139,7 +139,7 @@ class Review:
         taken[list(self.accepted)] = True
         return np.where(taken[self.numbers], self.refined, self.coarse)
 
-    def _numbers_of(self, regions: Iterable[Region]) -> frozenset[int]:
+    def _numbers_of(self, regions: Iterable[ChangedRegion]) -> frozenset[int]:
         regions = list(regions)
         for region in regions:
             if self.regions[region.number - 1 : region.number] != (region,):
@@ -193,17 +193,17 @@ def review_changes(
     code_of[numbers[changed]] = codes[changed]
     names = class_table.names_by_position
     regions = tuple(
-        Region(**vars(place), before=names[code // POSITIONS], after=names[code % POSITIONS])
+        ChangedRegion(**vars(place), before=names[code // POSITIONS], after=names[code % POSITIONS])
         for place, code in zip(places, code_of[1:].tolist(), strict=True)
     )
     return Review(coarse, refined, numbers, regions)
 
 
-def doubtful_places(
+def doubtful_regions(
     confidence: NDArray[np.floating[Any]],
     below: float = DOUBTFUL_BELOW,
     ignore: NDArray[np.bool_] | None = None,
-) -> list[Place]:
+) -> list[ReviewRegion]:
     """Find where to look next: connected pixels of low confidence, changed or not.
 
     Parameters
@@ -217,7 +217,7 @@ def doubtful_places(
 
     Returns
     -------
-    list of Place
+    list of ReviewRegion
         In the order of priority.
     """
     doubtful = confidence < below
@@ -228,7 +228,7 @@ def doubtful_places(
 
 def _ranked(
     parts: NDArray[np.integer[Any]], confidence: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.int32], list[Place]]:
+) -> tuple[NDArray[np.int32], list[ReviewRegion]]:
     """Number connected parts (0 is none) in the order of priority and measure them."""
     windows = ndimage.find_objects(parts)
     marked = parts > 0
@@ -239,7 +239,7 @@ def _ranked(
     rank = np.zeros(len(windows) + 1, dtype=np.int32)
     rank[order + 1] = np.arange(1, len(windows) + 1)
     places = [
-        Place(number, windows[old], size, mean)
+        ReviewRegion(number, windows[old], size, mean)
         for number, (old, size, mean) in enumerate(
             zip(order.tolist(), sizes[order].tolist(), means[order].tolist(), strict=True), 1
         )

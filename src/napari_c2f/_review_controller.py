@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.decisions import Decision
-from c2f_core.review import Place
+from c2f_core.review import ReviewRegion
 from napari_c2f._camera import look_at
 from napari_c2f._controller import Controller, Turns
 from napari_c2f._decision_history import DecisionHistory
@@ -220,7 +220,7 @@ class ReviewController(Controller):
             + (" That was the last one." if place.number == len(places) else "")
         )
 
-    def _look_at(self, place: Place) -> None:
+    def _look_at(self, place: ReviewRegion) -> None:
         layers = self._review.layers
         look_at(self._viewer, layers.changes, layers.plane, place.window)
 

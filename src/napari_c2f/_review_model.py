@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from c2f_core.decisions import Decision
-from c2f_core.review import Region
+from c2f_core.review import ChangedRegion
 from napari_c2f._model import Activity
 
 
@@ -19,7 +19,7 @@ class ReviewState(Activity):
 
     Attributes
     ----------
-    regions : tuple of Region
+    regions : tuple of ChangedRegion
         In the order of priority; empty where there is no review.
     decisions : (R,) uint8 array
         A `Decision` for each region.
@@ -39,7 +39,7 @@ class ReviewState(Activity):
         equality_operators={"regions": operator.is_, "decisions": operator.is_}
     )
 
-    regions: tuple[Region, ...] = ()
+    regions: tuple[ChangedRegion, ...] = ()
     decisions: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     current: int = 0
     enough: float = 0.9

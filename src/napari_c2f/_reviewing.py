@@ -14,7 +14,7 @@ from c2f_core.decisions import ChangedPixels, changed_pixels
 from c2f_core.errors import C2FError
 from c2f_core.refine.run import Plane
 from c2f_core.refine.scope import Sliceable
-from c2f_core.review import Place, Review, doubtful_places, review_changes
+from c2f_core.review import Review, ReviewRegion, doubtful_regions, review_changes
 from napari_c2f._layers import bare, class_table_of_layer, level0
 from napari_c2f._painted import Stroke
 from napari_c2f._results import Kept, check_planes, kept_in, place_of, whole_place
@@ -67,7 +67,7 @@ class Reviewed:
     plane : tuple of int
         Of the final map, which is reviewed.
     outlines : Outlines
-    places : list of Place
+    places : list of ReviewRegion
     class_table : ClassTable
     """
 
@@ -77,7 +77,7 @@ class Reviewed:
     strokes: Sequence[Stroke]
     plane: Plane
     outlines: Outlines
-    places: list[Place]
+    places: list[ReviewRegion]
     class_table: ClassTable
 
 
@@ -129,7 +129,7 @@ def reviewing(request: ReviewRequest) -> Work:
             strokes=[each.stroke for each in request.kept],
             plane=request.plane,
             outlines=Outlines(pixels, review.numbers),
-            places=doubtful_places(unknown),
+            places=doubtful_regions(unknown),
             class_table=table,
         )
 

@@ -13,7 +13,7 @@ from c2f_core.errors import ClassTableError, ImageError
 from c2f_core.refine.interface import RefineResult
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.within import refine_within
-from c2f_core.review import Review, doubtful_places, review_changes
+from c2f_core.review import Review, doubtful_regions, review_changes
 from c2f_core.windows import whole
 
 TABLE = ClassTable.preset("fasseg")
@@ -156,7 +156,7 @@ def test_unknown_confidence_is_full_doubt() -> None:
     confidence[:] = np.nan
     review = review_changes(coarse, refined, confidence, TABLE)
     assert [region.confidence for region in review.regions] == [0, 0, 0]
-    assert doubtful_places(confidence) == []
+    assert doubtful_regions(confidence) == []
 
 
 def test_maps_that_do_not_fit_are_refused() -> None:
@@ -170,22 +170,22 @@ def test_maps_that_do_not_fit_are_refused() -> None:
 def test_doubtful_places_are_found_in_unchanged_areas_too() -> None:
     confidence = islands()[2]
     confidence[15:18, 20:29] = 0.1
-    first, second, third = doubtful_places(confidence)
+    first, second, third = doubtful_regions(confidence)
     assert first.window == (slice(15, 18), slice(20, 29))
     assert (first.number, first.size) == (1, 27)
     assert first.confidence == pytest.approx(0.1)
     assert (second.size, third.size) == (42, 4)
     looked_at = np.zeros(confidence.shape, dtype=bool)
     looked_at[14:, 18:] = True
-    assert [place.size for place in doubtful_places(confidence, ignore=looked_at)] == [42, 4]
-    assert [place.size for place in doubtful_places(confidence, 0.2)] == [27]
+    assert [place.size for place in doubtful_regions(confidence, ignore=looked_at)] == [42, 4]
+    assert [place.size for place in doubtful_regions(confidence, 0.2)] == [27]
 
 
 def test_many_regions_of_a_large_map_take_seconds() -> None:
     coarse, refined, confidence = drawn((1000, 1000), 0, alike=0.98)
     started = time.process_time()
     review = review_changes(coarse, refined, confidence, TABLE)
-    places = doubtful_places(confidence, 0.02)
+    places = doubtful_regions(confidence, 0.02)
     final = review.accept_above(0.5).final_map()
     assert time.process_time() - started < 5
     assert min(len(review.regions), len(places)) > 10_000

@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from c2f_core.decisions import Decision
-from c2f_core.review import Region
+from c2f_core.review import ChangedRegion
 from napari_c2f._review_layers import CHANGES
 from napari_c2f.widgets.parts import types_text, untinted
 
@@ -28,11 +28,13 @@ class RegionModel(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._regions: tuple[Region, ...] = ()
+        self._regions: tuple[ChangedRegion, ...] = ()
         self._decisions: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._icons = [icon_of(entry.colour) for entry in CHANGES.classes]
 
-    def show_regions(self, regions: tuple[Region, ...], decisions: NDArray[np.uint8]) -> None:
+    def show_regions(
+        self, regions: tuple[ChangedRegion, ...], decisions: NDArray[np.uint8]
+    ) -> None:
         """Show other regions, or other decisions on the same ones."""
         if regions is not self._regions:
             self.beginResetModel()
@@ -124,7 +126,9 @@ class ReviewTable(QTableView):
             self.setCurrentIndex(self._model.index(number - 1, CHANGE))
             self.blockSignals(was)
 
-    def show_regions(self, regions: tuple[Region, ...], decisions: NDArray[np.uint8]) -> None:
+    def show_regions(
+        self, regions: tuple[ChangedRegion, ...], decisions: NDArray[np.uint8]
+    ) -> None:
         """Show other regions, or other decisions on the same ones."""
         self._model.show_regions(regions, decisions)
 
