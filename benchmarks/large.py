@@ -15,7 +15,7 @@ import time
 import dask.array as da
 import numpy as np
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import Run, carry_out

@@ -23,16 +23,17 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
-from c2f_core.config import GeneratorConfig, TrainConfig
+from c2f_core.config.settings import GeneratorConfig, TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import CROP_SIDE, astronaut_class_table, astronaut_pair
-from c2f_core.metrics import boundary_pixels
+from c2f_core.device import choose_device
+from c2f_core.metrics.scores import boundary_pixels
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.models.checkpoint import load_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import Refiner, choose_device
-from c2f_core.training.checkpoint import load_checkpoint
-from c2f_core.training.metadata import CheckpointMetadata
+from c2f_core.refine.learned import Refiner
 
 Method = Callable[[], Any]
 BARE = "bare forward pass"

@@ -16,9 +16,9 @@ import napari
 import numpy as np
 from qtpy.QtCore import QEventLoop, QTimer
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
-from napari_c2f._layers import labels_layer_data
+from napari_c2f.layers.convert import labels_layer_data
 
 TICK = 10
 """Milliseconds between ticks of the timer."""

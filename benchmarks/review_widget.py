@@ -17,8 +17,8 @@ from qtpy.QtTest import QTest
 from refine_widget import WINDOW, measure_adding, watch
 from scipy import ndimage
 
-from c2f_core.classes import ClassTable
-from napari_c2f._layers import (
+from c2f_core.classes.table import ClassTable
+from napari_c2f.layers.convert import (
     COARSE_KEY,
     CONFIDENCE_KEY,
     confidence_layer_data,

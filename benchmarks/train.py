@@ -21,15 +21,15 @@ import cv2
 import torch
 from PIL import Image
 
-from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import TrainConfig
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.batches import AugmentedBatches
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.data.transforms import AugmentedBatches
-from c2f_core.events import RunStarted, StepDone, Validated
-from c2f_core.io import write_map
-from c2f_core.losses import weighted_cross_entropy
+from c2f_core.device import computes_in_bfloat16
+from c2f_core.io.maps import write_map
+from c2f_core.losses.pixelwise import weighted_cross_entropy
+from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.networks.unet import build_generator, generator_input
-from c2f_core.training.engine import computes_in_bfloat16
+from c2f_core.training.events import RunStarted, StepDone, Validated
 from c2f_core.training.trainer import train
 
 WARM_UP = 3

@@ -19,7 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from c2f_core.config import TrainConfig
+from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.training.curves import Curves
@@ -101,8 +101,8 @@ def run_widget(config_file: Path) -> None:
     import napari
     from qtpy.QtCore import QEventLoop, QSettings, QTimer
 
-    from napari_c2f._model import Phase
-    from napari_c2f._worker import LOADING
+    from napari_c2f.base.worker import LOADING
+    from napari_c2f.train.model import Phase
 
     # What the widgets remember stays out of the user's own settings.
     scope, folder = QSettings.Scope.UserScope, str(config_file.parent)

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from results import DOCS, default_hardware, options_of_fasseg_runs, today
 
-from c2f_core.data.folder import open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import atomic_path
-from c2f_core.metrics import Scores, mean_scores, score_pair
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.metrics.scores import Scores, mean_scores, score_pair
 from c2f_core.refine.learned import Refiner
 
 RUN = "foldannotators-fine*-seed0/model1/last.safetensors"

@@ -20,15 +20,15 @@ from results import DOCS, TEST, default_hardware, options_of_fasseg_runs, today
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from c2f_core.data.folder import open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.data.splits import read_split
-from c2f_core.data.transforms import image_to_tensor, most_likely, one_hot
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import atomic_path
-from c2f_core.metrics import confusion_matrix, mean_scores, score_pair
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.metrics.scores import confusion_matrix, mean_scores, score_pair
+from c2f_core.models.checkpoint import load_checkpoint
+from c2f_core.networks.encoding import image_to_tensor, most_likely, one_hot
 from c2f_core.networks.unet import UNet, generator_input
-from c2f_core.training.checkpoint import load_checkpoint
 
 RUNS = "foldreport-fine20-seed0"
 SHOWN = ("pixel accuracy", "mIoU")

@@ -13,9 +13,9 @@ import numpy as np
 from c2f_core import RefineResult
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import write_map
-from c2f_core.metrics import mean_scores, score_pair
+from c2f_core.io.maps import write_map
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.metrics.scores import mean_scores, score_pair
 
 PLUGIN = "napari-c2f"
 SCORES = ("pixel accuracy", "mIoU", "trimap 5", "boundary IoU", "damage", "gain")

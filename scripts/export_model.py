@@ -12,14 +12,15 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.data.folder import open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.splits import read_split
-from c2f_core.evaluation import Row, evaluate, formatted, markdown_table, summary_rows
-from c2f_core.io import atomic_path
+from c2f_core.experiments.evaluation import evaluate, summary_rows
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, formatted, markdown_table
+from c2f_core.models.bundled import BUNDLED_FOLDER
+from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import Refiner
-from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import RunFolder
 

@@ -25,13 +25,14 @@ from typing import Any
 from fasseg_pages import REFERENCE, Fold, read_records, write_pages, write_records
 from results import default_hardware, finished_run, today
 
-from c2f_core.config import TrainConfig, report_settings
-from c2f_core.cross_validation import held_out_scores, scores_of_record
-from c2f_core.data.folder import open_pairs
-from c2f_core.data.transforms import REPORT_CROP
-from c2f_core.evaluation import evaluate
-from c2f_core.io import atomic_path
-from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
+from c2f_core.config.presets import report_settings
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.batches import REPORT_CROP
+from c2f_core.data.layouts import open_pairs
+from c2f_core.experiments.cross_validation import held_out_scores, scores_of_record
+from c2f_core.experiments.evaluation import evaluate
+from c2f_core.io.atomic import atomic_path
+from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 
 FOLDS: tuple[Fold, ...] = (0, 1, 2, 3, 4, "report", "annotators")
 REPORT_FINE = 20

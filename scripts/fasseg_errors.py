@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from results import DOCS, default_hardware, options_of_fasseg_runs, today
 from scipy import ndimage
 
-from c2f_core.classes import UNLABELLED_POSITION
-from c2f_core.data.folder import open_pairs
+from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import atomic_path
-from c2f_core.metrics import boundary_pixels, confusion_matrix
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.metrics.scores import boundary_pixels, confusion_matrix
 from c2f_core.refine.learned import Refiner
 
 RUNS = {

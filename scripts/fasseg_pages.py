@@ -13,9 +13,9 @@ import numpy as np
 from fasseg_texts import FEW_TEXT, REPORT_TEXT
 from results import DOCS
 
-from c2f_core.comparison import SHARES
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import atomic_path
+from c2f_core.experiments.comparison import SHARES
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
 
 Fold = int | str
 """Number of a fold, or the name of another split."""

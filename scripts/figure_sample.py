@@ -20,11 +20,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from skimage.color import gray2rgb, rgb2gray
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
-from c2f_core.evaluation import REFERENCE, Row, markdown_table
-from c2f_core.metrics import mean_scores, score_pair
+from c2f_core.experiments.evaluation import REFERENCE
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.metrics.scores import mean_scores, score_pair
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import Refiner
 

@@ -18,12 +18,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 from results import DOCS, default_hardware, finished_run, read_curve, today
 
-from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import NetworkConfig, TrainConfig
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.events import StepDone
-from c2f_core.io import atomic_path
+from c2f_core.config.settings import NetworkConfig, TrainConfig
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.networks.unet import build_generator
+from c2f_core.training.events import StepDone
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 

@@ -22,11 +22,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 from screenshot import PLUGIN, pause, wait_until
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.project import Project
 from c2f_core.project.refining import refine_image
-from c2f_core.training.teaching import TeachingSettings
+from c2f_core.training.fine_tuning import TeachingSettings
 
 SIZE = (1240, 880)
 DOCK_WIDTH = 390

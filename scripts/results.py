@@ -19,16 +19,17 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import TrainConfig
-from c2f_core.data.folder import open_pairs
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.splits import read_split
-from c2f_core.evaluation import class_rows, evaluate, markdown_table, summary_rows
-from c2f_core.io import atomic_path
+from c2f_core.device import computes_in_bfloat16
+from c2f_core.experiments.evaluation import class_rows, evaluate, summary_rows
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import markdown_table
+from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import Refiner
 from c2f_core.training.curves import VALIDATION, Curves
-from c2f_core.training.engine import computes_in_bfloat16
 from c2f_core.training.listeners import SHOWN_SCORES, CsvLog
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train_or_resume

@@ -14,7 +14,7 @@ from pathlib import Path
 from qtpy.QtCore import QSettings, Qt
 from screenshot import dock, open_viewer, read_folder, take_in_both_themes, wait_until
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.project import Effort, Project
 from c2f_core.project.refining import refine_image

@@ -18,8 +18,8 @@ import screenshot
 from qtpy.QtCore import QSettings
 from screenshot import PLUGIN, dock, open_viewer, take
 
-from napari_c2f._model import Phase
-from napari_c2f.widgets.train import TrainWidget
+from napari_c2f.train.model import Phase
+from napari_c2f.train.widget import TrainWidget
 
 DOCK_WIDTH = 620
 LONGEST_RUN = 24 * 3600 * 1000

@@ -29,16 +29,16 @@ from pathlib import Path
 import numpy as np
 from results import DOCS, default_hardware, finished_run, today
 
-from c2f_core.bundled import BUNDLED_FOLDER
-from c2f_core.config import TrainConfig
-from c2f_core.cross_validation import Record, add_record, read_records
-from c2f_core.data.folder import open_pairs
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair, PairSource
 from c2f_core.data.splits import assign_roles, draw_folds, read_groups, read_split
-from c2f_core.evaluation import Row, markdown_table
-from c2f_core.io import atomic_path
+from c2f_core.experiments.cross_validation import Record, add_record, read_records
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table
+from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.project.records import KEPT_BACK_EVERY
-from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, accuracy_of, teach
+from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, accuracy_of, teach
 
 RECORDS = DOCS / "results" / "teaching.json"
 PAGE_FILE = DOCS / "results" / "teaching.md"

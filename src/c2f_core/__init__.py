@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefineResult
 from c2f_core.refine.scope import Scope
@@ -10,6 +10,7 @@ from c2f_core.refine.within import refine_within
 
 if TYPE_CHECKING:
     from c2f_core.refine.learned import Refiner
+
 
 __all__ = ["C2FError", "ClassTable", "RefineResult", "Refiner", "Scope", "refine_within"]
 

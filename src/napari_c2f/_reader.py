@@ -9,13 +9,13 @@ from napari.layers import Image
 from napari.types import LayerDataTuple
 from napari.utils.notifications import show_warning
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, ClassTableError, DataError
-from c2f_core.formats import SUFFIXES, is_annotation_file
-from c2f_core.io import ARRAY_SUFFIX
-from c2f_core.recognise import recognise_table
-from napari_c2f._layers import labels_layer_data, preferred_layer
-from napari_c2f._map_files import placement, read_map_of
+from c2f_core.io.formats import SUFFIXES, is_annotation_file
+from c2f_core.io.maps import ARRAY_SUFFIX
+from c2f_core.io.recognise import recognise_table
+from napari_c2f.layers.convert import labels_layer_data, preferred_layer
+from napari_c2f.layers.map_files import placement, read_map_of
 
 Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerDataTuple]]

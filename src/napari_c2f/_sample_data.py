@@ -2,11 +2,11 @@
 
 from napari.types import LayerDataTuple
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from napari_c2f._layers import labels_layer_data
+from napari_c2f.layers.convert import labels_layer_data
 
 
 def astronaut() -> list[LayerDataTuple]:

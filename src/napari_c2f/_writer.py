@@ -8,11 +8,11 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError, ImageError
-from c2f_core.formats import Form, FormatName
-from c2f_core.io import MapStyle, write_annotations, write_map
-from napari_c2f._layers import class_table_of_layer
+from c2f_core.io.formats import Form, FormatName
+from c2f_core.io.maps import MapStyle, write_annotations, write_map
+from napari_c2f.layers.convert import class_table_of_layer
 
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")
 Write = Callable[[Path, NDArray[Any], ClassTable], None]

@@ -11,14 +11,14 @@ from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
+from c2f_core.geometry.windows import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
-from c2f_core.windows import grown
-from napari_c2f._layers import (
+from napari_c2f.layers.convert import (
     COARSE_KEY,
     CONFIDENCE_KEY,
     FINE_KEY,
@@ -28,9 +28,9 @@ from napari_c2f._layers import (
     confidence_layer_data,
     labels_layer_data,
 )
-from napari_c2f._project_controller import ProjectController
-from napari_c2f._refining import Asked
-from napari_c2f._scoping import ScopeChoice
+from napari_c2f.project.controller import ProjectController
+from napari_c2f.refine.request import Asked
+from napari_c2f.refine.scope import ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
 FASSEG = ClassTable.preset("fasseg")

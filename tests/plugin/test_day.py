@@ -11,13 +11,13 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
-from c2f_core.project.provenance import rerun
-from c2f_core.project.snapshots import stored_confidence
-from c2f_core.training.teaching import TeachingSettings
-from napari_c2f.widgets.project_table import NAME, ROLE, STATUS
-from napari_c2f.widgets.review_table import DECISION
+from c2f_core.project.export import rerun
+from c2f_core.project.work import stored_confidence
+from c2f_core.training.fine_tuning import TeachingSettings
+from napari_c2f.project.table import NAME, ROLE, STATUS
+from napari_c2f.review.table import DECISION
 
 PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")

@@ -17,15 +17,15 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 from skimage.data import astronaut, camera
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import DataError, ImageError
-from c2f_core.io import write_annotations
-from napari_c2f._layers import TABLE_KEY, class_table_of_layer, labels_layer_data
+from c2f_core.io.maps import write_annotations
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
 from napari_c2f._sample_data import shapes
 from napari_c2f._writer import write_palette
+from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, labels_layer_data
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "napari-c2f"

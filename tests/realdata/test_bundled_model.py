@@ -3,10 +3,10 @@
 import pytest
 
 from c2f_core import Refiner
-from c2f_core.data.folder import fasseg_pairs
+from c2f_core.data.layouts import fasseg_pairs
 from c2f_core.data.splits import read_split
-from c2f_core.evaluation import evaluate
-from c2f_core.metrics import mean_scores
+from c2f_core.experiments.evaluation import evaluate
+from c2f_core.metrics.scores import mean_scores
 
 pytestmark = pytest.mark.realdata
 

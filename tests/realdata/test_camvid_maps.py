@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
-from c2f_core.io import read_map
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.io.maps import read_map
 
 pytestmark = pytest.mark.realdata
 

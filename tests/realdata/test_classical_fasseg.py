@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from c2f_core.data.folder import open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.splits import read_split
-from c2f_core.evaluation import REFERENCE, evaluate, summary_rows
+from c2f_core.experiments.evaluation import REFERENCE, evaluate, summary_rows
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 
 pytestmark = pytest.mark.realdata

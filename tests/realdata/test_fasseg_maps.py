@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_core.data.folder import fasseg_pairs
+from c2f_core.data.layouts import fasseg_pairs
 
 pytestmark = pytest.mark.realdata
 

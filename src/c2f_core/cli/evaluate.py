@@ -10,28 +10,25 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes import ClassTable
-from c2f_core.cli.errors import run_command
-from c2f_core.cli.folds import cross_validate_configs
-from c2f_core.cli.tables import show_table
-from c2f_core.data.folder import open_pairs
+from c2f_core.classes.table import ClassTable
+from c2f_core.cli.console import run_command, show_table
+from c2f_core.cli.cross_validate import cross_validate_configs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import FilePairs
 from c2f_core.data.splits import read_split
 from c2f_core.errors import DataError
-from c2f_core.evaluation import (
+from c2f_core.experiments.evaluation import (
     Evaluation,
-    Row,
     all_rows,
     class_rows,
     evaluate,
     image_rows,
     summary_rows,
-    write_csv,
-    write_markdown,
 )
-from c2f_core.model_names import distinct_names
+from c2f_core.io.tables import Row, write_csv, write_markdown
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.opening import open_trained
+from c2f_core.training.catalogue import distinct_names
 
 
 @dataclass(frozen=True)

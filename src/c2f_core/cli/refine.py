@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes import DEFAULT_TOLERANCE, ClassTable, refuse_tolerance
-from c2f_core.cli.errors import run_command
-from c2f_core.data.folder import images_by_stem, maps_by_stem
+from c2f_core.classes.report import MapReport, is_foreign
+from c2f_core.classes.table import DEFAULT_TOLERANCE, ClassTable, refuse_tolerance
+from c2f_core.cli.console import run_command
+from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
-from c2f_core.io import MapStyle, atomic_path, read_image, read_map, write_map
-from c2f_core.map_report import MapReport, is_foreign
-from c2f_core.recognise import recognise_table
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.maps import MapStyle, read_image, read_map, write_map
+from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.interface import RefinerInterface, check_inputs
 from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope

@@ -10,9 +10,9 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.cli.errors import StopOnInterrupt, command_line, run_command
-from c2f_core.config_file import read_config
-from c2f_core.search_ranges import read_ranges
+from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
+from c2f_core.config.files import read_config
+from c2f_core.experiments.ranges import read_ranges
 from c2f_core.training.listeners import ProgressBar, RunLogs
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _search(options: Options) -> None:
     config, ranges = read_config(options.config), read_ranges(options.ranges)
     # Torch takes seconds to import; --help and errors in the config do not wait for it.
-    from c2f_core.search import BEST, TrialDone, TrialStarted, require_optuna, search
+    from c2f_core.experiments.search import BEST, TrialDone, TrialStarted, require_optuna, search
 
     optuna = require_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

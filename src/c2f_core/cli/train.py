@@ -15,11 +15,12 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from c2f_core.cli.errors import StopOnInterrupt, command_line, run_command
-from c2f_core.config import Preset, Settings, TrainConfig, preset_settings
-from c2f_core.config_file import invalid_setting, read_settings
+from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
+from c2f_core.config.files import invalid_setting, read_settings
+from c2f_core.config.presets import preset_settings
+from c2f_core.config.settings import Preset, Settings, TrainConfig
 from c2f_core.errors import ConfigError, DataError
-from c2f_core.events import Finished
+from c2f_core.training.events import Finished
 from c2f_core.training.listeners import ProgressBar, RunLogs
 from c2f_core.training.run_folder import RunFolder
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.config import AugmentationConfig
+from c2f_core.config.settings import AugmentationConfig
 
 # Weights of red, green and blue in grey (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import POSITIONS, UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import POSITIONS, UNLABELLED_POSITION, ClassTable
 from c2f_core.data.listing import Listing, lonely_files
 from c2f_core.data.pairs import PairFiles
 from c2f_core.errors import DataError

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.report import DecodeReport, IdReport, MapReport, is_foreign
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.intensities import as_rgb8
-from c2f_core.io import read_image, read_map, read_map_pixels
-from c2f_core.map_report import DecodeReport, IdReport, MapReport, is_foreign
+from c2f_core.io.intensity import as_rgb8
+from c2f_core.io.maps import read_image, read_map, read_map_pixels
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.draw import polygon
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 
 CROP = (slice(0, 256), slice(100, 356))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from c2f_core.config import DataConfig
+from c2f_core.config.settings import DataConfig
 from c2f_core.errors import DataError
 
 

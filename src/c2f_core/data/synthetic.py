@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import disk, ellipse, polygon
 
-from c2f_core.classes import ClassEntry, ClassTable
+from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.data.pairs import Pair
 
 SHAPES = ClassTable(

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError
-from c2f_core.io import MapStyle, atomic_path, write_image, write_map
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.maps import MapStyle, write_image, write_map
 
 TABLE_FILE = "classes.json"
 LARGEST_PALETTE_INDEX = 255

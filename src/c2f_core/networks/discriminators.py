@@ -40,9 +40,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
-from c2f_core.classes import UNLABELLED_POSITION
-from c2f_core.config import DiscriminatorConfig
-from c2f_core.data.transforms import most_likely, one_hot
+from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.config.settings import DiscriminatorConfig
+from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import IMAGE_CHANNELS
 
 BLUR_SIGMA = 1.5

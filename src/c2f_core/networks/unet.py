@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from c2f_core.config import GeneratorConfig
-from c2f_core.networks.layout import memory_format
+from c2f_core.config.settings import GeneratorConfig
+from c2f_core.device import memory_format
 
 IMAGE_CHANNELS = 3
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from c2f_core.errors import DataError
-from c2f_core.evaluation import Row, markdown_table, write_csv
-from c2f_core.io import atomic_path
-from c2f_core.project.folder import Project
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.tables import Row, markdown_table, write_csv
+from c2f_core.project.project import Project
 from c2f_core.project.records import Effort, Status
 
 TOTAL = "all"

@@ -6,17 +6,17 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from c2f_core.data.folder import open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import Cancelled
-from c2f_core.events import Event
-from c2f_core.intensities import as_rgb8
-from c2f_core.io import atomic_path
-from c2f_core.project.folder import Project
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.intensity import as_rgb8
+from c2f_core.project.project import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model
+from c2f_core.training.events import Event
+from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, teach
 from c2f_core.training.loading import ShouldStop
-from c2f_core.training.teaching import Corrections, Taught, TeachingSettings, teach
 
 
 def learn(

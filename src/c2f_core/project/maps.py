@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
-from c2f_core.io import embedded_table, read_image, read_map, write_image, write_map
-from c2f_core.map_report import MapReport
+from c2f_core.classes.report import MapReport
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.io.maps import embedded_table, read_image, read_map, write_image, write_map
 from c2f_core.project.records import ImageRecord, Status
-from c2f_core.project.snapshots import IndexMap, Work
+from c2f_core.project.work import IndexMap, Work
 
 REMOVED = "removed"
 """Folder of a project for what was taken out of it, with a folder for each image."""

@@ -4,16 +4,50 @@ import zlib
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from c2f_core.config import Settings
+from c2f_core.config.settings import Settings
 from c2f_core.errors import DataError
-from c2f_core.io import atomic_path
-from c2f_core.project.versioned import Versioned, read_versioned
+from c2f_core.io.atomic import atomic_path
 from c2f_core.refine.record import Record, scope_of_record, scope_record
 from c2f_core.refine.scope import Scope
+
+
+class Versioned(Settings):
+    """Settings in a file of their own, with the number of their format as default."""
+
+    format_version: int
+
+
+class _Number(BaseModel):
+    format_version: int | None = None
+
+
+Read = TypeVar("Read", bound=Versioned)
+
+
+def read_versioned(kind: type[Read], path: Path) -> Read:
+    """Read a file of settings.
+
+    Raises
+    ------
+    OSError, ValueError
+        It lacks, or is damaged.
+    DataError
+        Its format is another.
+    """
+    text = path.read_text(encoding="utf-8")
+    # A newer program may have put in what this one does not know.
+    found = _Number.model_validate_json(text).format_version
+    known = kind.model_fields["format_version"].default
+    if found not in (None, known):
+        raise DataError(
+            f"{path} has format {found}, this version reads {known}; update napari-c2f."
+        )
+    return kind.model_validate_json(text)
+
 
 KEPT_BACK_EVERY = 4
 """Of so many reviewed images one is kept back, the second of them: two images make a lesson."""

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.project.folder import Project
+from c2f_core.geometry.patches import Covered, Patch
+from c2f_core.geometry.windows import bounding_box
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
+from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters
-from c2f_core.project.snapshots import Work, stored_confidence
+from c2f_core.project.work import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
 from c2f_core.refine.opening import open_refiner
-from c2f_core.refine.patches import Covered, Patch
 from c2f_core.refine.run import Run, carry_out
-from c2f_core.windows import bounding_box
 
 
 def refine_image(

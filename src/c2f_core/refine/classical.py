@@ -13,8 +13,9 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 from skimage.segmentation import random_walker, watershed
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
 from c2f_core.errors import ImageError
+from c2f_core.geometry.windows import Size, Window, whole
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
@@ -22,7 +23,6 @@ from c2f_core.refine.interface import (
     check_inputs,
     raise_if_stopped,
 )
-from c2f_core.windows import Size, Window, whole
 
 SMALL_REGION_SHARE = 0.5
 """A region too small for the erosion keeps the pixels deeper than this share of its depth."""

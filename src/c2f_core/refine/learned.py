@@ -1,23 +1,24 @@
 """The public door: a trained network that turns coarse maps into fine ones."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
-from c2f_core.classes import ClassTable
-from c2f_core.colour_models import with_colour_models
-from c2f_core.data.transforms import image_to_tensor, most_likely
-from c2f_core.errors import CheckpointError, ConfigError, ImageError, is_out_of_memory
-from c2f_core.networks.layout import memory_format
+from c2f_core.classes.table import ClassTable
+from c2f_core.device import choose_device, free_memory, memory_format
+from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
+from c2f_core.geometry.windows import Size, Window, grown
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.models.checkpoint import load_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.networks.colour_prior import with_colour_models
+from c2f_core.networks.encoding import image_to_tensor, most_likely
 from c2f_core.networks.unet import UNet, for_inference, with_strided_stem
 from c2f_core.refine.interface import (
     Progress,
@@ -27,9 +28,6 @@ from c2f_core.refine.interface import (
     raise_if_stopped,
 )
 from c2f_core.refine.tiling import blend, spans
-from c2f_core.training.checkpoint import load_checkpoint
-from c2f_core.training.metadata import CheckpointMetadata
-from c2f_core.windows import Size, Window, grown
 
 SMALLEST_OVERLAP = 128
 OVERLAP_STRIDES = 8
@@ -287,32 +285,6 @@ class Refiner:
         return max(side, 2 * self._overlap)
 
 
-def choose_device(name: str) -> torch.device:
-    """Turn "auto" into the best device there is, another name into that device.
-
-    Raises
-    ------
-    ConfigError
-        There is no such device.
-    """
-    # torch knows more, which are not there or cannot refine.
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
-        raise ConfigError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:1 or mps.")
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        # Builds of torch without CUDA answer with an AssertionError.
-        raise ConfigError(
-            f"The device '{name}' cannot be used here; choose auto or cpu."
-        ) from error
-    return device
-
-
 def _one_hot_channels(generator: UNet) -> Tensor:
     """Input channels (256, 3 + C) of a black pixel by the position of its coarse class."""
     channels = torch.zeros(256, generator.input_channels)
@@ -333,13 +305,6 @@ def bytes_per_pixel(generator: UNet) -> int:
     )
     borders = 3 * generator.input_channels + 4 * generator.number_of_classes
     return int(4 * (features + borders))
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
 
 
 def _counter(progress: Progress | None, total: int) -> Callable[[], None]:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from c2f_core.bundled import bundled_models, is_model_file
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import CheckpointError
+from c2f_core.models.bundled import bundled_models, is_model_file
 from c2f_core.refine.interface import RefinerInterface
 
 if TYPE_CHECKING:

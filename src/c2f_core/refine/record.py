@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.patches import Patch
+from c2f_core.geometry.lazy import Sliceable
+from c2f_core.geometry.patches import Patch
+from c2f_core.refine.interface import RefinerInterface, Translated
 from c2f_core.refine.report import ScopeReport
-from c2f_core.refine.scope import Scope, Sliceable
-from c2f_core.refine.translated import Translated
+from c2f_core.refine.scope import Scope
 
 Record = dict[str, Any]
 VALUES = np.dtype("<u2")

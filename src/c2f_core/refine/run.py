@@ -7,21 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.refine.interface import Progress, RefinerInterface, ShouldStop
-from c2f_core.refine.patches import Covered, Overlaid, Patch, Place, from_corner
+from c2f_core.geometry.lazy import Sliceable, plane_of
+from c2f_core.geometry.patches import Covered, Overlaid, Patch, Place, from_corner
+from c2f_core.refine.interface import Progress, RefinerInterface, ShouldStop, Translated
 from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report
-from c2f_core.refine.scope import Scope, Sliceable, plane_of
-from c2f_core.refine.translated import Translated
-from c2f_core.refine.within import (
-    Limits,
-    ScopedResult,
-    label_dtype,
-    refine_stack,
-    refine_within,
-)
+from c2f_core.refine.scope import Scope
+from c2f_core.refine.within import Limits, ScopedResult, label_dtype, refine_stack, refine_within
 
 Plane = tuple[int, ...]
 

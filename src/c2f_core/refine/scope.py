@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ConfigError, ImageError
-from c2f_core.metrics import boundary_pixels
-from c2f_core.windows import (
+from c2f_core.geometry.lazy import Sliceable, plane_of
+from c2f_core.geometry.windows import (
     Size,
     Window,
     area,
@@ -22,25 +22,11 @@ from c2f_core.windows import (
     inside,
     outside,
 )
+from c2f_core.metrics.scores import boundary_pixels
 
 BLOCK = 512
 """Side of the blocks in which scattered pixels are refined; with what the bundled network sees
 around it, one fills a tile on a CPU."""
-
-
-class Sliceable(Protocol):
-    """An array in memory or loaded lazily: NumPy, dask, zarr and what slices like them."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis."""
-
-    @property
-    def dtype(self) -> Any:
-        """Type of its values."""
-
-    def __getitem__(self, key: Any, /) -> Any:
-        """Return a part, which `numpy.asarray` loads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,30 +118,6 @@ def _own_plane(mask: Sliceable | None, index: tuple[int, ...]) -> Sliceable | No
 def _on_axis(axis: slice, length: int) -> slice:
     first = 0 if axis.start is None else axis.start
     return clipped(first, length if axis.stop is None else axis.stop, length)
-
-
-@dataclass(frozen=True)
-class _LazyPlane:
-    """One plane of a stack that is not loaded yet."""
-
-    stack: Sliceable
-    index: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.stack.shape[len(self.index) :])
-
-    @property
-    def dtype(self) -> Any:
-        return self.stack.dtype
-
-    def __getitem__(self, key: tuple[slice, ...], /) -> Any:
-        return self.stack[(*self.index, *key)]
-
-
-def plane_of(stack: Sliceable, index: tuple[int, ...]) -> Sliceable:
-    """Return one plane of a stack, without loading it."""
-    return stack[index] if isinstance(stack, np.ndarray) else _LazyPlane(stack, index)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import POSITIONS, ClassTable
+from c2f_core.classes.table import POSITIONS, ClassTable
 from c2f_core.errors import C2FError, Cancelled, ImageError
-from c2f_core.intensities import FIXED_LIMITS, as_rgb8, intensity_limits
+from c2f_core.geometry.lazy import Sliceable, plane_of
+from c2f_core.geometry.windows import Window, area, grown, inside, outside
+from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
 from c2f_core.refine.interface import (
     Progress,
     RefineResult,
@@ -22,15 +24,7 @@ from c2f_core.refine.interface import (
     raise_if_stopped,
 )
 from c2f_core.refine.report import ScopeReport, by_frequency
-from c2f_core.refine.scope import (
-    ClassRules,
-    Scope,
-    Sliceable,
-    changeable,
-    cheapest_parts,
-    plane_of,
-)
-from c2f_core.windows import Window, area, grown, inside, outside
+from c2f_core.refine.scope import ClassRules, Scope, changeable, cheapest_parts
 
 Limits = tuple[float, float]
 EVERYWHERE = Scope()

@@ -2,16 +2,17 @@
 
 import datetime
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from c2f_core.config import TrainConfig
+from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
-from c2f_core.io import atomic_path
+from c2f_core.io.atomic import atomic_path
+from c2f_core.models.bundled import is_model_file
+from c2f_core.models.metadata import read_metadata
 from c2f_core.training.curves import Curves
-from c2f_core.training.metadata import read_metadata
 from c2f_core.training.run_folder import STAGES, RunFolder
 
 State = Literal["running", "finished", "rolled back", "stopped"]
@@ -222,3 +223,34 @@ def _delete_files(run: RunFolder) -> None:
         (run.root / ".lock").unlink(missing_ok=True)
         if not any(run.root.iterdir()):
             run.root.rmdir()
+
+
+def name_with_run(file: str | Path) -> str:
+    """Return the name of a model's file after that of the run that made it."""
+    path = Path(file).absolute()
+    run = path.parent.parent if path.parent.name in STAGES else path.parent
+    return f"{run.name}: {path.stem}"
+
+
+def distinct_names(models: Sequence[str]) -> list[str]:
+    """Name models as shortly as tells them apart: by file, by run and file, or by whole path.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Bundled models by name, or .safetensors files. One that is given twice has one name.
+    """
+    return [_shortest_name(model, set(models)) for model in models]
+
+
+def _shortest_name(model: str, models: set[str]) -> str:
+    if not is_model_file(model):
+        return model
+    for naming in (_stem, name_with_run):
+        if [naming(other) for other in models].count(naming(model)) == 1:
+            return naming(model)
+    return model
+
+
+def _stem(model: str) -> str:
+    return Path(model).stem

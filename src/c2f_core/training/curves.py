@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c2f_core.events import Event, RolledBack, StepDone, Validated, rolled_back_message
+from c2f_core.training.events import Event, RolledBack, StepDone, Validated, rolled_back_message
 
 HEAD = ("step", "name", "value")
 """Columns of `log.csv`."""

@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import Tensor
 
-from c2f_core.bundled import BUNDLED_FOLDER, bundled_models
-from c2f_core.classes import ClassTable
-from c2f_core.config import GeneratorConfig, Settings, TrainConfig
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import GeneratorConfig, Settings, TrainConfig
 from c2f_core.errors import CheckpointError
-from c2f_core.training.checkpoint import load_checkpoint
-from c2f_core.training.metadata import read_metadata
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.models.checkpoint import load_checkpoint
+from c2f_core.models.metadata import read_metadata
 from c2f_core.training.run_folder import STAGES, RunFolder
 
 

@@ -7,18 +7,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
-from c2f_core.config import TrainConfig
-from c2f_core.data.folder import list_pairs
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.layouts import list_pairs
 from c2f_core.data.pairs import FilePairs, Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
-from c2f_core.metrics import confusion_matrix, pixel_accuracy
-from c2f_core.training.loading import (
-    ShouldStop,
-    refuse_nothing_drawn,
-    refuse_without_coarse_only,
-)
+from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
+from c2f_core.training.loading import ShouldStop, refuse_nothing_drawn, refuse_without_coarse_only
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 SAID: dict[Role, str] = {

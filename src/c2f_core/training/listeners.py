@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from c2f_core.classes import ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import WritingError
-from c2f_core.events import (
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.maps import write_image
+from c2f_core.training.curves import HEAD, NOTE, notes_of, values_of
+from c2f_core.training.events import (
     ClassicalReference,
     Event,
     Preview,
@@ -25,8 +28,6 @@ from c2f_core.events import (
     StepDone,
     Validated,
 )
-from c2f_core.io import atomic_path, write_image
-from c2f_core.training.curves import HEAD, NOTE, notes_of, values_of
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
 PANEL_GAP = 4

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from c2f_core.classes import ClassTable
-from c2f_core.config import DataConfig, TrainConfig
-from c2f_core.data.folder import open_pairs
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import DataConfig, TrainConfig
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import Cancelled, DataError

@@ -11,11 +11,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from c2f_core.bundled import bundled_models
-from c2f_core.classes import PRESETS
-from c2f_core.config import TrainConfig
+from c2f_core.classes.table import PRESETS
+from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
-from c2f_core.io import atomic_path
+from c2f_core.io.atomic import atomic_path
+from c2f_core.models.bundled import bundled_models
 
 PLACE = {"run_folder", "device", "threads"}
 """Settings that say where a run computes, not what it learns."""

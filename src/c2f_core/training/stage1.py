@@ -8,30 +8,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.adversarial import (
+from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.batches import Batch
+from c2f_core.data.pairs import Pair
+from c2f_core.device import memory_format
+from c2f_core.losses.adversarial import (
     ADVERSARIAL_LOSSES,
     discriminator_accuracy,
     feature_matching,
     realness,
 )
-from c2f_core.classes import UNLABELLED_POSITION
-from c2f_core.config import TrainConfig
-from c2f_core.data.pairs import Pair
-from c2f_core.data.transforms import Batch, image_to_tensor, most_likely, one_hot
 from c2f_core.networks.discriminators import (
     Discriminator,
     build_discriminator,
     harden,
     mask_unlabelled,
 )
-from c2f_core.networks.layout import memory_format
-from c2f_core.semi_supervised import at_pixels
+from c2f_core.networks.encoding import at_pixels, image_to_tensor, most_likely, one_hot
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.player import Player, ramp
+from c2f_core.training.optimisation import Player, ramp
 from c2f_core.training.supervised import StepResult, SupervisedLearner
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
 
 ADAM_BETAS = (0.5, 0.999)
 """Of the discriminator's Adam, as in DCGAN (Radford et al., ICLR 2016)."""

@@ -20,7 +20,7 @@ Recipe "default": three sources, each with its weight in `Stage2Config`.
 A fourth is off unless it gets a weight, for on FASSEG the others do better without it.
 Evidence: the coarse map is hidden from the generator, whose guess from the image alone
 must make the coarse map likely, by a model of how coarse maps deviate from fine ones that
-is learned on the fine pairs (see `c2f_core.training.evidence`).
+is learned on the fine pairs (see `c2f_core.training.label_noise`).
 """
 
 from collections.abc import Iterator
@@ -31,20 +31,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from c2f_core.colour_models import with_colour_models
-from c2f_core.config import AugmentationConfig, TrainConfig
-from c2f_core.data.ahead import Batches, made_ahead
-from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches, most_likely, one_hot
+from c2f_core.config.settings import AugmentationConfig, TrainConfig
+from c2f_core.data.batches import AugmentedBatches, Batch, Batches, ReportBatches, made_ahead
+from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
+from c2f_core.networks.colour_prior import with_colour_models
+from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import generator_input
-from c2f_core.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
-from c2f_core.training.evidence import coarse_codes, evidence_of, likelihoods
+from c2f_core.training.label_noise import coarse_codes, evidence_of, likelihoods
 from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
-from c2f_core.training.player import ramp
+from c2f_core.training.optimisation import ramp
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
 
 COARSE_ONLY_SEED = 1_000_003
 """Added to the seed, so that fine and coarse-only crops are drawn independently."""

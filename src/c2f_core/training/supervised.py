@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from c2f_core.config import OptimiserConfig, TrainConfig
-from c2f_core.data.ahead import Batches, made_ahead
-from c2f_core.data.transforms import AugmentedBatches, Batch, ReportBatches
-from c2f_core.losses import PIXEL_LOSSES, inverse_class_proportions
-from c2f_core.networks.layout import memory_format
+from c2f_core.config.settings import OptimiserConfig, TrainConfig
+from c2f_core.data.batches import AugmentedBatches, Batch, Batches, ReportBatches, made_ahead
+from c2f_core.device import memory_format
+from c2f_core.losses.pixelwise import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.player import Player
+from c2f_core.training.optimisation import Player
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

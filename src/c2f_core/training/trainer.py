@@ -8,10 +8,12 @@ from typing import Any
 import cv2
 import torch
 
-from c2f_core.config import TrainConfig
+from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import fingerprint
 from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
-from c2f_core.events import (
+from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata, library_versions
+from c2f_core.training.events import (
     Event,
     Finished,
     Preview,
@@ -21,23 +23,16 @@ from c2f_core.events import (
     StepDone,
     Validated,
 )
-from c2f_core.training.checkpoint import load_checkpoint, save_checkpoint
-from c2f_core.training.engine import make_fabric
 from c2f_core.training.initial import load_initial_weights, load_stage1
-from c2f_core.training.loading import (
-    ShouldStop,
-    load_training_data,
-    refuse_without_coarse_only,
-)
-from c2f_core.training.metadata import CheckpointMetadata, library_versions
-from c2f_core.training.player import learning_rate
-from c2f_core.training.references import best_classical
+from c2f_core.training.loading import ShouldStop, load_training_data, refuse_without_coarse_only
+from c2f_core.training.optimisation import learning_rate, make_fabric
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
 from c2f_core.training.supervised import SupervisedLearner
 from c2f_core.training.validation import (
     ValidationResult,
+    best_classical,
     reference_scores,
     validate,
 )

@@ -10,19 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.classes import UNLABELLED_POSITION, ClassTable
-from c2f_core.colour_models import with_colour_models
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
 from c2f_core.data.pairs import Pair
-from c2f_core.data.transforms import image_to_tensor, one_hot
-from c2f_core.metrics import (
+from c2f_core.errors import C2FError
+from c2f_core.metrics.calibration import expected_calibration_error, fit_temperature
+from c2f_core.metrics.scores import (
     confusion_matrix,
     mean_iou,
     mean_of_known,
     pixel_accuracy,
     trimap_accuracy,
 )
+from c2f_core.networks.colour_prior import with_colour_models
+from c2f_core.networks.encoding import image_to_tensor, one_hot
 from c2f_core.networks.unet import UNet, generator_input
-from c2f_core.refine.calibration import expected_calibration_error, fit_temperature
+from c2f_core.refine.classical import CLASSICAL_REFINERS
+from c2f_core.refine.interface import RefinerInterface
+from c2f_core.training.events import ClassicalReference
 
 CALIBRATION_STRIDE = 7
 """Every seventh pixel takes part in calibration: neighbours say nothing new."""
@@ -78,7 +82,7 @@ def validate(
     class_table : ClassTable
     device : torch.device
     colour_weight : float
-        See `c2f_core.colour_models`.
+        See `c2f_core.networks.colour_prior`.
 
     Returns
     -------
@@ -152,3 +156,51 @@ def scores_of(
         f"trimap {BOUNDARY_WIDTH}": mean_of_known(bands),
     }
     return {name: score for name, score in scores.items() if not math.isnan(score)}
+
+
+LARGEST_PIXELS = 1_000_000
+"""Pixels that are refined at most, in whole pairs: some seconds of work."""
+
+
+def best_classical(pairs: Sequence[Pair], class_table: ClassTable) -> ClassicalReference | None:
+    """Refine the first pairs by each classical refiner; return the most accurate.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        With fine maps; as many are taken as `LARGEST_PIXELS` allows, at least one.
+    class_table : ClassTable
+
+    Returns
+    -------
+    ClassicalReference or None
+        None where none can refine them, as with nothing labelled.
+    """
+    chosen = _first(pairs, LARGEST_PIXELS)
+    scored = [
+        ClassicalReference(name, len(chosen), scores)
+        for name, kind in CLASSICAL_REFINERS.items()
+        if (scores := _scores(kind(class_table), chosen)) is not None
+    ]
+    return max(scored, key=lambda each: each.scores["pixel accuracy"], default=None)
+
+
+def _first(pairs: Sequence[Pair], pixels: int) -> list[Pair]:
+    chosen: list[Pair] = []
+    for pair in pairs:
+        pixels -= pair.coarse.size
+        if chosen and pixels < 0:
+            break
+        chosen.append(pair)
+    return chosen
+
+
+def _scores(refiner: RefinerInterface, pairs: Sequence[Pair]) -> dict[str, float] | None:
+    table, predictions = refiner.class_table, []
+    for pair in pairs:
+        try:
+            refined = refiner.refine(pair.image, table.to_indices(pair.coarse))
+        except C2FError:
+            return None
+        predictions.append(table.to_positions(refined.labels))
+    return scores_of(predictions, pairs, table)

@@ -1,1 +1,1 @@
-"""Widgets: thin views over the public functions of `c2f_core`."""
+"""Qt parts that the tools share; none of them knows a tool."""

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QSpinBox, QStyle, QWidget
 
-from napari_c2f.widgets.parts import Choice, FolderEdit
+from napari_c2f.widgets.choices import Choice, FolderEdit
 
 LARGEST = 2**31 - 1
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_core.config import GeneratorConfig
+from c2f_core.config.settings import GeneratorConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.models.checkpoint import save_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
 from c2f_core.project.records import Parameters
-from c2f_core.training.checkpoint import save_checkpoint
-from c2f_core.training.metadata import CheckpointMetadata
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)

@@ -17,7 +17,7 @@ import numpy as np
 
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.project import Effort, Project, Status
-from c2f_core.project.provenance import export_map
+from c2f_core.project.export import export_map
 from c2f_core.project.records import Parameters
 from c2f_core.project.sidecar import SUFFIX, Sidecar, hash_of
 from c2f_core.refine import learned  # imported once, and not in each process

@@ -9,15 +9,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from c2f_core.class_editing import recoloured, renamed, with_class
-from c2f_core.classes import ClassTable
-from c2f_core.data.folder import open_pairs
+from c2f_core.classes.editing import recoloured, renamed, with_class
+from c2f_core.classes.table import ClassTable
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
 from c2f_core.project.records import ImageRecord, by_doubt, is_kept_back
-from c2f_core.project.snapshots import read_confidence, stored_confidence
+from c2f_core.project.work import read_confidence, stored_confidence
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)

@@ -10,7 +10,7 @@ from c2f_core.errors import DataError
 from c2f_core.project import Status, Work
 from c2f_core.project.records import ImageRecord
 from c2f_core.project.refining import refine_image, refined_work
-from c2f_core.project.reviewing import undecided_regions
+from c2f_core.project.work import undecided_regions
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)

@@ -1,0 +1,1 @@
+"""Class tables: their schema, presets and edits, and reports on maps."""

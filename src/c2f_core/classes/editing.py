@@ -1,0 +1,155 @@
+"""Add, rename and recolour classes, and count their pixels.
+
+Class tables do not change: each function returns a new one, in which all
+classes keep their indices, so that maps drawn with the old one stay valid.
+"""
+
+import colorsys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from c2f_core.classes.table import LARGEST_INDEX, PRESETS, ClassEntry, ClassTable, Colour
+from c2f_core.errors import Cancelled, ClassTableError
+
+CHUNK = 1 << 20
+"""Pixels that are counted at once."""
+
+
+def new_table(name: str = "classes") -> ClassTable:
+    """Return a table to begin with: one class, and 0 where unlabelled."""
+    unlabelled = ClassEntry(name="unlabelled", index=0, colour=(0, 0, 0))
+    first = ClassEntry(name="class 1", index=1, colour=(230, 38, 38))
+    return ClassTable(name=name, classes=(first,), unlabelled=unlabelled)
+
+
+def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) -> ClassTable:
+    """Return a table with one class more, of the smallest free index.
+
+    Parameters
+    ----------
+    table : ClassTable
+    name : str
+        Without it, "class" and the index.
+    colour : (int, int, int), optional
+        RGB, 0 to 255; without it, one that is far from those of the others.
+
+    Raises
+    ------
+    ClassTableError
+        Name or colour is taken, or the table is full.
+    """
+    taken = {entry.index for entry in table.entries}
+    index = next(index for index in range(LARGEST_INDEX + 1) if index not in taken)
+    added = ClassEntry(
+        name=name.strip() or _free_name(table, index),
+        index=index,
+        colour=colour or distant_colour(entry.colour for entry in table.entries),
+    )
+    return _edited(table, (*table.classes, added))
+
+
+def renamed(table: ClassTable, index: int, name: str) -> ClassTable:
+    """Return a table in which the class of an index has another name.
+
+    Raises
+    ------
+    ClassTableError
+        The name is empty or taken, or there is no such class.
+    """
+    if not name.strip():
+        raise ClassTableError("A class needs a name; type at least one letter.")
+    return _with_entry(table, index, name=name.strip())
+
+
+def recoloured(table: ClassTable, index: int, colour: Colour) -> ClassTable:
+    """Return a table in which the class of an index has another colour.
+
+    Raises
+    ------
+    ClassTableError
+        The colour is taken, or there is no such class.
+    """
+    return _with_entry(table, index, colour=colour)
+
+
+def distant_colour(taken: Iterable[Colour]) -> Colour:
+    """Return a vivid colour (RGB, 0 to 255) as far as possible from all that are taken."""
+    hues = [
+        colorsys.hsv_to_rgb(hue / 24, 0.85, value) for value in (0.95, 0.6) for hue in range(24)
+    ]
+    candidates = np.rint(255 * np.array(hues))
+    others = np.array([*taken, (0, 0, 0)], dtype=float)
+    distances = np.linalg.norm(candidates[:, None] - others[None], axis=2).min(axis=1)
+    red, green, blue = (int(channel) for channel in candidates[int(distances.argmax())])
+    return red, green, blue
+
+
+def pixel_shares(
+    index_map: Any, table: ClassTable, should_stop: Callable[[], bool] = lambda: False
+) -> dict[int, float]:
+    """Return which share of a map, in [0, 1], each index of a table covers.
+
+    The map is read in parts: it may be larger than the memory.
+
+    Parameters
+    ----------
+    index_map : integer array of any shape, or what is sliced like one
+        Class indices; those that are not in the table count as pixels only.
+    table : ClassTable
+    should_stop : callable
+        Asked between parts.
+
+    Raises
+    ------
+    Cancelled
+        It was asked to stop.
+    """
+    counts = np.zeros(LARGEST_INDEX + 1, dtype=np.int64)
+    pixels = 0
+    for part in _parts(index_map):
+        if should_stop():
+            raise Cancelled("Counting pixels was cancelled.")
+        pixels += part.size
+        found = np.bincount(part[(part >= 0) & (part <= LARGEST_INDEX)].astype(np.intp))
+        counts[: len(found)] += found
+    return {entry.index: counts[entry.index] / max(pixels, 1) for entry in table.entries}
+
+
+def _parts(index_map: Any) -> Iterator[NDArray[Any]]:
+    plane = int(np.prod(index_map.shape[1:]))
+    rows = max(1, CHUNK // max(plane, 1))
+    for first in range(0, index_map.shape[0], rows):
+        part = np.asarray(index_map[first : first + rows]).ravel()
+        for start in range(0, part.size, CHUNK):
+            yield part[start : start + CHUNK]
+
+
+def _free_name(table: ClassTable, index: int) -> str:
+    taken = {entry.name for entry in table.entries}
+    name = f"class {index}"
+    while name in taken:
+        name += "′"
+    return name
+
+
+def _with_entry(table: ClassTable, index: int, **change: Any) -> ClassTable:
+    if index not in [entry.index for entry in table.classes]:
+        raise ClassTableError(f"'{table.name}' has no class of index {index}; choose one it has.")
+    classes = (
+        entry.model_copy(update=change) if entry.index == index else entry
+        for entry in table.classes
+    )
+    return _edited(table, tuple(classes))
+
+
+def _edited(table: ClassTable, classes: tuple[ClassEntry, ...]) -> ClassTable:
+    name = f"{table.name}, edited" if table.name in PRESETS else table.name
+    try:
+        return ClassTable(name=name, classes=classes, unlabelled=table.unlabelled)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ClassTableError(f"The classes cannot be changed like this: {reason}.") from error

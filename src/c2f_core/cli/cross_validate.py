@@ -1,0 +1,116 @@
+"""`c2f-evaluate --folds`: train and score settings by cross-validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from c2f_core.cli.console import StopOnInterrupt, show_table
+from c2f_core.config.files import read_config
+from c2f_core.config.settings import TrainConfig
+from c2f_core.errors import ConfigError, DataError
+from c2f_core.experiments.comparison import COLUMNS, comparison_tables, estimate_rows, estimates_of
+from c2f_core.io.tables import write_csv, write_markdown
+from c2f_core.training.listeners import ProgressBar, RunLogs
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train settings on all folds but one, score them on that one, in turn, and compare them.
+
+    Nothing of the held-out pairs is used in training, and the last checkpoint is
+    scored. Every run is recorded in the run folder of its config; the same command
+    again goes on where it was stopped, with Ctrl-C or otherwise.
+    """
+
+    folds: int
+    """Number of folds: those of the split file where it has a list "folds", else drawn."""
+    config: tuple[Path, ...]
+    """Config files, TOML or JSON, with the same data and each with its own run_folder."""
+    seeds: tuple[int, ...] = (0,)
+    """Train every fold with each of these seeds."""
+    fold_seed: int = 0
+    """Seed of drawn folds."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Write the comparison here: .csv for programs, .md for people."""
+
+
+def cross_validate_configs(arguments: Sequence[str]) -> None:
+    """Train, score, record, compare.
+
+    Raises
+    ------
+    C2FError
+        Configs, data or folds do not fit, or a file cannot be written.
+    """
+    options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
+    _check_output(options.output)
+    configs = _read_configs(options.config)
+    if not _run(configs, options):
+        print("Stopped. Go on with the same command.")
+    _show(configs, options)
+
+
+def _check_output(path: Path | None) -> None:
+    if path is None:
+        return
+    if path.suffix not in (".csv", ".md") or path.is_dir() or not path.parent.is_dir():
+        raise DataError(f"{path} cannot be written; give a .csv or .md file in an existing folder.")
+
+
+def _read_configs(paths: Sequence[Path]) -> dict[str, TrainConfig]:
+    """Read configs by the names of their files."""
+    configs = {path.stem: read_config(path) for path in paths}
+    if not configs:
+        raise ConfigError("There is nothing to train; give config files with --config.")
+    if len(configs) < len(paths):
+        raise ConfigError(
+            "Two config files have the same name, which has to tell them apart; rename one."
+        )
+    return configs
+
+
+def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
+    """Train and score what is not recorded; return False when stopped before the end."""
+    # Torch takes seconds to import; errors in configs do not wait for it.
+    from c2f_core.experiments.cross_validation import Recorded, cross_validate
+
+    stop = StopOnInterrupt()
+    with ProgressBar() as bar, RunLogs() as log, stop:
+        for event in cross_validate(
+            configs, options.folds, options.seeds, fold_seed=options.fold_seed, should_stop=stop
+        ):
+            if isinstance(event, Recorded):
+                tqdm.write(_line(event.record))
+            else:
+                bar(event)
+                log(event)
+    return not stop()
+
+
+def _line(record: dict[str, str | float]) -> str:
+    scores = ", ".join(f"{name} {record[key]}" for key, name in COLUMNS.items())
+    return f"{record['config']}, fold {record['fold']}, seed {record['seed']}: {scores}"
+
+
+def _show(configs: dict[str, TrainConfig], options: Options) -> None:
+    """Compare what is recorded so far."""
+    from c2f_core.experiments.cross_validation import records_of
+
+    runs = {
+        name: [record for record in records_of(config) if record["seed"] in options.seeds]
+        for name, config in configs.items()
+    }
+    estimates = estimates_of(runs)
+    tables = comparison_tables(estimates)
+    for title, rows in tables.items():
+        show_table(title, rows)
+    if options.output is None or not estimates:
+        return
+    if options.output.suffix == ".csv":
+        write_csv(options.output, estimate_rows(estimates))
+    else:
+        write_markdown(options.output, tables)

@@ -1,0 +1,1 @@
+"""The validated configuration of a training run, its presets and its files."""

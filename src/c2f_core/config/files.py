@@ -1,0 +1,110 @@
+"""Settings read from files, and settings changed by name."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from c2f_core.config.settings import Settings, TrainConfig
+from c2f_core.errors import ConfigError
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a table of settings from a TOML or JSON file, unchecked.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or holds no table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        settings = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The config {path} cannot be read ({error}); give a TOML or JSON file."
+        ) from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"The config {path} holds no settings; give a table of them.")
+    return settings
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read a whole config from a TOML or JSON file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or its settings are invalid or not complete.
+    """
+    try:
+        return TrainConfig.model_validate(read_settings(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {invalid_setting(error)}") from error
+
+
+def invalid_setting(error: ValidationError) -> str:
+    """Say in one sentence which setting is invalid, and why."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not place:
+        return f"The settings are invalid: {reason}."
+    return f"The setting {place} is invalid: {reason}; correct it."
+
+
+def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """Return a config in which some settings are others.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    changes : mapping of str to value
+        By dotted name, such as "optimiser.learning_rate".
+
+    Raises
+    ------
+    ConfigError
+        There is no such setting, or the result is invalid.
+    """
+    tree = config.model_dump()
+    for name, value in changes.items():
+        field_of(name)
+        *tables, last = name.split(".")
+        node = tree
+        for table in tables:
+            node = node[table]
+        node[last] = value
+    try:
+        return TrainConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(invalid_setting(error)) from error
+
+
+def field_of(name: str) -> FieldInfo:
+    """Return the field of a setting by its dotted name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such setting, or it is a table of settings.
+    """
+    fields: Mapping[str, FieldInfo] = TrainConfig.model_fields
+    for key in name.split("."):
+        if key not in fields:
+            options = f"choose among {', '.join(fields)}" if fields else "shorten the name"
+            raise ConfigError(f"There is no setting '{name}'; at '{key}', {options}.")
+        field, fields = fields[key], _fields_within(fields[key])
+    if fields:
+        raise ConfigError(f"'{name}' is a table; choose one of its settings {', '.join(fields)}.")
+    return field
+
+
+def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
+    kind = field.annotation
+    table = isinstance(kind, type) and issubclass(kind, Settings)
+    return kind.model_fields if table else {}  # type: ignore[union-attr]

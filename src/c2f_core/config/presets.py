@@ -1,0 +1,58 @@
+"""Presets: the settings of the project report, and others by name."""
+
+from typing import Any
+
+from c2f_core.config.settings import Preset
+
+
+def report_settings() -> dict[str, Any]:
+    """Return the report's settings as fields of `TrainConfig`.
+
+    Full-resolution U-Net, four corner crops of 256 x 256, Adam 2e-4, no
+    schedule, no clipping and inverse class proportions without a tight cap. For
+    Model 2 a discriminator of whole images that sees soft maps, least squares,
+    and in stage 2 nothing but its verdict and no guard.
+    """
+    return {
+        "preprocessing": "report",
+        "loss": "report",
+        "network": {"widths": (16, 32, 64, 128, 256), "stem": 1, "upsampling": "transposed"},
+        "optimiser": {
+            "name": "adam",
+            "learning_rate": 2e-4,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "clip_norm": None,
+            "average_decay": 0.0,
+        },
+        "colour_weight": 0.0,
+        "class_weight_cap": 100.0,
+        "discriminator": {"kind": "image"},
+        "stage1": {
+            "adversarial_weight": 1.0,
+            "discriminator_learning_rate": 2e-4,
+            "wrong_pixels_only": False,
+            "coarse_as_fake": False,
+            "harden": False,
+        },
+        "stage2": {"recipe": "report", "learning_rate": 2e-4, "guard": None},
+    }
+
+
+def preset_settings(name: Preset) -> dict[str, Any]:
+    """Return the settings of a preset as fields of `TrainConfig`.
+
+    Parameters
+    ----------
+    name : {"quick", "balanced", "thorough", "report"}
+        A quarter of the usual steps for a first look, the defaults, three times
+        as many, or `report_settings`.
+    """
+    presets: dict[Preset, dict[str, Any]] = {
+        "quick": {"steps": 200, "validate_every": 25, "stage2": {"steps": 150}},
+        "balanced": {},
+        "thorough": {"steps": 2400, "validate_every": 100, "stage2": {"steps": 1800}},
+        "report": report_settings(),
+    }
+    return presets[name]

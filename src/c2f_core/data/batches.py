@@ -1,0 +1,399 @@
+"""From pairs to training batches: the report's crops, and random augmented crops.
+
+Image and maps go through the same geometry, the image bilinearly, the maps by
+nearest neighbour. All randomness comes from one generator per step, so that a
+resumed run draws the same batches.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.config.settings import AugmentationConfig
+from c2f_core.data.augment import (
+    ColourChanges,
+    Placement,
+    TextureBank,
+    blend,
+    box_of,
+    draw_placement,
+    draw_shift,
+)
+from c2f_core.data.pairs import Pair
+from c2f_core.device import memory_format
+from c2f_core.errors import ConfigError
+from c2f_core.networks.encoding import image_to_tensor, one_hot
+
+REPORT_CROP = 256
+RECOLOURING = AugmentationConfig(colour=1.0, blur_and_noise=0.0)
+"""How a class changes its colours by itself."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training batch.
+
+    Attributes
+    ----------
+    images : (N, 3, Y, X) float32 tensor in [-1, 1]
+    coarse : (N, C, Y, X) float32 tensor, one-hot
+    fine : (N, Y, X) int64 tensor
+        Positions, 255 where unlabelled; 255 everywhere for a pair without a fine map.
+    evidence : (N, Y, X) int64 tensor or None
+        What `AugmentedBatches` was given as evidence, 255 where there is none.
+    strong_images : (N, 3, Y, X) float32 tensor in [-1, 1] or None
+        The same crops as `images` with stronger changes of their colours.
+    """
+
+    images: Tensor
+    coarse: Tensor
+    fine: Tensor
+    evidence: Tensor | None = None
+    strong_images: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move all tensors to a device."""
+        evidence, strong = self.evidence, self.strong_images
+        return Batch(
+            self.images.to(device, memory_format=memory_format(device)),
+            self.coarse.to(device),
+            self.fine.to(device),
+            None if evidence is None else evidence.to(device),
+            None if strong is None else strong.to(device, memory_format=memory_format(device)),
+        )
+
+
+def corner_crops(pair: Pair, side: int = REPORT_CROP) -> list[Pair]:
+    """Cut the four corners of a pair, as the report's preprocessing does.
+
+    Parameters
+    ----------
+    pair : Pair
+        Smaller pairs are mirrored at their borders up to `side`.
+    side : int
+        Side of the crops in pixels.
+
+    Returns
+    -------
+    list of four Pair
+    """
+    height, width = pair.coarse.shape
+    pad = ((0, max(0, side - height)), (0, max(0, side - width)))
+    image = np.pad(pair.image, (*pad, (0, 0)), mode="symmetric")
+    coarse = np.pad(pair.coarse, pad, mode="symmetric")
+    fine = None if pair.fine is None else np.pad(pair.fine, pad, mode="symmetric")
+    height, width = coarse.shape
+    crops = []
+    for top in (0, height - side):
+        for left in (0, width - side):
+            window = (slice(top, top + side), slice(left, left + side))
+            crops.append(
+                Pair(
+                    f"{pair.name}@{top},{left}",
+                    image[window],
+                    coarse[window],
+                    None if fine is None else fine[window],
+                )
+            )
+    return crops
+
+
+class ReportBatches:
+    """Batches of the report: four corner crops of each pair, shuffled by epoch.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    number_of_classes : int
+    batch_size : int
+    seed : int
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], number_of_classes: int, batch_size: int, seed: int
+    ) -> None:
+        self._crops = [crop for pair in pairs for crop in corner_crops(pair)]
+        self._number_of_classes = number_of_classes
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of one step; the same step gives the same batch."""
+        first = step * self._batch_size
+        chosen = [self._crop(first + offset) for offset in range(self._batch_size)]
+        coarse = torch.from_numpy(np.stack([crop.coarse for crop in chosen]))
+        fine = torch.from_numpy(np.stack([_fine_of(crop) for crop in chosen]))
+        return Batch(
+            torch.cat([image_to_tensor(crop.image) for crop in chosen]),
+            one_hot(coarse, self._number_of_classes),
+            fine.long(),
+        )
+
+    def _crop(self, position: int) -> Pair:
+        epoch, place = divmod(position, len(self._crops))
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._crops))
+        return self._crops[int(order[place])]
+
+
+def _fine_of(pair: Pair) -> NDArray[np.uint8]:
+    return np.full_like(pair.coarse, UNLABELLED_POSITION) if pair.fine is None else pair.fine
+
+
+@dataclass
+class _Crop:
+    """One crop on its way into a batch; changed in place.
+
+    Attributes
+    ----------
+    image : (Y, X, 3) uint8 array
+    fine : (Y, X) uint8 array
+    guides : list of (Y, X) uint8 arrays
+        As of `_Planes`.
+    outside : (Y, X) boolean array or None
+        Pixels outside of the pair; None where there are none.
+    """
+
+    image: NDArray[np.uint8]
+    fine: NDArray[np.uint8]
+    guides: list[NDArray[np.uint8]]
+    outside: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """A pair as the crops are cut from it.
+
+    Attributes
+    ----------
+    image : (Y, X, 3) uint8 array
+    fine : (Y, X) uint8 array
+        Positions, 255 where unlabelled.
+    guides : list of (Y, X) uint8 arrays
+        The coarse map, and the evidence where there is any.
+    has_fine : bool
+    """
+
+    image: NDArray[np.uint8]
+    fine: NDArray[np.uint8]
+    guides: list[NDArray[np.uint8]]
+    has_fine: bool
+
+    def part(self, window: tuple[slice, slice]) -> "_Planes":
+        """Cut out rows and columns; nothing is copied."""
+        guides = [guide[window] for guide in self.guides]
+        return _Planes(self.image[window], self.fine[window], guides, self.has_fine)
+
+    def sample(self, placement: Placement, shift: NDArray[np.float32] | None) -> _Crop:
+        """Sample a crop; a shift (Y, X, 2) in pixels of the crop moves coarse map and evidence."""
+        outside = placement.outside(self.fine.shape)
+        guides = [placement.map(guide, shift) for guide in self.guides]
+        if outside is not None:
+            for evidence in guides[1:]:
+                evidence[outside] = UNLABELLED_POSITION
+        return _Crop(placement.image(self.image), placement.map(self.fine), guides, outside)
+
+
+class AugmentedBatches:
+    """Random augmented crops of pairs that are held in memory.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    class_table : ClassTable
+    config : AugmentationConfig
+    crop : int
+        Side of the crops in pixels.
+    batch_size : int
+    seed : int
+    evidence : sequence of (Y, X) uint8 arrays or None
+        One map for each pair, 255 where it says nothing. It is warped like the coarse
+        map, and 255 outside of the image, on painted background and where the coarse
+        map is erased.
+    strong : AugmentationConfig or None
+        Its `colour` and `blur_and_noise` make `Batch.strong_images`, on top of the
+        changes of `config`.
+
+    Raises
+    ------
+    ConfigError
+        `config.background_class` is not in the class table.
+    ValueError
+        Evidence does not fit the pairs in number or size.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        class_table: ClassTable,
+        config: AugmentationConfig,
+        crop: int,
+        batch_size: int,
+        seed: int,
+        *,
+        evidence: Sequence[NDArray[np.uint8]] | None = None,
+        strong: AugmentationConfig | None = None,
+    ) -> None:
+        guides = [[pair.coarse] for pair in pairs]
+        for maps, more in zip(guides, evidence or [], strict=evidence is not None):
+            maps.append(more)
+        self._planes = [_planes_of(pair, maps) for pair, maps in zip(pairs, guides, strict=True)]
+        self._number_of_classes = class_table.number_of_classes
+        self._background = _background_position(config.background_class, class_table)
+        self._config = config
+        self._strong = strong
+        self._crop = crop
+        self._batch_size = batch_size
+        self._seed = seed
+        # A third number, so that it is the generator of no step.
+        rng = np.random.default_rng([seed, 0, 1])
+        self._change_colours = ColourChanges(crop, rng)
+        self._textures = None
+        if self._background is not None:
+            self._textures = TextureBank(crop, [planes.image for planes in self._planes], rng)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of one step; the same step gives the same batch."""
+        rng = np.random.default_rng([self._seed, step])
+        crops = [self._sample(rng) for _ in range(self._batch_size)]
+        # Drawn after all crops: a strong view changes nothing in the rest of the batch.
+        strong = None
+        if self._strong is not None:
+            strong = _signed([self._change_colours(c.image, self._strong, rng) for c in crops])
+        coarse, *evidence = (
+            _stacked(maps) for maps in zip(*(c.guides for c in crops), strict=True)
+        )
+        return Batch(
+            _signed([crop.image for crop in crops]),
+            one_hot(coarse, self._number_of_classes),
+            _stacked([crop.fine for crop in crops]).long(),
+            evidence[0].long() if evidence else None,
+            strong,
+        )
+
+    def _sample(self, rng: np.random.Generator) -> _Crop:
+        config = self._config
+        planes = self._planes[int(rng.integers(len(self._planes)))]
+        wide = rng.random() < config.wide_scale_share
+        scales = config.wide_scale if wide else config.scale
+        size = planes.fine.shape
+        placement = draw_placement(size, self._crop, scales, config, rng)
+        shift = draw_shift(self._crop, config, rng) if rng.random() < 0.5 else None
+        placement, window = placement.of_window(
+            size, config.coarse_shift + config.coarse_distortion
+        )
+        crop = planes.part(window).sample(placement, shift)
+        if self._textures is not None and (wide or rng.random() < config.background_share):
+            self._paint(crop, self._textures.draw(rng), planes.has_fine)
+        if rng.random() < config.recolour_share:
+            self._recolour(crop, rng)
+        if rng.random() < config.coarse_erase_share:
+            self._erase(crop.guides, rng)
+        crop.image = self._change_colours(crop.image, config, rng)
+        return crop
+
+    def _paint(self, crop: _Crop, texture: NDArray[np.uint8], has_fine: bool) -> None:
+        """Paint a texture (Y, X, 3) over the background and around the image."""
+        assert self._background is not None
+        painted = crop.fine == self._background
+        if crop.outside is not None:
+            painted |= crop.outside
+            crop.guides[0][crop.outside] = self._background
+            if has_fine:
+                crop.fine[crop.outside] = self._background
+        for evidence in crop.guides[1:]:
+            evidence[painted] = UNLABELLED_POSITION
+        crop.image = blend(crop.image, texture, painted)
+
+    def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
+        """Change the colours of half of the classes, each by itself."""
+        for position in range(self._number_of_classes):
+            region = crop.fine == position
+            if rng.random() < 0.5 and (box := box_of(region)):
+                part = crop.image[box]
+                recoloured = self._change_colours(part, RECOLOURING, rng)
+                crop.image[box] = blend(part, recoloured, region[box])
+
+    def _erase(self, guides: list[NDArray[np.uint8]], rng: np.random.Generator) -> None:
+        """Make a random box, or a whole class, of a coarse map (and its evidence) unlabelled."""
+        if rng.random() < 0.5:
+            erased = guides[0] == int(rng.integers(self._number_of_classes))
+            for guide in guides:
+                guide[erased] = UNLABELLED_POSITION
+            return
+        top, left = rng.integers(0, self._crop, 2).tolist()
+        height, width = rng.integers(self._crop // 16, self._crop // 2, 2).tolist()
+        for guide in guides:
+            guide[top : top + height, left : left + width] = UNLABELLED_POSITION
+
+
+def _planes_of(pair: Pair, guides: list[NDArray[np.uint8]]) -> _Planes:
+    if any(guide.shape != pair.coarse.shape for guide in guides):
+        raise ValueError("a map of evidence has another size than its pair")
+    return _Planes(pair.image, _fine_of(pair), guides, pair.fine is not None)
+
+
+def _stacked(maps: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Stack maps (Y, X) to (N, Y, X)."""
+    return torch.from_numpy(np.stack(maps))
+
+
+def _signed(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Stack images (Y, X, 3) to (N, 3, Y, X) in [-1, 1], channels last in memory."""
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return (stacked - 127.5).div_(127.5)
+
+
+def _background_position(name: str | None, class_table: ClassTable) -> int | None:
+    if name is None:
+        return None
+    if name not in class_table.names:
+        raise ConfigError(
+            f"The class table '{class_table.name}' has no class '{name}' to replace as background; "
+            f"choose one of {', '.join(class_table.names)} or none."
+        )
+    return class_table.names.index(name)
+
+
+Batches = Callable[[int], Batch]
+"""From step to batch."""
+
+
+class MadeAhead:
+    """Batches of which the next one is made in a thread of its own.
+
+    The batch of a step is the same as without it, so that runs stay what they are.
+
+    Parameters
+    ----------
+    batches : callable
+        From step to batch; called from two threads.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of one step and begin with that of the next.
+
+        Raises
+        ------
+        Exception
+            Whatever making the batch raised.
+        """
+        made = self._next
+        batch = made[1].result() if made and made[0] == step else self._batches(step)
+        self._next = step + 1, self._thread.submit(self._batches, step + 1)
+        return batch
+
+
+def made_ahead(batches: Batches, device: torch.device) -> Batches:
+    """Make batches ahead for a GPU; a CPU that trains has nothing to spare (measured: no gain)."""
+    return batches if device.type == "cpu" else MadeAhead(batches)

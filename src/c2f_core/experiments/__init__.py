@@ -1,0 +1,1 @@
+"""Evaluation, cross-validation, comparison and hyperparameter search."""

@@ -1,0 +1,330 @@
+"""Cross-validation: train and score configs over folds and seeds.
+
+Of the pairs of a fold, the held-out ones, nothing enters the run: the pairs that
+validate, which the guard of stage 2 watches, are drawn from the others as in any
+run, and the last checkpoint is scored, so that none is chosen. Whole groups of
+pairs (persons) are held out together.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.files import with_settings
+from c2f_core.config.settings import DataConfig, TrainConfig
+from c2f_core.data.layouts import open_pairs
+from c2f_core.data.pairs import FilePairs, PairSource
+from c2f_core.data.splits import draw_folds, grouped, read_split, read_splits
+from c2f_core.errors import ConfigError, DataError
+from c2f_core.experiments.comparison import SHARES
+from c2f_core.experiments.evaluation import Evaluation, evaluate
+from c2f_core.io.atomic import atomic_path
+from c2f_core.metrics.scores import mean_scores
+from c2f_core.refine.learned import Refiner
+from c2f_core.training.events import Event, Finished, RunStarted, StepDone
+from c2f_core.training.run_folder import PLACE, RunFolder
+from c2f_core.training.trainer import stage_configs, train_or_resume
+
+SPLITS = "splits.json"
+RECORDS = "records.json"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run was scored on its held-out pairs, and written down.
+
+    Attributes
+    ----------
+    record : dict
+        config, method, fold, seed; fine (number of fine maps that trained); the
+        `SHARES` in percent; worse (images made worse) of so many images; seconds
+        of all training steps since the run was last begun or resumed; device.
+    """
+
+    record: Record
+
+
+def cross_validate(
+    configs: Mapping[str, TrainConfig],
+    folds: int,
+    seeds: Sequence[int] = (0,),
+    *,
+    fold_seed: int = 0,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event | Recorded]:
+    """Train and score every config on every fold with every seed.
+
+    A run lies in the folder `fold0-seed0` (and so on) of its config's run folder,
+    where `records.json` holds one record for each finished run and `splits.json`
+    the folds. Called again, it goes on: recorded runs are left out, an
+    interrupted one is resumed.
+
+    Parameters
+    ----------
+    configs : mapping of str to TrainConfig
+        By name. They share their data and differ in their run folders. Method
+        stage2 starts from the same fold and seed of a stage 1 that was
+        cross-validated before, or stands before it here: its `stage2.start` is
+        that config's run folder.
+    folds : int
+        The lists `folds` of the split file are taken where it has them, and there
+        have to be so many; otherwise folds are drawn among its lists `data.train`,
+        without a split file among all pairs. Pairs that no fold holds, as neither
+        they nor their group have fine maps, always train.
+    seeds : sequence of int
+        Of the runs.
+    fold_seed : int
+        Of drawn folds.
+    should_stop : callable
+        Asked between steps; when it returns True a checkpoint is saved and it ends.
+
+    Yields
+    ------
+    Event or Recorded
+        Events of `train`, then `Recorded`, for each run.
+
+    Raises
+    ------
+    C2FError
+        Configs, data or folds do not fit, or a run folder holds something else.
+    """
+    splits = _common_splits(configs, folds, fold_seed)
+    for config in configs.values():
+        _open(config, splits)
+    for seed, fold, (name, config) in itertools.product(seeds, range(folds), configs.items()):
+        if any((each["fold"], each["seed"]) == (fold, seed) for each in records_of(config)):
+            continue
+        run = fold_config(config, folds, fold, seed)
+        _require_start(run)
+        training = yield from _train(run, should_stop)
+        if training is None:
+            return
+        held_out = _source(config.data).subset(splits["folds"][fold])
+        record = {"config": name, "method": config.method, "fold": fold, "seed": seed}
+        record |= training | held_out_scores(last_checkpoint(run), held_out, config.device)
+        add_record(config.run_folder / RECORDS, record)
+        yield Recorded(record)
+        if should_stop():
+            return
+
+
+def _common_splits(
+    configs: Mapping[str, TrainConfig], folds: int, fold_seed: int
+) -> dict[str, list[Any]]:
+    """Plan the folds of configs that have to share them."""
+    first, *others = configs.values()
+    if len({config.run_folder.resolve() for config in configs.values()}) < len(configs):
+        raise ConfigError("Two of the configs have the same run_folder; give each its own.")
+    splits = plan_folds(first.data, folds, fold_seed)
+    for other in others:
+        same_root = other.data.root.resolve() == first.data.root.resolve()
+        if not same_root or plan_folds(other.data, folds, fold_seed) != splits:
+            raise ConfigError(
+                "The configs have other pairs and cannot be compared; give them the same "
+                "data.root, data.splits and data.train."
+            )
+    return splits
+
+
+def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[Any]]:
+    """Read the folds of the split file, or draw them.
+
+    Returns
+    -------
+    dict
+        "folds": a list of names for each; "always": pairs that train in all of
+        them; "same_person": groups that no fold parts.
+
+    Raises
+    ------
+    ConfigError
+        The split file has another number of folds.
+    DataError
+        Data or split file do not fit, folds share a person, one has no fine map,
+        or there are too few pairs.
+    """
+    source = _source(data)
+    content = read_splits(data.splits) if data.splits else {}
+    groups: list[list[str]] = content.get("same_person", [])
+    with_fine, always = set(source.names_with_fine), []
+    if data.splits and "folds" in content:
+        folds = _listed_folds(data.splits, len(content["folds"]), count)
+    else:
+        names = read_split(data.splits, data.train) if data.splits else source.names
+        together = grouped(names, groups).values()
+        scored = {name for group in together if with_fine & set(group) for name in group}
+        folds = draw_folds([name for name in names if name in scored], count, seed, groups)
+        always = [name for name in names if name not in scored]
+    source.subset([*itertools.chain(*folds), *always])
+    _require_sound(folds, groups, with_fine)
+    return {"folds": folds, "always": always, "same_person": groups}
+
+
+def _listed_folds(splits: Path, listed: int, count: int) -> list[list[str]]:
+    if count != listed:
+        raise ConfigError(f"{splits} lists {listed} folds; ask for so many, not for {count}.")
+    return [read_split(splits, f"folds:{number}") for number in range(listed)]
+
+
+def _require_sound(
+    folds: Sequence[Sequence[str]], groups: Sequence[Sequence[str]], with_fine: set[str]
+) -> None:
+    """Check that no person is in two folds, and that each fold can be scored."""
+    for first, second in itertools.combinations((grouped(fold, groups) for fold in folds), 2):
+        if shared := first.keys() & second.keys():
+            raise DataError(
+                f"Two folds show the person of '{min(shared)}'; put all pairs of a person into one."
+            )
+    for number, fold in enumerate(folds):
+        if not with_fine & set(fold):
+            raise DataError(f"Fold {number} has no pair with a fine map to score; add one.")
+
+
+def _source(data: DataConfig) -> FilePairs:
+    return open_pairs(data.root, ClassTable.named(data.class_table))
+
+
+def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
+    """Make the run folder, or check that what it holds was begun alike."""
+    folder = RunFolder(config.run_folder)
+    with RunFolder.open(config, folder.config.exists(), PLACE):
+        path = folder.root / SPLITS
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+        elif read_splits(path) != splits:
+            raise ConfigError(
+                f"{folder.root} was cross-validated over other folds; choose another run folder."
+            )
+
+
+def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainConfig:
+    """Return the config of the run of one fold and seed.
+
+    It trains on the lists that `splits.json` in the run folder of `config` has for
+    the other folds, and draws its validation pairs from them.
+
+    Raises
+    ------
+    ConfigError
+        The seed is invalid.
+    """
+    name = f"fold{fold}-seed{seed}"
+    # Each begins with another fold: where fine maps are few, they are others in each run.
+    others = [f"folds:{(fold + distance) % folds}" for distance in range(1, folds)]
+    changes: dict[str, Any] = {
+        "run_folder": config.run_folder / name,
+        "seed": seed,
+        "data.splits": config.run_folder / SPLITS,
+        "data.train": "+".join([*others, "always"]),
+        "data.validation": "",
+    }
+    if config.method == "stage2" and config.stage2.start is not None:
+        changes["stage2.start"] = config.stage2.start / name
+    return with_settings(config, changes)
+
+
+def _require_start(run: TrainConfig) -> None:
+    """Check that stage 2 starts from a stage 1 that has not seen the held-out pairs."""
+    start = run.stage2.start
+    if run.method != "stage2" or start is None:
+        return
+    theirs, ours = start.parent / SPLITS, run.run_folder.parent / SPLITS
+    same_folds = theirs.exists() and read_splits(theirs) == read_splits(ours)
+    finished = (
+        f"fold{each['fold']}-seed{each['seed']}" for each in read_records(start.parent / RECORDS)
+    )
+    if not same_folds or start.name not in finished or not RunFolder(start).state.exists():
+        raise ConfigError(
+            f"Stage 2 finds no finished stage 1 of the same folds in {start}; cross-validate a "
+            "config of method stage1 over them first, and give its run folder as stage2.start."
+        )
+
+
+def _train(
+    config: TrainConfig, should_stop: Callable[[], bool]
+) -> Generator[Event, None, Record | None]:
+    """Train one run; return what its record says of the training, None when it was stopped."""
+    fine, seconds, device = 0, 0.0, ""
+    for event in train_or_resume(config, should_stop=should_stop):
+        yield event
+        if isinstance(event, RunStarted):
+            fine, device = event.train_pairs, event.device
+        elif isinstance(event, StepDone):
+            seconds += event.seconds
+        elif isinstance(event, Finished) and event.stopped:
+            return None
+    return {"fine": fine, "seconds": round(seconds, 1), "device": device}
+
+
+def last_checkpoint(config: TrainConfig) -> Path:
+    """Return the last checkpoint of a run; of model2, that of stage 2."""
+    return RunFolder(stage_configs(config)[-1].run_folder).last
+
+
+def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -> Record:
+    """Score a checkpoint on pairs that did not train it.
+
+    Returns
+    -------
+    dict
+        `SHARES` in percent, see `mean_scores`, and worse: the number of images
+        made worse.
+
+    Raises
+    ------
+    C2FError
+        The checkpoint does not fit the pairs, or none of them has a fine map.
+    """
+    refiner = Refiner.load(checkpoint, device)
+    return scores_of_record(evaluate([refiner], pairs)[1], refiner.class_table.names)
+
+
+def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> Record:
+    """Return the scores of an evaluation as in a record, see `held_out_scores`.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of at least one image.
+    names : sequence of str
+        Of the classes.
+    """
+    summary = mean_scores(evaluation.scores, names)
+    shares = {key: round(100 * summary[name], 3) for key, name in SHARES.items()}
+    return shares | {"worse": int(summary["images made worse"])}
+
+
+def records_of(config: TrainConfig) -> list[Record]:
+    """Return the records of a config's runs so far."""
+    return read_records(config.run_folder / RECORDS)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read records; none where there is no file yet.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        records: list[Record] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"The records {path} cannot be read ({error}); mend the file.") from error
+    return records
+
+
+def add_record(path: Path, record: Record) -> None:
+    """Add one record to a JSON list, one line each, atomically."""
+    lines = [json.dumps(each) for each in [*read_records(path), record]]
+    with atomic_path(path) as temporary:
+        temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")

@@ -1,0 +1,116 @@
+"""What a hyper-parameter search tries: ranges and choices of settings."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, get_args
+
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
+
+from c2f_core.config.files import field_of, invalid_setting, read_settings, with_settings
+from c2f_core.config.settings import Settings, TrainConfig
+from c2f_core.errors import ConfigError
+
+
+class Range(Settings):
+    """Numbers between two bounds, both included."""
+
+    low: FiniteFloat
+    """Least value."""
+    high: FiniteFloat
+    """Largest value."""
+    log: bool = False
+    """Draw the logarithm evenly, as is right for learning rates and weights."""
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError("low must be above 0 where the range is logarithmic")
+        return self
+
+    @property
+    def values(self) -> list[Any]:
+        """Values that have to be valid for all others to be so."""
+        return [self.low, self.high]
+
+
+class Choices(Settings):
+    """One of several values, of any kind."""
+
+    choices: list[Any] = Field(min_length=2)
+    """The values."""
+
+    @property
+    def values(self) -> list[Any]:
+        """Values that have to be valid for all others to be so."""
+        return self.choices
+
+
+Ranges = Mapping[str, Range | Choices]
+"""What to search, by dotted name of the setting."""
+
+
+def read_ranges(path: Path) -> dict[str, Range | Choices]:
+    """Read what to search from a TOML or JSON file.
+
+    Names may be dotted, such as "optimiser.learning_rate", or nested tables.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or a range is none.
+    """
+    ranges = {}
+    for name, value in _entries(read_settings(path)):
+        kind = Choices if isinstance(value, dict) and "choices" in value else Range
+        try:
+            ranges[name] = kind.model_validate(value)
+        except ValidationError as error:
+            message = invalid_setting(error)
+            raise ConfigError(
+                f"'{name}' needs low and high, or choices, in {path}. {message}"
+            ) from error
+    return ranges
+
+
+def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        nested = isinstance(value, dict) and not value.keys() & {"low", "high", "log", "choices"}
+        if nested:
+            yield from _entries(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def check_ranges(config: TrainConfig, ranges: Ranges) -> None:
+    """Check every range against the settings that it changes.
+
+    Raises
+    ------
+    ConfigError
+        There are no ranges, there is no such setting, it decides what a trial is
+        scored on, or cannot have such values.
+    """
+    if not ranges:
+        raise ConfigError("There is nothing to search; give ranges of settings.")
+    for name, one in ranges.items():
+        if name in ("run_folder", "seed") or name.startswith("data."):
+            raise ConfigError(
+                f"'{name}' decides where trials lie or what they are scored on, and cannot be "
+                "searched; take it out of the ranges."
+            )
+        if isinstance(one, Range) and number_kind(name) is None:
+            raise ConfigError(f"'{name}' takes no numbers between bounds; give choices for it.")
+        for value in one.values:
+            with_settings(config, {name: value})
+
+
+def number_kind(name: str) -> type | None:
+    """Return int or float where a setting is such a number, perhaps with None."""
+    annotation = field_of(name).annotation
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    if int in kinds:
+        return int
+    return float if float in kinds else None

@@ -1,0 +1,1 @@
+"""Windows, patches, lazily read planes and shapes in pixel coordinates."""

@@ -1,0 +1,1 @@
+"""Read and write images, class maps, annotations and tables."""

@@ -1,0 +1,146 @@
+"""Cityscapes polygon JSON (`*_gtFine_polygons.json`).
+
+Coordinates are (x, y) of pixels. Polygons are drawn one over the other with
+Pillow, boundaries included, as the data set's own tool `json2labelImg` of
+https://github.com/mcordts/cityscapesScripts makes its label images.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydantic import BaseModel, Field
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.geometry.shapes import Area, Labelled, pixel_window
+from c2f_core.geometry.windows import Size, Window
+from c2f_core.io.formats.base import (
+    NOT_DRAWN,
+    TABLE_KEY,
+    UNLABELLED_ALIASES,
+    AnnotationFile,
+    Contents,
+    FileClass,
+    Form,
+    check_size,
+    parse_json,
+)
+from c2f_core.io.formats.outlines import Region, outer_pixels, regions
+
+SUFFIX = ".json"
+MARKERS = (b'"imgHeight"', b'"objects"')
+UNLABELLED = "unlabeled"
+VOID = (
+    "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "parking",
+    "rail track", "guard rail", "bridge", "tunnel", "polegroup", "caravan", "trailer",
+)  # fmt: skip
+"""Labels of the data set that belong to none of the classes that are evaluated."""
+GROUP = "group"
+
+
+class Annotation(BaseModel):
+    """One polygon; an object may be deleted and yet be in the file."""
+
+    label: str = Field(min_length=1)
+    polygon: list[tuple[float, float]]
+    deleted: bool = False
+
+
+class Document(BaseModel):
+    """The whole file."""
+
+    height: int = Field(alias="imgHeight")
+    width: int = Field(alias="imgWidth")
+    objects: list[Annotation]
+    c2f_class_table: ClassTable | None = None
+
+
+@dataclass(frozen=True)
+class PixelPolygon(Area):
+    """A polygon through pixels, which belong to it."""
+
+    def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
+        """Return a window of the image, and which of its pixels the shape covers."""
+        (ring,) = self.rings
+        rows, columns = window = pixel_window(self.span(), size, 1)
+        canvas = Image.new("L", (columns.stop - columns.start, rows.stop - rows.start))
+        if len(ring) > 1:
+            corner = rows.start, columns.start
+            ImageDraw.Draw(canvas).polygon((ring - corner)[:, ::-1].ravel().tolist(), fill=1)
+        return window, np.array(canvas) == 1
+
+
+def parse(content: bytes) -> AnnotationFile:
+    """Read a file.
+
+    Raises
+    ------
+    DataError
+        It is damaged.
+    """
+    document = parse_json(Document, content)
+    size = check_size((document.height, document.width))
+    drawn = [annotation for annotation in document.objects if not annotation.deleted]
+    classes = {annotation.label: FileClass() for annotation in drawn}
+
+    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file is about one image only.
+        found = [
+            Labelled(annotation.label, PixelPolygon([_swapped(annotation.polygon)]))
+            for annotation in drawn
+        ]
+        return found, Counter()
+
+    return AnnotationFile(
+        {"": size}, classes, shapes, document.c2f_class_table, _aliases(list(classes)), "cityscapes"
+    )
+
+
+def _swapped(polygon: list[tuple[float, float]]) -> NDArray[np.float64]:
+    return np.array(polygon, dtype=np.float64).reshape(-1, 2)[:, ::-1]
+
+
+def _aliases(labels: list[str]) -> dict[str, str | None]:
+    """Say what labels mean that are no classes: groups of objects count as their class."""
+    known: dict[str, str | None] = {**UNLABELLED_ALIASES, **dict.fromkeys(VOID)}
+    members = {label: label.removesuffix(GROUP) for label in labels if label.endswith(GROUP)}
+    groups = {label: known.get(one, one) for label, one in members.items() if one}
+    return {**groups, **known, "license plate": NOT_DRAWN}
+
+
+def encode(
+    positions: NDArray[np.uint8],
+    class_table: ClassTable,
+    image: str,  # noqa: ARG001 - the format names no image,
+    form: Form,  # noqa: ARG001 - and knows polygons only.
+) -> str:
+    """Return the text of a file with the annotations of one image.
+
+    A polygon has no holes: what lies in the hole of a region is drawn after it,
+    with the label "unlabeled" where it is nothing, unless that is a class.
+    """
+    found = sorted(regions(positions, class_table), key=lambda region: -region.mask.size)
+    annotations = [
+        {"label": label, "polygon": outer_pixels(region)[:, ::-1].tolist()}
+        for region in found
+        if (label := _label(region, class_table, positions.shape))
+    ]
+    document = {
+        "imgHeight": positions.shape[0],
+        "imgWidth": positions.shape[1],
+        "objects": annotations,
+        TABLE_KEY: class_table.model_dump(),
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _label(region: Region, class_table: ClassTable, size: tuple[int, ...]) -> str:
+    if region.entry is not class_table.unlabelled:
+        return region.entry.name
+    last = region.top + region.mask.shape[0], region.left + region.mask.shape[1]
+    at_border = region.top == 0 or region.left == 0 or last[0] == size[0] or last[1] == size[1]
+    if at_border:
+        return ""  # There it lies in nothing's hole.
+    return class_table.unlabelled.name if UNLABELLED in class_table.names else UNLABELLED

@@ -1,0 +1,217 @@
+"""COCO object detection JSON: polygons and run lengths.
+
+The format is defined at https://cocodataset.org/#format-data. Coordinates are
+(x, y) along pixel edges: the first pixel reaches from (0, 0) to (1, 1).
+"""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import DataError
+from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape
+from c2f_core.geometry.windows import Size
+from c2f_core.io.formats.base import (
+    TABLE_KEY,
+    AnnotationFile,
+    Contents,
+    FileClass,
+    Form,
+    as_colour,
+    check_size,
+    parse_json,
+)
+from c2f_core.io.formats.outlines import (
+    Region,
+    class_masks,
+    decode_runs,
+    encode_runs,
+    labelled_regions,
+    outline,
+)
+
+SUFFIX = ".json"
+MARKERS = (b'"annotations"', b'"images"', b'"categories"')
+
+
+class Image(BaseModel):
+    """One image."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class Category(BaseModel):
+    """One class."""
+
+    id: int
+    name: str = Field(min_length=1)
+    color: Any = None
+
+
+class Runs(BaseModel):
+    """A mask as run lengths down the columns, as numbers or packed into text."""
+
+    size: tuple[int, int]
+    counts: list[int] | str
+
+
+class Annotation(BaseModel):
+    """One object; several polygons are its parts."""
+
+    image_id: int
+    category_id: int
+    segmentation: list[list[float]] | Runs | None = None
+
+
+class Document(BaseModel):
+    """The whole file."""
+
+    images: list[Image]
+    categories: list[Category]
+    annotations: list[Annotation]
+    c2f_class_table: ClassTable | None = None
+
+
+def parse(content: bytes) -> AnnotationFile:
+    """Read a file.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or two images or classes cannot be told apart.
+    """
+    document = parse_json(Document, content)
+    images = {image.file_name: check_size((image.height, image.width)) for image in document.images}
+    numbers = {image.file_name: image.id for image in document.images}
+    names = {category.id: category.name for category in document.categories}
+    fewest = len(images), len({*numbers.values()}), len(names)
+    if fewest != (len(document.images), len(document.images), len(document.categories)):
+        raise DataError(
+            "two images have one name or id, or two categories one id; correct or remove one of "
+            "them."
+        )
+
+    def shapes(image: str) -> Contents:
+        mine = [found for found in document.annotations if found.image_id == numbers[image]]
+        return _shapes(mine, names, images[image])
+
+    classes = {
+        category.name: FileClass(category.id, as_colour(category.color))
+        for category in document.categories
+    }
+    return AnnotationFile(images, classes, shapes, document.c2f_class_table)
+
+
+def _shapes(annotations: list[Annotation], names: dict[int, str], size: Size) -> Contents:
+    shapes, skipped = [], Counter[str]()
+    for annotation in annotations:
+        if annotation.category_id not in names:
+            raise DataError(
+                f"an annotation has the category {annotation.category_id}, which the file does "
+                "not name; add the category or remove the annotation."
+            )
+        label = names[annotation.category_id]
+        if isinstance(annotation.segmentation, Runs):
+            shapes.append(Labelled(label, _pixels(annotation.segmentation, size)))
+        elif annotation.segmentation:
+            # The parts of an object are united, as by COCO's own tools.
+            shapes += [Labelled(label, _area(part)) for part in annotation.segmentation]
+        else:
+            skipped["box"] += 1
+    return shapes, skipped
+
+
+def _area(part: list[float]) -> Shape:
+    if len(part) % 2:
+        raise DataError("a polygon has an odd number of coordinates; export it again.")
+    return Area([np.array(part).reshape(-1, 2)[:, ::-1] - 0.5])
+
+
+def _pixels(runs: Runs, size: Size) -> Shape:
+    if runs.size != size:
+        raise DataError(
+            f"a mask has the size {runs.size}, its image {size} (rows, columns); export the "
+            "annotations again."
+        )
+    counts = _unpack(runs.counts) if isinstance(runs.counts, str) else runs.counts
+    return Pixels(decode_runs(counts, size[0] * size[1]).reshape(size[::-1]).T)
+
+
+def _unpack(text: str) -> list[int]:
+    """Read packed run lengths.
+
+    Each number comes in pieces of five bits from the lowest on, one character
+    per piece: its code minus 48, with bit 5 set where another piece follows and
+    bit 4 of the last piece as the sign. From the fourth number on, it is the
+    difference to the number two places before. (pycocotools 2.0.11 is not used
+    for this: given text that is cut off, it returns memory that it has not set.)
+
+    Raises
+    ------
+    DataError
+        The text is no such numbers.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for code in text.encode():
+        piece = code - 48
+        if not 0 <= piece < 64 or shift > 60:
+            raise DataError("the run lengths of a mask are damaged; export the annotations again.")
+        value |= (piece & 31) << shift
+        shift += 5
+        if not piece & 32:
+            value -= (piece & 16) << (shift - 4)
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return counts
+
+
+def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+    """Return the text of a file with the annotations of one image.
+
+    Masks are run lengths, one per class, marked as crowds, as the format asks
+    for masks; polygons are one per region of a class.
+    """
+    height, width = positions.shape
+    find = class_masks if form == "masks" else labelled_regions
+    annotations = [
+        {
+            "id": number,
+            "image_id": 1,
+            "category_id": region.entry.index,
+            "segmentation": _segmentation(region, (height, width), form),
+            "area": int(region.mask.sum()),
+            "bbox": [region.left, region.top, *region.mask.shape[::-1]],
+            "iscrowd": int(form == "masks"),
+        }
+        for number, region in enumerate(find(positions, class_table), start=1)
+    ]
+    document = {
+        "info": {"description": class_table.name},
+        "licenses": [],
+        "images": [{"id": 1, "file_name": image, "height": height, "width": width}],
+        "categories": [
+            {"id": entry.index, "name": entry.name, "supercategory": "", "color": entry.colour}
+            for entry in class_table.classes
+        ],
+        "annotations": annotations,
+        TABLE_KEY: class_table.model_dump(),
+    }
+    return json.dumps(document)
+
+
+def _segmentation(region: Region, size: Size, form: Form) -> Any:
+    if form == "polygons":
+        return [outline(region)[:, ::-1].ravel().tolist()]
+    mask = np.zeros(size, dtype=np.bool_)
+    rows, columns = region.mask.shape
+    mask[region.top : region.top + rows, region.left : region.left + columns] = region.mask
+    return {"size": size, "counts": encode_runs(mask.T.ravel())}

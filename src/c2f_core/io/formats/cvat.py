@@ -1,0 +1,235 @@
+"""CVAT for images 1.1 XML.
+
+The format is described at https://docs.cvat.ai/docs/dataset_management/formats/.
+Coordinates are (x, y) along pixel edges; the run lengths of a mask go along the
+rows of its box, the first one outside.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NoReturn
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import DataError
+from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
+from c2f_core.io.formats.base import (
+    TABLE_KEY,
+    AnnotationFile,
+    Contents,
+    FileClass,
+    Form,
+    as_colour,
+    check_size,
+)
+from c2f_core.io.formats.outlines import (
+    Region,
+    class_masks,
+    decode_runs,
+    encode_runs,
+    labelled_regions,
+    outline,
+)
+
+SUFFIX = ".xml"
+MARKERS = (b"<annotations", b"<image")
+NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+KINDS = ("box", "polygon", "mask", "ellipse")
+
+
+class _NoDoctype(ET.TreeBuilder):
+    """Builds no tree of a file with a document type.
+
+    Entities, with which a small file can fill the memory or name other files,
+    can only be declared there, and CVAT writes none. So the standard parser is
+    safe enough.
+    """
+
+    def doctype(self, *_: str) -> NoReturn:
+        raise DataError("it declares a document type, as CVAT does not; export it again.")
+
+
+def parse(content: bytes) -> AnnotationFile:
+    """Read a file.
+
+    Raises
+    ------
+    DataError
+        It is damaged, has a document type or is of a video.
+    """
+    try:
+        root = ET.fromstring(content, ET.XMLParser(target=_NoDoctype()))
+    except (ET.ParseError, LookupError, ValueError) as error:  # LookupError: the encoding.
+        raise DataError(f"it is damaged ({error}); export the annotations again.") from error
+    if root.find("track") is not None:
+        raise DataError("it is 'CVAT for video'; export the annotations as 'CVAT for images'.")
+    found: dict[str, ET.Element] = {}
+    for image in root.iter("image"):
+        name = image.get("name", "")
+        if name in found:
+            raise DataError(f"two images have one name, '{name}'; export one task at a time.")
+        found[name] = image
+    images = {
+        name: check_size((_integer(image, "height"), _integer(image, "width")))
+        for name, image in found.items()
+    }
+
+    def shapes(image: str) -> Contents:
+        return _shapes(found[image])
+
+    return AnnotationFile(images, _classes(root), shapes, _carried(root))
+
+
+def _classes(root: ET.Element) -> dict[str, FileClass]:
+    named = {
+        label.findtext("name", ""): FileClass(colour=as_colour(label.findtext("color")))
+        for label in root.iterfind("meta//label")
+    }
+    used = {shape.get("label", "") for shape in root.iterfind("image/*") if shape.tag in KINDS}
+    return {name: named.get(name, FileClass()) for name in [*named, *sorted(used)] if name}
+
+
+def _carried(root: ET.Element) -> ClassTable | None:
+    text = root.findtext(f"meta/{TABLE_KEY}")
+    try:
+        return None if text is None else ClassTable.model_validate_json(text)
+    except ValidationError as error:
+        raise DataError("its class table is damaged; export the annotations again.") from error
+
+
+def _shapes(image: ET.Element) -> Contents:
+    # Of one height, the later one is on top: sorting keeps their order.
+    ordered = sorted(image, key=lambda element: _number(element, "z_order", "0"))
+    skipped = Counter(element.tag for element in ordered if element.tag not in KINDS)
+    shapes = [
+        Labelled(element.get("label", ""), _shape(element))
+        for element in ordered
+        if element.tag in KINDS
+    ]
+    return shapes, skipped
+
+
+def _shape(element: ET.Element) -> Shape:
+    if element.tag == "mask":
+        return _pixels(element)
+    if element.tag == "polygon":
+        pairs = [pair.split(",") for pair in element.get("points", "").split(";")]
+        if any(len(pair) != 2 for pair in pairs):
+            raise DataError("a polygon has a point that is no pair of numbers; draw it again.")
+        points = np.array([[_as_number(value) for value in pair] for pair in pairs])
+        return Area([points[:, ::-1] - 0.5])
+    turn = math.radians(_number(element, "rotation", "0"))
+    if element.tag == "ellipse":
+        column, row, across, down = (_number(element, name) for name in ("cx", "cy", "rx", "ry"))
+        return ellipse((row - 0.5, column - 0.5), _turned(np.diag([down, across]), turn))
+    left, top, right, bottom = (
+        _number(element, name) - 0.5 for name in ("xtl", "ytl", "xbr", "ybr")
+    )
+    centre = np.array([(top + bottom) / 2, (left + right) / 2])
+    (corners,) = rectangle(top, left, bottom, right).rings
+    return Area([centre + _turned(corners - centre, turn)])
+
+
+def _turned(vectors: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+    """Turn vectors (row, column) clockwise on the screen."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.asarray(vectors @ np.array([[cosine, -sine], [sine, cosine]]))
+
+
+def _pixels(element: ET.Element) -> Shape:
+    left, top, width, height = (
+        _integer(element, name) for name in ("left", "top", "width", "height")
+    )
+    runs = [int(_as_number(value)) for value in element.get("rle", "").split(",")]
+    size = check_size((height, width))
+    return Pixels(decode_runs(runs, height * width).reshape(size), top, left)
+
+
+def _number(element: ET.Element, name: str, default: str = "") -> float:
+    return _as_number(element.get(name, default), f"{element.tag} {name}")
+
+
+def _integer(element: ET.Element, name: str) -> int:
+    return int(_number(element, name))
+
+
+def _as_number(text: str, place: str = "a coordinate") -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{place} is '{text[:20]}' instead of a number; export it again.")
+    return value
+
+
+def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+    """Return the text of a file with the annotations of one image.
+
+    Masks are one per class, polygons one per region of a class.
+
+    Raises
+    ------
+    DataError
+        A name holds what XML cannot.
+    """
+    root = ET.Element("annotations")
+    ET.SubElement(root, "version").text = "1.1"
+    root.append(_meta(class_table))
+    height, width = positions.shape
+    size = {"width": str(width), "height": str(height)}
+    parent = ET.SubElement(root, "image", {"id": "0", "name": image, **size})
+    find = class_masks if form == "masks" else labelled_regions
+    parent.extend(_elements(find(positions, class_table), form))
+    ET.indent(root)
+    text = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    if NOT_IN_XML.search(text):
+        raise DataError(
+            "The image or a class has a control character in its name, which this format cannot "
+            "hold; rename it, or choose another format."
+        )
+    return str(text)
+
+
+def _meta(class_table: ClassTable) -> ET.Element:
+    meta = ET.Element("meta")
+    task = ET.SubElement(meta, "task")
+    for name, text in (("name", class_table.name), ("size", "1"), ("mode", "annotation")):
+        ET.SubElement(task, name).text = text
+    labels = ET.SubElement(task, "labels")
+    for entry in class_table.classes:
+        label = ET.SubElement(labels, "label")
+        red, green, blue = entry.colour
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        for name, text in (("name", entry.name), ("color", colour), ("type", "any")):
+            ET.SubElement(label, name).text = text
+        ET.SubElement(label, "attributes")
+    ET.SubElement(meta, TABLE_KEY).text = json.dumps(class_table.model_dump())
+    return meta
+
+
+def _elements(found: Iterable[Region], form: Form) -> Iterable[ET.Element]:
+    for region in found:
+        element = ET.Element("polygon" if form == "polygons" else "mask")
+        element.set("label", region.entry.name)
+        element.set("source", "manual")
+        element.set("occluded", "0")
+        if form == "polygons":
+            corners = outline(region).tolist()
+            element.set("points", ";".join(f"{column},{row}" for row, column in corners))
+        else:
+            rows, columns = region.mask.shape
+            element.set("rle", ", ".join(map(str, encode_runs(region.mask.ravel()))))
+            element.set("left", str(region.left))
+            element.set("top", str(region.top))
+            element.set("width", str(columns))
+            element.set("height", str(rows))
+        element.set("z_order", "0")
+        yield element

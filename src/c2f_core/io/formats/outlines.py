@@ -1,0 +1,197 @@
+"""Turn maps into masks, outlines and run lengths from which they can be drawn again exactly."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import label
+
+from c2f_core.classes.table import ClassEntry, ClassTable
+from c2f_core.errors import DataError
+
+EIGHT = np.ones((3, 3), dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Pixels of one class.
+
+    Attributes
+    ----------
+    entry : ClassEntry
+    mask : (Y, X) bool array
+        Cropped to the bounding box.
+    top, left : int
+        Row and column of its first pixel in the map.
+    """
+
+    entry: ClassEntry
+    mask: NDArray[np.bool_]
+    top: int
+    left: int
+
+
+def class_masks(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+    """Yield all pixels of each class that the map holds.
+
+    Parameters
+    ----------
+    positions : (Y, X) uint8 array
+        Positions in the class table, 255 where unlabelled.
+    class_table : ClassTable
+    """
+    for position, entry in enumerate(class_table.classes):
+        for box in ndimage.find_objects((positions == position).astype(np.uint8)):
+            yield Region(entry, positions[box] == position, box[0].start, box[1].start)
+
+
+def regions(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+    """Yield the regions of one class connected by edges, unlabelled ones too."""
+    entries = dict(enumerate(class_table.classes))
+    numbers = label(positions, connectivity=1, background=-1)
+    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+        mask = numbers[box] == number
+        position = int(positions[box][mask][0])
+        entry = entries.get(position, class_table.unlabelled)
+        yield Region(entry, mask, box[0].start, box[1].start)
+
+
+def labelled_regions(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+    """Yield the regions of one class connected by edges."""
+    for region in regions(positions, class_table):
+        if region.entry is not class_table.unlabelled:
+            yield region
+
+
+def outline(region: Region) -> NDArray[np.int64]:
+    """Return one closed ring along the pixel edges around a region, holes excepted.
+
+    The ring runs to each hole and back along the same line, which no pixel
+    centre lies on: whoever fills it, by even-odd or by winding number, gets
+    exactly the pixels of the region.
+
+    Parameters
+    ----------
+    region : Region
+        Connected by edges.
+
+    Returns
+    -------
+    (N, 2) int array
+        (row, column) of corners; the pixel in row r and column c reaches from
+        (r, c) to (r + 1, c + 1).
+    """
+    steps = np.concatenate([_boundary(region.mask), _cuts(region.mask)])
+    ring = _turns(_circuit(steps, region.mask.shape[1] + 1))
+    return np.add(ring, (region.top, region.left))
+
+
+def outer_pixels(region: Region) -> NDArray[np.int64]:
+    """Return the ring of outermost pixels of a region, whose holes count as filled.
+
+    Returns
+    -------
+    (N, 2) int array
+        (row, column) of pixels; at least three, if need be the same ones.
+    """
+    columns = region.mask.shape[1] + 1
+    corners = _circuit(_boundary(fill_holes(region.mask)), columns)
+    ahead = np.roll(corners, -1, axis=0) - corners
+    # The region lies to the right of the direction of travel; twice the pixel's centre.
+    centres = 2 * corners + ahead + np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
+    pixels = _turns(centres // 2)
+    if not len(pixels):
+        pixels = centres[:1] // 2
+    return np.add(np.resize(pixels, (max(3, len(pixels)), 2)), (region.top, region.left))
+
+
+def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill what cannot be reached from outside, not even across corners."""
+    return np.asarray(ndimage.binary_fill_holes(mask, EIGHT))
+
+
+def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return steps from corner to corner (E, 2), the mask on their right.
+
+    Corners are numbered row by row.
+    """
+    padded = np.pad(mask, 1).astype(np.int8)
+    columns = mask.shape[1] + 1
+    down = np.diff(padded[:, 1:-1], axis=0)
+    across = np.diff(padded[1:-1], axis=1)
+    steps = []
+    for change, value, first, second in (
+        (down, 1, 0, 1),  # an upper edge, travelled to the right
+        (down, -1, 1, 0),
+        (across, 1, columns, 0),  # a left edge, travelled upwards
+        (across, -1, 0, columns),
+    ):
+        row, column = np.nonzero(change == value)
+        corner = row * columns + column
+        steps.append(np.stack([corner + first, corner + second], axis=1))
+    return np.concatenate(steps)
+
+
+def _cuts(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return steps to each hole and back from what lies left of it: outside or another hole."""
+    outside, _ = ndimage.label(~np.pad(mask, 1), EIGHT)
+    holes = outside[1:-1, 1:-1]
+    columns = mask.shape[1] + 1
+    steps = [np.empty((0, 2), dtype=np.int64)]
+    for number, box in enumerate(ndimage.find_objects(holes), start=1):
+        if box is None or number == outside[0, 0]:
+            continue
+        column = box[1].start
+        row = box[0].start + int(np.argmax(holes[box][:, 0] == number))
+        run = int(np.argmin(mask[row, :column][::-1])) or column
+        hole = row * columns + column
+        steps.append(np.array([(hole - run, hole), (hole, hole - run)]))
+    return np.concatenate(steps)
+
+
+def _circuit(steps: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
+    """Join steps to one closed ring of corners (row, column), by Hierholzer's algorithm."""
+    following = defaultdict(list)
+    for start, end in steps.tolist():
+        following[start].append(end)
+    open_end, ring = [int(steps[0, 0])], []
+    while open_end:
+        if following[open_end[-1]]:
+            open_end.append(following[open_end[-1]].pop())
+        else:
+            ring.append(open_end.pop())
+    return np.stack(np.divmod(ring[:0:-1], columns), axis=1)
+
+
+def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out the points of a ring at which the direction does not change."""
+    ring = ring[(ring != np.roll(ring, -1, axis=0)).any(axis=1)]
+    ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
+    turns: NDArray[np.int64] = ring[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
+    return turns
+
+
+def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the lengths of the runs of a flat mask (N,), the first one of False."""
+    bounds = np.flatnonzero(np.diff(mask, prepend=np.False_, append=~mask[-1:]))
+    runs: list[int] = np.diff(bounds, prepend=0).tolist()
+    return runs
+
+
+def decode_runs(runs: Sequence[int], length: int) -> NDArray[np.bool_]:
+    """Return the flat mask (length,) of run lengths, the first one of False.
+
+    Raises
+    ------
+    DataError
+        The runs are negative or do not add up to the length.
+    """
+    if any(run < 0 for run in runs) or sum(runs) != length:
+        raise DataError(
+            f"The run lengths of a mask add up to {sum(runs)} instead of {length} pixels; export "
+            "the annotations again."
+        )
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)

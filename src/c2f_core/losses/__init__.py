@@ -1,0 +1,1 @@
+"""Loss functions, each beside its equation."""

@@ -1,0 +1,1 @@
+"""Segmentation scores and the calibration of confidence."""

@@ -1,0 +1,1 @@
+"""Model files: bundled weights, checkpoints and their metadata."""

@@ -1,0 +1,92 @@
+"""What a checkpoint says of itself, readable without torch."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import GeneratorConfig, Settings
+from c2f_core.errors import CheckpointError
+
+FORMAT_VERSION = 1
+METADATA_KEY = "c2f"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that shape a result."""
+    import cv2  # Of which there are packages of several names; not needed for reading.
+
+    packages = ("napari-c2f", "torch", "numpy", "scikit-image")
+    return {name: version(name) for name in packages} | {"opencv": cv2.__version__}
+
+
+class Normalisation(Settings):
+    """How 8-bit images become network input: (image - mean) / scale."""
+
+    mean: float = 127.5
+    scale: float = Field(default=127.5, gt=0)
+
+
+class CheckpointMetadata(Settings):
+    """Everything about a model that is not a weight."""
+
+    format_version: int = FORMAT_VERSION
+    architecture: GeneratorConfig
+    class_table: ClassTable
+    normalisation: Normalisation = Normalisation()
+    config: dict[str, Any] = Field(default_factory=dict)
+    data_fingerprint: str = ""
+    scores: dict[str, float] = Field(default_factory=dict)
+    temperature: float = Field(default=1.0, gt=0)
+    colour_weight: float = Field(default=0.0, ge=0)
+    """See `c2f_core.networks.colour_prior`."""
+    library_versions: dict[str, str] = Field(default_factory=dict)
+
+
+def read_metadata(path: str | Path) -> CheckpointMetadata:
+    """Read the metadata of a checkpoint, not its weights.
+
+    Raises
+    ------
+    CheckpointError
+        The file lacks, is damaged, or is no checkpoint of this project.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="np") as opened:
+            header = opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} is no readable checkpoint ({error}); choose a .safetensors file that "
+            "c2f-train wrote, or copy it again."
+        ) from error
+    if METADATA_KEY not in header:
+        raise CheckpointError(
+            f"{path} is a safetensors file of another program; choose one that c2f-train wrote."
+        )
+    return _parse_metadata(header[METADATA_KEY], path)
+
+
+def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
+    try:
+        content = json.loads(text)
+        format_version = content.get("format_version")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} has damaged metadata; copy or train it again.") from error
+    if format_version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has checkpoint format {format_version}, this version reads {FORMAT_VERSION}; "
+            "update napari-c2f or train the model again."
+        )
+    try:
+        return CheckpointMetadata.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"{path} has invalid metadata ({place}: {first['msg']}); copy or train it again."
+        ) from error

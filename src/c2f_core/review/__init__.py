@@ -1,0 +1,1 @@
+"""Doubtful regions of a refined map, and the decisions taken on them."""

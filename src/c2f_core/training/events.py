@@ -1,0 +1,155 @@
+"""What a training run tells its listeners."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import ClassTable
+
+
+@dataclass(frozen=True)
+class ClassicalReference:
+    """What the best classical refiner reaches on the first validation pairs.
+
+    Attributes
+    ----------
+    name : str
+        Of the refiner.
+    pairs : int
+        Validation pairs that were refined: few, so that training begins soon.
+    scores : dict
+        In [0, 1] by name.
+    """
+
+    name: str
+    pairs: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Data and network are ready.
+
+    Attributes
+    ----------
+    run_folder : Path
+        Where logs belong.
+    method : str
+        plain, model1, stage1 or stage2; model2 starts twice, once for each stage.
+    first_step, steps : int
+        Steps already done when resuming, and steps of the whole run.
+    class_weights : dict
+        Weight of each class by name.
+    messages : tuple of str
+        What the user should know about the data, one sentence each.
+    reference : dict
+        Scores of the coarse maps of the validation pairs.
+    classical : ClassicalReference or None
+        None where no classical refiner can refine them.
+    """
+
+    run_folder: Path
+    method: str
+    first_step: int
+    steps: int
+    device: str
+    parameters: int
+    train_pairs: int
+    validation_pairs: int
+    class_weights: dict[str, float]
+    messages: tuple[str, ...] = ()
+    reference: dict[str, float] = field(default_factory=dict)
+    classical: ClassicalReference | None = None
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step is done; `step` counts from 1, `values` are further losses and rates by name."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    seconds: float
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Validation scores in [0, 1] by name, after `step` steps; notes are sentences."""
+
+    step: int
+    scores: dict[str, float]
+    best: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One validation pair as the generator refines it now.
+
+    Attributes
+    ----------
+    image : (Y, X, 3) uint8 array
+    coarse, prediction, fine : (Y, X) uint8 array
+        Positions, 255 where unlabelled.
+    discriminator : (Y, X) float32 array in [0, 1], or None
+        How real the discriminator finds the prediction.
+    """
+
+    step: int
+    class_table: ClassTable
+    image: NDArray[np.uint8]
+    coarse: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    fine: NDArray[np.uint8]
+    discriminator: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """Stage 2 fell below its start and was stopped; the best checkpoint is the start again.
+
+    Attributes
+    ----------
+    start, fallen : float
+        Validation pixel accuracy of the start and of this step, in [0, 1].
+    checkpoint : Path
+        What is in use now.
+    """
+
+    step: int
+    start: float
+    fallen: float
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint was written."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run has ended; `stopped` when the user asked for it before its last step."""
+
+    step: int
+    stopped: bool
+    best_checkpoint: Path | None
+
+
+def rolled_back_message(event: RolledBack) -> str:
+    """Say what fell, what was rolled back and which checkpoint is in use."""
+    return (
+        f"Stage 2 was stopped at step {event.step}: the validation pixel accuracy fell to "
+        f"{100 * event.fallen:.2f} % from {100 * event.start:.2f} % at its start. "
+        f"The best checkpoint so far is in use again: {event.checkpoint}"
+    )
+
+
+Event = RunStarted | StepDone | Validated | Preview | RolledBack | Saved | Finished

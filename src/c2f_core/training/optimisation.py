@@ -1,0 +1,165 @@
+"""A network with its optimiser: what takes a turn in a training step."""
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from c2f_core.config.settings import TrainConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+from typing import TYPE_CHECKING
+
+from c2f_core.device import computes_in_bfloat16
+from c2f_core.errors import ConfigError
+
+BACKWARD = threading.Lock()
+"""Fabric marks a backward pass by one flag in the whole process; runs in two threads share it."""
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Learning rate of a step: linear warm-up, then cosine decay (Loshchilov 2017) or constant.
+
+    Parameters
+    ----------
+    step : int
+        Steps already done, from 0.
+    config : TrainConfig
+
+    Returns
+    -------
+    float
+    """
+    warmup_steps, peak = config.optimiser.warmup_steps, config.peak_learning_rate
+    warmup = min(1.0, (step + 1) / (warmup_steps + 1))
+    if config.schedule == "constant":
+        return peak * warmup
+    progress = max(0, step - warmup_steps) / max(1, config.total_steps - warmup_steps)
+    return peak * warmup * (1 + math.cos(math.pi * progress)) / 2
+
+
+def ramp(step: int, steps: int) -> float:
+    """Share of its weight that a loss has in a step: it rises from 0 linearly, over `steps` steps.
+
+    Parameters
+    ----------
+    step : int
+        Steps already done, from 0.
+    steps : int
+        With 0 the loss has its whole weight at once.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    return min(1.0, step / steps) if steps else 1.0
+
+
+class Player:
+    """A network and its optimiser, set up on the device.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    network : nn.Module
+    optimiser : torch.optim.Optimizer
+        Of the network's parameters.
+    clip_norm : float or None
+        Largest norm of the gradient; None clips nothing.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The bare network, whose weights are saved.
+    network : callable
+        The network as the engine runs it: device and precision.
+    """
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        clip_norm: float | None = None,
+    ) -> None:
+        self.module = network
+        self.network, self._optimiser = fabric.setup(network, optimiser)
+        self._fabric = fabric
+        self._clip_norm = math.inf if clip_norm is None else clip_norm
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Use this rate from now on."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+
+    def descend(self, loss: Tensor) -> float:
+        """Take one step down a loss.
+
+        Returns
+        -------
+        float
+            Norm of the gradient before clipping.
+        """
+        self._optimiser.zero_grad(set_to_none=True)
+        with BACKWARD:
+            self._fabric.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._clip_norm)
+        self._optimiser.step()
+        return norm.item()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Take no gradient for the weights while the other player trains."""
+        self.module.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.module.requires_grad_(True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and the optimiser's state."""
+        return {"network": self.module.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.module.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+
+def make_fabric(config: TrainConfig) -> "Fabric":
+    """Make the engine: one device, and the precision.
+
+    Raises
+    ------
+    ConfigError
+        The device is not there.
+    """
+    # Lightning takes seconds to import; only who trains pays for it.
+    from lightning_fabric import Fabric
+
+    half = config.precision == "bfloat16" or (
+        config.precision == "auto" and computes_in_bfloat16(config.device)
+    )
+    try:
+        return Fabric(
+            accelerator=config.device,
+            devices=1,
+            precision="bf16-mixed" if half else "32-true",
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"The device '{config.device}' cannot be used ({error}); choose device auto or cpu."
+        ) from error
+    except Exception as error:
+        # Lightning's MisconfigurationException derives from Exception alone.
+        if type(error).__name__ != "MisconfigurationException":
+            raise
+        raise ConfigError(
+            f"The device '{config.device}' is not there ({error}); choose device auto or cpu."
+        ) from error

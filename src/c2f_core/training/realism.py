@@ -1,0 +1,146 @@
+"""What the discriminator of a Model 2 run thinks of a map: where it looks real, where made up."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.device import choose_device
+from c2f_core.errors import CheckpointError
+from c2f_core.losses.adversarial import realness
+from c2f_core.models.metadata import read_metadata
+from c2f_core.networks.discriminators import Discriminator, build_discriminator
+from c2f_core.networks.encoding import at_pixels, image_to_tensor, one_hot
+from c2f_core.refine.interface import ShouldStop, check_inputs, raise_if_stopped
+from c2f_core.refine.tiling import Span, blend, spans
+from c2f_core.training.run_folder import RunFolder, has_judge
+
+TILE, OVERLAP = 1024, 128
+"""Side of the tiles and what neighbours share, in pixels."""
+
+
+class Judge:
+    """A trained discriminator, ready to judge maps of any size; make one with `Judge.load`.
+
+    Parameters
+    ----------
+    discriminator : Discriminator
+        Becomes part of the judge: moved to the device and set to evaluation.
+    class_table : ClassTable
+        Whose indices the maps hold.
+    loss : str
+        By which it was trained, see `ADVERSARIAL_LOSSES`.
+    device : str
+        As for `Refiner`.
+
+    Raises
+    ------
+    ConfigError
+        The device does not exist.
+    """
+
+    def __init__(
+        self,
+        discriminator: Discriminator,
+        class_table: ClassTable,
+        loss: str,
+        device: str = "auto",
+    ) -> None:
+        self.class_table = class_table
+        self._loss = loss
+        self._device = choose_device(device)
+        self._network = discriminator.eval().requires_grad_(False).to(self._device)
+
+    @classmethod
+    def load(cls, model: str | Path, device: str = "auto") -> "Judge":
+        """Load the discriminator that was trained beside a generator.
+
+        It is taken from the last state of the run, as checkpoints hold the generator
+        alone; nothing in it is executed.
+
+        Parameters
+        ----------
+        model : str or Path
+            Checkpoint of the generator, in the folder of its stage.
+        device : str
+
+        Raises
+        ------
+        CheckpointError
+            There is no discriminator beside the checkpoint, or it is damaged.
+        ConfigError
+            The device does not exist.
+        """
+        if not has_judge(model):
+            raise CheckpointError(
+                f"{model} was trained without a discriminator, or its run folder is gone; choose "
+                "a checkpoint in the folder of a model2 run."
+            )
+        folder, table = RunFolder(Path(model).parent), read_metadata(model).class_table
+        config = folder.read_config()
+        discriminator = build_discriminator(config.discriminator, table.number_of_classes)
+        try:
+            discriminator.load_state_dict(folder.read_state()["discriminator"]["network"])
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{folder.state} does not fit its config; train the model again."
+            ) from error
+        return cls(discriminator, table, config.stage1.loss, device)
+
+    def judge(
+        self,
+        image: NDArray[Any],
+        labels: NDArray[Any],
+        *,
+        should_stop: ShouldStop | None = None,
+    ) -> NDArray[np.float32]:
+        """Say of each pixel how real the map looks there.
+
+        Parameters
+        ----------
+        image : (Y, X) or (Y, X, 1, 3 or 4) array
+        labels : (Y, X) integer array
+            Class indices of the judge's table.
+        should_stop : callable, optional
+            Asked between tiles.
+
+        Returns
+        -------
+        (Y, X) float32 array
+            In [0, 1]: 0 is made up, 1 is real. A discriminator of patches gives each
+            pixel the score of its patch, one of images all pixels of a tile the same.
+
+        Raises
+        ------
+        ImageError, ClassTableError
+            Shapes, dtypes or labels do not fit.
+        Cancelled
+            `should_stop` returned True.
+        """
+        rgb, positions = check_inputs(image, labels, self.class_table)
+        rows, columns = (self._spans(length) for length in positions.shape)
+
+        def scores_of(row: slice, column: slice) -> Tensor:
+            raise_if_stopped(should_stop)
+            return self._scores(rgb[row, column], positions[row, column])
+
+        scores = np.empty(positions.shape, dtype=np.float32)
+        with torch.inference_mode():
+            for band, values in blend(rows, columns, scores_of):
+                scores[band] = values[0].cpu().numpy()
+        return scores
+
+    def _spans(self, length: int) -> list[Span]:
+        return spans(length, TILE, OVERLAP, self._network.stride)
+
+    def _scores(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
+        """Judge one tile, (Y, X, 3) and (Y, X), with scores (1, Y, X)."""
+        images = image_to_tensor(np.ascontiguousarray(rgb)).to(self._device)
+        known = torch.from_numpy(np.array(positions))[None].to(self._device)
+        maps = one_hot(known, self.class_table.number_of_classes)
+        logits = self._network(images, maps).float()
+        return at_pixels(realness(logits, self._loss), positions.shape)

@@ -1,0 +1,27 @@
+"""What the widgets show. Evented; only the controllers write it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+
+@dataclass
+class Activity:
+    """State of a widget's work.
+
+    Attributes
+    ----------
+    busy : bool
+        Work is under way.
+    progress : float
+        Finished share in [0, 1].
+    message : str
+        One sentence for the user.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    busy: bool = False
+    progress: float = 0.0
+    message: str = ""

@@ -1,0 +1,1 @@
+"""Draw: a palette of classes and shapes to draw a coarse map with."""

@@ -1,0 +1,182 @@
+"""The Draw widget: a palette of classes, new maps, and maps made of shapes."""
+
+from typing import Any
+
+import napari.viewer
+from napari.layers import Image, Labels, Shapes
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
+
+from c2f_core.classes.table import ClassTable
+from napari_c2f.base.gl_context import guard_removals
+from napari_c2f.draw.controller import PaletteController
+from napari_c2f.draw.table import PaletteTable
+from napari_c2f.layers.convert import preferred_layer
+from napari_c2f.widgets.choices import TableChoice, layer_box, update_layer_box
+from napari_c2f.widgets.docked import DockedWidget, while_alive
+from napari_c2f.widgets.parts import StatusText, add_row, button_row
+
+FROM_PALETTE = "As in the palette"
+TIPS = {
+    "image": "Image to draw on; follows the layer that you select",
+    "map": "Labels layer to draw in; follows the layer that you select",
+    "shapes": "Shapes layer with polygons, rectangles, ellipses, lines and paths",
+    "classes": "Classes of a new map: those of the palette, or this class table",
+    "new": "Add an empty map to draw in, as large as the image and in its place; an image of a "
+    "project has one already",
+    "from shapes": "Draw the shapes, each in its class, later ones on top: in the map that a "
+    "project has of the image, in the map if that is empty, or in a new one",
+    "add": "Add a class with the next free label",
+    "rename": "Type another name for the chosen class (F2)",
+    "colour": "Choose another colour for the chosen class",
+}
+
+
+class DrawWidget(DockedWidget):
+    """Chooses and edits the classes to draw with.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        super().__init__()
+        guard_removals(viewer)
+        self._viewer = viewer
+        self._controller = PaletteController(viewer)
+        self.image = layer_box(viewer, Image)
+        self.map = layer_box(viewer, Labels)
+        self.shapes = layer_box(viewer, Shapes)
+        self.class_table = TableChoice(FROM_PALETTE)
+        self.new_button = QPushButton("N&ew map")
+        self.shapes_button = QPushButton("&From shapes")
+        self.palette = PaletteTable()
+        self.add_button = QPushButton("&Add class")
+        self.rename_button = QPushButton("Rena&me")
+        self.colour_button = QPushButton("C&olour…")
+        self.status = StatusText()
+        self._lay_out()
+        self._connect()
+        self.reset_choices()
+        self._show_swatches()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        add_row(form, "&Image", self.image.native, TIPS["image"])
+        add_row(form, "Ma&p", self.map.native, TIPS["map"])
+        add_row(form, "&Shapes", self.shapes.native, TIPS["shapes"])
+        add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
+        maps = {self.new_button: TIPS["new"], self.shapes_button: TIPS["from shapes"]}
+        form.addRow("", button_row(maps))
+        edits = {
+            self.add_button: TIPS["add"],
+            self.rename_button: TIPS["rename"],
+            self.colour_button: TIPS["colour"],
+        }
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.palette, 3)
+        layout.addLayout(button_row(edits))
+        layout.addWidget(self.status, 1)
+
+    def _connect(self) -> None:
+        controller, palette = self._controller, self.palette
+        self.new_button.clicked.connect(
+            lambda: controller.new_map(self.image.value, self.chosen_table)
+        )
+        self.shapes_button.clicked.connect(
+            lambda: controller.map_of_shapes(self.image.value, self.shapes.value, self.chosen_table)
+        )
+        self.add_button.clicked.connect(self._add)
+        self.rename_button.clicked.connect(palette.edit_name)
+        self.colour_button.clicked.connect(lambda: self._ask_colour(palette.value()))
+        palette.chosen.connect(controller.choose)
+        palette.renamed.connect(self._rename)
+        palette.colour_wanted.connect(self._ask_colour)
+        palette.locked.connect(controller.lock)
+        self.map.changed.connect(controller.follow)
+        self.class_table.currentIndexChanged.connect(
+            lambda: controller.begin_with(self.chosen_table)
+        )
+        self._viewer.layers.selection.events.changed.connect(self._follow_layers)
+        events = controller.palette.events
+        events.swatches.connect(self._show_swatches)
+        events.has_map.connect(self._show_swatches)
+        events.chosen.connect(self._show_chosen)
+        events.message.connect(self._show_message)
+        self.destroyed.connect(controller.close)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Follow the viewer's layers; napari calls this when they change."""
+        for box in (self.image, self.map, self.shapes):
+            update_layer_box(box, self._viewer)
+        self._follow_layers()
+
+    @while_alive
+    def _follow_layers(self, *_: Any) -> None:
+        """Choose the layers that the user most likely means: the active one in any case."""
+        layers = self._viewer.layers
+        active = layers.selection.active
+        for box, kind in ((self.image, Image), (self.map, Labels), (self.shapes, Shapes)):
+            layer = preferred_layer(layers, layers.selection, kind, box.value)
+            if isinstance(active, kind) and active.editable:  # Not the changes of a review.
+                layer = active
+            if layer is None or layer in box.choices:
+                box.value = layer
+
+    def chosen_table(self) -> ClassTable | None:
+        """Return the class table that was chosen, None where the palette has none.
+
+        Raises
+        ------
+        ClassTableError
+            The chosen file is no class table.
+        """
+        own = self.class_table.value() == FROM_PALETTE
+        return self._controller.table if own else self.class_table.table()
+
+    def _add(self) -> None:
+        self._controller.add()
+        self._keep_draft()
+        self.palette.edit_name()
+
+    def _keep_draft(self) -> None:
+        """Let a new map have the classes as they were edited here."""
+        if self.map.value is None:
+            with QSignalBlocker(self.class_table):
+                self.class_table.setValue(FROM_PALETTE)
+
+    def _rename(self, index: int, name: str) -> None:
+        self._controller.rename(index, name, self.shapes.value)
+        self._keep_draft()
+        self._show_swatches()  # A name that was refused goes again.
+
+    def _ask_colour(self, index: int | None) -> None:
+        for swatch in self._controller.palette.swatches:
+            if swatch.entry.index == index and not swatch.is_eraser:
+                title = f"Colour of {swatch.entry.name}"
+                chosen = QColorDialog.getColor(QColor(*swatch.entry.colour), self, title)
+                if chosen.isValid():
+                    colour = chosen.red(), chosen.green(), chosen.blue()
+                    self._controller.recolour(index, colour, self.shapes.value)
+                    self._keep_draft()
+
+    def end(self) -> None:
+        """End the work before the widget goes."""
+        self._controller.close()
+
+    @while_alive
+    def _show_swatches(self, *_: Any) -> None:
+        state = self._controller.palette
+        self.palette.show_swatches(state.swatches, state.has_map)
+        self._show_chosen()
+
+    @while_alive
+    def _show_chosen(self, *_: Any) -> None:
+        self.palette.setValue(self._controller.palette.chosen)
+
+    @while_alive
+    def _show_message(self, message: str) -> None:
+        self.status.setText(message)

@@ -1,0 +1,1 @@
+"""napari layers to and from arrays: lineage, strokes, locks, planes and shapes."""

@@ -1,0 +1,85 @@
+"""The part of a controller that makes and opens coarse maps."""
+
+from collections.abc import Callable
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.errors import C2FError
+from napari_c2f.base.activity import Activity
+from napari_c2f.base.controller import Controller
+from napari_c2f.layers.convert import (
+    FINE_KEY,
+    add_map,
+    confidence_of,
+    plane_shape,
+    spatial_keywords,
+)
+from napari_c2f.layers.lineage import changes_layers, results_of
+from napari_c2f.layers.project_map import own_map
+from napari_c2f.layers.strokes import is_drawn_roughly
+
+ChooseTable = Callable[[], ClassTable | None]
+"""Returns the class table that the user chose, None for the layer's or file's own."""
+
+
+class MapController(Controller):
+    """Adds maps to the viewer.
+
+    Parameters
+    ----------
+    activity : Activity
+        The model.
+    viewer : ViewerModel
+    """
+
+    def __init__(self, activity: Activity, viewer: ViewerModel) -> None:
+        super().__init__(activity)
+        self._viewer = viewer
+
+    def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
+        """Add an unlabelled map to draw in, as large as the image and in its place.
+
+        An image of a project has its map already.
+        """
+        with self._errors_told():
+            if image is None:
+                raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
+            own = own_map(self._viewer.layers, image)
+            if own is not None:
+                self._show_map(own)
+                self.activity.message = (
+                    f"Draw in '{own.name}': it is the one map of this image that the project saves."
+                )
+                return
+            table = choose_table()
+            if table is None:
+                raise C2FError("Choose the classes of the new map first, under 'Classes'.")
+            unlabelled = np.full(plane_shape(image), UNLABELLED_POSITION, np.uint8)
+            name = f"{image.name} coarse"
+            add_map(
+                self._viewer, table.to_indices(unlabelled), table, name, spatial_keywords(image)
+            )
+            self.activity.message = (
+                f"Paint in '{name}' where you are sure; the number of each class is its label."
+            )
+
+    def _show_map(self, layer: Labels) -> None:
+        """Let the user see a map, which refining hides, and draw in it."""
+        if not is_drawn_roughly(layer):  # Live mode shows it beside its fine map.
+            self._hide_results(layer)
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+
+    def _hide_results(self, coarse: Labels) -> None:
+        """Hide earlier results and their review: two maps on top of each other show neither."""
+        layers = self._viewer.layers
+        results = list(results_of(layers, coarse))
+        sureness = [confidence_of(layers, layer) for layer in results]
+        reviewed = any(FINE_KEY in layer.metadata for layer in results)
+        changes = changes_layers(layers)
+        for layer in (*results, *sureness, *(changes if reviewed else ())):
+            if layer is not None:
+                layer.visible = False

@@ -1,0 +1,147 @@
+"""Layers of the viewer as pairs to train on, a stack as many, and as images of a project."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.data.pairs import Pair
+from c2f_core.errors import DataError, ImageError
+from c2f_core.io.intensity import as_rgb8
+from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, image_plane, level0
+
+Positions = NDArray[np.uint8]
+
+
+def pairs_of_layers(
+    image: Image | None, coarse: Labels | None, fine: Labels | None
+) -> tuple[list[Pair], ClassTable]:
+    """Make pairs of layers; their pixels are copied.
+
+    Planes on which nothing is drawn in the fine layer have no fine map, and
+    those on which nothing is drawn at all are left out.
+
+    Parameters
+    ----------
+    image : Image
+        (Y, X) or a stack (N, Y, X), grey or RGB.
+    coarse, fine : Labels
+        As the image; fine may lack.
+
+    Returns
+    -------
+    pairs : list of Pair
+    class_table : ClassTable
+        Of the coarse layer.
+
+    Raises
+    ------
+    DataError, ImageError, ClassTableError
+        A layer lacks, shapes or classes differ, or nothing is drawn.
+    """
+    if image is None or coarse is None:
+        raise DataError("Choose an image and a coarse map among the layers first.")
+    table = class_table_of_layer(coarse)
+    pictures, coarse_maps = _planes(image), _maps(coarse, table)
+    fine_maps = [None] * len(pictures) if fine is None else _maps(fine, table)
+    for layer, maps in ((coarse, coarse_maps), (fine, fine_maps)):
+        if layer is not None and len(maps) != len(pictures):
+            raise DataError(
+                f"'{image.name}' has {len(pictures)} planes and '{layer.name}' {len(maps)}; choose "
+                "a map drawn on this image."
+            )
+    pairs = []
+    for number, (picture, drawn, fine_map) in enumerate(
+        zip(pictures, coarse_maps, fine_maps, strict=True)
+    ):
+        wanted = fine_map if fine_map is not None and _is_drawn(fine_map) else None
+        if wanted is not None or _is_drawn(drawn):
+            name = _file_name(image.name, number if len(pictures) > 1 else None)
+            pairs.append(Pair(name, as_rgb8(np.array(picture)), drawn, wanted))
+    if not pairs:
+        raise DataError(f"Nothing is drawn in '{coarse.name}'; draw at least one class.")
+    return pairs, table
+
+
+@dataclass(frozen=True, eq=False)
+class NewImage:
+    """An image for a project.
+
+    Attributes
+    ----------
+    name : str
+        Can name a file.
+    pixels : (Y, X) or (Y, X, 3 or 4) array
+    coarse : (Y, X) unsigned integer array or None
+        Class indices.
+    """
+
+    name: str
+    pixels: NDArray[Any]
+    coarse: NDArray[np.unsignedinteger[Any]] | None = None
+
+
+def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[NewImage]:
+    """Copy the images among layers, or one image and the coarse map beside it.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+    class_table : ClassTable
+        The coarse map is translated into it.
+
+    Raises
+    ------
+    C2FError
+        There is no image, or the map cannot be matched with one, is of another
+        size, or holds other classes.
+    """
+    chosen = list(layers)
+    images = [layer for layer in chosen if isinstance(layer, Image)]
+    maps = [layer for layer in chosen if isinstance(layer, Labels)]
+    if not images or (maps and (len(images), len(maps)) != (1, 1)):
+        raise DataError(
+            "Select the images to add in the layer list, or one image and its coarse map."
+        )
+    pixels = [np.array(image_plane(image)) for image in images]
+    names = [_file_name(image.name, None) for image in images]
+    if not maps:
+        return [NewImage(*each) for each in zip(names, pixels, strict=True)]
+    (drawn,), (picture,) = maps, pixels
+    labels = level0(drawn)
+    if drawn.ndim != 2 or labels.shape != picture.shape[:2]:
+        raise DataError(
+            f"'{drawn.name}' and '{images[0].name}' differ in size; select a map that was drawn on "
+            "this image."
+        )
+    coarse = class_table_of_layer(drawn).translate(np.array(labels), class_table)
+    return [NewImage(names[0], picture, coarse)]
+
+
+def _planes(layer: Image | Labels) -> list[NDArray[Any]]:
+    if layer.multiscale or layer.ndim not in (2, 3):
+        raise ImageError(
+            f"'{layer.name}' is a pyramid or has {layer.ndim} dimensions; choose an image or a "
+            "stack of images."
+        )
+    return [layer.data] if layer.ndim == 2 else list(layer.data)
+
+
+def _maps(layer: Labels, table: ClassTable) -> list[Positions]:
+    own = layer.metadata.get(TABLE_KEY, table)
+    translated = (own.translate(np.array(plane), table) for plane in _planes(layer))
+    return [table.to_positions(labels) for labels in translated]
+
+
+def _is_drawn(positions: Positions) -> bool:
+    return bool((positions != UNLABELLED_POSITION).any())
+
+
+def _file_name(layer_name: str, number: int | None) -> str:
+    name = re.sub(r"[^\w.-]+", "_", layer_name).strip("._") or "image"
+    return name if number is None else f"{name}_{number:04d}"

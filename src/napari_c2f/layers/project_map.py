@@ -1,0 +1,80 @@
+"""The one coarse map of a project's image: what is drawn or opened for the image goes into it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import ClassTableError, DataError
+from napari_c2f.layers.convert import IMAGE_KEY, class_table_of_layer
+from napari_c2f.layers.strokes import drawn_roughly, told_apart
+
+
+def own_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
+    """Return the coarse map that a project saves for an image; None if it is in no project."""
+    for layer in layers:
+        wanted = layer.metadata.get(IMAGE_KEY)
+        if image is not None and wanted == image.unique_id and isinstance(layer, Labels):
+            return layer
+    return None
+
+
+def draw_over(
+    layer: Labels,
+    index_map: NDArray[Any],
+    class_table: ClassTable,
+    drawn: NDArray[np.bool_],
+) -> None:
+    """Draw a map on top of another, as one step that undo takes back; the rest stays.
+
+    Parameters
+    ----------
+    layer : Labels
+        In memory.
+    index_map : (Y, X) unsigned integer array
+        Class indices.
+    class_table : ClassTable
+        Of the index map; classes are known by their names.
+    drawn : (Y, X) bool array
+        Where the map is drawn; what is unlabelled there is erased.
+
+    Raises
+    ------
+    C2FError
+        The sizes differ, or the layer lacks a class.
+    """
+    labels = _in_classes_of(layer, index_map, class_table)
+    _change(layer, np.where(drawn, labels, layer.data))
+
+
+def replace_by(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:
+    """Let a map show what another shows, as one step that undo takes back; else as `draw_over`."""
+    _change(layer, _in_classes_of(layer, index_map, class_table))
+
+
+def _in_classes_of(
+    layer: Labels, index_map: NDArray[Any], class_table: ClassTable
+) -> NDArray[np.unsignedinteger[Any]]:
+    if index_map.shape != layer.data.shape:
+        raise DataError(
+            f"The map has {index_map.shape} pixels and '{layer.name}', which the project saves, "
+            f"{layer.data.shape} (rows, columns); open a map of this image."
+        )
+    own = class_table_of_layer(layer)
+    for entry in class_table.classes:
+        if entry.name not in own.names and (index_map == entry.index).any():
+            raise ClassTableError(
+                f"'{layer.name}', the map that the project saves, has no class '{entry.name}'; "
+                "add it in the Draw widget first."
+            )
+    return class_table.translate(index_map, own)
+
+
+def _change(layer: Labels, labels: NDArray[Any]) -> None:
+    """Give a map other labels: no work by hand, and nothing that refining has to keep."""
+    places = np.nonzero(labels != layer.data)
+    with drawn_roughly(layer), told_apart(layer):
+        layer.data_setitem(places, labels[places])

@@ -1,0 +1,1 @@
+"""Project: keep a folder of images with their maps, corrections and effort."""

@@ -1,0 +1,40 @@
+"""Which model made a fine layer, told from the layer's record."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.refine.record import Record, file_hash
+from napari_c2f.base.settings import recent_models
+
+
+def model_of_run(record: Record, files: Iterable[Path]) -> str:
+    """Return the refiner of a run: a name or file; empty where it is not known.
+
+    Parameters
+    ----------
+    record : dict
+        See `c2f_core.refine.record.run_record`.
+    files : iterable of Path
+        Model files in which it is looked for, besides those that were used lately.
+    """
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    name, wanted = record.get("refiner", ""), record.get("sha256")
+    if wanted is None:
+        return name if name in CLASSICAL_REFINERS else ""
+    for bundled in bundled_models():
+        if _hash_of(BUNDLED_FOLDER / f"{bundled}.safetensors") == wanted:
+            return bundled
+    known = (*files, *map(Path, recent_models()))
+    return next((str(path) for path in known if path.is_file() and _hash_of(path) == wanted), "")
+
+
+def _hash_of(path: Path) -> str:
+    return _hash(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _hash(path: Path, _changed: int) -> str:
+    return file_hash(path)

@@ -1,0 +1,1 @@
+"""Refine: turn a coarse map into a fine one, once or live."""

@@ -1,0 +1,325 @@
+"""Decides what happens in the Refine widget; the only writer of its model."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import C2FError, DataError
+from c2f_core.io.recognise import recognise_table
+from c2f_core.refine.report import ScopeReport
+from c2f_core.refine.run import Run, RunResult
+from napari_c2f.base.controller import Turns
+from napari_c2f.base.worker import Task
+from napari_c2f.layers.convert import (
+    COARSE_KEY,
+    CONFIDENCE_KEY,
+    LEFT_KEY,
+    PLACE_KEY,
+    PROVENANCE_KEY,
+    RESULT_KEY,
+    add_map,
+    confidence_layer_data,
+    confidence_of,
+    level0,
+    new_map,
+    unique_name,
+)
+from napari_c2f.layers.lineage import (
+    Kept,
+    final_of,
+    kept_pixels,
+    latest_result,
+    placed_keywords,
+    results_of,
+    strokes_in,
+)
+from napari_c2f.layers.locks import inherit_locks
+from napari_c2f.layers.map_controller import ChooseTable, MapController
+from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
+from napari_c2f.layers.project_map import own_map, replace_by
+from napari_c2f.layers.strokes import follow, is_followed
+from napari_c2f.refine.kept_layer import KeptLayer
+from napari_c2f.refine.live import Live, LiveTarget, Touched
+from napari_c2f.refine.model import Refining
+from napari_c2f.refine.request import Asked, MakeRefiner, Prepared, check_layers, prepare, refining
+from napari_c2f.refine.scope import ScopeChoice
+
+
+class RefineController(MapController):
+    """Refines a coarse layer into new layers, and brings coarse layers in.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.refining = Refining()
+        super().__init__(self.refining, viewer)
+        self._ask: Callable[[], Asked] | None = None
+        self._live: Live | None = None
+        self._shown: tuple[Labels, ScopeChoice] | None = None
+        self._kept_layer = KeptLayer(viewer, self._look_at_kept)
+        self._follow_results()
+        viewer.layers.events.inserted.connect(self._follow_results)
+        viewer.layers.events.inserted.connect(self._yield_to_review)
+
+    def _follow_results(self, *_: Any) -> None:
+        """Follow what is painted in fine maps, those of a project that was opened, too."""
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels) and COARSE_KEY in layer.metadata:
+                follow(layer)
+
+    def _yield_to_review(self, *_: Any) -> None:
+        """End live mode where a review of its fine map begins: the final map would not follow."""
+        if self._live is not None and self._is_reviewed(self._live.target.fine):
+            self.activity.message = "Live mode is off: its fine map is being reviewed."
+            self.set_live_off()
+
+    def _is_reviewed(self, fine: Labels) -> bool:
+        return final_of(self._viewer.layers, fine) is not None
+
+    def close(self, *_: Any) -> None:
+        """End the work for good: the window closes."""
+        super().close()
+        self._kept_layer.close()
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    def show_kept(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
+        """Show as a layer what the next refinement of a coarse map would leave as it is."""
+        self._shown = None if coarse is None else (coarse, choice)
+        self._kept_layer.want(shown)
+
+    def _look_at_kept(self) -> tuple[Labels, list[Kept]] | None:
+        if self._shown is None:
+            return None
+        coarse, choice = self._shown
+        layers = self._viewer.layers
+        for layer in (coarse, *results_of(layers, coarse)):
+            if is_followed(layer):
+                follow(layer).touched.connect(self._kept_layer.update, unique=True)
+        return coarse, kept_pixels(layers, coarse, choice.keep_fine, choice.keep_coarse)
+
+    def open_map(
+        self,
+        path: str,
+        choose_table: ChooseTable,
+        image: Image | None,
+        choose_image: ChooseImage,
+    ) -> None:
+        """Add the map of a file, in the place of the image; into the map of a project's image.
+
+        Parameters
+        ----------
+        path : str
+        choose_table : callable
+            Returns the class table, None for that of the file.
+        image : Image or None
+            Of several images that the file may be about, this one is meant.
+        choose_image : callable
+            Asked where it is not clear which is meant.
+        """
+        with self._errors_told():
+            table = choose_table() or recognise_table(path)
+            if table is None:
+                raise DataError(
+                    f"{Path(path).name} belongs to no class table known here; choose its classes "
+                    "first, under 'Classes'."
+                )
+            read = read_map_of(image, path, table, choose_image)
+            if read is None:
+                return
+            index_map, report = read
+            told = self._show_opened(index_map, table, image, Path(path).stem)
+            self.activity.message = report.message() or told
+
+    def _show_opened(
+        self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
+    ) -> str:
+        """Put the map of a file into that of a project's image, else add it; tell which."""
+        own = own_map(self._viewer.layers, image)
+        if own is None:
+            add_map(self._viewer, index_map, table, name, placement(index_map, image))
+            return f"Opened with the classes '{table.name}'."
+        replace_by(own, index_map, table)
+        self._show_map(own)
+        return (
+            f"Opened in '{own.name}', the map of this image that the project saves; undo brings "
+            "back what was there."
+        )
+
+    def refine(self, asked: Asked) -> None:
+        """Start refining; errors and progress are shown in the model."""
+        with self._errors_told():
+            self.activity.progress = 0.0
+            prepared = prepare(asked, self._viewer)
+            self.activity.message = "Refining…"
+
+            def succeed(result: RunResult) -> Turns:
+                asked.done()
+                yield from self._show_result(prepared, result)
+                if prepared.coarse in self._viewer.layers:
+                    self._follow_live(prepared.coarse)
+
+            work = refining(prepared.run, asked.make_refiner)
+            self._start(Task(work), self._show_progress, succeed)
+
+    def set_live(self, ask: Callable[[], Asked] | None) -> None:
+        """Refine again after each stroke what it touches; None ends it.
+
+        Where there is no fine map yet, or it was reviewed, one is made first.
+
+        Parameters
+        ----------
+        ask : callable or None
+            Returns what the user asks for at that time.
+        """
+        self._end_live()
+        self._ask = ask
+        self.refining.live = ask is not None
+        if ask is None:
+            self.activity.message = "Live mode is off."
+            return
+        with self._errors_told():
+            _, coarse = check_layers(ask().image, ask().coarse)
+            if not self._follow_live(coarse) and not self.activity.busy:
+                self.refine(ask())
+            return
+        self.set_live_off()
+
+    def choose(self, coarse: Labels | None) -> None:
+        """End live mode where another coarse map was chosen."""
+        if self._live is not None and self._live.target.coarse is not coarse:
+            self.set_live(None)
+
+    def set_live_off(self) -> None:
+        """End live mode, and leave the message that says why."""
+        self._end_live()
+        self._ask, self.refining.live = None, False
+
+    def _follow_live(self, coarse: Labels) -> bool:
+        """Follow the latest fine map of a coarse one, if live mode is on; tell whether it is."""
+        touched, target = self._end_live(), self._live_target(coarse)
+        if self._ask is None or target is None:
+            return False
+        self._live = Live(target, self._live_run, self._live_result, touched)
+        coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
+        self._viewer.layers.selection.active = coarse
+        return True
+
+    def _live_target(self, coarse: Labels) -> LiveTarget | None:
+        """Return the layers to keep up to date; None where they are to be made first.
+
+        A fine map that has a final one is hidden by it, and the final one would not follow.
+        """
+        layers = self._viewer.layers
+        fine = latest_result(layers, coarse)
+        confidence = None if fine is None else confidence_of(layers, fine)
+        if fine is None or confidence is None or self._is_reviewed(fine):
+            return None
+        return LiveTarget(coarse, fine, confidence)
+
+    def _end_live(self) -> Touched:
+        """Stop following; return what was not refined yet."""
+        if self._live is None:
+            return {}
+        touched, coarse = self._live.end(), self._live.target.coarse
+        coarse.visible, coarse.contour = False, 0
+        self._live = None
+        return touched
+
+    def _live_run(self, target: LiveTarget) -> tuple[Run, MakeRefiner] | None:
+        """Return a run as the user's choices are now; None while another one is on its way."""
+        if self._ask is None or self.activity.busy:
+            return None
+        if target.fine not in self._viewer.layers:
+            raise C2FError("Live mode is off: its fine map is gone.")
+        asked = replace(self._ask(), coarse=target.coarse)
+        return prepare(asked, self._viewer, copy=False).run, asked.make_refiner
+
+    def _live_result(self, result: RunResult | C2FError) -> None:
+        if isinstance(result, C2FError):
+            self.activity.message = str(result)
+            self.set_live_off()
+            return
+        self.refining.report = result.report
+        self.activity.message = (
+            f"Live: {result.report.changed:,} of {result.report.pixels:,} pixels changed, "
+            f"{result.report.seconds:.1f} s."
+        )
+
+    def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
+        coarse = prepared.coarse
+        for _ in self._add_result(prepared, result):
+            yield
+            if LEFT_KEY in coarse.metadata:
+                self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
+                return
+
+    def _add_result(self, prepared: Prepared, result: RunResult) -> Iterator[None]:
+        coarse, layers = prepared.coarse, self._viewer.layers
+        confidence = self._confidence_layer(coarse, result)
+        fine = self._fine_layer(prepared, result, confidence.unique_id)
+        yield
+        self._hide_results(coarse)
+        yield
+        self._viewer.add_layer(fine)
+        follow(coarse)
+        yield
+        self._viewer.add_layer(confidence)
+        yield
+        layers.selection.active = fine  # There the annotator goes on.
+        coarse.visible = False
+        yield
+        self._kept_layer.update()
+        self.refining.report = result.report
+        self._succeed(
+            f"{result.cancelled} {_told(result.report, confidence.name)} The coarse map is as it "
+            "was, and hidden.".strip()
+        )
+
+    def _confidence_layer(self, coarse: Labels, result: RunResult) -> Image:
+        name = unique_name(self._viewer.layers, f"{coarse.name} confidence")
+        data, keywords, _ = confidence_layer_data(result.confidence, name)
+        return Image(data, **keywords, **placed_keywords(coarse, result.place))
+
+    def _fine_layer(self, prepared: Prepared, result: RunResult, confidence: Any) -> Labels:
+        """Make the fine map, whose confidence is known by its `unique_id`.
+
+        It has its strokes and locks: whoever hears of the new layer may use them at once.
+        """
+        coarse = prepared.coarse
+        # What is refined again keeps its name, with a number.
+        name = coarse.name if RESULT_KEY in coarse.metadata else f"{coarse.name} refined"
+        metadata = {
+            RESULT_KEY: True,
+            COARSE_KEY: coarse.unique_id,
+            CONFIDENCE_KEY: confidence,
+            PROVENANCE_KEY: result.record,
+        }
+        if result.labels.shape != level0(coarse).shape:
+            metadata[PLACE_KEY] = result.place
+        table, spatial = prepared.run.class_table, placed_keywords(coarse, result.place)
+        fine = new_map(self._viewer, result.labels, table, name, spatial, **metadata)
+        follow(fine).inherit(strokes_in(prepared.kept, result.place))
+        inherit_locks(fine, coarse)
+        return fine
+
+
+def _told(report: ScopeReport, confidence: str) -> str:
+    """Return how much changed and how surely, for the user."""
+    if not report.pixels:
+        return "Nothing in the scope may change; choose another under 'Scope', or unlock classes."
+    return (
+        f"{100 * report.changed / report.pixels:.1f} % of the pixels changed, mean confidence "
+        f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful places are "
+        f"magenta, see '{confidence}'."
+    )

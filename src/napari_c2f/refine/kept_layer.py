@@ -1,0 +1,93 @@
+"""Shows which hand-painted pixels stay, as a layer."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
+
+from c2f_core.geometry.patches import Covered, Place, around
+from napari_c2f.base.worker import timer
+from napari_c2f.layers.convert import RESULT_KEY, level0
+from napari_c2f.layers.lineage import Kept, placed_keywords
+
+NAME = "painted, stays"
+PAUSE = 200
+"""Milliseconds without a stroke before the layer follows."""
+COLOURS = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.array([1, 1, 1, 1.0])})
+
+Look = Callable[[], tuple[Labels, Sequence[Kept]] | None]
+"""Returns the coarse layer with what stays of it; None where there is none."""
+
+
+class KeptLayer:
+    """A layer of outlines that follows what stays while it is wanted.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    look : callable
+    """
+
+    def __init__(self, viewer: ViewerModel, look: Look) -> None:
+        self._viewer, self._look = viewer, look
+        self._layer: Labels | None = None
+        self._wanted = False
+        self._timer = timer(PAUSE, self._show, once=True)
+
+    def want(self, wanted: bool) -> None:
+        """Show the layer, or take it away."""
+        self._wanted = wanted
+        if wanted:
+            self._show()
+        else:
+            self.close()
+
+    def update(self, *_: object) -> None:
+        """Follow soon, if it is wanted."""
+        if self._wanted:
+            self._timer.start()
+
+    def close(self) -> None:
+        """Take the layer away."""
+        self._timer.stop()
+        if self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._layer = None
+
+    def _show(self) -> None:
+        found = self._look()
+        if found is None:
+            self.close()
+            return
+        coarse, kept = found
+        place, mask = covered_part(coarse, kept)
+        keywords = placed_keywords(coarse, place)
+        layer = self._layer
+        if layer is None or layer not in self._viewer.layers or layer.ndim != coarse.ndim:
+            self.close()
+            self._layer = self._add(mask, keywords)
+        else:
+            layer.data = mask
+            layer.translate = keywords["translate"]
+
+    def _add(self, mask: NDArray[np.uint8], keywords: dict[str, object]) -> Labels:
+        """Add the layer on top; the one that is drawn in stays the active one."""
+        active = self._viewer.layers.selection.active
+        metadata = {RESULT_KEY: True}
+        layer = Labels(mask, name=NAME, colormap=COLOURS, metadata=metadata, **keywords)
+        layer.contour = 1
+        layer.editable = False
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active
+        return layer
+
+
+def covered_part(coarse: Labels, kept: Sequence[Kept]) -> tuple[Place, NDArray[np.uint8]]:
+    """Return the smallest part of a layer that holds what stays, and 1 where that is."""
+    patches = [each.patch for each in kept if each.patch.mask.any()]
+    nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
+    place = around(patch.place for patch in patches) if patches else nowhere
+    return place, Covered(level0(coarse).shape, patches)[place].astype(np.uint8)

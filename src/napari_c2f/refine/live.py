@@ -1,0 +1,208 @@
+"""Live mode: after a stroke, what depends on it is refined again, in the layers at hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import C2FError
+from c2f_core.geometry.patches import Place, around, common, from_corner, is_empty, to_corner
+from c2f_core.geometry.windows import Window
+from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.run import Plane, Run, RunResult, carry_out
+from c2f_core.refine.scope import Scope
+from napari_c2f.base.worker import Report, ShouldStop, Task, Work, timer
+from napari_c2f.layers.convert import PROVENANCE_KEY
+from napari_c2f.layers.lineage import place_of
+from napari_c2f.layers.strokes import covered, follow, stroke_under_way, strokes_of
+from napari_c2f.refine.request import MakeRefiner
+
+PAUSE = 300
+"""Milliseconds without a stroke before the refiner starts."""
+UPDATES = "live_updates"
+"""Entry of a fine layer's record: how often live mode changed it since."""
+Touched = dict[Plane, Window]
+"""Per plane of the coarse map, a box around what strokes changed."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTarget:
+    """The layers that live mode follows and keeps up to date."""
+
+    coarse: Labels
+    fine: Labels
+    confidence: Image
+
+
+MakeRun = Callable[[LiveTarget], tuple[Run, MakeRefiner] | None]
+"""Describes a run as the user's choices are now; None while it has to wait."""
+
+
+class Live:
+    """Follows the strokes in a coarse map and in its fine map, and refines what depends on them.
+
+    Parameters
+    ----------
+    target : LiveTarget
+    make_run : callable
+        May raise a `C2FError`.
+    tell : callable
+        Called with each result, or with an error, after which this should end.
+    touched : dict
+        What is to be refined at once.
+    """
+
+    def __init__(
+        self,
+        target: LiveTarget,
+        make_run: MakeRun,
+        tell: Callable[[RunResult | C2FError], None],
+        touched: Touched,
+    ) -> None:
+        self.target, self._make_run, self._tell = target, make_run, tell
+        self._touched = dict(touched)
+        self._running: Touched = {}
+        self._task: Task | None = None
+        self._refiner = _RefinerOnce()
+        self._timer = timer(PAUSE, self._start, once=True)
+        self._drawn, self._corrected = follow(target.coarse), follow(target.fine)
+        self._drawn.rough = True  # What is drawn now is there to be refined.
+        self._drawn.touched.connect(self._on_drawn)
+        self._corrected.touched.connect(self._on_corrected)
+        if touched:
+            self._timer.start()
+
+    def end(self) -> Touched:
+        """Follow no longer, and drop what is under way; return what was not refined."""
+        self._disconnect()
+        if self._task is not None:
+            self._task.stop()
+            self._task = None
+        for plane, box in self._running.items():
+            self._touch(plane, box)
+        return self._touched
+
+    def close(self) -> None:
+        """Wait for the thread: the window closes."""
+        self._disconnect()
+        if self._task is not None:
+            self._task.abandon()
+            self._task = None
+
+    def _disconnect(self) -> None:
+        self._timer.stop()
+        self._drawn.rough = False
+        self._drawn.touched.disconnect(self._on_drawn, missing_ok=True)
+        self._corrected.touched.disconnect(self._on_corrected, missing_ok=True)
+
+    def _on_drawn(self, place: Place) -> None:
+        for plane in product(*(range(axis.start, axis.stop) for axis in place[:-2])):
+            self._touch(plane, (place[-2], place[-1]))
+        self._timer.start()
+
+    def _on_corrected(self, place: Place) -> None:
+        self._on_drawn(to_corner(place, place_of(self.target.fine)))
+
+    def _touch(self, plane: Plane, box: Window) -> None:
+        rows, columns = around([self._touched.get(plane, box), box])
+        self._touched[plane] = rows, columns
+
+    def _start(self) -> None:
+        """Refine one plane; the next ones follow it."""
+        if self._task is not None or not self._touched:
+            return
+        try:
+            made = self._make_run(self.target)
+        except C2FError as error:
+            self._tell(error)
+            return
+        if made is None:
+            self._timer.start()
+            return
+        run, make_refiner = made
+        plane = next(iter(self._touched))
+        self._running = {plane: self._touched.pop(plane)}
+        work = live_work(run, plane, self._running[plane], self._refiner.made_by(make_refiner))
+        latest = max((stroke.stamp for stroke in strokes_of(self.target.fine)), default=0)
+        task = Task(work)
+        task.succeeded.connect(lambda result: self._finish(task, run.scope, result, latest))
+        task.failed.connect(lambda message: self._fail(task, message))
+        self._task = task
+        task.start()
+
+    def _finish(self, task: Task, scope: Scope, result: RunResult, latest: int) -> None:
+        if task is not self._task:  # It was ended meanwhile.
+            return
+        self._task, self._running = None, {}
+        put_in_place(self.target, scope, result, latest)
+        self._tell(result)
+        self._start()
+
+    def _fail(self, task: Task, message: str) -> None:
+        if task is self._task:
+            self._task, self._running = None, {}
+            self._tell(C2FError(message))
+
+
+class _RefinerOnce:
+    """Keeps the latest refiner: loading one takes longer than a stroke's refinement."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._refiner: RefinerInterface | None = None
+
+    def made_by(self, make: MakeRefiner) -> MakeRefiner:
+        """Return what makes the refiner at most once for a class table and choice of model."""
+
+        def once(class_table: ClassTable) -> RefinerInterface:
+            if self._refiner is None or self._key != (make, class_table):
+                self._refiner, self._key = make(class_table), (make, class_table)
+            return self._refiner
+
+        return once
+
+
+def live_work(run: Run, plane: Plane, touched: Window, make_refiner: MakeRefiner) -> Work:
+    """Return the work of refining what depends on a box of one plane, within the run's scope."""
+
+    def work(report: Report, should_stop: ShouldStop) -> RunResult:
+        refiner = make_refiner(run.class_table)
+        size = int(run.coarse.shape[-2]), int(run.coarse.shape[-1])
+        rows, columns = common(refiner.surroundings(touched, size), run.scope.region(size))
+        scope = replace(run.scope, box=(rows, columns))
+        part = replace(run, plane=plane, scope=scope, whole=False, before=None)
+        return carry_out(part, refiner, progress=report, should_stop=should_stop)
+
+    return work
+
+
+def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: int) -> None:
+    """Put a result into the layers, but where it is out of scope or was painted over since.
+
+    Parameters
+    ----------
+    target : LiveTarget
+    scope : Scope
+    result : RunResult
+    latest : int
+        Stamp of the latest stroke in the fine map that the result knows.
+    """
+    own = place_of(target.fine)
+    shared = common(result.place, own)
+    if is_empty(shared):
+        return
+    here, there = from_corner(shared, own), from_corner(shared, result.place)
+    newer = [stroke for stroke in strokes_of(target.fine) if stroke.stamp > latest]
+    newer += stroke_under_way(target.fine)
+    where = ~covered(target.fine.data.shape, newer)[here]
+    if scope.mask is not None:
+        where &= np.asarray(scope.mask[shared[-2:]])
+    for layer, values in ((target.fine, result.labels), (target.confidence, result.confidence)):
+        np.copyto(layer.data[here], values[there], where=where, casting="same_kind")
+        layer.refresh(extent=False)
+    record = target.fine.metadata.get(PROVENANCE_KEY, {})
+    target.fine.metadata[PROVENANCE_KEY] = record | {UPDATES: record.get(UPDATES, 0) + 1}

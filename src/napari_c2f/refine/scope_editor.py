@@ -1,0 +1,205 @@
+"""The editor of a scope: where refining may change the map, and what stays."""
+
+from napari.components import ViewerModel
+from napari.layers import Shapes
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QWidget,
+)
+from superqt import QLabeledSlider
+
+from c2f_core.classes.table import ClassTable
+from napari_c2f.refine.scope import ScopeChoice, Where
+from napari_c2f.widgets.choices import Choice, layer_box
+from napari_c2f.widgets.editors import IntEditor
+from napari_c2f.widgets.parts import add_row
+
+PLACES = {
+    Where.IMAGE: "Whole image",
+    Where.VIEW: "Current view",
+    Where.SHAPES: "Shapes drawn",
+}
+CURRENT, ALL = "current", "all"
+PLANES = {CURRENT: "Current slice", ALL: "All slices"}
+WIDEST_BAND = 999
+MOST_ROWS = 5
+"""Classes that are seen without scrolling."""
+TIPS = {
+    "where": "Part of the image that may change; nothing else is computed",
+    "shapes": "Shapes layer with boxes and polygons: its selected shapes, or all if none is",
+    "classes": "Only pixels that are, or become, one of the checked classes change (Space checks)",
+    "band": "Only so many pixels on either side of coarse boundaries change, and unlabelled ones; "
+    "0 is off",
+    "confidence": "Pixels of which the model is less sure keep their coarse label",
+    "planes": "Of a stack: the slice that is shown, or all, one after the other",
+    "fine": "What you painted in the fine map stays, and is carried over to the next one; "
+    "erase to give it free",
+    "coarse": "What you painted in the coarse map since it was refined stays as it is",
+    "show": "Show the pixels that stay as a layer",
+}
+
+
+class ClassList(QListWidget):
+    """Classes to check."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setUniformItemSizes(True)
+        self.setTabKeyNavigation(False)
+        self._unchecked: set[str] = set()
+
+    def show_table(self, class_table: ClassTable | None) -> None:
+        """List the classes of a table; those of a name that was unchecked stay so."""
+        if self.count():  # A map without classes in between does not check them all.
+            self._unchecked = set(self._names(Qt.CheckState.Unchecked))
+        entries = () if class_table is None else class_table.entries
+        self.blockSignals(True)
+        self.clear()
+        for entry in entries:
+            item = QListWidgetItem(entry.name, self)
+            colour = QPixmap(12, 12)
+            colour.fill(QColor(*entry.colour))
+            item.setData(Qt.ItemDataRole.DecorationRole, colour)
+            item.setCheckState(_state(entry.name not in self._unchecked))
+        self.blockSignals(False)
+        rows = min(max(self.count(), 1), MOST_ROWS)
+        self.setFixedHeight(rows * max(self.sizeHintForRow(0), 16) + 2 * self.frameWidth())
+
+    def value(self) -> tuple[str, ...] | None:
+        """Return the names that are checked, None where all are."""
+        checked = self._names(Qt.CheckState.Checked)
+        return None if len(checked) == self.count() else checked
+
+    def setValue(self, names: tuple[str, ...] | None) -> None:  # noqa: N802
+        """Check these classes, all for None."""
+        for row in range(self.count()):
+            item = self.item(row)
+            assert item is not None
+            item.setCheckState(_state(names is None or item.text() in names))
+
+    def _names(self, state: Qt.CheckState) -> tuple[str, ...]:
+        items = (self.item(row) for row in range(self.count()))
+        return tuple(item.text() for item in items if item and item.checkState() == state)
+
+
+def _state(checked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked
+
+
+class ScopeEditor(QWidget):
+    """Edits a `ScopeChoice`.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose Shapes layers can be chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self.where = Choice({str(where): text for where, text in PLACES.items()})
+        self.shapes = layer_box(viewer, Shapes)
+        self.classes = ClassList()
+        self.band = IntEditor(0, WIDEST_BAND)
+        self.band.setSpecialValueText("off")
+        self.band.setSuffix(" px")
+        self.confidence = QLabeledSlider(Qt.Orientation.Horizontal)
+        self.confidence.setRange(0, 99)
+        self.planes = Choice(PLANES)
+        self.keep_fine = QCheckBox("&Fine map")
+        self.keep_coarse = QCheckBox("Coarse ma&p")
+        self.show_kept = QCheckBox("Sho&w")
+        self._form = QFormLayout(self)
+        self._lay_out()
+        self._connect()
+        self.setValue(ScopeChoice())
+        self.show_stack(False)
+        self._show_rows()
+
+    def _lay_out(self) -> None:
+        form = self._form
+        form.setContentsMargins(0, 0, 0, 0)
+        add_row(form, "W&here", self.where, TIPS["where"])
+        add_row(form, "Sh&apes", self.shapes.native, TIPS["shapes"])
+        add_row(form, "Chan&ge", self.classes, TIPS["classes"])
+        add_row(form, "&Band", self.band, TIPS["band"])
+        add_row(form, "S&ure from %", self.confidence, TIPS["confidence"])
+        add_row(form, "Slices", self.planes, TIPS["planes"])
+        kept = QHBoxLayout()
+        for box, tip in (
+            (self.keep_fine, "fine"),
+            (self.keep_coarse, "coarse"),
+            (self.show_kept, "show"),
+        ):
+            box.setToolTip(TIPS[tip])
+            kept.addWidget(box)
+        form.addRow("Keep painted", kept)
+
+    def _connect(self) -> None:
+        for signal in (
+            self.where.currentIndexChanged,
+            self.planes.currentIndexChanged,
+            self.classes.itemChanged,
+            self.band.valueChanged,
+            self.confidence.valueChanged,
+            self.keep_fine.toggled,
+            self.keep_coarse.toggled,
+        ):
+            signal.connect(lambda *_: self.changed.emit())
+        self.where.currentIndexChanged.connect(self._show_rows)
+
+    def _show_rows(self) -> None:
+        shapes = self.where.value() == Where.SHAPES
+        self._form.setRowVisible(self.shapes.native, shapes)
+
+    def show_classes(self, class_table: ClassTable | None) -> None:
+        """List the classes of a table."""
+        self.classes.show_table(class_table)
+        self._form.setRowVisible(self.classes, class_table is not None)
+        self.changed.emit()
+
+    def show_stack(self, is_stack: bool) -> None:
+        """Offer slices where the map is a stack."""
+        self._form.setRowVisible(self.planes, is_stack)
+
+    def value(self) -> ScopeChoice:
+        """Return what is chosen."""
+        return ScopeChoice(
+            where=Where(self.where.value()),
+            classes=self.classes.value(),
+            band=self.band.value() or None,
+            minimal_confidence=self.confidence.value() / 100,
+            all_planes=self.planes.value() == ALL,
+            keep_fine=self.keep_fine.isChecked(),
+            keep_coarse=self.keep_coarse.isChecked(),
+        )
+
+    def setValue(self, choice: ScopeChoice) -> None:  # noqa: N802
+        """Show a choice."""
+        self.where.setValue(str(choice.where))
+        self.classes.setValue(choice.classes)
+        self.band.setValue(choice.band or 0)
+        self.confidence.setValue(round(100 * choice.minimal_confidence))
+        self.planes.setValue(ALL if choice.all_planes else CURRENT)
+        self.keep_fine.setChecked(choice.keep_fine)
+        self.keep_coarse.setChecked(choice.keep_coarse)
+
+    def summary(self) -> str:
+        """Say the choice in a few words."""
+        choice = self.value()
+        words = [PLACES[choice.where].lower()]
+        if choice.classes is not None:
+            words.append("some classes")
+        if choice.band is not None:
+            words.append(f"band {choice.band} px")
+        if choice.minimal_confidence:
+            words.append(f"sure from {self.confidence.value()} %")
+        return ", ".join(words)

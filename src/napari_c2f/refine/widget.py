@@ -1,0 +1,332 @@
+"""The Refine widget: choose image, coarse map and model; click; look; save."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import napari.viewer
+from napari.layers import Image, Labels, Shapes
+from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
+from qtpy.compat import isalive
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QCheckBox,
+    QFileDialog,
+    QFormLayout,
+    QInputDialog,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.errors import C2FError
+from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.opening import open_refiner
+from c2f_core.refine.report import ScopeReport
+from napari_c2f.base.gl_context import guard_removals
+from napari_c2f.base.keys import Action, Keys
+from napari_c2f.base.settings import recent_models, remember_model, remembered
+from napari_c2f.base.worker import load_ahead
+from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
+from napari_c2f.refine.controller import RefineController
+from napari_c2f.refine.report_table import ReportTable
+from napari_c2f.refine.request import Asked, MakeRefiner
+from napari_c2f.refine.scope_editor import ScopeEditor
+from napari_c2f.widgets.choices import (
+    DEVICES,
+    Choice,
+    FileChoice,
+    TableChoice,
+    layer_box,
+    update_layer_box,
+)
+from napari_c2f.widgets.docked import DockedWidget
+from napari_c2f.widgets.model_choice import MODEL_FILES, known_models, model_text
+from napari_c2f.widgets.parts import Legend, StatusText, add_row, button_row, collapsible
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """What can be pressed by a key."""
+
+    refine: QAbstractButton
+    live: QAbstractButton
+
+
+KEYS = Keys(
+    "Refine",
+    {
+        "refine": Action(
+            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.Enter),
+            "refine as the widget stands",
+            lambda buttons: buttons.refine.click(),
+        ),
+        "live": Action(
+            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyL),
+            "begin or end live mode",
+            lambda buttons: buttons.live.click(),
+        ),
+    },
+)
+
+FROM_LAYER = "From the coarse map"
+MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
+TIPS = {
+    "image": "Photograph to refine on; follows the layer that you select",
+    "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
+    "new": "Add an empty map to draw in, as large as the image, of the classes chosen below; an "
+    "image of a project has one already",
+    "open": "Open a map file of the image, with the classes chosen below or those of the file; it "
+    "takes the place of what is drawn in the map of a project's image",
+    "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
+    "model": "Who refines: a trained network for its classes, or a classical method for any",
+    "device": "Where a network computes; auto takes the GPU where there is one",
+    "scope": "Refine only a part, keep what is in doubt or painted by hand",
+    "refine": "Add a fine map and its confidence as new layers",
+    "live": "After each stroke in the coarse map or its latest fine map, refine what it touches "
+    "again, in the fine map itself",
+    "cancel": "Stop refining; no layer changes",
+}
+
+
+class RefineWidget(DockedWidget):
+    """Turns the coarse map of an image into a fine one.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        super().__init__()
+        guard_removals(viewer)
+        self._viewer = viewer
+        self._controller = RefineController(viewer)
+        self.state = self._controller.refining
+        self.image = layer_box(viewer, Image)
+        self.coarse = layer_box(viewer, Labels)
+        self.new_button = QPushButton("N&ew map")
+        self.open_button = QPushButton("&Open map…")
+        self.class_table = TableChoice(FROM_LAYER)
+        self.model = FileChoice(known_models(), MODEL_FILES, model_text)
+        for path in reversed(recent_models()):
+            self.model.add(path)
+        self.device = Choice({name: name for name in DEVICES})
+        self.legend = Legend()
+        self.scope = ScopeEditor(viewer)
+        self.scope_section = collapsible("", self.scope)
+        self.refine_button = QPushButton("&Refine")
+        self.cancel_button = QPushButton("Ca&ncel")
+        self.live = QCheckBox("&Live")
+        self.progress = QProgressBar()
+        self.status = StatusText()
+        self.report = ReportTable()
+        self._buttons = Buttons(self.refine_button, self.live)
+        KEYS.follow(viewer, self._buttons)
+        self._lay_out()
+        self._connect()
+        self.reset_choices()
+        self._show_classes()
+        load_ahead("c2f_core.refine.learned")
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        add_row(form, "&Image", self.image.native, TIPS["image"])
+        add_row(form, "&Coarse map", self.coarse.native, TIPS["coarse"])
+        maps = {self.new_button: TIPS["new"], self.open_button: TIPS["open"]}
+        form.addRow("", button_row(maps))
+        add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
+        form.addRow(self.legend)
+        add_row(form, "&Model", self.model, TIPS["model"])
+        add_row(form, "&Device", self.device, TIPS["device"])
+        buttons = {
+            self.refine_button: TIPS["refine"],
+            self.cancel_button: TIPS["cancel"],
+            self.live: TIPS["live"],
+        }
+        self.cancel_button.setEnabled(False)
+        self.progress.setRange(0, 100)
+        self.progress.setToolTip("Finished share of the image")
+        self.scope_section.toggleButton().setToolTip(TIPS["scope"])
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.scope_section)
+        layout.addLayout(button_row(buttons))
+        layout.addWidget(self.progress)
+        layout.addWidget(self.report)
+        layout.addWidget(self.status, 1)
+
+    def _connect(self) -> None:
+        self.new_button.clicked.connect(self._new_map)
+        self.open_button.clicked.connect(self._open_map)
+        self.refine_button.clicked.connect(self._refine)
+        self.cancel_button.clicked.connect(self._controller.stop)
+        self.live.toggled.connect(self._set_live)
+        self.class_table.currentIndexChanged.connect(self._show_classes)
+        self.coarse.changed.connect(self._show_coarse)
+        self.scope.changed.connect(self._show_scope)
+        self.scope.show_kept.toggled.connect(self._show_kept)
+        self._viewer.layers.selection.events.changed.connect(self._follow_layers)
+        events = self.state.events
+        events.busy.connect(self._show_busy)
+        events.progress.connect(self._show_progress)
+        events.message.connect(self._show_message)
+        events.report.connect(self._show_report)
+        events.live.connect(self._show_live)
+        remembered.connect(self._add_model)
+        self.destroyed.connect(self._controller.close)
+        self.destroyed.connect(partial(KEYS.leave, self._viewer, self._buttons))
+
+    def reset_choices(self, *_: Any) -> None:
+        """Follow the viewer's layers; napari calls this when they change."""
+        for box in (self.image, self.coarse, self.scope.shapes):
+            update_layer_box(box, self._viewer)
+        self._follow_layers()
+
+    def _follow_layers(self, *_: Any) -> None:
+        """Choose the layers that the user most likely means."""
+        if not self._alive():
+            return
+        layers = self._viewer.layers
+        boxes = (self.image, Image), (self.coarse, Labels), (self.scope.shapes, Shapes)
+        for box, kind in boxes:
+            layer = preferred_layer(layers, layers.selection, kind, box.value)
+            if layer is None or layer in box.choices:
+                box.value = layer
+
+    def end(self) -> None:
+        """End the work before the widget goes."""
+        remembered.disconnect(self._add_model, missing_ok=True)
+        KEYS.leave(self._viewer, self._buttons)
+        self._controller.close()
+
+    def _new_map(self) -> None:
+        self._controller.new_map(self.image.value, self.chosen_table)
+
+    def _open_map(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a map", "", MAP_FILES)
+        if path:
+            self._controller.open_map(path, self.chosen_table, self.image.value, self._choose_name)
+
+    def _choose_name(self, names: Sequence[str]) -> str | None:
+        """Let the user say which image of an annotation file is meant."""
+        question = "The file is about several images. Open the map of:"
+        name, is_chosen = QInputDialog.getItem(self, "Open a map", question, names, 0, False)
+        return name if is_chosen else None
+
+    def _refine(self) -> None:
+        self._controller.refine(self._asked())
+
+    def _asked(self) -> Asked:
+        """Return what is asked for as the widget stands."""
+        model = self.model.value()
+        return Asked(
+            image=self.image.value,
+            coarse=self.coarse.value,
+            choose_table=self.chosen_table,
+            make_refiner=refiner_maker(model, self.device.value()),
+            choice=self.scope.value(),
+            shapes=self.scope.shapes.value,
+            done=lambda: self._remember(model),
+        )
+
+    def _set_live(self, wanted: bool) -> None:
+        self._controller.set_live(self._asked if wanted else None)
+
+    def chosen_table(self) -> ClassTable | None:
+        """Return the class table that was chosen, None for the coarse map's own.
+
+        Raises
+        ------
+        ClassTableError
+            The chosen file is no class table.
+        """
+        own = self.class_table.value() == FROM_LAYER
+        return None if own else self.class_table.table()
+
+    def _show_coarse(self, coarse: Labels | None) -> None:
+        if coarse is not None:  # The Draw widget renames and recolours its classes.
+            coarse.events.features.connect(self._show_classes)
+        self._controller.choose(coarse)
+        self.scope.show_stack(coarse is not None and coarse.ndim > 2)
+        self._show_classes()
+
+    def _show_scope(self) -> None:
+        self.scope_section.setText(f"Scope: {self.scope.summary()}")
+        self._show_kept()
+
+    def _show_kept(self) -> None:
+        shown = self.scope.show_kept.isChecked()
+        self._controller.show_kept(self.coarse.value, self.scope.value(), shown)
+
+    def _show_classes(self, *_: Any) -> None:
+        if not self._alive():
+            return
+        try:
+            table = self.chosen_table()
+        except C2FError as error:
+            self._show_table(None)
+            self._show_message(str(error))
+            return
+        coarse = self.coarse.value
+        if table is None and coarse is not None:
+            table = coarse.metadata.get(TABLE_KEY)
+        self._show_table(table)
+
+    def _show_table(self, class_table: ClassTable | None) -> None:
+        self.legend.show_table(class_table)
+        self.scope.show_classes(class_table)
+
+    def _remember(self, model: str) -> None:
+        if model.endswith(".safetensors"):
+            remember_model(model)
+
+    def _add_model(self, path: str) -> None:
+        """List a model that another widget trained or used."""
+        if self._alive():
+            self.model.add(path)
+
+    def _alive(self) -> bool:
+        """Tell whether Qt has not deleted the widget yet; end the work if it has."""
+        if not isalive(self):
+            self._controller.close()
+            return False
+        return True
+
+    def _show_message(self, message: str) -> None:
+        if self._alive():
+            self.status.setText(message)
+
+    def _show_report(self, report: ScopeReport | None) -> None:
+        if self._alive():
+            self.report.show_report(report)
+
+    def _show_live(self, live: bool) -> None:
+        if self._alive():
+            with QSignalBlocker(self.live):
+                self.live.setChecked(live)
+
+    def _show_busy(self, busy: bool) -> None:
+        if self._alive():
+            self.refine_button.setEnabled(not busy)
+            self.cancel_button.setEnabled(busy)
+            # Until the first share is known, the bar only shows that there is work.
+            self.progress.setRange(0, 0 if busy else 100)
+
+    def _show_progress(self, share: float) -> None:
+        if self._alive():
+            self.progress.setRange(0, 100)
+            self.progress.setValue(round(100 * share))
+
+
+@cache  # Live mode knows by it that the choice is still the same.
+def refiner_maker(model: str, device: str) -> MakeRefiner:
+    """Return what makes the refiner of a name or file, given the coarse map's table."""
+
+    def make(class_table: ClassTable) -> RefinerInterface:
+        return open_refiner(model, lambda: class_table, device)
+
+    return make

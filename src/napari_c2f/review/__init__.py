@@ -1,0 +1,1 @@
+"""Review: accept or reject what refining changed, region by region."""

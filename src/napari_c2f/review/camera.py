@@ -1,0 +1,57 @@
+"""Where the camera looks."""
+
+from itertools import product
+
+import numpy as np
+from napari.components import Camera, ViewerModel
+from napari.layers import Layer
+
+from c2f_core.geometry.windows import Window
+from c2f_core.refine.run import Plane
+
+FILLS = 0.3
+"""Share of the canvas that a place takes when the camera comes nearer, or goes away."""
+COMFORTABLE = 0.08, 0.7
+"""Shares of the canvas at which the zoom stays as it is."""
+LARGEST_PIXEL = 24.0
+"""Canvas pixels that a pixel of the map takes at most when the camera comes nearer."""
+
+
+def look_at(viewer: ViewerModel, layer: Layer, plane: Plane, window: Window) -> None:
+    """Bring a window of a layer's plane into the middle of the canvas, large enough to judge it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    layer : Layer
+    plane : tuple of int
+        () where there is but one.
+    window : (slice, slice)
+        Rows and columns.
+    """
+    ends = [(axis.start - 0.5, axis.stop - 0.5) for axis in window]
+    corners = np.array([layer.data_to_world((*plane, *corner)) for corner in product(*ends)])
+    first = viewer.dims.ndim - layer.ndim
+    shown = [axis - first for axis in viewer.dims.displayed if axis >= first]
+    for axis in set(range(layer.ndim)).difference(shown):
+        viewer.dims.set_point(first + axis, float(corners[:, axis].mean()))
+    low, high = corners.min(axis=0)[shown], corners.max(axis=0)[shown]
+    camera, size = _camera_and_size(viewer)
+    camera.center = (0.0, *((low + high) / 2).tolist())[-3:]
+    pixels = [axis.stop - axis.start for axis in window]
+    camera.zoom = _zoom(camera.zoom, max(high - low), min(size), max(pixels))
+
+
+def _camera_and_size(viewer: ViewerModel) -> tuple[Camera, tuple[int, int]]:
+    """Return camera and canvas size; before napari 0.9 they were parts of the viewer."""
+    if hasattr(viewer, "scene"):
+        return viewer.scene.camera, viewer.canvas.size
+    return viewer.camera, viewer._canvas_size
+
+
+def _zoom(zoom: float, extent: float, canvas: float, pixels: int) -> float:
+    """Return the zoom at which this extent in the world, of so many pixels, is well seen."""
+    least, most = COMFORTABLE
+    if least <= extent * zoom / canvas <= most:
+        return zoom
+    return min(FILLS * canvas / extent, LARGEST_PIXEL * pixels / extent)

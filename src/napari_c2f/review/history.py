@@ -1,0 +1,98 @@
+"""Decisions in the history of the final layer, so that napari's undo takes them back.
+
+Accepting changes pixels, which napari records. Rejecting may change none: it is recorded
+as a step in which one pixel stays as it is; the step knows what was rejected before and after.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from c2f_core.review.decisions import Key
+from napari_c2f.layers.convert import REJECTED_KEY
+from napari_c2f.layers.strokes import told_apart
+
+Keys = frozenset[Key]
+
+
+class _Rejection(tuple[Any, Any, Any]):
+    """A step of napari's history, (indices, labels before, labels after), that changes nothing."""
+
+    before: Keys
+    after: Keys
+
+
+class DecisionHistory:
+    """Writes decisions into the final layer of a review, and follows undo and redo.
+
+    Parameters
+    ----------
+    layer : Labels
+        The final layer.
+    """
+
+    def __init__(self, layer: Labels) -> None:
+        self._layer = layer
+
+    @property
+    def rejected(self) -> Keys:
+        """Keys of the regions that were rejected, whatever became of their pixels."""
+        return frozenset(self._layer.metadata.get(REJECTED_KEY, ()))
+
+    def write(
+        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[Key] = ()
+    ) -> None:
+        """Change pixels, and reject regions, in one step of the history.
+
+        Parameters
+        ----------
+        places : (N,) integer array
+            Where the pixels are in the flattened map.
+        labels : (N,) integer array
+            What they become.
+        rejecting : iterable of Key
+            Of the regions that are rejected.
+        """
+        self.make_writable()
+        before = self.rejected
+        after = before.union(rejecting)
+        indices = np.unravel_index(places, self._layer.data.shape)
+        with told_apart(self._layer), self._layer.block_history():
+            self._layer.data_setitem(indices, labels)
+            if after != before:
+                self._layer._save_history(self._rejection(indices, before, after))
+                self._remember(after)
+
+    def make_writable(self) -> None:
+        """Let napari look for the plane of a stack that is shown, which it does not when hidden.
+
+        It writes into that plane as it is on the screen, too.
+        """
+        if self._layer.ndim > 2 and not self._layer.visible:
+            self._layer.set_view_slice()
+
+    def follow(self) -> None:
+        """Remember what is rejected now, after an undo or redo."""
+        done, undone = (
+            [step for item in history for step in item if isinstance(step, _Rejection)]
+            for history in (self._layer._undo_history, self._layer._redo_history)
+        )
+        if done:
+            self._remember(done[-1].after)
+        elif undone:
+            self._remember(undone[-1].before)
+
+    def _rejection(
+        self, indices: tuple[NDArray[np.intp], ...], before: Keys, after: Keys
+    ) -> _Rejection:
+        first = tuple(axis[:1] for axis in indices)
+        label = np.array(self._layer.data[first])
+        step = _Rejection((first, label, label))
+        step.before, step.after = before, after
+        return step
+
+    def _remember(self, keys: Keys) -> None:
+        self._layer.metadata[REJECTED_KEY] = tuple(sorted(keys))

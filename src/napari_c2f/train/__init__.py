@@ -1,0 +1,1 @@
+"""Train: train a refiner in napari and compare runs."""

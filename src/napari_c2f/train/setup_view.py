@@ -1,0 +1,199 @@
+"""What is trained, how long and from where: the usual settings, and below them all others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from c2f_core.config.files import field_of
+from c2f_core.config.presets import preset_settings
+from c2f_core.config.settings import Preset, TrainConfig
+from c2f_core.models.bundled import bundled_models
+from napari_c2f.widgets.choices import DEVICES, Choice, FileChoice, FolderEdit
+from napari_c2f.widgets.config_form import ConfigForm
+from napari_c2f.widgets.editors import IntEditor
+from napari_c2f.widgets.model_choice import MODEL_FILES
+from napari_c2f.widgets.parts import add_row, collapsible
+
+METHODS = {
+    "model1": "Model 1 (image and coarse map)",
+    "model2": "Model 2, both stages (few fine maps)",
+    "stage1": "Model 2, stage 1 alone",
+    "stage2": "Model 2, stage 2 alone",
+    "plain": "Plain U-Net (image only)",
+}
+PRESETS = {
+    "quick": "quick (a first look)",
+    "balanced": "balanced",
+    "thorough": "thorough (three times as long)",
+    "report": "report (as published)",
+}
+assert set(PRESETS) == set(get_args(Preset))
+RANDOM = "random weights"
+FROM_RUN = "From run folder…"
+HERE = {
+    *("data.root", "data.class_table", "run_folder", "method", "initial_weights", "device"),
+    *("steps", "batch_size", "crop", "stage2.steps", "stage2.start"),
+}
+"""Settings that are edited above the form of all others."""
+KEPT = ("data", "seed", "precision", "threads")
+"""Settings that say on what and where to train, which a preset leaves alone."""
+
+
+class StartChoice(FileChoice):
+    """Weights to start from: random, of a bundled model, of a file or of a run folder."""
+
+    def __init__(self) -> None:
+        bundled = {name: f"{name} (bundled)" for name in bundled_models()}
+        super().__init__({RANDOM: RANDOM, **bundled, FROM_RUN: FROM_RUN}, MODEL_FILES)
+
+    def value(self) -> str | None:
+        """Return name or path; None for random weights."""
+        value = super().value()
+        return None if value == RANDOM else value
+
+    def setValue(self, value: str | Path | None) -> None:  # noqa: N802
+        """Choose a start."""
+        super().setValue(RANDOM if value is None else str(value))
+
+    def _first_action(self) -> int:
+        return self.findData(FROM_RUN)
+
+    def _choose(self, index: int) -> None:
+        if self.itemData(index) != FROM_RUN:
+            super()._choose(index)
+            return
+        self.setCurrentIndex(self._before)
+        folder = QFileDialog.getExistingDirectory(self, "Run folder to start from")
+        if folder:
+            self.setValue(folder)
+
+
+class SetupView(QWidget):
+    """Method, preset, start, length, device and run folder; then every other setting."""
+
+    method_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.method = Choice(METHODS)
+        self.preset = Choice(PRESETS)
+        self.preset.setValue("balanced")
+        self.start = StartChoice()
+        self.steps = number("steps")
+        self.stage2_steps = number("stage2.steps")
+        self.batch_size = number("batch_size")
+        self.crop = number("crop")
+        self.device = Choice({name: name for name in DEVICES})
+        self.run_folder = FolderEdit("new folder for this run")
+        self.form = ConfigForm(TrainConfig, HERE, "Run")
+        self._labels: dict[QWidget, QLabel] = {}
+        self._lay_out()
+        # Not when the index changes: a preset can be chosen again, and takes changes back.
+        self.preset.activated.connect(self._apply_preset)
+        self.form.changed.connect(self._leave_preset)
+        for editor in (self.steps, self.stage2_steps, self.batch_size, self.crop):
+            editor.changed.connect(lambda *_: self._leave_preset())
+        self.method.currentIndexChanged.connect(self._follow_method)
+        self._apply_preset(self.preset.currentIndex())
+        self._follow_method()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        add_row(form, "&Method", self.method, "What the network is given, and what it learns from")
+        add_row(form, "&Preset", self.preset, "How long and how: sets all settings but the data")
+        add_row(form, "Start &from", self.start, describe("initial_weights"))
+        add_row(form, "St&eps", self.steps, describe("steps"))
+        add_row(form, "Steps of stage &2", self.stage2_steps, describe("stage2.steps"))
+        add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer take less memory")
+        add_row(form, "Cr&op (px)", self.crop, describe("crop"))
+        add_row(form, "De&vice", self.device, describe("device"))
+        add_row(form, "R&un folder", self.run_folder, describe("run_folder"))
+        for editor in (self.steps, self.stage2_steps):
+            label = form.labelForField(editor)
+            assert isinstance(label, QLabel)
+            self._labels[editor] = label
+        inner = QVBoxLayout()
+        inner.addWidget(self.form)
+        self.all_settings = collapsible("All settings", inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.all_settings)
+
+    def _follow_method(self) -> None:
+        method = self.method.value()
+        shown = {self.steps: method != "stage2", self.stage2_steps: method in ("stage2", "model2")}
+        for editor, visible in shown.items():
+            editor.setVisible(visible)
+            self._labels[editor].setVisible(visible)
+        self.method_changed.emit()
+
+    def _apply_preset(self, index: int) -> None:
+        name: Any = self.preset.itemData(index)
+        kept = {key: value for key, value in self.form.value().items() if key in KEPT}
+        self._show(preset_settings(name) | kept)
+        self.preset.setCurrentIndex(index)
+
+    def _leave_preset(self, setting: str = "") -> None:
+        """Show that the settings are no longer those of the preset, unless it leaves this alone."""
+        if setting.partition(".")[0] not in KEPT:
+            self._show_no_preset("changed settings")
+
+    def _show_no_preset(self, instead: str) -> None:
+        self.preset.setPlaceholderText(instead)
+        self.preset.setCurrentIndex(-1)
+
+    def _show(self, settings: Mapping[str, Any]) -> None:
+        self.form.setValue(settings)
+        for name in ("steps", "batch_size", "crop"):
+            getattr(self, name).setValue(settings.get(name, default(name)))
+        steps = settings.get("stage2", {}).get("steps", default("stage2.steps"))
+        self.stage2_steps.setValue(steps)
+
+    def value(self) -> dict[str, Any]:
+        """Return the fields of a `TrainConfig`, but for the place of the data."""
+        method, start = self.method.value(), self.start.value()
+        settings = self.form.value()
+        settings["stage2"]["steps"] = self.stage2_steps.value()
+        if method == "stage2":
+            settings["stage2"]["start"] = start
+        else:
+            settings["initial_weights"] = start
+        return settings | {
+            "method": method,
+            "steps": self.steps.value(),
+            "batch_size": self.batch_size.value(),
+            "crop": self.crop.value(),
+            "device": self.device.value(),
+            "run_folder": self.run_folder.value(),
+        }
+
+    def setValue(self, config: TrainConfig) -> None:  # noqa: N802
+        """Show all settings of a run."""
+        self._show(config.model_dump())
+        self._show_no_preset("settings as opened")
+        self.method.setValue(config.method)
+        in_stage_2 = config.method == "stage2"
+        self.start.setValue(config.stage2.start if in_stage_2 else config.initial_weights)
+        self.device.setValue(config.device)
+        self.run_folder.setValue(config.run_folder)
+
+
+def describe(path: str) -> str:
+    """Return the sentence that explains a setting."""
+    return str(field_of(path).description)
+
+
+def default(path: str) -> Any:
+    """Return the default of a setting."""
+    return field_of(path).default
+
+
+def number(path: str) -> IntEditor:
+    """Return an editor of a whole number that shows its default."""
+    editor = IntEditor(16 if path == "crop" else 1)
+    editor.setValue(default(path))
+    return editor

@@ -1,0 +1,297 @@
+"""`c2f-refine` on files and folders, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.cli.refine import main
+from c2f_core.config.settings import GeneratorConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.io.maps import read_map, write_map
+from c2f_core.models.checkpoint import save_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.networks.unet import build_generator
+from c2f_core.refine.classical import WatershedRefiner
+from c2f_core.refine.interface import RefineResult
+from c2f_core.refine.learned import Refiner
+from c2f_core.refine.scope import Scope
+from c2f_core.refine.within import refine_within
+
+TABLE = ClassTable.preset("fasseg")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    config = GeneratorConfig(widths=(8, 12))
+    torch.manual_seed(0)
+    generator = build_generator(config, TABLE.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=TABLE))
+    return path
+
+
+def write_pair(folder: Path, stem: str, size: tuple[int, int] = (24, 32)) -> tuple[Path, Path]:
+    random = np.random.default_rng(len(stem))
+    image, coarse = folder / "images" / f"{stem}.png", folder / "coarse" / f"{stem}.png"
+    for path in (image, coarse):
+        path.parent.mkdir(exist_ok=True)
+    Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(image)
+    write_map(coarse, random.integers(0, 6, size, dtype=np.uint8), TABLE)
+    return image, coarse
+
+
+@pytest.fixture
+def run(model: Path, capsys: pytest.CaptureFixture[str]):
+    """Run the command; return its exit status, standard output and standard error."""
+
+    def run(
+        *arguments: str | Path, device: str = "cpu", model: str | Path = model
+    ) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--model", str(model), "--device", device])
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (0 if code is None else int(code)), captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("style", ["palette", "colour", "index"])
+def test_one_pair_in_each_style(run, model: Path, tmp_path: Path, style: str) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, out, err = run(image, coarse, "-o", fine, "--style", style, "--confidence", confidence)
+    assert (code, err) == (0, "")
+    assert str(fine) in out
+    expected = Refiner.load(model, "cpu").refine(
+        np.array(Image.open(image)), read_map(coarse, TABLE)[0]
+    )
+    np.testing.assert_array_equal(read_map(fine, TABLE)[0], expected.labels)
+    written = tifffile.imread(confidence)
+    assert written.dtype == np.float32
+    np.testing.assert_array_equal(written, expected.confidence)
+    with Image.open(fine) as opened:
+        assert opened.mode == {"palette": "P", "colour": "RGB", "index": "L"}[style]
+
+
+def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, _, err = run(
+        image, coarse, "-o", fine, "--confidence", confidence,
+        "--band", "2", "--minimal-confidence", "0.2", "--classes", "hair", "skin",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    before = read_map(coarse, TABLE)[0]
+    scope = Scope(band=2, minimal_confidence=0.2, classes=("hair", "skin"))
+    expected = refine_within(Refiner.load(model, "cpu"), np.array(Image.open(image)), before, scope)
+    after = read_map(fine, TABLE)[0]
+    assert (after != before).any()
+    np.testing.assert_array_equal(after, expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
+
+
+def write_shapes(folder: Path, *, carries_table: bool) -> tuple[Path, Path, RefineResult]:
+    """Write a synthetic pair, and return what the watershed makes of it."""
+    pair = synthetic_pair(64)
+    image, coarse = folder / "scene.png", folder / "map.png"
+    Image.fromarray(pair.image).save(image)
+    indices = SHAPES.to_indices(pair.coarse)
+    if carries_table:
+        write_map(coarse, indices, SHAPES)
+    else:
+        Image.fromarray(indices).save(coarse)
+    return image, coarse, WatershedRefiner(SHAPES).refine(pair.image, indices)
+
+
+def test_classical_refiners_take_the_table_of_the_map(run, tmp_path: Path) -> None:
+    image, coarse, expected = write_shapes(tmp_path, carries_table=True)
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    code, _, err = run(image, coarse, "-o", fine, "--confidence", confidence, model="watershed")
+    assert (code, err) == (0, "")
+    np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
+
+
+def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) -> None:
+    image, coarse, expected = write_shapes(tmp_path, carries_table=False)
+    fine, table = tmp_path / "fine.png", tmp_path / "shapes.json"
+    table.write_text(SHAPES.model_dump_json())
+    assert run(
+        image, coarse, "-o", fine, "--class-table", table, model="random walker"
+    )[0] == 0  # fmt: skip
+    assert run(
+        image, coarse, "-o", fine, "--class-table", table, "--overwrite", model="watershed"
+    )[0] == 0  # fmt: skip
+    np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
+
+
+def test_class_tables_that_lack_or_do_not_belong_are_named(run, tmp_path: Path) -> None:
+    image, coarse, _ = write_shapes(tmp_path, carries_table=False)
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(coarse)
+    fine = tmp_path / "fine.png"
+    refused(run(image, coarse, "-o", fine, model="watershed"), coarse, "--class-table")
+    refused(run(image, coarse, "-o", fine, "--class-table", "camvid"), "--class-table")
+    assert not fine.exists()
+
+
+def test_impossible_scopes_are_named(run, tmp_path: Path) -> None:
+    pair, fine = write_pair(tmp_path, "a"), tmp_path / "fine.png"
+    refused(run(*pair, "-o", fine, "--minimal-confidence", "80"), "80", "from 0 to 1")
+    refused(run(*pair, "-o", fine, "--band", "0"), "0 px")
+    refused(run(*pair, "-o", fine, "--classes", "beard"), "'beard'", "hair")
+    assert not fine.exists()
+
+
+def test_impossible_tolerances_are_named(run, tmp_path: Path) -> None:
+    pair, fine = write_pair(tmp_path, "a"), tmp_path / "fine.png"
+    for tolerance in ("-5", "nan"):
+        refused(run(*pair, "-o", fine, "--tolerance", tolerance), tolerance, "0 or more")
+    assert not fine.exists()
+
+
+def test_folders_are_matched_by_name(run, tmp_path: Path) -> None:
+    sizes = {"a": (24, 32), "bb": (7, 9), "ccc": (40, 8)}
+    for stem, size in sizes.items():
+        write_pair(tmp_path, stem, size)
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    code, _, err = run(
+        tmp_path / "images", tmp_path / "coarse",
+        "--output", tmp_path / "new" / "fine", "--confidence", tmp_path / "sure",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    for stem, size in sizes.items():
+        assert read_map(tmp_path / "new" / "fine" / f"{stem}.png", TABLE)[0].shape == size
+        assert tifffile.imread(tmp_path / "sure" / f"{stem}.tif").shape == size
+
+
+def refused(result: tuple[int, str, str], *parts: str | Path) -> None:
+    """Check that a run ended with one sentence that names these parts."""
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert str(part) in err
+
+
+def test_nothing_is_overwritten_unasked(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
+    fine.write_bytes(b"hand work")
+    refused(run(image, coarse, "-o", fine), fine, "--overwrite")
+    assert fine.read_bytes() == b"hand work"
+    confidence.write_bytes(b"older")
+    other = tmp_path / "other.png"
+    refused(run(image, coarse, "-o", other, "--confidence", confidence), confidence)
+    assert not other.exists()
+    assert run(image, coarse, "-o", fine, "--overwrite")[0] == 0
+    assert read_map(fine, TABLE)[0].shape == (24, 32)
+
+
+def test_inputs_are_never_overwritten(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    content = coarse.read_bytes()
+    refused(run(image, coarse, "-o", coarse, "--overwrite"), coarse, "another output")
+    folders = tmp_path / "images", tmp_path / "coarse"
+    refused(run(*folders, "-o", tmp_path / "coarse", "--overwrite"), "another output")
+    assert coarse.read_bytes() == content
+
+
+def test_two_outputs_need_two_names(run, tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, "a")
+    both = tmp_path / "both.tif"
+    refused(run(*pair, "-o", both, "--confidence", both), both, "twice")
+
+
+def test_missing_partners_are_named(run, tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "b")
+    folders, fine = (tmp_path / "images", tmp_path / "coarse"), tmp_path / "fine"
+    (tmp_path / "coarse" / "b.png").unlink()
+    refused(run(*folders, "-o", fine), tmp_path / "coarse", "'b'")
+    (tmp_path / "images" / "b.png").rename(tmp_path / "coarse" / "b.png")
+    refused(run(*folders, "-o", fine), tmp_path / "images", "'b'")
+    assert not fine.exists()
+
+
+def test_all_pairs_are_checked_before_the_first_is_refined(run, tmp_path: Path) -> None:
+    write_pair(tmp_path, "a")
+    _, coarse = write_pair(tmp_path, "b")
+    write_map(coarse, np.zeros((5, 5), dtype=np.uint8), TABLE)
+    folders, fine = (tmp_path / "images", tmp_path / "coarse"), tmp_path / "fine"
+    refused(run(*folders, "-o", fine), coarse, "24 x 32", "5 x 5")
+    assert not fine.exists()
+    coarse.write_bytes(coarse.read_bytes()[:50])
+    refused(run(*folders, "-o", fine), coarse)
+    Image.fromarray(np.full((24, 32), 77, dtype=np.uint8)).save(coarse)
+    refused(run(*folders, "-o", fine), "77")
+    assert not fine.exists()
+
+
+def test_colours_that_are_no_class_are_reported(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    colours = TABLE.encode_colours(np.zeros((24, 32), dtype=np.uint8))
+    colours[3, 4] = (128, 128, 128)
+    Image.fromarray(colours).save(coarse)
+    fine = tmp_path / "fine.png"
+    code, _, err = run(image, coarse, "-o", fine)
+    assert code == 0
+    assert "row 3, column 4" in err
+    assert "warning" in err
+    code, _, err = run(image, coarse, "-o", fine, "--overwrite", "--tolerance", "442")
+    assert (code, err) == (0, "")
+
+
+def test_a_map_of_another_class_table_is_refused(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    Image.fromarray(np.full((24, 32, 3), 128, np.uint8)).save(coarse)
+    fine = tmp_path / "fine.png"
+    refused(run(image, coarse, "-o", fine), coarse, "768 of 768", "another class table; choose")
+    assert not fine.exists()
+
+
+def test_paths_that_cannot_work_are_named(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    gone, fine = tmp_path / "gone.png", tmp_path / "fine.png"
+    refused(run(gone, coarse, "-o", fine), gone)
+    refused(run(image, tmp_path / "coarse", "-o", fine), "a folder of each")
+    refused(run(image, coarse, "-o", tmp_path / "fine.jpg"), "fine.jpg", ".png")
+    refused(run(image, coarse, "-o", fine, "--confidence", tmp_path / "sure.png"), ".tif")
+    refused(run(image, coarse, "-o", tmp_path), tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(run(empty, empty, "-o", fine), empty, "no images")
+    folders = tmp_path / "images", tmp_path / "coarse"
+    refused(run(*folders, "-o", image), "is a file")
+    refused(run(*folders, "-o", image / "fine"), "cannot be made")
+
+
+def test_unusable_model_and_device_are_named(run, tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, "a")
+    refused(run(*pair, "-o", tmp_path / "fine.png", device="abacus"), "abacus")
+    gone = tmp_path / "gone.safetensors"
+    refused(run(*pair, "-o", tmp_path / "fine.png", model=gone), gone)
+    refused(
+        run(*pair, "-o", tmp_path / "fine.png", model="nothing"),
+        "'nothing'", "fasseg, watershed, random walker", ".safetensors",
+    )  # fmt: skip
+
+
+def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Refiner, "refine", interrupted)
+    fine = tmp_path / "fine.png"
+    code, _, err = run(*write_pair(tmp_path, "a"), "-o", fine)
+    assert code == 130
+    assert "Traceback" not in err
+    assert not fine.exists()

@@ -1,0 +1,252 @@
+"""Datasets in the layouts that are read, their splits, and synthetic ones."""
+
+import json
+from codecs import BOM_UTF8
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import DataConfig
+from c2f_core.data.layouts import fasseg_pairs, folder_pairs, open_pairs
+from c2f_core.data.pairs import fingerprint
+from c2f_core.data.splits import assign_roles, draw_validation, read_groups, read_split
+from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
+from c2f_core.errors import DataError
+from c2f_core.io.maps import write_map
+
+FASSEG = ClassTable.preset("fasseg")
+
+
+def save_image(path, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), 90, dtype=np.uint8)).save(path)
+
+
+def save_map(path, value=0, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_map(path, np.full(size, value, dtype=np.uint8), FASSEG)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a", "b"):
+        save_image(tmp_path / "images" / f"{name}.png")
+        save_map(tmp_path / "coarse" / f"{name}.png", 1)
+    save_map(tmp_path / "fine" / "a.png", 2)
+    return tmp_path
+
+
+def test_folders_are_matched_by_name(folder):
+    pairs = folder_pairs(folder, FASSEG)
+    assert pairs.names == ["a", "b"]
+    first, second = pairs
+    assert (first.coarse == 1).all()
+    assert (first.fine == 2).all()
+    assert second.fine is None
+    assert pairs.subset(["b"]).names == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["images", "coarse", "fine"])
+def test_missing_partners_are_named(folder, kind):
+    (save_image if kind == "images" else save_map)(folder / kind / "lonely.png")
+    with pytest.raises(DataError, match="'lonely'"):
+        folder_pairs(folder, FASSEG)
+
+
+def test_size_mismatch_is_named(folder):
+    save_map(folder / "coarse" / "a.png", size=(20, 31))
+    with pytest.raises(DataError, match=r"a: .*\(20, 30\) and its coarse map \(20, 31\)"):
+        folder_pairs(folder, FASSEG)[0]
+
+
+def test_unknown_classes_are_named_with_the_file(folder):
+    Image.fromarray(np.full((20, 30), 77, dtype=np.uint8)).save(folder / "coarse" / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: .*77 \(600 px\)"):
+        folder_pairs(folder, FASSEG)[0]
+
+
+def test_unknown_colours_are_reported_with_the_file(folder):
+    Image.fromarray(np.full((20, 30, 3), 130, dtype=np.uint8)).save(folder / "coarse" / "a.png")
+    pairs = folder_pairs(folder, FASSEG)
+    assert (pairs.subset(["a"])[0].coarse == 255).all()
+    assert [report.outside for report in pairs.reports.values()] == [600]
+    (doubt,) = pairs.doubts()
+    assert doubt.startswith("coarse/a.png: 600 of 600 pixels")
+    assert "drawn with another class table; choose that" in doubt
+    assert pairs.subset(["b"]).doubts() == []
+
+
+def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path):
+    save_image(folder / "images" / "a.bmp")
+    with pytest.raises(DataError, match="keep one"):
+        folder_pairs(folder, FASSEG)
+    with pytest.raises(DataError, match="does not exist"):
+        open_pairs(tmp_path / "none")
+    with pytest.raises(DataError, match="needs a class table"):
+        open_pairs(folder)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])
+def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
+    colours = FASSEG.encode_colours(np.array([[0, 0, 1, 1]], dtype=np.uint8))
+    colours[0, 1] = (200, 0, 0)
+    for part, count in (("Train", 2), ("Test", 1)):
+        for number in range(1, count + 1):
+            save_image(tmp_path / "V1" / f"{part}_RGB" / f"{number}.{suffix}", (1, 4))
+            for version in ("V1", "V2"):
+                path = tmp_path / version / f"{part}_Labels" / f"{number}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(colours).save(path)
+    pairs = open_pairs(tmp_path)
+    assert pairs.names == ["Train/1", "Train/2", "Test/1"]
+    assert pairs[0].coarse.tolist() == [[0, 0, 1, 1]]
+    (tmp_path / "V2" / "Train_Labels" / f"2.{suffix}").unlink()
+    with pytest.raises(DataError, match="fine map"):
+        fasseg_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["V1", "V2"])
+def test_fasseg_maps_without_an_image_are_named(tmp_path, version):
+    for part in ("Train", "Test"):
+        save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")
+        for each in ("V1", "V2"):
+            save_map(tmp_path / each / f"{part}_Labels" / "1.png")
+    save_map(tmp_path / version / "Train_Labels" / "2.png")
+    kind = {"V1": "coarse", "V2": "fine"}[version]
+    with pytest.raises(DataError, match=f"{kind} maps have no image, first '2'"):
+        fasseg_pairs(tmp_path)
+
+
+def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
+    for part in ("Train", "Test"):
+        save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")
+        for version in ("V1", "V2"):
+            save_map(tmp_path / version / f"{part}_Labels" / "1.png", 1)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "V2" / "Train_Labels" / "1.png")
+    pairs = fasseg_pairs(tmp_path)
+    assert [(pair.coarse == 1).all() for pair in pairs] == [True, True]
+    (doubt,) = pairs.doubts()
+    assert doubt.startswith("Train_Labels/1.png: ")
+
+
+def save_ids(root, folder, frame, ids):
+    part, city, _ = frame.split("/")
+    path = root / folder / part / city / f"{frame.split('/')[-1]}_{folder}_labelIds.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array([ids], dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    frames = ["train/aachen/aachen_000000_000019", "train_extra/bonn/bonn_000000_000001"]
+    for frame in frames:
+        save_image(tmp_path / "leftImg8bit" / f"{frame}_leftImg8bit.png", (1, 4))
+        save_ids(tmp_path, "gtCoarse", frame, [0, 7, 26, 33])
+    save_ids(tmp_path, "gtFine", frames[0], [7, 7, 26, 9])
+    save_image(tmp_path / "leftImg8bit/test/berlin/berlin_000000_000000_leftImg8bit.png", (1, 4))
+    (tmp_path / "gtCoarse/train/aachen/aachen_000000_000019_gtCoarse_polygons.json").write_text("")
+    return tmp_path
+
+
+def test_cityscapes_layout_with_label_ids(cityscapes):
+    pairs = open_pairs(cityscapes)
+    assert pairs.class_table == ClassTable.preset("cityscapes")
+    assert pairs.names == [
+        "train/aachen/aachen_000000_000019",
+        "train_extra/bonn/bonn_000000_000001",
+    ]
+    first, second = pairs.subset(pairs.names)
+    assert first.coarse.tolist() == [[255, 0, 13, 18]]
+    assert first.fine.tolist() == [[0, 0, 13, 255]]
+    assert second.fine is None
+
+
+def test_ids_that_cityscapes_does_not_have_are_told(cityscapes):
+    frame = "train/aachen/aachen_000000_000019"
+    save_ids(cityscapes, "gtFine", frame, [7, 200, 255, 34])
+    pairs = open_pairs(cityscapes)
+    assert pairs[0].fine.tolist() == [[0, 255, 255, 255]]
+    (doubt,) = pairs.doubts()
+    assert doubt.startswith("aachen/aachen_000000_000019_gtFine_labelIds.png: 2 of 4 pixels")
+    assert "(34, 200; first at row 0, column 1)" in doubt
+
+
+def test_cityscapes_files_without_partners_are_named(cityscapes):
+    path = save_ids(cityscapes, "gtCoarse", "train/aachen/aachen_000001_000019", [7])
+    with pytest.raises(DataError, match="'train/aachen/aachen_000001_000019'"):
+        open_pairs(cityscapes)
+    path.unlink()
+    Image.fromarray(np.zeros((1, 4, 3), dtype=np.uint8)).save(
+        cityscapes / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
+    )
+    with pytest.raises(DataError, match="no ids"):
+        open_pairs(cityscapes)[0]
+    (cityscapes / "gtCoarse").rename(cityscapes / "other")
+    with pytest.raises(DataError, match="unpack both"):
+        open_pairs(cityscapes)
+
+
+@pytest.mark.parametrize("named", [{"train": "report:train"}, {"validation": "report:test"}])
+def test_lists_without_their_file_are_refused(tmp_path, named):
+    config = DataConfig(root=tmp_path, **named)
+    with pytest.raises(DataError, match=r"data\.splits"):
+        assign_roles(config, 0, ["a", "b"], bool)
+
+
+def test_splits_are_read_by_path_and_joined(tmp_path):
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"report": {"a": ["x"], "b": ["y"]}, "folds": [["z"]]}))
+    assert read_split(path, "report:a+folds:0") == ["x", "z"]
+    path.write_bytes(BOM_UTF8 + path.read_bytes())  # As Windows' Notepad saves it.
+    assert read_groups(path) == []
+    for wrong in ("report:c", "folds:1", "report"):
+        with pytest.raises(DataError):
+            read_split(path, wrong)
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=3), min_size=2, max_size=20, unique=True),
+    share=st.floats(0.01, 0.99),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_validation_is_drawn_reproducibly_and_never_parts_a_group(names, share, seed, data):
+    groups = [names[: data.draw(st.integers(0, len(names) - 1))]]
+    groups = [group for group in groups if group]
+    train, validation = draw_validation(names, share, seed, groups)
+    assert train
+    assert validation
+    assert sorted(train + validation) == sorted(names)
+    assert all(set(group) <= set(train) or set(group) <= set(validation) for group in groups)
+    assert draw_validation(names, share, seed, groups) == (train, validation)
+
+
+def test_synthetic_pairs_are_reproducible_and_coarse():
+    pairs = SyntheticPairs(2, 96, seed=5)
+    assert (pairs.names, len(pairs), pairs.class_table) == (["shapes-5", "shapes-6"], 2, SHAPES)
+    assert fingerprint([pairs[0]]) == fingerprint([synthetic_pair(96, 5)])
+    assert fingerprint([pairs[0]]) != fingerprint([pairs[1]])
+    agreement = (pairs[0].coarse == pairs[0].fine).mean()
+    assert 0.7 < agreement < 0.995
+
+
+def test_few_fine_maps_are_those_of_many_persons(tmp_path):
+    splits = tmp_path / "splits.json"
+    lists = {"train": list("abcde"), "test": ["t"], "same_person": [["a", "b"], ["c", "e"]]}
+    splits.write_text(json.dumps(lists))
+
+    def roles(fine_maps, without=""):
+        settings = {"root": tmp_path, "splits": splits, "validation": "test"}
+        config = DataConfig(**settings, fine_maps=fine_maps)
+        return assign_roles(config, 0, list("abcdet"), lambda name: name != without)
+
+    assert [roles(number).train for number in (2, 3)] == [list("ac"), list("acd")]
+    assert roles(2).coarse_only == list("bde")
+    assert roles(None).train == list("abcde")
+    assert roles(3, without="c").train == list("ade")

@@ -1,0 +1,116 @@
+"""The U-Net: sizes, channels, initialisation, learning."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from c2f_core.config.settings import GeneratorConfig
+from c2f_core.device import memory_format
+from c2f_core.networks.unet import (
+    build_generator,
+    for_inference,
+    generator_input,
+    with_strided_stem,
+)
+
+CONFIGS = [
+    GeneratorConfig(widths=(4, 8), stem=stem, normalisation=norm, upsampling=up, conditional=cond)
+    for stem, norm, up, cond in [
+        (1, "batch", "transposed", True),
+        (2, "group", "nearest", True),
+        (4, "none", "bilinear", False),
+        (2, "batch", "transposed", False),
+    ]
+]
+
+
+@settings(max_examples=25, deadline=None)
+@given(config=st.sampled_from(CONFIGS), height=st.integers(1, 37), width=st.integers(1, 37))
+def test_output_has_the_size_of_the_input(config, height, width):
+    network = build_generator(config, 5).eval()
+    inputs = torch.zeros(2, network.input_channels, height, width)
+    with torch.inference_mode():
+        assert network(inputs).shape == (2, 5, height, width)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_parameter_gets_a_gradient(config):
+    network = build_generator(config, 3)
+    network(torch.randn(2, network.input_channels, 16, 16)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_for_inference_the_logits_stay_and_the_normalisation_goes(config):
+    network = build_generator(config, 3)
+    inputs = torch.randn(2, network.input_channels, 16, 16)
+    for _ in range(3):
+        network(inputs)  # Batch normalisation learns its statistics.
+    copy = for_inference(network)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in copy.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(copy(inputs), network.eval()(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_wrong_number_of_channels_is_refused():
+    network = build_generator(GeneratorConfig(widths=(4,)), 6)
+    with pytest.raises(ValueError, match=r"\(N, 9, Y, X\)"):
+        network(torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
+@pytest.mark.parametrize(("stem", "widths"), [(1, (4, 4, 4)), (2, (4, 4, 4)), (4, (4,))])
+def test_only_what_is_in_reach_matters(upsampling, stem, widths):
+    torch.manual_seed(0)
+    config = GeneratorConfig(widths=widths, stem=stem, upsampling=upsampling)
+    network = build_generator(config, 3).eval()
+    first = 2 * network.stride * (network.reach // network.stride)
+    inputs = torch.randn(1, network.input_channels, 32, 3 * first, requires_grad=True)
+    distances = []
+    for column in range(first, first + network.stride):
+        (gradient,) = torch.autograd.grad(network(inputs)[..., column].square().sum(), inputs)
+        seen = gradient.abs().sum((0, 1, 2)).nonzero()
+        distances.append((seen - column).abs().max().item())
+    slack = network.stride if upsampling == "bilinear" else 0  # Its cells lie apart from the grid.
+    assert network.reach - slack <= max(distances) <= network.reach
+
+
+def test_the_report_input_has_nine_channels():
+    images, coarse = torch.zeros(1, 3, 256, 256), torch.zeros(1, 6, 256, 256)
+    assert generator_input(images, coarse, True).shape == (1, 9, 256, 256)
+    assert generator_input(images, coarse, False).shape == (1, 3, 256, 256)
+
+
+@pytest.mark.parametrize("stem", [1, 2, 4])
+def test_a_strided_stem_computes_the_same(stem):
+    config = GeneratorConfig(stem=stem, widths=(6, 8), normalisation="batch")
+    generator = for_inference(build_generator(config, 3))
+    inputs = torch.randn(2, 6, 37, 50)
+    expected = generator(inputs)
+    torch.testing.assert_close(with_strided_stem(generator)(inputs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_lie_last_but_on_apple_gpus_whose_gradients_are_wrong_so():
+    joined = generator_input(torch.zeros(2, 3, 8, 8), torch.zeros(2, 6, 8, 8), True)
+    assert joined.is_contiguous(memory_format=torch.channels_last)
+    assert memory_format(torch.device("cuda")) == torch.channels_last
+    assert memory_format(torch.device("mps")) == torch.contiguous_format
+
+
+def test_he_initialisation_keeps_the_scale_of_activations():
+    torch.manual_seed(0)
+    network = build_generator(GeneratorConfig(widths=(64, 64), normalisation="none"), 6)
+    weight = network.down[1][0].weight
+    assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    assert not network.down[1][0].bias.any()
+
+
+def test_the_same_seed_gives_the_same_network():
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        networks.append(build_generator(GeneratorConfig(widths=(4, 8)), 3).state_dict())
+    assert all(torch.equal(networks[0][name], networks[1][name]) for name in networks[0])

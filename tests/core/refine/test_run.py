@@ -1,0 +1,226 @@
+"""Runs on maps and stacks, with pixels painted by hand that stay."""
+
+import json
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from c2f_core.classes.editing import with_class
+from c2f_core.classes.table import ClassEntry, ClassTable
+from c2f_core.errors import Cancelled, ClassTableError, ImageError
+from c2f_core.geometry.lazy import plane_of
+from c2f_core.geometry.patches import (
+    Covered,
+    Overlaid,
+    Patch,
+    around,
+    common,
+    from_corner,
+    is_empty,
+    to_corner,
+)
+from c2f_core.geometry.windows import grown
+from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
+from c2f_core.refine.record import painted_of_record, scope_of_record
+from c2f_core.refine.run import Run, carry_out
+from c2f_core.refine.scope import Scope
+
+TABLE = ClassTable(
+    name="three",
+    classes=tuple(
+        ClassEntry(name=name, index=index, colour=(index, 0, 0))
+        for name, index in (("a", 1), ("b", 2), ("c", 5))
+    ),
+    unlabelled=ClassEntry(name="nothing", index=0, colour=(0, 0, 0)),
+)
+
+
+class NextClass:
+    """Turns each class into the next one; sees a pixel around each."""
+
+    name = "next"
+    class_table = TABLE
+
+    def refine(self, image, coarse, *, progress=None, should_stop=None):
+        raise_if_stopped(should_stop)
+        _, positions = check_inputs(image, coarse, TABLE)
+        if progress is not None:
+            progress(1.0)
+        return RefineResult(
+            TABLE.to_indices((positions + 1) % 3), np.full(coarse.shape, 0.75, np.float32)
+        )
+
+    def surroundings(self, part, size, /):
+        return grown(part, 1, size)
+
+
+@st.composite
+def painted(draw, shape):
+    """Draw some patches in an array of this shape."""
+    patches = []
+    for _ in range(draw(st.integers(0, 4))):
+        place = []
+        for length in shape:
+            first = draw(st.integers(0, length - 1))
+            place.append(slice(first, draw(st.integers(first + 1, length))))
+        random = np.random.default_rng(draw(st.integers(0, 99)))
+        mask = random.random([axis.stop - axis.start for axis in place]) < 0.5
+        patches.append(Patch(tuple(place), mask, random.choice([1, 2, 5], mask.sum())))
+    return patches
+
+
+def pasted(below, patches):
+    above, covered = below.copy(), np.zeros(below.shape, bool)
+    for patch in patches:
+        above[patch.place][patch.mask] = patch.values
+        covered[patch.place] |= patch.mask
+    return above, covered
+
+
+SHAPE = (3, 7, 8)
+KEYS = (
+    ...,
+    (),
+    (1,),
+    (slice(None), slice(2, 5), slice(None)),
+    (2, slice(0, 4), slice(3, 8)),
+    (slice(1, 9), 4, 5),
+)
+
+
+@given(painted(SHAPE), st.sampled_from(KEYS))
+def test_patches_lie_over_a_map_as_if_they_were_pasted(patches, key):
+    below = np.random.default_rng(1).integers(0, 3, SHAPE).astype(np.uint8)
+    above, covered = pasted(below, patches)
+    for lower in (below, da.from_array(below, chunks=3)):
+        np.testing.assert_array_equal(Overlaid(lower, patches)[key], above[key])
+    np.testing.assert_array_equal(Covered(SHAPE, patches)[key], covered[key])
+    one = plane_of(Overlaid(below, patches), (1,))
+    np.testing.assert_array_equal(one[2:4, 1:3], above[1, 2:4, 1:3])
+
+
+@st.composite
+def places(draw, shape=SHAPE):
+    bounds = [sorted(draw(st.sets(st.integers(0, n), min_size=2, max_size=2))) for n in shape]
+    return tuple(slice(*bound) for bound in bounds)
+
+
+@given(places(), places())
+def test_places_are_joined_cut_and_counted_from_corners(one, other):
+    first, second = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    first[one] = second[other] = True
+    shared = common(one, other)
+    assert is_empty(shared) == (not (first & second).any())
+    assert first[shared].size == (first & second).sum()
+    joined = around([one, other])
+    assert first[joined].sum() + second[joined].sum() == first.sum() + second.sum()
+    within = from_corner(one, joined)
+    assert first[joined][within].all()
+    assert to_corner(within, joined) == one
+
+
+def stack(shape=SHAPE):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    return images, random.choice(np.uint8([0, 1, 2, 5]), shape)
+
+
+@settings(deadline=None)
+@given(painted(SHAPE), st.booleans())
+def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
+    images, maps = stack()
+    kept = maps.copy()
+    box = Scope(box=(slice(1, 6), slice(2, 20)))
+    run = Run(images, maps, TABLE, box, plane=None, painted=patches, whole=whole)
+    result = carry_out(run, NextClass())
+    np.testing.assert_array_equal(maps, kept)
+    above, covered = pasted(maps, patches)
+    following = TABLE.to_indices((TABLE.to_positions(above) + 1) % 3)
+    free = ~covered
+    free[:, :1], free[:, 6:], free[:, :, :2] = False, False, False
+    expected = np.where(free, following, above)
+    np.testing.assert_array_equal(result.labels, expected[result.place])
+    np.testing.assert_array_equal(~np.isnan(result.confidence), free[result.place])
+    assert result.report.changed == (expected != above).sum()
+    assert result.labels.shape == (SHAPE if whole else (3, 5, 6))
+
+
+@pytest.mark.parametrize("plane", [None, (1,)])
+def test_painted_pixels_may_be_of_a_class_that_the_refiner_does_not_know(plane):
+    images, maps = stack()
+    table = with_class(TABLE, "d")
+    (new,) = {entry.index for entry in table.classes} - {1, 2, 5}
+    mask = np.zeros(SHAPE, bool)
+    mask[1:, 2:4, 3:6] = True
+    patch = Patch((slice(0, 3), slice(0, 7), slice(0, 8)), mask, np.full(mask.sum(), new))
+    known = carry_out(Run(images, maps, TABLE, plane=plane), NextClass())
+    run = Run(images, maps, table, plane=plane, painted=[patch])
+    result = carry_out(run, NextClass())
+    np.testing.assert_array_equal(result.labels, np.where(mask, new, known.labels))
+    np.testing.assert_array_equal(result.confidence[mask], np.nan)
+    drawn = np.where(mask, new, maps).astype(np.uint8)
+    with pytest.raises(ClassTableError, match="holds the class 'd'"):
+        carry_out(Run(images, drawn, table, plane=plane), NextClass())
+
+
+@given(painted(SHAPE))
+def test_a_run_can_be_repeated_from_its_record(patches):
+    images, maps = stack()
+    run = Run(images, maps, TABLE, Scope(band=2), plane=(1,), painted=patches)
+    first = carry_out(run, NextClass())
+    record = json.loads(json.dumps(first.record))
+    again = Run(
+        images,
+        maps,
+        TABLE,
+        scope_of_record(record["scope"]),
+        plane=tuple(record["plane"]),
+        painted=painted_of_record(record),
+    )
+    np.testing.assert_array_equal(carry_out(again, NextClass()).labels, first.labels)
+
+
+def test_one_plane_is_refined_and_the_others_are_as_before():
+    images, maps = stack()
+    first = carry_out(Run(images, maps, TABLE, plane=(1,)), NextClass())
+    np.testing.assert_array_equal(first.labels[[0, 2]], maps[[0, 2]])
+    assert (first.labels[1] != maps[1]).any()
+    assert np.isnan(first.confidence[[0, 2]]).all()
+    assert first.report.pixels == maps[1].size
+    before = first.labels, first.confidence
+    second = carry_out(Run(images, maps, TABLE, plane=(2,), before=before), NextClass())
+    np.testing.assert_array_equal(second.labels[:2], first.labels[:2])
+    np.testing.assert_array_equal(second.confidence[:2], first.confidence[:2])
+    box = Scope(box=(slice(0, 7), slice(0, 4)))
+    third = carry_out(Run(images, maps, TABLE, box, plane=(1,), before=before), NextClass())
+    np.testing.assert_array_equal(third.labels[1, :, :4], first.labels[1, :, :4])
+    np.testing.assert_array_equal(third.labels[1, :, 4:], maps[1, :, 4:])
+    assert np.isnan(third.confidence[1, :, 4:]).all()
+    alone = carry_out(Run(images, maps, TABLE, plane=(2,), whole=False), NextClass())
+    assert alone.place == (slice(2, 3), slice(0, 7), slice(0, 8))
+    np.testing.assert_array_equal(alone.labels, second.labels[2:])
+
+
+def test_a_stack_that_is_stopped_keeps_the_planes_that_are_done():
+    images, maps = stack()
+    shares = []
+    run = Run(images, maps, TABLE, plane=None)
+    result = carry_out(
+        run, NextClass(), progress=shares.append, should_stop=lambda: max(shares, default=0) > 0.5
+    )
+    assert "at plane 2" in result.cancelled
+    np.testing.assert_array_equal(result.labels[2], maps[2])
+    assert (result.labels[:2] != maps[:2]).any()
+    with pytest.raises(Cancelled):
+        carry_out(run, NextClass(), should_stop=lambda: True)
+
+
+def test_what_does_not_fit_is_named():
+    images, maps = stack()
+    with pytest.raises(ImageError, match="drawn on these images"):
+        carry_out(Run(images[:2], maps, TABLE, plane=(1,)), NextClass())
+    with pytest.raises(ImageError, match="no planes"):
+        carry_out(Run(images[:0], maps[:0], TABLE, plane=None), NextClass())

@@ -1,0 +1,230 @@
+"""Learning from corrections: what trains, what judges, and which model is used after it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import GeneratorConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.writing import write_pairs
+from c2f_core.errors import Cancelled, ClassTableError, DataError
+from c2f_core.models.checkpoint import save_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata, read_metadata
+from c2f_core.networks.unet import build_generator
+from c2f_core.project import Project
+from c2f_core.project.lessons import corrections_of, learn
+from c2f_core.project.records import Parameters
+from c2f_core.training.events import Finished, RunStarted, StepDone, Validated
+from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, accuracy_of, teach
+
+PAIRS = [synthetic_pair(48, seed) for seed in range(6)]
+QUICK = TeachingSettings(steps=4, batch_size=2, crop=32, threads=1)
+
+
+def save_model(path, class_table=SHAPES, seed=0):
+    """Save a small model with random weights."""
+    import torch
+
+    torch.manual_seed(seed)
+    architecture = GeneratorConfig(widths=(4, 8), stem=2)
+    generator = build_generator(architecture, class_table.number_of_classes)
+    metadata = CheckpointMetadata(
+        architecture=architecture,
+        class_table=class_table,
+        config={"augmentation": {"old": 1}},
+        colour_weight=0.125,
+    )
+    save_checkpoint(path, generator, metadata)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    return save_model(tmp_path / "start.safetensors")
+
+
+def corrections(train=2, earlier=0):
+    return Corrections(SHAPES, PAIRS[:train], PAIRS[4:5], PAIRS[2 : 2 + earlier])
+
+
+def add_reviewed(project, pair):
+    """Add a pair whose fine map a person vouches for."""
+    name = project.add_image(pair.image, pair.name).name
+    work = project.read(name)
+    project.save(
+        replace(
+            work,
+            record=work.record.refined("watershed", 0.9, Parameters()),
+            coarse=SHAPES.to_indices(pair.coarse),
+            fine=SHAPES.to_indices(pair.fine),
+        )
+    )
+    project.review(name)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project of three reviewed images, of which the second is kept back, and one to do."""
+    with Project.create(tmp_path / "project", SHAPES) as made:
+        for pair in PAIRS[:3]:
+            add_reviewed(made, pair)
+        made.add_image(PAIRS[3].image, "to do")
+        yield made
+
+
+def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(model, tmp_path):
+    *events, taught = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    assert sum(isinstance(event, StepDone) for event in events) == 4
+    assert sum(isinstance(event, Validated) for event in events) == 4
+    started = next(event for event in events if isinstance(event, RunStarted))
+    assert (started.train_pairs, started.validation_pairs) == (2, 1)
+    assert isinstance(taught, Taught)
+    assert taught.before == accuracy_of(model, PAIRS[4:5], SHAPES)
+    assert taught.after == accuracy_of(taught.checkpoint, PAIRS[4:5], SHAPES)
+    assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
+    assert taught.is_better == (taught.after > taught.before)
+    assert read_metadata(taught.checkpoint).colour_weight == 0.125
+
+
+@pytest.mark.parametrize(
+    ("corrected", "earlier", "repeated"), [(1, 2, (2, 1)), (2, 1, (1, 2)), (2, 2, (1, 1))]
+)
+def test_half_of_the_pairs_that_train_are_replayed(model, tmp_path, corrected, earlier, repeated):
+    list(teach(model, corrections(corrected, earlier), tmp_path / "lessons", QUICK))
+    (splits,) = tmp_path.glob("lessons/*/data/splits.json")
+    names = json.loads(splits.read_text())
+    shown = [name.split("-")[0] for name in names["train"]]
+    assert shown.count("corrected") == corrected * repeated[0]
+    assert shown.count("earlier") == earlier * repeated[1]
+    assert len(set(names["train"])) == corrected + earlier
+    assert [name.split("-")[0] for name in names["validation"]] == ["kept"]
+
+
+def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
+    done = []
+
+    def count(event):
+        if isinstance(event, StepDone):
+            done.append(event.step)
+        return event
+
+    events = teach(
+        model, corrections(), tmp_path / "lessons", QUICK, should_stop=lambda: len(done) == 2
+    )
+    *_, last = map(count, events)
+    assert isinstance(last, Finished)
+    assert last.stopped
+    *_, taught = map(count, teach(model, corrections(), tmp_path / "lessons", QUICK))
+    assert done == [1, 2, 3, 4]
+    whole = list(teach(model, corrections(), tmp_path / "whole", QUICK))[-1]
+    assert taught.after == whole.after
+
+
+def test_a_killed_write_of_the_data_is_begun_anew(model, tmp_path):
+    *_, first = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    data = first.checkpoint.parent / "data"
+    (data / "splits.json").unlink()
+    (data / "images" / "kept-back-0-shapes-4.png").unlink()
+    *_, again = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    assert again == first
+
+
+def test_classes_are_matched_by_name(tmp_path):
+    turned = SHAPES.model_copy(update={"name": "turned", "classes": SHAPES.classes[::-1]})
+    model = save_model(tmp_path / "turned.safetensors", turned)
+    *_, taught = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
+    fasseg = save_model(tmp_path / "fasseg.safetensors", ClassTable.preset("fasseg"))
+    with pytest.raises(ClassTableError, match="does not have"):
+        list(teach(fasseg, corrections(), tmp_path / "lessons", QUICK))
+
+
+def test_too_few_reviewed_images_are_refused(model, tmp_path):
+    alone = replace(corrections(), kept_back=())
+    with pytest.raises(DataError, match="two reviewed images"):
+        list(teach(model, alone, tmp_path / "lessons", QUICK))
+
+
+def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
+    write_pairs(tmp_path / "earlier", PAIRS[:2] + PAIRS[4:], SHAPES)
+    found = corrections_of(project, tmp_path / "earlier")
+    assert [pair.name for pair in found.train] == ["shapes-0", "shapes-2"]
+    assert [pair.name for pair in found.kept_back] == ["shapes-1"]
+    assert [pair.name for pair in found.earlier] == ["shapes-0", "shapes-4", "shapes-5"]
+    np.testing.assert_array_equal(found.train[1].fine, PAIRS[2].fine)
+    with pytest.raises(Cancelled):
+        corrections_of(project, should_stop=lambda: True)
+
+
+def outcome(monkeypatch, after):
+    """Let lessons end with this accuracy of the new model, where the old one has 0.5."""
+
+    def score(path, *_):
+        return 0.25 if path is None else after if path.stem == "best" else 0.5
+
+    monkeypatch.setattr("c2f_core.training.fine_tuning.accuracy_of", score)
+
+
+def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatch):
+    project.choose_model(model)
+    outcome(monkeypatch, 0.75)
+    *_, taught = learn(project, settings=QUICK)
+    assert taught.is_better
+    assert "the new model is in use" in taught.message()
+    assert [path.name for path in project.models] == ["start.safetensors", "lesson-1.safetensors"]
+    assert project.model == str(taught.checkpoint)
+    assert not (project.root / "lessons").exists()
+    last = list(project.journal.records())[-1]
+    assert (last["event"], last["model"], last["kept_back"]) == (
+        "learned",
+        taught.checkpoint.name,
+        1,
+    )
+    *_, again = learn(project, settings=QUICK)
+    assert again.checkpoint.name == "lesson-2.safetensors"
+    taught.checkpoint.unlink()
+    *_, third = learn(project, settings=QUICK)
+    assert third.checkpoint != again.checkpoint
+    assert again.checkpoint.exists()
+
+
+def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypatch):
+    project.choose_model(model)
+    outcome(monkeypatch, 0.75)
+    lesson = learn(project, settings=QUICK)
+    next(lesson)
+    project.choose_model("watershed")
+    *_, taught = lesson
+    assert project.model == "watershed"
+    assert "lesson-1.safetensors is kept, and the model chosen meanwhile" in taught.message()
+    assert taught.checkpoint in project.models
+
+
+@pytest.mark.parametrize("after", [0.5, 0.4])
+def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, after):
+    project.choose_model(model)
+    outcome(monkeypatch, after)
+    *_, taught = learn(project, settings=QUICK)
+    assert "the old model stays in use" in taught.message()
+    assert [path.name for path in project.models] == ["start.safetensors"]
+    assert project.model.endswith("start.safetensors")
+
+
+def test_without_a_model_it_starts_from_random_weights(project, monkeypatch):
+    project.choose_model("watershed")
+    outcome(monkeypatch, 0.75)
+    *_, taught = learn(project, settings=QUICK)
+    assert taught.before == taught.coarse == 0.25
+    assert project.model == str(taught.checkpoint)
+
+
+def test_lessons_teach(tmp_path):
+    """On shapes, a lesson of some steps betters a model that knows nothing."""
+    model = save_model(tmp_path / "start.safetensors")
+    settings = TeachingSettings(steps=120, crop=32, batch_size=4, learning_rate=1e-2, threads=1)
+    pairs = Corrections(SHAPES, PAIRS[:4], PAIRS[4:])
+    *_, taught = teach(model, pairs, tmp_path / "lessons", settings)
+    assert taught.after > taught.before + 0.1

@@ -1,0 +1,108 @@
+"""The discriminator of a run judges maps as it does in training."""
+
+import numpy as np
+import pytest
+import torch
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.config.settings import DiscriminatorConfig, TrainConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.writing import write_pairs
+from c2f_core.errors import Cancelled, CheckpointError, ImageError
+from c2f_core.networks.discriminators import build_discriminator
+from c2f_core.training import realism as judge
+from c2f_core.training.loading import load_training_data
+from c2f_core.training.optimisation import make_fabric
+from c2f_core.training.realism import Judge
+from c2f_core.training.run_folder import RunFolder, has_judge
+from c2f_core.training.stage1 import Stage1Learner
+from c2f_core.training.trainer import train
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Config of a finished run of stage 1."""
+    root = tmp_path_factory.mktemp("judge")
+    write_pairs(root / "data", [synthetic_pair(48, seed) for seed in range(4)], SHAPES)
+    settings = {
+        "data": {
+            "root": root / "data",
+            "class_table": str(root / "data" / "classes.json"),
+            "validation_share": 0.3,
+        },
+        "run_folder": root / "run",
+        "method": "stage1",
+        "network": {"widths": (4, 8)},
+        "discriminator": {"widths": (4, 8)},
+        "crop": 32,
+        "batch_size": 2,
+        "steps": 2,
+        "validate_every": 2,
+        "device": "cpu",
+        "threads": 1,
+        "precision": "float32",
+    }
+    config = TrainConfig.model_validate(settings)
+    list(train(config))
+    return config
+
+
+def test_the_scores_are_those_of_training(config):
+    folder = RunFolder(config.run_folder)
+    assert has_judge(folder.best)
+    learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
+    learner.load_state_dict(folder.read_state())
+    pair = synthetic_pair(48, 9)
+    expected = learner.score_of(pair.image, pair.coarse)
+    scores = Judge.load(folder.best, "cpu").judge(pair.image, SHAPES.to_indices(pair.coarse))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert scores.shape == pair.coarse.shape
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@pytest.mark.parametrize("kind", ["pixel", "patch"])
+def test_tiles_show_no_seams(kind, monkeypatch):
+    monkeypatch.setattr(judge, "TILE", 128)
+    monkeypatch.setattr(judge, "OVERLAP", 64)
+    torch.manual_seed(0)
+    network = build_discriminator(
+        DiscriminatorConfig(kind=kind, widths=(4, 8)), SHAPES.number_of_classes
+    )
+    pair = synthetic_pair(200, 0)
+    inputs = pair.image, SHAPES.to_indices(pair.coarse)
+    tiled = Judge(network, SHAPES, "minimax", "cpu").judge(*inputs)
+    monkeypatch.setattr(judge, "TILE", 1024)
+    np.testing.assert_allclose(
+        tiled, Judge(network, SHAPES, "minimax", "cpu").judge(*inputs), atol=1e-4
+    )
+
+
+def test_models_without_discriminator_are_told(config, tmp_path):
+    folder = RunFolder(config.run_folder)
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes(folder.best.read_bytes())
+    assert not has_judge(alone)
+    assert not has_judge(tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="without a discriminator"):
+        Judge.load(alone)
+
+
+def test_a_state_that_does_not_fit_is_refused(config, tmp_path):
+    source, folder = RunFolder(config.run_folder), RunFolder(tmp_path)
+    other = config.model_copy(update={"discriminator": DiscriminatorConfig(widths=(4, 16))})
+    folder.config.write_text(other.model_dump_json())
+    for name in ("best", "state"):
+        getattr(folder, name).write_bytes(getattr(source, name).read_bytes())
+    with pytest.raises(CheckpointError, match="does not fit its config"):
+        Judge.load(folder.best)
+
+
+def test_judging_can_be_stopped_and_checks_its_inputs(config):
+    loaded = Judge.load(RunFolder(config.run_folder).best, "cpu")
+    pair = synthetic_pair(48, 1)
+    labels = SHAPES.to_indices(pair.coarse)
+    with pytest.raises(Cancelled):
+        loaded.judge(pair.image, labels, should_stop=lambda: True)
+    with pytest.raises(ImageError):
+        loaded.judge(pair.image, labels[1:])
+    assert isinstance(loaded.class_table, ClassTable)

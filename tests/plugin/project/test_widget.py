@@ -1,0 +1,521 @@
+"""The Project widget, driven by mouse and keys on a real viewer."""
+
+import json
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QTreeWidget,
+)
+
+from c2f_core.config.settings import GeneratorConfig
+from c2f_core.data.layouts import open_pairs
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import DataError
+from c2f_core.models.checkpoint import save_checkpoint
+from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.networks.unet import build_generator
+from c2f_core.project import Project, Status
+from c2f_core.project.export import rerun
+from c2f_core.project.records import Parameters
+from c2f_core.training.fine_tuning import TeachingSettings
+from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.project.table import DOUBT, NAME, ROLE, STATUS
+from napari_c2f.widgets.parts import StatusText
+
+PLUGIN = "napari-c2f"
+PAIRS = [synthetic_pair(48, seed) for seed in range(3)]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def dock(viewer):
+    return lambda name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
+
+
+@pytest.fixture
+def widget(dock):
+    return dock("Project")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A project of three images; the first two have fine maps of a refiner."""
+    with Project.create(tmp_path / "project", SHAPES) as project:
+        for pair, doubt in zip(PAIRS, (0.1, 0.3, None), strict=True):
+            work = project.read(project.add_image(pair.image, pair.name).name)
+            work = replace(work, coarse=SHAPES.to_indices(pair.coarse))
+            if doubt is not None:
+                record = work.record.refined("watershed", 1 - doubt, Parameters())
+                work = replace(work, record=record, fine=SHAPES.to_indices(pair.fine))
+            project.save(work)
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def wait(qtbot, widget):
+    """Wait until the widget's work is done."""
+    return lambda: qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
+
+
+@pytest.fixture
+def open_project(qtbot, click, widget, folder, wait):
+    """Type the folder of the project, and open it."""
+
+    def begin(at=folder):
+        widget.folder.line.clear()
+        qtbot.keyClicks(widget.folder.line, str(at))
+        click(widget.open_button)
+        wait()
+
+    return begin
+
+
+def column(widget, number):
+    table = widget.images
+    return [table.topLevelItem(row).text(number) for row in range(table.topLevelItemCount())]
+
+
+def choose(qtbot, widget, name, twice=False):
+    """Click the row of an image."""
+    table = widget.images
+    (item,) = table.findItems(name, Qt.MatchFlag.MatchExactly, NAME)
+    place = table.visualItemRect(item).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    if twice:
+        qtbot.mouseDClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def click_heading(qtbot, widget, number):
+    header = widget.images.header()
+    place = header.rect().topLeft()
+    place.setX(header.sectionViewportPosition(number) + 8)
+    place.setY(header.height() // 2)
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_new_project_takes_the_classes_of_the_selected_map(
+    viewer, widget, qtbot, click, wait, tmp_path, monkeypatch
+):
+    click(widget.create_button)
+    assert "Choose the folder" in widget.status.text()
+    qtbot.keyClicks(widget.folder.line, str(tmp_path / "new"))
+    click(widget.create_button)
+    assert "Choose the classes" in widget.status.text()
+    data, keywords, _ = labels_layer_data(SHAPES.to_indices(PAIRS[0].coarse), SHAPES, "map")
+    viewer.add_labels(data, **keywords)
+    click(widget.create_button)
+    assert "Created the project" in widget.status.text()
+    for pair in PAIRS:
+        Image.fromarray(pair.image).save(tmp_path / f"{pair.name}.png")
+    chosen = [str(tmp_path / f"{pair.name}.png") for pair in PAIRS[:2]]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
+    click(widget.add_button)
+    wait()
+    assert column(widget, NAME) == ["shapes-0", "shapes-1"]
+    assert column(widget, STATUS) == ["to do", "to do"]
+    assert not widget.review_button.isEnabled()
+
+
+@pytest.mark.parametrize("answer", ["No", "Yes"])
+def test_an_image_leaves_the_project_after_a_question(
+    viewer, widget, qtbot, click, wait, open_project, folder, monkeypatch, answer
+):
+    open_project()
+    assert not widget.remove_button.isEnabled()
+    choose(qtbot, widget, "shapes-1", twice=True)
+    wait()
+    chosen = getattr(QMessageBox.StandardButton, answer)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: chosen)
+    click(widget.remove_button)
+    wait()
+    left = ["shapes-0", "shapes-1", "shapes-2"]
+    if answer == "Yes":
+        left.remove("shapes-1")
+        assert not viewer.layers
+        assert sorted(path.name for path in (folder / "removed" / "shapes-1").iterdir()) == [
+            "coarse.png",
+            "drafts.png",
+            "shapes-1.tif",
+        ]
+    assert sorted(column(widget, NAME)) == left
+    assert widget.state.opened == ("" if answer == "Yes" else "shapes-1")
+
+
+def test_selected_layers_become_images_of_the_project(
+    viewer, widget, qtbot, click, wait, open_project, folder
+):
+    open_project()
+    pair = synthetic_pair(48, 9)
+    image = viewer.add_image(pair.image, name="my/leaf")
+    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "drawn")
+    drawn = viewer.add_labels(data, **keywords)
+    click(widget.layers_button)  # The map alone is selected.
+    assert "Select the images" in widget.status.text()
+    viewer.layers.selection = {image, drawn}
+    click(widget.layers_button)
+    wait()
+    assert "Added one image" in widget.status.text()
+    viewer.layers.selection = {image}
+    click(widget.layers_button)
+    wait()
+    assert sorted(column(widget, NAME))[:2] == ["my_leaf", "my_leaf-2"]
+    choose(qtbot, widget, "my_leaf", twice=True)
+    wait()
+    np.testing.assert_array_equal(viewer.layers["my_leaf"].data, pair.image)
+    np.testing.assert_array_equal(viewer.layers["my_leaf coarse"].data, data)
+    drawn.data = drawn.data[:-1]
+    viewer.layers.selection = {image, drawn}
+    click(widget.layers_button)
+    assert "differ in size" in widget.status.text()
+
+
+def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
+    open_project()
+    asked = []
+    monkeypatch.setattr(widget._lessons, "learn", lambda *given: asked.append(given[2]))
+    widget.teaching.editor("steps").setValue(77)
+    widget.learn_button.click()
+    qtbot.waitUntil(lambda: len(asked) == 1, timeout=20000)
+    assert asked == [TeachingSettings(steps=77)]
+
+
+def test_a_lesson_that_cannot_be_is_told(widget, open_project, monkeypatch):
+    open_project()
+    monkeypatch.setattr(widget._lessons, "learn", None)
+    widget.teaching.editor("learning_rate").setText("-1")
+    widget.learn_button.click()
+    assert "learning_rate" in widget.status.text()
+
+
+def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
+    widget, qtbot, click, open_project, wait
+):
+    open_project()
+    assert column(widget, DOUBT) == ["10.0", "30.0", ""]
+    click_heading(qtbot, widget, DOUBT)
+    assert column(widget, NAME) == ["shapes-1", "shapes-0", "shapes-2"]
+    choose(qtbot, widget, "shapes-1")
+    click(widget.review_button)
+    wait()
+    assert column(widget, NAME) == ["shapes-0", "shapes-2", "shapes-1"]
+    click_heading(qtbot, widget, DOUBT)
+    assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
+
+
+def test_a_model_of_a_file_counts_once_the_file_is_chosen(
+    widget, qtbot, open_project, wait, folder, tmp_path, monkeypatch
+):
+    path = small_model(tmp_path / "own.safetensors")
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    answers = iter(["", str(path)])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
+    for chosen in ("watershed", "own.safetensors"):
+        qtbot.keyClick(widget.model, Qt.Key.Key_End)
+        wait()
+        assert widget.model.value().endswith(chosen)
+    journal = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    models = [record["model"] for record in map(json.loads, journal) if "model" in record]
+    assert models == ["watershed", "own.safetensors"]
+
+
+def test_all_images_to_do_are_refined_by_one_click(
+    widget, qtbot, click, open_project, wait, folder, hold_refining, tmp_path
+):
+    section = widget.to_do
+    assert not section.isEnabled()
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    assert section.refine_button.isEnabled()
+    assert not section.stop_button.isEnabled()
+    started, released = hold_refining()
+    click(section.refine_button)
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    assert not section.refine_button.isEnabled()
+    assert section.stop_button.isEnabled()
+    assert "Refining 1 images" in section.text.text()
+    click(widget.open_button)  # Not while work on this project is under way.
+    assert "Refining is under way" in widget.status.text()
+    assert widget.state.root == folder
+    released.set()
+    qtbot.waitUntil(section.refine_button.isEnabled, timeout=20000)
+    assert section.text.text() == "Refined 1 of 1 images."
+    assert section.progress.value() == 100
+    assert column(widget, STATUS) == ["refined"] * 3
+    assert column(widget, DOUBT)[:2] == ["10.0", "30.0"]
+    assert 20 < float(column(widget, DOUBT)[2]) < 30
+    click_heading(qtbot, widget, DOUBT)
+    assert column(widget, NAME) == ["shapes-1", "shapes-2", "shapes-0"]
+
+
+def test_refining_all_is_started_and_stopped_by_keys(
+    widget, qtbot, open_project, folder, hold_refining
+):
+    with Project.open(folder) as project:
+        project.choose_model("watershed")
+    open_project()
+    started, released = hold_refining()
+    qtbot.keyClick(widget.to_do.refine_button, Qt.Key.Key_Space)
+    qtbot.waitUntil(started.is_set, timeout=20000)
+    qtbot.keyClick(widget.to_do.stop_button, Qt.Key.Key_Space)
+    released.set()
+    qtbot.waitUntil(widget.to_do.refine_button.isEnabled, timeout=20000)
+    qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
+    assert "Stopped. Refined 0 of 1 images." in widget.to_do.text.text()
+    assert column(widget, STATUS) == ["refined", "refined", "to do"]
+
+
+def test_a_double_click_opens_an_image_and_enter_the_next(
+    viewer, widget, qtbot, open_project, wait
+):
+    open_project()
+    choose(qtbot, widget, "shapes-0", twice=True)
+    wait()
+    assert widget.state.opened == "shapes-0"
+    np.testing.assert_array_equal(
+        viewer.layers["shapes-0 coarse refined"].data, SHAPES.to_indices(PAIRS[0].fine)
+    )
+    assert not widget.show_button.isEnabled()
+    qtbot.keyClick(widget.images, Qt.Key.Key_Down)
+    qtbot.keyClick(widget.images, Qt.Key.Key_Return)
+    wait()
+    assert widget.state.opened == "shapes-1"
+    assert "shapes-0" not in viewer.layers
+
+
+def test_brush_strokes_are_counted_saved_and_come_back(
+    viewer, widget, qtbot, click, drag, open_project, wait, folder
+):
+    open_project()
+    choose(qtbot, widget, "shapes-2")
+    click(widget.show_button)
+    wait()
+    layer = viewer.layers["shapes-2 coarse"]
+    before = layer.data.copy()
+    viewer.layers.selection.active = layer
+    layer.mode, layer.selected_label, layer.brush_size = "paint", 4, 5
+    drag(viewer, (20, 10), (20, 40))
+    changed = np.count_nonzero(layer.data != before)
+    assert changed > 50
+    drawn = layer.data.copy()
+    choose(qtbot, widget, "shapes-0", twice=True)
+    wait()
+    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    assert item.text(4) == f"{changed:,}"
+    choose(qtbot, widget, "shapes-2", twice=True)
+    wait()
+    np.testing.assert_array_equal(viewer.layers["shapes-2 coarse"].data, drawn)
+
+
+def test_refining_reviewing_and_exporting(
+    viewer, widget, dock, qtbot, click, refine, open_project, wait, folder, tmp_path, monkeypatch
+):
+    refine_widget = dock("Refine")
+    open_project()
+    choose(qtbot, widget, "shapes-2", twice=True)
+    wait()
+    refine(refine_widget)
+    assert "changed" in refine_widget.status.text()
+    wait()
+    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    assert item.text(STATUS) == "refined"
+    assert float(item.text(DOUBT)) > 0
+    assert widget.saved.text().startswith("Saved ")
+    choose(qtbot, widget, "shapes-2")
+    click(widget.review_button)
+    wait()
+    assert "shapes-2 is reviewed, and teaches" in widget.status.text()
+    assert widget.review_button.text() == "Mar&k not reviewed"
+    assert open_pairs(folder, SHAPES).names_with_fine == ["shapes-2"]
+    made = tmp_path / "out.png"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(made), ""))
+    click(widget.export_button)
+    wait()
+    again = rerun(f"{made}.json", tmp_path / "again.png")
+    assert again.read_bytes() == made.read_bytes()
+    table = tmp_path / "effort.md"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
+    click(widget.effort_button)
+    wait()
+    assert "| shapes-2 | reviewed |" in table.read_text()
+
+
+@pytest.mark.parametrize("answer", ["Enter", "Yes"])
+def test_undecided_regions_are_asked_about_before_an_image_is_marked(
+    widget, qtbot, click, open_project, wait, folder, answer
+):
+    with Project.open(folder) as project:
+        work = project.read("shapes-0")
+        project.save(replace(work, fine=work.coarse, refined=work.fine))
+    open_project()
+    choose(qtbot, widget, "shapes-0")
+    questions = []
+
+    def reply():
+        box = QApplication.activeModalWidget()
+        if box is None:
+            return
+        timer.stop()
+        questions.append(box.text())
+        if answer == "Enter":
+            qtbot.keyClick(box, Qt.Key.Key_Return)
+        else:
+            click(box.button(QMessageBox.StandardButton.Yes))
+
+    timer = QTimer()
+    timer.timeout.connect(reply)
+    timer.start(50)
+    click(widget.review_button)
+    qtbot.waitUntil(lambda: len(questions) == 1, timeout=20000)
+    wait()
+    assert "regions are undecided" in questions[0]
+    marked = answer == "Yes"
+    with_fine = ["shapes-0"] if marked else []
+    assert open_pairs(folder, SHAPES).names_with_fine == with_fine
+    assert ("is reviewed" if marked else "is not marked") in widget.status.text()
+    choose(qtbot, widget, "shapes-1")
+    click(widget.review_button)  # Its map is not under review: nothing is undecided.
+    wait()
+    assert open_pairs(folder, SHAPES).names_with_fine == [*with_fine, "shapes-1"]
+
+
+def small_model(path):
+    torch.manual_seed(0)
+    architecture = GeneratorConfig(widths=(4, 8), stem=2)
+    generator = build_generator(architecture, SHAPES.number_of_classes)
+    metadata = CheckpointMetadata(architecture=architecture, class_table=SHAPES)
+    save_checkpoint(path, generator, metadata)
+    return path
+
+
+def test_learning_from_corrections(
+    widget, qtbot, click, open_project, wait, folder, tmp_path, monkeypatch
+):
+    with Project.open(folder) as project:
+        project.choose_model(small_model(tmp_path / "start.safetensors"))
+    open_project()
+    widget.learning.expand(animate=False)
+    assert widget.model.value().endswith("start.safetensors")
+    click(widget.learn_button)
+    qtbot.waitUntil(lambda: not widget.lesson.busy and bool(widget.lesson.message), timeout=20000)
+    assert "two reviewed images" in widget.lesson_text.text()
+    for name in ("shapes-0", "shapes-1"):
+        choose(qtbot, widget, name)
+        click(widget.review_button)
+        wait()
+    assert column(widget, ROLE) == ["teaches", "judges", ""]
+    widget.teaching.setValue(
+        TeachingSettings(steps=20000, batch_size=2, crop=32, threads=1).model_dump()
+    )
+    click(widget.learn_button)
+    qtbot.waitUntil(lambda: "step 1" in widget.lesson.message, timeout=30000)
+    assert widget.stop_button.isEnabled()
+    assert not widget.learn_button.isEnabled()
+    choose(qtbot, widget, "shapes-0", twice=True)  # The rest goes on meanwhile.
+    wait()
+    assert widget.state.opened == "shapes-0"
+    click(widget.stop_button)
+    qtbot.waitUntil(lambda: not widget.lesson.busy, timeout=20000)
+    assert "Stopped after step" in widget.lesson_text.text()
+    assert widget.model.value().endswith("start.safetensors")
+    accuracies = iter([0.5, 0.6, 0.7])  # of the coarse maps, the old model, the new one
+    monkeypatch.setattr("c2f_core.training.fine_tuning.accuracy_of", lambda *_: next(accuracies))
+    widget.teaching.setValue(
+        TeachingSettings(steps=4, batch_size=2, crop=32, threads=1).model_dump()
+    )
+    click(widget.learn_button)
+    qtbot.waitUntil(lambda: "the new model is in use" in widget.lesson.message, timeout=30000)
+    qtbot.waitUntil(lambda: widget.model.value().endswith("lesson-1.safetensors"), timeout=5000)
+    names = [widget.model.itemText(row) for row in range(widget.model.count())]
+    assert any("start" in name for name in names)
+
+
+def test_two_clicks_at_once_are_one_lesson(widget, qtbot, click, open_project, wait, monkeypatch):
+    asked, go_on = [], Event()
+
+    def learning(*settings):
+        asked.append(settings)
+        return work
+
+    def work(*_):
+        go_on.wait(20)
+        raise DataError("There is nothing to learn.")
+
+    monkeypatch.setattr("napari_c2f.project.lesson.learning", learning)
+    open_project()
+    click(widget.learn_button)
+    click(widget.learn_button)
+    qtbot.waitUntil(lambda: widget.lesson.busy, timeout=20000)
+    wait()
+    go_on.set()
+    qtbot.waitUntil(lambda: not widget.lesson.busy, timeout=20000)
+    assert len(asked) == 1
+    assert widget.learn_button.isEnabled()
+
+
+def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QProgressBar, QTreeWidget, StatusText)
+    controls = [control for kind in kinds for control in widget.findChildren(kind)]
+    assert len(controls) > 15
+    qts = ("qt_toolbutton", "qt_spinbox_lineedit")
+    own = [control for control in controls if control.objectName() not in qts]
+    assert [control for control in own if not control.toolTip() and control.text()] == []
+    texts = [each.text() for kind in (QPushButton, QLabel) for each in widget.findChildren(kind)]
+    keys = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
+    assert len(keys) == len(set(keys)) == 17
+
+
+def test_closing_the_widget_saves_and_lets_others_in(
+    viewer, widget, qtbot, open_project, wait, folder
+):
+    open_project()
+    choose(qtbot, widget, "shapes-2", twice=True)
+    wait()
+    layer = viewer.layers["shapes-2 coarse"]
+    layer.data_setitem((np.array([0]), np.array([0])), 4)
+    viewer.window.remove_dock_widget(widget)
+    with Project.open(folder) as project:
+        assert project.read("shapes-2").coarse[0, 0] == 4
+    widget.deleteLater()  # napari has only taken it out of its dock.
+    qtbot.wait(50)
+
+
+def test_closing_the_window_saves(make_napari_viewer, qtbot, folder):
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    QApplication.processEvents()
+    controller = widget._controller
+    controller.open(folder)
+    controller.show("shapes-2")
+    qtbot.waitUntil(lambda: widget.state.opened == "shapes-2", timeout=20000)
+    layer = viewer.layers["shapes-2 coarse"]
+    layer.data_setitem((np.array([0]), np.array([0])), 4)
+    viewer.close()
+    QApplication.processEvents()
+    qtbot.waitUntil(lambda: controller.project is None, timeout=5000)
+    with Project.open(folder) as project:
+        assert project.restored == ()
+        assert project.read("shapes-2").coarse[0, 0] == 4
+        assert project.record("shapes-2").status is Status.TO_DO

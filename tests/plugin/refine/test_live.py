@@ -1,0 +1,339 @@
+"""Live mode, driven by strokes of the mouse on a real viewer."""
+
+import threading
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.data.sample import astronaut_pair
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import ImageError
+from c2f_core.io.maps import write_map
+from c2f_core.refine.learned import Refiner
+from c2f_core.refine.run import Run, carry_out
+from napari_c2f.layers.convert import IMAGE_KEY, PROVENANCE_KEY, labels_layer_data
+from napari_c2f.refine import live as _live
+from napari_c2f.refine.live import live_work
+from napari_c2f.review.controller import ReviewController
+
+SIZE = 96
+TRIANGLE = 4
+
+
+def add_scene(viewer, leading=()):
+    pair = synthetic_pair(SIZE)
+    image = np.broadcast_to(pair.image, (*leading, *pair.image.shape)).copy()
+    viewer.add_image(image, name="scene", rgb=True)
+    maps = np.broadcast_to(SHAPES.to_indices(pair.coarse), (*leading, SIZE, SIZE)).copy()
+    data, keywords, _ = labels_layer_data(maps, SHAPES, "coarse")
+    return viewer.add_labels(data, **keywords)
+
+
+@pytest.fixture
+def seen(next_class, monkeypatch):
+    """Sizes of the parts that the quick refiner refined."""
+    parts, original = [], next_class.refine
+
+    def refine(self, image, coarse, **keywords):
+        parts.append(coarse.shape)
+        return original(self, image, coarse, **keywords)
+
+    monkeypatch.setattr(next_class, "refine", refine)
+    monkeypatch.setattr(_live, "PAUSE", 30)
+    return parts
+
+
+@pytest.fixture
+def live(docked, seen, qtbot):
+    """A viewer in live mode: its map was refined by switching it on."""
+    viewer, widget = docked
+    add_scene(viewer)
+    widget.model.setValue("watershed")
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: "coarse confidence" in viewer.layers, timeout=10000)
+    qtbot.waitUntil(widget.refine_button.isEnabled, timeout=10000)
+    seen.clear()
+    return viewer, widget
+
+
+@pytest.fixture
+def paint(drag):
+    """Paint a stroke with the mouse."""
+
+    def stroke(viewer, layer, label, row, columns=(20, 30, 40)):
+        viewer.layers.selection.active = layer
+        layer.mode, layer.brush_size, layer.selected_label = "paint", 6, label
+        drag(viewer, *((row, column) for column in columns))
+        layer.mode = "pan_zoom"
+
+    return stroke
+
+
+def wait_for(qtbot, condition):
+    qtbot.waitUntil(lambda: bool(condition()), timeout=10000)
+
+
+def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtbot, following):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    assert widget.live.isChecked()
+    assert coarse.visible
+    assert viewer.layers.selection.active is coarse
+    data, names = fine.data, [layer.name for layer in viewer.layers]
+    fine.data[0, 0] = TRIANGLE  # Far from the stroke.
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    assert fine.data is data
+    np.testing.assert_array_equal(fine.data, expected)
+    assert [layer.name for layer in viewer.layers] == names
+    assert max(map(max, seen)) < SIZE / 2
+    assert fine.metadata[PROVENANCE_KEY]["live_updates"] >= 1
+    assert widget.state.report.pixels < SIZE**2 / 4
+    paint(viewer, coarse, TRIANGLE, 60)
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    coarse.undo()
+    coarse.undo()
+    expected = following(coarse.data)
+    expected[0, 0] = TRIANGLE
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+
+
+def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine, following):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    before = fine.data.copy()
+    paint(viewer, fine, TRIANGLE, 30)
+    corrected = fine.data != before
+    assert corrected.any()
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    paint(viewer, coarse, 3, 33)
+    expected = np.where(corrected, TRIANGLE, following(coarse.data))
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    refine(widget)
+    assert widget.live.isChecked()
+    again = viewer.layers["coarse refined 2"]
+    np.testing.assert_array_equal(again.data, expected)
+    assert coarse.visible
+    paint(viewer, coarse, 3, 60)
+    expected = np.where(corrected, TRIANGLE, following(coarse.data))
+    wait_for(qtbot, lambda: (again.data == expected).all())
+    assert (fine.data != expected).any()
+
+
+def test_strokes_while_it_refines_are_queued_together(
+    live, hold_refining, seen, paint, qtbot, following
+):
+    viewer, _ = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    started, released = hold_refining()
+    paint(viewer, coarse, TRIANGLE, 20)
+    wait_for(qtbot, started.is_set)
+    paint(viewer, coarse, TRIANGLE, 50)
+    paint(viewer, coarse, TRIANGLE, 70, (60, 70, 80))
+    paint(viewer, fine, 3, 22)  # Where a result is on its way.
+    corrected = fine.data.copy()
+    released.set()
+    wait_for(qtbot, lambda: len(seen) == 2)
+    assert seen[1][0] > 50
+    assert seen[1][1] > 50
+    mask = np.zeros(fine.data.shape, bool)
+    mask[19:25, 21:40] = corrected[19:25, 21:40] == 3
+    assert mask.any()
+    wait_for(qtbot, lambda: (fine.data == following(coarse.data))[~(corrected == 3)].all())
+    assert (fine.data[mask] == 3).all()
+
+
+def test_a_result_spares_the_stroke_that_is_being_drawn(
+    live, hold_refining, paint, qtbot, following
+):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    started, released = hold_refining()
+    paint(viewer, coarse, TRIANGLE, 20)
+    wait_for(qtbot, started.is_set)
+    fine.selected_label = 3
+    fine.brush_size = 4
+    with fine.block_history():  # As between press and release of the mouse.
+        fine.paint((20, 30), 3)
+        drawn = fine.data == 3
+        released.set()
+        wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    assert (fine.data[drawn] == 3).all()
+    np.testing.assert_array_equal(fine.data[~drawn], following(coarse.data)[~drawn])
+
+
+def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
+    live, qtbot, following, tmp_path, monkeypatch
+):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse.metadata[IMAGE_KEY] = viewer.layers["scene"].unique_id
+    path = tmp_path / "map.png"
+    write_map(path, np.full((SIZE, SIZE), TRIANGLE, np.uint8), SHAPES)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(path), ""))
+    qtbot.mouseClick(widget.open_button, Qt.MouseButton.LeftButton)
+    assert (coarse.data == TRIANGLE).all()
+    wait_for(qtbot, lambda: (fine.data == following(coarse.data)).all())
+    assert widget.live.isChecked()
+    assert all(layer.visible for layer in (coarse, fine, viewer.layers["coarse confidence"]))
+
+
+def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    reviewing = ReviewController(viewer)
+    reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
+    wait_for(qtbot, lambda: reviewing.state.reviewing)
+    assert not widget.live.isChecked()
+    assert "is being reviewed" in widget.status.text()
+    reviewing.accept()
+    reviewing.reject_rest()
+    final, before = viewer.layers["coarse final"], fine.data.copy()
+    accepted = final.data != coarse.data
+    assert 0 < accepted.sum() < accepted.size
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    wait_for(qtbot, lambda: "coarse confidence 2" in viewer.layers)
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    assert widget.live.isChecked()
+    again = viewer.layers["coarse refined 2"]
+    assert (again.visible, final.visible) == (True, False)
+    paint(viewer, coarse, TRIANGLE, 30)
+    expected = np.where(accepted, final.data, following(coarse.data))
+    wait_for(qtbot, lambda: (again.data == expected).all())
+    np.testing.assert_array_equal(fine.data, before)
+    reviewing.close()
+
+
+def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    assert not widget.live.isChecked()
+    assert not coarse.visible
+    before = fine.data.copy()
+    coarse.visible = True
+    paint(viewer, coarse, TRIANGLE, 30)
+    qtbot.wait(300)
+    assert seen == []
+    np.testing.assert_array_equal(fine.data, before)
+
+
+def test_the_scope_holds_in_live_mode_too(live, paint, qtbot, following):
+    viewer, widget = live
+    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    before = fine.data.copy()
+    box = np.array([[0.0, 0], [0, 29], [95, 29], [95, 0]])
+    viewer.add_shapes([box], name="box")
+    widget.scope.where.setValue("shapes")
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: widget.status.text().startswith("Live:"))
+    expected = np.where(np.arange(SIZE) < 29, following(coarse.data), before)
+    np.testing.assert_array_equal(fine.data, expected)
+
+
+def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot, following):
+    viewer, widget = docked
+    coarse = add_scene(viewer, (3,))
+    widget.model.setValue("watershed")
+    widget.scope.planes.setValue("all")
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    wait_for(qtbot, lambda: "coarse confidence" in viewer.layers)
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    fine = viewer.layers["coarse refined"]
+    viewer.dims.set_current_step(0, 2)
+    viewer.layers.selection.active = coarse
+    coarse.mode = "paint"
+    with coarse.block_history():
+        coarse._draw(TRIANGLE, (2, 30, 20), (2, 30, 40))
+    expected = following(coarse.data)
+    wait_for(qtbot, lambda: (fine.data == expected).all())
+    assert (coarse.data[0] != coarse.data[2]).any()
+
+
+def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
+    viewer, widget = live
+    coarse = viewer.layers["coarse"]
+    viewer.layers.remove("coarse refined")
+    paint(viewer, coarse, TRIANGLE, 30)
+    wait_for(qtbot, lambda: not widget.live.isChecked())
+    assert "fine map is gone" in widget.status.text()
+
+
+def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
+    viewer, widget = live
+    viewer.window.remove_dock_widget(widget)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    qtbot.wait(200)
+    assert not seen
+    widget.deleteLater()  # napari has only taken it out of its dock.
+    qtbot.wait(50)
+
+
+def test_live_mode_ends_where_another_map_is_chosen(live):
+    viewer, widget = live
+    other = viewer.add_labels(np.ones((SIZE, SIZE), np.uint8), name="other")
+    widget.coarse.value = other
+    assert not widget.live.isChecked()
+
+
+def test_without_layers_live_mode_is_not_switched_on(docked, qtbot):
+    _, widget = docked
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    assert not widget.live.isChecked()
+    assert "Choose an image and a coarse map" in widget.status.text()
+
+
+def test_an_error_ends_live_mode_and_is_told(live, next_class, paint, qtbot, monkeypatch):
+    viewer, widget = live
+
+    def fail(*_, **__):
+        raise ImageError("This cannot be refined.")
+
+    monkeypatch.setattr(next_class, "refine", fail)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    wait_for(qtbot, lambda: not widget.live.isChecked())
+    assert widget.status.text() == "This cannot be refined."
+
+
+def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, monkeypatch):
+    viewer, widget = live
+    started = threading.Event()
+
+    def wait(self, image, coarse, *, should_stop, **keywords):
+        started.set()
+        while not should_stop():
+            pass
+        raise ImageError("stopped")
+
+    monkeypatch.setattr(next_class, "refine", wait)
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    wait_for(qtbot, started.is_set)
+    task = widget._controller._live._task
+    viewer.close()
+    wait_for(qtbot, task._done.is_set)
+
+
+def test_what_depends_on_a_stroke_is_as_if_all_were_refined_anew():
+    table = ClassTable.preset("fasseg")
+    pair = astronaut_pair(800)
+    coarse = table.to_indices(pair.coarse)
+    refiner = Refiner.bundled("fasseg", "cpu")
+    before = carry_out(Run(pair.image, coarse, table), refiner)
+    touched = slice(240, 330), slice(300, 420)
+    coarse[touched] = 1
+    run = Run(pair.image, coarse, table)
+    anew = carry_out(run, refiner)
+    part = live_work(run, (), touched, lambda _: refiner)(lambda _: None, lambda: False)
+    assert part.labels.size < coarse.size / 2
+    labels, confidence = before.labels.copy(), before.confidence.copy()
+    labels[part.place], confidence[part.place] = part.labels, part.confidence
+    assert (before.labels != anew.labels).sum() > 100
+    assert (labels != anew.labels).mean() <= 1e-4
+    np.testing.assert_allclose(confidence, anew.confidence, atol=2e-3)

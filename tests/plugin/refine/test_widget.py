@@ -1,0 +1,544 @@
+"""The Refine widget, driven by clicks on a real viewer."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from PIL import Image
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QInputDialog,
+    QPlainTextEdit,
+    QProgressBar,
+)
+from safetensors.numpy import save_file
+from scipy import ndimage
+
+from c2f_core.classes.table import ClassTable
+from c2f_core.data.sample import astronaut_pair
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.io.maps import write_annotations
+from c2f_core.models.bundled import BUNDLED_FOLDER
+from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
+from c2f_core.refine.learned import Refiner
+from napari_c2f.layers.convert import PROVENANCE_KEY, coarse_of, confidence_of, labels_layer_data
+from napari_c2f.layers.locks import lock
+from napari_c2f.refine.widget import RefineWidget
+
+PLUGIN = "napari-c2f"
+FASSEG = ClassTable.preset("fasseg")
+
+
+@pytest.fixture
+def docked(make_napari_viewer, qtbot):
+    """A viewer with the docked Refine widget."""
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    return viewer, widget
+
+
+def refine(qtbot, widget, model="watershed", timeout=60000):
+    widget.model.setValue(model)
+    qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=timeout)
+
+
+class SlowRefiner(WatershedRefiner):
+    """Waits until it is asked to stop."""
+
+    def refine(self, image, coarse, *, progress=None, should_stop=None):
+        for step in range(200):
+            if should_stop():
+                break
+            progress(step / 200)
+            time.sleep(0.05)
+        return super().refine(image, coarse, progress=progress, should_stop=should_stop)
+
+
+@pytest.fixture
+def slow_model(monkeypatch):
+    monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", SlowRefiner)
+
+
+def save_coarse(path, pair):
+    """Save a coarse map as FASSEG has them: RGB, blurred at its boundaries."""
+    colours = FASSEG.encode_colours(FASSEG.to_indices(pair.coarse))
+    blurred = ndimage.gaussian_filter(colours.astype(float), (0.4, 0.4, 0))
+    Image.fromarray(np.rint(blurred).astype(np.uint8)).save(path)
+
+
+def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_path):
+    viewer, widget = docked
+    pair = astronaut_pair()
+    save_coarse(tmp_path / "coarse.png", pair)
+    viewer.add_image(pair.image, name="face")
+    (coarse,) = viewer.open(tmp_path / "coarse.png", plugin=PLUGIN)
+    coarse.scale, coarse.translate = (0.5, 0.5), (3, 4)
+    before = coarse.data.copy()
+    refine(qtbot, widget, "fasseg")
+    assert "% of the pixels changed" in widget.status.text()
+    fine, confidence = viewer.layers["coarse refined"], viewer.layers["coarse confidence"]
+    np.testing.assert_array_equal(coarse.data, before)
+    truth = FASSEG.to_indices(pair.fine)
+    near = ndimage.morphological_gradient(truth, size=11) > 0  # the 5 px on either side
+    assert (fine.data == truth)[near].mean() > (before == truth)[near].mean() + 0.02
+    assert (fine.data == truth).mean() > (before == truth).mean()
+    for layer in (fine, confidence):
+        np.testing.assert_array_equal(layer.scale, coarse.scale)
+        np.testing.assert_array_equal(layer.affine, coarse.affine)
+        np.testing.assert_array_equal(layer.translate, coarse.translate)
+    for label in range(6):
+        np.testing.assert_array_equal(fine.get_color(label), coarse.get_color(label))
+    assert list(fine.features["name"]) == list(coarse.features["name"])
+    for name in ("fine.png", "fine.tif"):
+        fine.save(str(tmp_path / name), plugin=PLUGIN)
+        (again,) = viewer.open(tmp_path / name, plugin=PLUGIN)
+        np.testing.assert_array_equal(again.data, fine.data)
+        assert list(again.features["name"]) == list(fine.features["name"])
+
+
+def test_the_confidence_shows_the_doubtful_places_above_the_fine_map(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    refine(qtbot, widget)
+    fine, confidence = viewer.layers[-2:]
+    assert confidence.name == "shapes-3 coarse confidence"
+    assert confidence.visible
+    assert confidence.data.min() >= 0
+    assert confidence.data.max() <= 1
+    alpha = confidence.colormap.map([0.0, 1.0])[:, 3]
+    assert alpha[0] == 1  # below the contrast limits
+    assert alpha[1] == 0
+    # The fine map is the one to correct; the coarse one does not shine through.
+    assert viewer.layers.selection.active is fine
+    assert fine.visible
+    assert not viewer.layers["shapes-3 coarse"].visible
+
+
+def test_the_window_answers_between_the_layers_of_a_result(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    happened = []
+    answered = QTimer()
+    answered.timeout.connect(lambda: happened.append("answered"))
+    viewer.layers.events.inserted.connect(lambda event: happened.append(event.value.name))
+    answered.start(0)
+    refine(qtbot, widget)
+    answered.stop()
+    fine, confidence = (happened.index(layer.name) for layer in viewer.layers[-2:])
+    assert "answered" in happened[fine:confidence]
+    assert viewer.layers.selection.active is viewer.layers["shapes-3 coarse refined"]
+
+
+def test_the_viewer_may_close_between_the_layers_of_a_result(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    inserted = []
+    viewer.layers.events.inserted.connect(lambda event: inserted.append(event.value.name))
+    viewer.layers.events.inserted.connect(lambda _: QTimer.singleShot(0, viewer.close))
+    widget.model.setValue("watershed")
+    qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(inserted) > 0, timeout=60000)
+    qtbot.wait(200)
+    assert inserted == ["shapes-3 coarse refined"]
+
+
+def test_the_fine_layer_remembers_where_it_came_from(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    coarse = viewer.layers["shapes-3 coarse"]
+    refine(qtbot, widget)
+    fine, confidence = viewer.layers[-2:]
+    coarse.name = confidence.name = "renamed"
+    assert coarse_of(viewer.layers, fine) is coarse
+    assert confidence_of(viewer.layers, fine) is confidence
+    record = fine.metadata[PROVENANCE_KEY]
+    assert record["refiner"] == "watershed"
+    assert record["changed"] == (fine.data != coarse.data).sum()
+    assert record["changed"] == widget.state.report.changed
+    viewer.layers.remove(coarse)
+    assert coarse_of(viewer.layers, fine) is None
+
+
+def test_refining_goes_in_the_right_direction(docked, qtbot):
+    viewer, widget = docked
+    fine, coarse = np.ones((128, 128), dtype=np.uint8), np.ones((128, 128), dtype=np.uint8)
+    fine[40:90, 40:90], coarse[34:94, 36:98] = 2, 2
+    viewer.add_image(np.where(fine == 2, 200, 50).astype(np.uint8), name="square")
+    viewer.add_labels(coarse, name="coarse")
+    refine(qtbot, widget, "watershed")
+    refined = viewer.layers["coarse refined"].data
+    assert (refined == fine).mean() > 0.99 > (coarse == fine).mean()
+
+
+def test_refining_leaves_locked_classes_alone(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    coarse = viewer.layers["shapes-3 coarse"]
+    lock(coarse, 1, True)
+    refine(qtbot, widget)
+    fine = viewer.layers["shapes-3 coarse refined"].data
+    assert (fine[coarse.data == 1] == 1).all()
+    assert (fine != coarse.data).any()
+
+
+def test_a_second_click_refines_the_same_coarse_map_again(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    for _ in range(2):
+        refine(qtbot, widget)
+        assert widget.coarse.value is viewer.layers["shapes-3 coarse"]
+        assert widget.image.value is viewer.layers["shapes-3"]
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == ["shapes-3", "shapes-3 coarse refined 2", "shapes-3 coarse confidence 2"]
+    assert "shapes-3 coarse refined" in viewer.layers
+
+
+def test_the_layer_lists_follow_the_selection(docked):
+    viewer, widget = docked
+    assert (widget.image.value, widget.coarse.value) == (None, None)
+    first, second = (viewer.add_image(np.zeros((8, 8)), name=name) for name in "ab")
+    lower, upper = (viewer.add_labels(np.zeros((8, 8), dtype=int), name=name) for name in "cd")
+    assert (widget.image.value, widget.coarse.value) == (second, upper)
+    viewer.layers.selection = {first, lower}
+    assert (widget.image.value, widget.coarse.value) == (first, lower)
+    widget.coarse.value = upper
+    viewer.layers.selection.active = first
+    assert widget.coarse.value is upper
+    viewer.layers.remove(upper)
+    assert widget.coarse.value is lower
+
+
+def contents(viewer):
+    """Return what a layer list holds, to compare with later."""
+    return [(layer.name, layer.visible, np.array(layer.data)) for layer in viewer.layers]
+
+
+@pytest.mark.parametrize("model", ["fasseg", "watershed"])
+def test_cancelling_midway_changes_nothing(docked, qtbot, click, slow_model, model):
+    viewer, widget = docked
+    pair = astronaut_pair(1300)  # four tiles
+    viewer.add_image(pair.image, name="face")
+    data, keywords, _ = labels_layer_data(FASSEG.to_indices(pair.coarse), FASSEG, "coarse")
+    viewer.add_labels(data, **keywords)
+    before = contents(viewer)
+    widget.model.setValue(model)
+    click(widget.refine_button)
+    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=60000)
+    assert widget.progress.value() < 100
+    assert not widget.refine_button.isEnabled()
+    click(widget.cancel_button)
+    qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=60000)
+    assert "cancelled" in widget.status.text()
+    for now, then in zip(contents(viewer), before, strict=True):
+        assert now[:2] == then[:2]
+        np.testing.assert_array_equal(now[2], then[2])
+
+
+def test_the_layer_may_go_while_it_is_refined(docked, qtbot, click, monkeypatch):
+    viewer, widget = docked
+    released = threading.Event()
+
+    class WaitingRefiner(WatershedRefiner):
+        def refine(self, image, coarse, **keywords):
+            released.wait(10)
+            return super().refine(image, coarse, **keywords)
+
+    monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", WaitingRefiner)
+    viewer.open_sample(PLUGIN, "shapes")
+    widget.model.setValue("watershed")
+    click(widget.refine_button)
+    viewer.layers.clear()
+    released.set()
+    qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=10000)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["shapes-3 coarse refined", "shapes-3 coarse confidence"]
+
+
+@pytest.mark.parametrize("model", ["fasseg", "watershed"])
+def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model, model):
+    viewer, widget = docked
+    pair = astronaut_pair(1300)  # four tiles
+    viewer.add_image(pair.image, name="face")
+    data, keywords, _ = labels_layer_data(FASSEG.to_indices(pair.coarse), FASSEG, "coarse")
+    viewer.add_labels(data, **keywords)
+    widget.model.setValue(model)
+    click(widget.refine_button)
+    qtbot.waitUntil(lambda: widget.progress.value() > 0, timeout=10000)
+    task = widget._controller._task
+    viewer.close()
+    qtbot.waitUntil(task._done.is_set, timeout=10000)
+
+
+def test_a_new_map_is_unlabelled_and_lies_on_the_image(docked, qtbot, click):
+    viewer, widget = docked
+    click(widget.new_button)
+    assert "Choose an image" in widget.status.text()
+    pair = astronaut_pair()
+    viewer.add_image(pair.image, name="face", scale=(2, 3))
+    click(widget.new_button)
+    assert "Choose the classes" in widget.status.text()
+    widget.class_table.setValue("fasseg")
+    assert "hair" in widget.legend.text()
+    click(widget.new_button)
+    layer = widget.coarse.value
+    assert layer.name == "face coarse"
+    assert (layer.data == 255).all()
+    np.testing.assert_array_equal(layer.scale, (2, 3))
+    layer.data = np.where(pair.coarse > 0, pair.coarse, 255).astype(np.uint8)
+    layer.data[:40] = 0
+    refine(qtbot, widget, "fasseg")
+    assert (viewer.layers["face coarse refined"].data != 255).all()
+
+
+def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatch):
+    viewer, widget = docked
+    maps, table = tmp_path / "map.png", tmp_path / "own.json"
+    table.write_text(SHAPES.model_dump_json())
+    indices = SHAPES.to_indices(synthetic_pair(64).coarse)
+    Image.fromarray(SHAPES.encode_colours(indices)).save(maps)
+    answer = str(maps), ""
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: answer)
+    click(widget.open_button)
+    assert "belongs to no class table known here" in widget.status.text()
+    assert not viewer.layers
+    widget.class_table.setValue(str(table))
+    assert "triangle" in widget.legend.text()
+    click(widget.open_button)
+    np.testing.assert_array_equal(widget.coarse.value.data, indices)
+    table.write_text("{}")
+    click(widget.open_button)
+    assert "own.json is no valid class table" in widget.status.text()
+
+
+def test_classes_stay_as_they_are_until_a_file_is_chosen(docked, qtbot, tmp_path, monkeypatch):
+    _, widget = docked
+    table = tmp_path / "own.json"
+    table.write_text(SHAPES.model_dump_json())
+    widget.class_table.setValue("fasseg")
+    before = widget.status.text()
+    answers = iter(["", str(table)])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
+    for chosen in (FASSEG, SHAPES):
+        qtbot.keyClick(widget.class_table, Qt.Key.Key_End)
+        assert widget.chosen_table() == chosen
+        assert chosen.names[0] in widget.legend.text()
+        assert widget.status.text() == before
+
+
+def test_of_annotations_of_several_images_the_user_chooses_one(
+    docked, click, tmp_path, monkeypatch
+):
+    viewer, widget = docked
+    path, indices = tmp_path / "all.json", SHAPES.to_indices(synthetic_pair(64).coarse)
+    write_annotations(path, indices, SHAPES, "coco", image="first.png")
+    document = json.loads(path.read_text())
+    document["images"].append(document["images"][0] | {"id": 2, "file_name": "second.png"})
+    path.write_text(json.dumps(document))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(path), ""))
+    offered = []
+
+    def choose(_parent, _title, _question, names, *_):
+        offered.append(list(names))
+        return "first.png", len(offered) > 1
+
+    monkeypatch.setattr(QInputDialog, "getItem", choose)
+    click(widget.open_button)
+    assert not viewer.layers
+    click(widget.open_button)
+    np.testing.assert_array_equal(widget.coarse.value.data, indices)
+    assert offered == [["first.png", "second.png"]] * 2
+
+
+def test_the_legend_names_the_classes_of_the_coarse_map(docked):
+    viewer, widget = docked
+    assert widget.legend.isHidden()
+    viewer.open_sample(PLUGIN, "shapes")
+    for entry in SHAPES.entries:
+        assert f"{entry.index}&nbsp;{entry.name}" in widget.legend.text()
+    assert not widget.legend.isHidden()
+
+
+def test_models_that_served_are_offered_again(docked, qtbot, tmp_path):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "astronaut")
+    good, bad = tmp_path / "mine.safetensors", tmp_path / "bad.safetensors"
+    good.write_bytes((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes())
+    bad.write_bytes(b"not a model")
+    for path in (good, bad):
+        refine(qtbot, widget, str(path))
+    again = RefineWidget(viewer)
+    viewer.window.add_dock_widget(again)
+    values = [again.model.itemData(row) for row in range(again.model.count())]
+    assert str(good) in values
+    assert str(bad) not in values
+
+
+def test_long_messages_do_not_resize_the_dock(docked, qtbot, tmp_path):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    QApplication.processEvents()
+    width = widget.width()
+    viewer.add_labels(np.ones((8, 8), dtype=int), name="a very long name " * 20)
+    refine(qtbot, widget, str(tmp_path / ("x" * 150 + ".safetensors")))
+    QApplication.processEvents()
+    assert widget.width() == width
+
+
+def test_every_control_has_a_tool_tip(docked):
+    _, widget = docked
+    kinds = (QAbstractButton, QComboBox, QProgressBar, QPlainTextEdit)
+    controls = [control for kind in kinds for control in widget.findChildren(kind)]
+    assert len(controls) > 10
+    assert [control for control in controls if not control.toolTip()] == []
+
+
+def test_the_tabulator_follows_the_form(docked):
+    _, widget = docked
+    order, current = [], widget.image.native
+    while current is not widget.status:
+        order.append(current)
+        current = current.nextInFocusChain()
+    wanted = [
+        widget.image.native,
+        widget.coarse.native,
+        widget.new_button,
+        widget.open_button,
+        widget.class_table,
+        widget.model,
+        widget.device,
+        widget.refine_button,
+        widget.cancel_button,
+    ]
+    assert [control for control in order if control in wanted] == wanted
+
+
+def test_the_plugins_menu_opens_all_widgets(make_napari_viewer):
+    viewer = make_napari_viewer()
+    menu = viewer.window._qt_window.menuBar()
+    for title in ("Plugins", "Coarse-to-Fine Refine"):
+        menu = next(action for action in menu.actions() if action.text().strip("&") == title).menu()
+        menu.aboutToShow.emit()
+    actions = {action.text(): action for action in menu.actions()}
+    assert list(actions) == ["Draw", "Refine", "Review", "Train", "Project"]
+    for action in actions.values():
+        action.trigger()
+    kinds = [type(widget).__name__ for widget in viewer.window.dock_widgets.values()]
+    assert kinds == [f"{name}Widget" for name in actions]
+
+
+WRONG_INPUTS = {
+    "'image' is a stack of 3 dimensions and 'coarse' has 2": (
+        np.zeros((3, 40, 50)),
+        np.ones((40, 50), dtype=int),
+    ),
+    "'coarse' is a stack of 3 dimensions and 'image' has 2": (
+        np.zeros((40, 50)),
+        np.ones((3, 40, 50), dtype=int),
+    ),
+    "40 x 50 pixels and the coarse map 40 x 51": (np.zeros((40, 50)), np.ones((40, 51), dtype=int)),
+    "NaN": (np.full((40, 50), np.nan), np.ones((40, 50), dtype=int)),
+    "Nothing is drawn": (np.zeros((40, 50)), np.zeros((40, 50), dtype=int)),
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG_INPUTS)
+def test_wrong_layers_give_one_sentence(docked, qtbot, sentence):
+    viewer, widget = docked
+    image, coarse = WRONG_INPUTS[sentence]
+    viewer.add_image(image, name="image", contrast_limits=(0, 1))
+    viewer.add_labels(coarse, name="coarse")
+    refine(qtbot, widget)
+    assert sentence in widget.status.text()
+    assert len(viewer.layers) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rgb: np.dstack([rgb, np.full(rgb.shape[:2], 255, dtype=np.uint8)]),
+        lambda rgb: rgb[..., 1],
+        lambda rgb: rgb.astype(np.uint16) * 257,
+        lambda rgb: rgb / 255,
+    ],
+    ids=["RGBA", "grey", "uint16", "float"],
+)
+def test_images_of_all_kinds_are_refined(docked, qtbot, change):
+    viewer, widget = docked
+    pair = synthetic_pair(96, seed=2)
+    viewer.add_image(change(pair.image), name="image")
+    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "coarse")
+    viewer.add_labels(data, **keywords)
+    refine(qtbot, widget)
+    assert "% of the pixels changed" in widget.status.text()
+
+
+def test_labels_outside_the_class_table_give_one_sentence(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "astronaut")
+    viewer.layers["astronaut coarse"].data[7, 9] = 77
+    refine(qtbot, widget, "fasseg")
+    assert "77 (1 px), first at (7, 9)" in widget.status.text()
+
+
+def test_foreign_and_damaged_models_give_one_sentence(docked, qtbot, tmp_path):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "astronaut")
+    foreign, cut = tmp_path / "foreign.safetensors", tmp_path / "cut.safetensors"
+    save_file({"a": np.zeros(3)}, foreign)
+    cut.write_bytes((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()[:5000])
+    refine(qtbot, widget, str(foreign))
+    assert "file of another program" in widget.status.text()
+    refine(qtbot, widget, str(cut))
+    assert "no readable checkpoint" in widget.status.text()
+
+
+def test_without_layers_the_user_is_told_to_choose(docked, qtbot):
+    _, widget = docked
+    refine(qtbot, widget)
+    assert "Choose an image and a coarse map" in widget.status.text()
+
+
+def test_a_model_of_other_classes_is_told(docked, qtbot):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+    refine(qtbot, widget, "fasseg")
+    assert "'ground', which 'fasseg' does not have" in widget.status.text()
+
+
+def test_runtime_errors_in_the_thread_reach_the_user(docked, qtbot, monkeypatch, caplog):
+    viewer, widget = docked
+    viewer.open_sample(PLUGIN, "shapes")
+
+    def explode(*_args, **_keywords):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(WatershedRefiner, "refine", explode)
+    refine(qtbot, widget)
+    assert "boom" in widget.status.text()
+    assert "Unexpected error in a thread" in caplog.text
+
+
+def test_a_layer_drawn_by_hand_gets_a_table_of_its_own(docked, qtbot):
+    viewer, widget = docked
+    pair = synthetic_pair(96, seed=2)
+    viewer.add_image(pair.image, name="image")
+    drawn = np.zeros((96, 96), dtype=np.int32)
+    drawn[5:30, 5:30], drawn[50:90, 50:90] = 3, 7
+    layer = viewer.add_labels(drawn, name="drawn")
+    assert isinstance(layer, Labels)
+    refine(qtbot, widget)
+    refined = viewer.layers["drawn refined"].data
+    assert set(np.unique(refined)) == {3, 7}
+
+
+def test_the_bundled_model_loads_offline():
+    assert Refiner.bundled("fasseg", "cpu").class_table == FASSEG
+    assert SHAPES.unlabelled.index == 0

@@ -1,0 +1,410 @@
+"""The controller of training, without a viewer and without a widget."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from c2f_core.cli.console import StopOnInterrupt
+from c2f_core.cli.train import main
+from c2f_core.config.settings import TrainConfig
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.errors import C2FError
+from c2f_core.models.checkpoint import load_checkpoint
+from c2f_core.training.curves import Curves
+from c2f_core.training.events import Finished, RolledBack, RunStarted, StepDone
+from c2f_core.training.inspection import Looked
+from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.stage2 import Stage2Learner
+from napari_c2f.base.clock import Clock
+from napari_c2f.base.settings import recent_models
+from napari_c2f.train import controller as _train_controller
+from napari_c2f.train.controller import Begun, TrainController
+from napari_c2f.train.model import ADVICE, Phase
+
+ENDED = (Phase.IDLE, Phase.STOPPED, Phase.DONE, Phase.FAILED)
+
+
+@pytest.fixture
+def controller(qtbot):
+    controller = TrainController()
+    yield controller
+    controller.close()
+
+
+@pytest.fixture
+def phases(controller):
+    """Phases that the controller went through."""
+    seen = []
+    controller.activity.events.phase.connect(lambda phase: seen.append(phase))
+    return seen
+
+
+@pytest.fixture
+def ended(controller, qtbot):
+    """Wait until the work has ended."""
+
+    def wait():
+        qtbot.waitUntil(lambda: controller.activity.phase in ENDED, timeout=60000)
+
+    return wait
+
+
+def test_a_run_goes_through_its_phases(controller, phases, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    assert phases == [Phase.PREPARING, Phase.TRAINING, Phase.DONE]
+    model = controller.activity
+    assert "Done after step 4" in model.message
+    assert model.progress == 1.0
+    assert model.resources.startswith("cpu: this program uses")
+    assert model.inspection.count("trains") == 3
+    assert model.preview.step == 4
+    text = "\n".join(model.log)
+    for told in ("class weights: ground", "coarse reference", "step 4: pixel accuracy"):
+        assert told in text
+    assert recent_models() == [str(tmp_path / "run" / "best.safetensors")]
+    logged = Curves.read(tmp_path / "run" / "log.csv")
+    assert logged["loss"].values == pytest.approx(model.stages[0].curves["loss"].values)
+    for name in ("panels", "tensorboard"):
+        assert list((tmp_path / "run" / name).iterdir())
+
+
+def test_both_stages_are_shown_one_after_the_other(controller, ended, tiny):
+    controller.train({**tiny, "method": "model2"})
+    ended()
+    starts = [stage.start.method for stage in controller.activity.stages]
+    assert starts == ["stage1", "stage2"]
+    assert controller.activity.phase is Phase.DONE
+
+
+def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monkeypatch, tmp_path):
+    seconds = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(
+        _train_controller, "Clock", lambda steps: Clock(steps, lambda: next(seconds))
+    )
+    settings = {"method": "model2", "steps": 60, "stage2": {"steps": 120}}
+    controller.config = TrainConfig.model_validate(tiny | settings)
+    controller.activity.phase = Phase.TRAINING
+    shown = []
+    for method, steps in (("stage1", 60), ("stage2", 120)):
+        start = RunStarted(
+            tmp_path, method, 0, steps, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1}
+        )
+        controller._show_events([Begun(start, Curves())])
+        for step in range(1, steps + 1):
+            controller._show_events([StepDone(step, 1.0, 1.0, 1.0, 0.0)])
+            shown.append((controller.activity.progress, controller.activity.message))
+    assert [share for share, _ in shown] == pytest.approx([step / 180 for step in range(1, 181)])
+    assert "Stage 1: Step 30 of 60" in shown[29][1]
+    assert "About 25 min left, if the steps of stage 2 take as long as these. " in shown[29][1]
+    assert "Stage 2: Step 60 of 120" in shown[119][1]
+    assert "About 10 min left. " in shown[119][1]
+
+
+def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, tmp_path):
+    controller.train({**tiny, "steps": 100_000})
+    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    controller.stop()
+    assert controller.activity.phase is Phase.STOPPING
+    assert "a checkpoint is saved" in controller.activity.message
+    ended()
+    assert phases[-2:] == [Phase.STOPPING, Phase.STOPPED]
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    controller.resume(tmp_path / "run", {})
+    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
+    stage = controller.activity.stages[0]
+    assert stage.start.first_step == reached
+    assert stage.curves["loss"].steps[:reached] == list(range(1, reached + 1))
+    controller.stop()
+    ended()
+
+
+def test_stop_while_the_data_are_read_trains_nothing(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    controller.stop()
+    assert "checkpoint" not in controller.activity.message + controller.activity.advice
+    ended()
+    assert controller.activity.phase is Phase.IDLE
+    assert "nothing was trained" in controller.activity.message
+    assert "Resume" not in controller.activity.advice
+    assert controller.activity.run_folder is None
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_reset_forgets_the_run_and_keeps_its_files(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    controller.reset()
+    model = controller.activity
+    assert (model.phase, model.stages, model.log, model.progress) == (Phase.IDLE, [], (), 0.0)
+    load_checkpoint(tmp_path / "run" / "best.safetensors")
+
+
+def test_the_data_are_checked_before_the_first_step(controller, ended, tiny, data, tmp_path):
+    (data / "coarse" / "0.png").unlink()
+    (data / "coarse" / "1.png").unlink()
+    controller.train(tiny)
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert "things in the data have to be mended" in controller.activity.message
+    assert any("1: the image has no coarse map" in each for each in problems(controller))
+    assert not (tmp_path / "run").exists()
+
+
+def problems(controller):
+    return controller.activity.inspection.all_problems
+
+
+def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
+    controller.check(tiny)
+    ended()
+    assert phases == [Phase.CHECKING, Phase.IDLE]
+    assert controller.activity.message == "The data are ready for training."
+    assert problems(controller) == []
+
+
+def test_a_check_that_is_stopped_saves_no_checkpoint(controller, ended, tiny):
+    controller.check(tiny)
+    controller.stop()
+    assert controller.activity.message == "Stopping the check…"
+    assert "checkpoint" not in controller.activity.advice
+    ended()
+    assert controller.activity.phase is Phase.IDLE
+
+
+def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
+    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(3)]
+    written = []
+    controller.write_pairs(lambda: (pairs, SHAPES), tmp_path / "drawn", written.append)
+    assert "Stop" not in controller.activity.advice
+    controller.stop()
+    assert controller.activity.phase is Phase.WRITING
+    ended()
+    assert written == [tmp_path / "drawn" / "classes.json"]
+    assert len(list((tmp_path / "drawn" / "images").iterdir())) == 3
+
+
+def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
+    said = []
+    controller.activity.events.message.connect(lambda message: said.append(message))
+    controller.check(tiny)
+    controller._show_look([Looked(1, 5), Looked(2, 5)])
+    assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
+    ended()
+    said.clear()
+    controller.train({**tiny, "seed": 1})
+    controller._show_events([Looked(2, 5)])
+    assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
+    controller._show_events([Looked(3, 5), controller.activity.inspection])
+    assert said[2:] == ["Reading the data…"]
+    ended()
+
+
+def test_a_run_that_the_command_line_trains_goes_on_here(controller, ended, tiny, data, tmp_path):
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "4.png")
+    (tmp_path / "splits.json").write_text('{"four": ["0", "1", "2", "3"]}')
+    lists = {"splits": tmp_path / "splits.json", "train": "four"}
+    controller.train({**tiny, "data": tiny["data"] | lists})
+    ended()
+    assert controller.activity.phase is Phase.DONE
+    assert controller.activity.inspection.count("unused") == 1
+
+
+def test_invalid_settings_are_named(controller, tiny):
+    controller.train({**tiny, "optimiser": {"learning_rate": "fast"}})
+    assert controller.activity.phase is Phase.FAILED
+    assert "optimiser.learning_rate is invalid" in controller.activity.message
+
+
+def failing(error):
+    def train(config, resume=False, should_stop=None):
+        yield RunStarted(
+            config.run_folder, "model1", 0, 4, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9}
+        )
+        raise error
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("mat1 and mat2"), "Unexpected error (RuntimeError: mat1 and mat2)"),
+        (ValueError("bad"), "Unexpected error (ValueError: bad)"),
+        (C2FError("Mend it."), "Mend it."),
+    ],
+)
+def test_errors_in_the_thread_reach_the_user(
+    controller, ended, tiny, monkeypatch, tmp_path, error, told, caplog
+):
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr("c2f_core.training.trainer.train", failing(error))
+    controller.train(tiny)
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert told in controller.activity.message
+    assert told in controller.activity.log[-1]
+    assert not controller.activity.busy
+    has_traceback = any(line.startswith("Traceback") for line in controller.activity.log)
+    assert has_traceback is ("see the log" in controller.activity.message)
+
+
+def test_a_model_is_remembered_though_a_later_stage_fails(
+    controller, ended, tiny, monkeypatch, tmp_path
+):
+    def step(self, number):
+        raise C2FError("Mend it.")
+
+    monkeypatch.setattr(Stage2Learner, "step", step)
+    controller.train({**tiny, "method": "model2"})
+    ended()
+    assert controller.activity.phase is Phase.FAILED
+    assert recent_models() == [str(tmp_path / "run" / "stage2" / "best.safetensors")]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory: 1")]
+)
+def test_exhausted_memory_comes_with_advice(controller, ended, tiny, monkeypatch, error):
+    from c2f_core.training.supervised import SupervisedLearner
+
+    def step(self, number):
+        raise error
+
+    monkeypatch.setattr(SupervisedLearner, "step", step)
+    controller.train(tiny)
+    ended()
+    assert "smaller batch_size or crop" in controller.activity.message
+    monkeypatch.undo()
+    controller.train({**tiny, "crop": 16, "batch_size": 4})
+    ended()
+    assert controller.activity.phase is Phase.DONE
+
+
+def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path):
+    with RunFolder(tmp_path / "run").locked():
+        controller.train(tiny)
+    assert "A run is under way" in controller.activity.message
+    assert controller.activity.phase is Phase.IDLE
+
+
+def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    model = controller.activity
+    shown, log, folder = list(model.stages), model.log, model.run_folder
+    controller.train(tiny)
+    assert "already holds a run" in model.message
+    controller.resume(tmp_path / "nothing", {})
+    assert "holds no run to resume" in model.message
+    with RunFolder(folder).locked():
+        controller.resume(folder, {})
+    assert "A run is under way" in model.message
+    assert (model.phase, model.stages, model.log) == (Phase.DONE, shown, log)
+    assert (model.run_folder, model.progress) == (folder, 1.0)
+
+
+def test_runs_of_the_command_line_go_on_here_and_the_other_way(
+    controller, ended, tiny, tmp_path, capsys, monkeypatch, qtbot
+):
+    file = tmp_path / "config.json"
+    file.write_text(TrainConfig.model_validate({**tiny, "steps": 100_000}).model_dump_json())
+    began = time.monotonic()
+    monkeypatch.setattr(StopOnInterrupt, "__call__", lambda _: time.monotonic() > began + 5)
+    with pytest.raises(SystemExit, match="0"):
+        main(["--config", str(file)])
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    assert reached
+    controller.resume(tmp_path / "run", {"device": "cpu"})
+    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
+    assert controller.activity.stages[0].start.first_step == reached
+    controller.stop()
+    ended()
+    reached = Curves.read(tmp_path / "run" / "log.csv").last_step
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["--resume", str(tmp_path / "run")])
+    assert f"Go on with: c2f-train --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert RunFolder(tmp_path / "run").read_state()["step"] == reached
+
+
+def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, tiny, tmp_path):
+    controller.train(tiny)
+    ended()
+    controller.resume(tmp_path / "run", {})
+    controller.stop()
+    ended()
+    assert controller.activity.phase is Phase.STOPPED
+    assert f"Stopped {tmp_path / 'run'} before its next step" in controller.activity.message
+    assert "Resume goes on" in controller.activity.advice
+    assert controller.activity.progress == 0.0
+
+
+def test_the_guard_speaks(controller, tiny, tmp_path):
+    controller.config = TrainConfig.model_validate(tiny)
+    started = RunStarted(tmp_path, "stage2", 0, 9, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9})
+    controller._show_events([Begun(started, Curves())])
+    controller._show_events([RolledBack(3, 0.95, 0.9, tmp_path / "best.safetensors")])
+    controller._show_end(
+        _train_controller.Trained(Finished(3, False, None), tmp_path / "best.safetensors")
+    )
+    for told in ("fell to 90.00 % from 95.00 %", "in use again", "best.safetensors"):
+        assert told in controller.activity.message
+
+
+def test_the_guard_speaks_again_when_its_run_is_resumed(controller, ended, tiny, tmp_path):
+    controller.train({**tiny, "steps": 2, "validate_every": 1})
+    ended()
+    log = tmp_path / "run" / "log.csv"
+    with log.open("a") as opened:
+        opened.write("1,note,The game is balanced.\n2,rolled back,0.5\n2,note,Stage 2 fell.\n")
+    controller.reset()
+    controller.resume(tmp_path / "run", {})
+    ended()
+    assert controller.activity.message.endswith("Stage 2 fell.")
+    assert "step 1: The game is balanced." in controller.activity.log
+
+
+def test_many_steps_update_the_views_a_few_times_only(controller, tiny, tmp_path, qtbot):
+    controller.config = TrainConfig.model_validate({**tiny, "steps": 9000})
+    started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})
+    events, counted = controller.activity.events, Counter()
+    for name in ("updates", "progress", "message"):
+        getattr(events, name).connect(lambda *_, name=name: counted.update([name]))
+    controller.activity.phase = Phase.PREPARING
+    steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 4501)]
+    controller._show_events([Begun(started, Curves()), *steps])
+    assert counted == {"updates": 1, "progress": 1, "message": 1}
+    assert controller.activity.stages[0].curves.last_step == 4500
+    assert controller.activity.progress == 0.5
+    assert "Step 4500 of 9000" in controller.activity.message
+
+
+def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qtbot, tmp_path):
+    controller.train({**tiny, "steps": 100_000})
+    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    task = controller._task
+    controller.close()
+    assert task._done.is_set()
+    assert (tmp_path / "run" / "state.pt").exists()
+    assert not RunFolder(tmp_path / "run").is_under_way
+
+
+def test_every_phase_says_what_to_do():
+    assert set(ADVICE) == set(Phase)
+
+
+def test_the_time_left_is_estimated_from_the_first_steps():
+    times = iter([0.0, 10.0, 20.0, 30.0])
+    clock = Clock(100, lambda: next(times))
+    for step in (1, 2):
+        clock.tick(step)
+        assert clock.text() == ""
+    clock.tick(3)
+    assert clock.seconds_left() == pytest.approx(970)
+    assert clock.text() == "About 16 min left. "
