@@ -18,7 +18,7 @@ import numpy as np
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.refine.learned import Refiner
-from c2f_core.refine.run import Run, carry_out
+from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 
 FACE = 3000
@@ -56,7 +56,9 @@ def measure(name: str, size: int) -> None:
         SCOPES[2]: Scope(box=box, band=5),
     }[name]
     before, begun = peak(), time.perf_counter()
-    result = carry_out(Run(image, coarse, table, scope, whole=scope.box is None), refiner)
+    result = run_refinement(
+        RefineJob(image, coarse, table, scope, whole=scope.box is None), refiner
+    )
     seconds = time.perf_counter() - begun
     print(
         f"| {name} | {result.report.pixels / 1e6:.2f} MP | {peak() - before:.0f} MiB "
@@ -73,7 +75,7 @@ def peak() -> float:
 def scene(size: int) -> tuple[da.Array, da.Array, ClassTable]:
     """Return an image with one large face, and its coarse map; chunks are made when loaded."""
     pair, table = astronaut_pair(FACE), ClassTable.preset("fasseg")
-    coarse = table.to_indices(pair.coarse)
+    coarse = table.to_labels(pair.coarse)
     corner = (size - FACE) // 2
 
     def lazily(whole: np.ndarray, fill: int) -> da.Array:

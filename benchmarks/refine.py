@@ -87,7 +87,7 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
         if refiner.device.type == "cuda":
             torch.cuda.synchronize()
 
-    indices = metadata.class_table.to_indices(pair.coarse)
+    indices = metadata.class_table.to_labels(pair.coarse)
     return {
         BARE: forward,
         "refiner": lambda: refiner.refine(pair.image, indices),
@@ -111,7 +111,7 @@ def load_or_build() -> tuple[UNet, CheckpointMetadata]:
 def classical_methods(pair: Pair) -> dict[str, Method]:
     """Return the classical refiners, and GrabCut."""
     table = astronaut_class_table()
-    indices = table.to_indices(pair.coarse)
+    indices = table.to_labels(pair.coarse)
     methods: dict[str, Method] = {
         name: partial(make(table).refine, pair.image, indices)
         for name, make in CLASSICAL_REFINERS.items()
@@ -156,7 +156,7 @@ def errors_of(result: Any, pair: Pair) -> list[str]:
         return ["–", "–"]
     assert pair.fine is not None
     table = astronaut_class_table()
-    refined = table.to_positions(result.labels) if hasattr(result, "labels") else result
+    refined = table.to_class_ids(result.labels) if hasattr(result, "labels") else result
     wrong = refined != pair.fine
     pixel_of_photograph = math.ceil(len(pair.fine) / CROP_SIDE)
     away = ndimage.distance_transform_edt(~boundary_pixels(pair.fine)) >= pixel_of_photograph

@@ -38,7 +38,7 @@ def main() -> None:
     viewer.window.resize(*WINDOW)
     pair, table = astronaut_pair(size), ClassTable.preset("fasseg")
     viewer.add_image(pair.image, name="face")
-    data, keywords, _ = labels_layer_data(table.to_indices(pair.coarse), table, "coarse")
+    data, keywords, _ = labels_layer_data(table.to_labels(pair.coarse), table, "coarse")
     viewer.add_labels(data, **keywords)
     _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Refine")
     watch(lambda: False, longest=SETTLING)

@@ -87,7 +87,7 @@ def synthetic_config(folder: Path, steps: int) -> TrainConfig:
         pair = synthetic_pair(512, seed)
         Image.fromarray(pair.image).save(data / "images" / f"{seed}.png")
         for kind, positions in (("coarse", pair.coarse), ("fine", pair.fine)):
-            write_map(data / kind / f"{seed}.png", SHAPES.to_indices(positions), SHAPES)
+            write_map(data / kind / f"{seed}.png", SHAPES.to_labels(positions), SHAPES)
     (data / "table.json").write_text(SHAPES.model_dump_json(), encoding="utf-8")
     return TrainConfig.model_validate(
         {

@@ -115,7 +115,7 @@ def compare(first: Pair, second: Pair, refiner: Refiner) -> dict[str, list[Score
 def refine(pair: Pair, refiner: Refiner) -> Map:
     """Refine the coarse map of one annotator; (Y, X) positions."""
     table = refiner.class_table
-    return table.to_positions(refiner.refine(pair.image, table.to_indices(pair.coarse)).labels)
+    return table.to_class_ids(refiner.refine(pair.image, table.to_labels(pair.coarse)).labels)
 
 
 def agreement_rows(scores: list[dict[str, list[Scores]]], names: tuple[str, ...]) -> Iterator[Row]:

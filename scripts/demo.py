@@ -49,7 +49,7 @@ def write_files(folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     pair, class_table = astronaut_pair(), astronaut_class_table()
-    coarse = class_table.to_indices(pair.coarse)
+    coarse = class_table.to_labels(pair.coarse)
     result = Refiner.bundled("fasseg").refine(pair.image, coarse)
     iio.imwrite(folder / "image.png", pair.image)
     write_map(folder / "coarse.png", coarse, class_table)
@@ -62,7 +62,7 @@ def write_files(folder: Path) -> None:
 
 def describe(pair: Pair, result: RefineResult) -> str:
     """Say in words how much was changed and how much is in doubt."""
-    changed = (astronaut_class_table().to_positions(result.labels) != pair.coarse).mean()
+    changed = (astronaut_class_table().to_class_ids(result.labels) != pair.coarse).mean()
     doubtful = (result.confidence < DOUBTFUL).mean()
     return (
         f"Refining changed {100 * changed:.1f} % of the pixels. The mean confidence is "
@@ -76,7 +76,7 @@ def accuracies(pair: Pair, result: RefineResult) -> str:
     if pair.fine is None:
         return ""
     table = astronaut_class_table()
-    maps = {"coarse": pair.coarse, "refined": table.to_positions(result.labels)}
+    maps = {"coarse": pair.coarse, "refined": table.to_class_ids(result.labels)}
     rows: list[Row] = []
     for name, positions in maps.items():
         scores = score_pair(positions, pair.coarse, pair.fine, table.number_of_classes)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from results import DOCS, default_hardware, options_of_fasseg_runs, today
 from scipy import ndimage
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.io.atomic import atomic_path
@@ -76,7 +76,7 @@ boundary.
 """
 
 Map = NDArray[np.uint8]
-Compared = tuple[Map, Map]
+CurvesByRun = tuple[Map, Map]
 """A map, and the fine map that it is compared with: (Y, X) positions."""
 
 
@@ -113,7 +113,7 @@ def fine_of(pair: Pair) -> Map:
     return pair.fine
 
 
-def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[Compared]:
+def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[CurvesByRun]:
     """Refine each fold by the model that has not seen it."""
     for number, pairs in enumerate(folds):
         refiner = Refiner.load(Path(run.format(fold=number)) / "last.safetensors", "cpu")
@@ -121,12 +121,12 @@ def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[Compared]:
             yield refine(pair, refiner), fine_of(pair)
 
 
-def distance_row(name: str, compared: list[Compared]) -> Row:
+def distance_row(name: str, compared: list[CurvesByRun]) -> Row:
     """Return the share of wrong pixels in each ring around the fine boundaries."""
     rings = [0.0, *map(float, REACHES), np.inf]
     counts, labelled_pixels = np.zeros(len(rings) - 1), 0
     for positions, fine in compared:
-        labelled = fine != UNLABELLED_POSITION
+        labelled = fine != UNLABELLED_ID
         distance = ndimage.distance_transform_edt(~boundary_pixels(fine))
         counts += np.histogram(distance[labelled & (positions != fine)], rings)[0]
         labelled_pixels += int(labelled.sum())
@@ -136,7 +136,7 @@ def distance_row(name: str, compared: list[Compared]) -> Row:
     return {"method": name, "wrong": sum(shares), **dict(rows)}
 
 
-def class_rows(compared: dict[str, list[Compared]], names: tuple[str, ...]) -> Iterator[Row]:
+def class_rows(compared: dict[str, list[CurvesByRun]], names: tuple[str, ...]) -> Iterator[Row]:
     """Return for each two classes how often each map confuses them, most often first."""
     shares = {name: confusions(maps, len(names)) for name, maps in compared.items()}
     worst = shares["coarse map"]
@@ -149,7 +149,7 @@ def class_rows(compared: dict[str, list[Compared]], names: tuple[str, ...]) -> I
         }
 
 
-def confusions(compared: Iterable[Compared], classes: int) -> NDArray[np.float64]:
+def confusions(compared: Iterable[CurvesByRun], classes: int) -> NDArray[np.float64]:
     """Return the share of pixels, (C, C), for which either class was taken for the other."""
     total = sum(confusion_matrix(positions, fine, classes) for positions, fine in compared)
     between = np.asarray(total)[:, :classes]

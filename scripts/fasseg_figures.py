@@ -101,8 +101,8 @@ def draw_samples(folders: dict[str, RunFolder], settings: str, path: Path) -> No
     assert pair.fine is not None
     maps = {"coarse reference": pair.coarse}
     for model, folder in folders.items():
-        refined = Refiner.load(folder.last, "cpu").refine(pair.image, table.to_indices(pair.coarse))
-        maps[NAMES[model]] = table.to_positions(refined.labels)
+        refined = Refiner.load(folder.last, "cpu").refine(pair.image, table.to_labels(pair.coarse))
+        maps[NAMES[model]] = table.to_class_ids(refined.labels)
     figure, panels = plt.subplots(1, len(maps) + 1, figsize=(2.2 * len(maps) + 2.2, 3.6))
     figure.set_layout_engine("constrained")
     for axes, (name, positions) in zip(panels, maps.items(), strict=False):

@@ -48,10 +48,10 @@ def main() -> None:
     is_file = options.model.endswith(".safetensors")
     learned = (Refiner.load if is_file else Refiner.bundled)(options.model, "cpu")
     pair, table = astronaut_pair(options.side), astronaut_class_table()
-    coarse = table.to_indices(pair.coarse)
+    coarse = table.to_labels(pair.coarse)
     refiners = (*(kind(table) for kind in CLASSICAL_REFINERS.values()), learned)
     results = {refiner.name: refiner.refine(pair.image, coarse) for refiner in refiners}
-    maps = {name: table.to_positions(result.labels) for name, result in results.items()}
+    maps = {name: table.to_class_ids(result.labels) for name, result in results.items()}
     maps = {REFERENCE: pair.coarse, **maps}
     rows = [agreement(name, positions, pair, table) for name, positions in maps.items()]
     draw(pair, table, maps, rows, 1 - results[learned.name].confidence, options.output)
@@ -104,7 +104,7 @@ def overlay(
     image: NDArray[np.uint8], positions: Positions, table: ClassTable
 ) -> NDArray[np.float64]:
     """Lay class colours over the photograph in grey; (Y, X, 3) in [0, 1]."""
-    colours = table.encode_colours(table.to_indices(positions)) / 255
+    colours = table.encode_colours(table.to_labels(positions)) / 255
     mixed: NDArray[np.float64] = 0.45 * gray2rgb(rgb2gray(image)) + 0.55 * colours
     return mixed
 

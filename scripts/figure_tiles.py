@@ -52,12 +52,12 @@ def main() -> None:
 
 def refine(refiner: Refiner, pair: Pair) -> NDArray[np.unsignedinteger]:
     """Refine a pair with the tiles that the refiner chooses."""
-    return refiner.refine(pair.image, refiner.class_table.to_indices(pair.coarse)).labels
+    return refiner.refine(pair.image, refiner.class_table.to_labels(pair.coarse)).labels
 
 
 def hard_cut(refiner: Refiner, pair: Pair) -> NDArray[np.unsignedinteger]:
     """Refine tiles that do not overlap, each on its own, and put them side by side."""
-    coarse = refiner.class_table.to_indices(pair.coarse)
+    coarse = refiner.class_table.to_labels(pair.coarse)
     labels = np.zeros_like(coarse)
     for row in range(0, coarse.shape[0], HARD_TILE):
         for column in range(0, coarse.shape[1], HARD_TILE):

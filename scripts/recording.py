@@ -324,9 +324,9 @@ def fill(root: Path) -> None:
         project.add_image(pair.image, "astronaut")
         for name, window in OTHERS.items():
             work = project.read(project.add_image(pair.image[window], name).name)
-            project.save(replace(work, coarse=table.to_indices(pair.coarse[window])))
+            project.save(replace(work, coarse=table.to_labels(pair.coarse[window])))
             work = refine_image(project, name)
-            project.save(replace(work, fine=table.to_indices(pair.fine[window])))
+            project.save(replace(work, fine=table.to_labels(pair.fine[window])))
             project.review(name)
 
 

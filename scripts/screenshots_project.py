@@ -56,7 +56,7 @@ def fill(root: Path) -> None:
                 continue
             before, after = EFFORTS.get(name, (0, 0))
             record = work.record.with_effort(Effort(seconds=before, painted=97 * before))
-            coarse = table.to_indices(pair.coarse[window])
+            coarse = table.to_labels(pair.coarse[window])
             project.save(replace(work, record=record, coarse=coarse))
             work = refine_image(project, name)
             record = work.record.with_effort(Effort(seconds=after, painted=11 * after))

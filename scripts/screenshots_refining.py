@@ -49,9 +49,9 @@ def take_pictures(folder: Path) -> None:
     viewer.layers["box"].visible = False
     refine(widget)
     correct(viewer.layers.selection.active, size)
-    widget.scope.show_kept.click()
+    widget.scope.show_protected.click()
     take_in_both_themes(viewer, folder, "refining-kept")
-    widget.scope.show_kept.click()
+    widget.scope.show_protected.click()
     widget.live.click()
     correct(widget.coarse.value, size, 0.75)
     wait_until(lambda: widget.status.text().startswith("Live:"))

@@ -38,7 +38,13 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, markdown_table
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.project.records import KEPT_BACK_EVERY
-from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, accuracy_of, teach
+from c2f_core.training.fine_tuning import (
+    Corrections,
+    FineTuneResult,
+    TeachingSettings,
+    accuracy_of,
+    teach,
+)
 
 RECORDS = DOCS / "results" / "teaching.json"
 PAGE_FILE = DOCS / "results" / "teaching.md"
@@ -210,21 +216,21 @@ def lesson(
     corrected: Sequence[Pair],
     known: Sequence[Pair],
     options: argparse.Namespace,
-) -> Taught:
+) -> FineTuneResult:
     """Teach the corrected pairs, of which some are kept back."""
-    kept_back = corrected[1::KEPT_BACK_EVERY]
-    names = {pair.name for pair in kept_back}
+    held_out = corrected[1::KEPT_BACK_EVERY]
+    names = {pair.name for pair in held_out}
     corrections = Corrections(
         open_pairs(options.data).class_table,
         [pair for pair in corrected if pair.name not in names],
-        kept_back,
+        held_out,
         known,
     )
     settings = TeachingSettings(
         steps=steps_of(cell, options), seed=options.seed, threads=options.threads
     )
     *_, taught = teach(start, corrections, options.runs / cell.arm, settings)
-    assert isinstance(taught, Taught)
+    assert isinstance(taught, FineTuneResult)
     return taught
 
 

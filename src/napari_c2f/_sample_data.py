@@ -21,10 +21,10 @@ def shapes() -> list[LayerDataTuple]:
 
 def _layers(pair: Pair, class_table: ClassTable) -> list[LayerDataTuple]:
     layers: list[LayerDataTuple] = [(pair.image, {"name": pair.name}, "image")]
-    coarse = class_table.to_indices(pair.coarse)
+    coarse = class_table.to_labels(pair.coarse)
     layers.append(labels_layer_data(coarse, class_table, f"{pair.name} coarse"))
     if pair.fine is not None:
-        fine = class_table.to_indices(pair.fine)
+        fine = class_table.to_labels(pair.fine)
         data, keywords, kind = labels_layer_data(fine, class_table, f"{pair.name} fine")
         layers.append((data, {**keywords, "visible": False}, kind))
     return layers

@@ -29,7 +29,7 @@ from napari_c2f.layers.convert import (
     labels_layer_data,
 )
 from napari_c2f.project.controller import ProjectController
-from napari_c2f.refine.request import Asked
+from napari_c2f.refine.request import RefineRequest
 from napari_c2f.refine.scope import ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
@@ -90,13 +90,13 @@ class NextClass:
     def refine(self, image, coarse, *, progress=None, should_stop=None):
         raise_if_stopped(should_stop)
         _, positions = check_inputs(image, coarse, self.class_table)
-        labels = self.class_table.to_indices((positions + 1) % self.class_table.number_of_classes)
+        labels = self.class_table.to_labels((positions + 1) % self.class_table.number_of_classes)
         if progress is not None:
             progress(1.0)
         sure = np.linspace(0.5, 1, coarse.shape[1], dtype=np.float32)
         return RefineResult(labels, np.broadcast_to(sure, coarse.shape))
 
-    def surroundings(self, part, size, /):
+    def receptive_window(self, part, size, /):
         return grown(part, 3, size)
 
 
@@ -128,7 +128,7 @@ def hold_refining(next_class, monkeypatch):
 @pytest.fixture
 def following():
     """What that refiner makes of a map of the synthetic scene."""
-    return lambda labels: SHAPES.to_indices((SHAPES.to_positions(labels) + 1) % 4)
+    return lambda labels: SHAPES.to_labels((SHAPES.to_class_ids(labels) + 1) % 4)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def folder(tmp_path):
     with Project.create(tmp_path / "project", SHAPES) as project:
         for name in ("one", "two"):
             project.add_image(PAIR.image, name)
-        project.save(replace(project.read("one"), coarse=SHAPES.to_indices(PAIR.coarse)))
+        project.save(replace(project.read("one"), coarse=SHAPES.to_labels(PAIR.coarse)))
     return tmp_path / "project"
 
 
@@ -257,7 +257,7 @@ class Desk:
 
     def add_fine(self, data=None, **about):
         """Add a fine layer as refining does."""
-        data = SHAPES.to_indices(PAIR.fine) if data is None else data.copy()
+        data = SHAPES.to_labels(PAIR.fine) if data is None else data.copy()
         told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
         about = {RESULT_KEY: True, COARSE_KEY: self.controller.image.coarse.unique_id} | about
         fine = add_map(self.viewer, data, SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
@@ -266,14 +266,16 @@ class Desk:
 
     def add_final(self):
         """Add a final layer as a review does, in which nothing is decided."""
-        image, data = self.controller.image, SHAPES.to_indices(PAIR.coarse)
+        image, data = self.controller.image, SHAPES.to_labels(PAIR.coarse)
         about = {COARSE_KEY: image.coarse.unique_id, FINE_KEY: image.fine.unique_id}
         return add_map(self.viewer, data, SHAPES, "final", {}, **{RESULT_KEY: True} | about)
 
     def asked(self, kind):
         """Return what the Refine widget asks for."""
         image, choice = self.controller.image, ScopeChoice(all_planes=True)
-        return Asked(image.image, image.coarse, lambda: None, kind, choice, None, lambda: None)
+        return RefineRequest(
+            image.image, image.coarse, lambda: None, kind, choice, None, lambda: None
+        )
 
     def read(self, name="one"):
         """Read what is on the disk, as another program would after a crash."""

@@ -246,7 +246,7 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
         "judges",
     ]
     told = learn(desk)
-    assert told["pairs"] == told["kept_back"] == 1
+    assert told["pairs"] == told["held_out"] == 1
 
     desk.open_image("astronaut")
     made = tmp_path / "out.png"

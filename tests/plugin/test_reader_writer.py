@@ -235,7 +235,7 @@ def test_samples_hold_an_image_a_coarse_map_and_a_hidden_fine_map(sample):
         assert layer[1]["name"].endswith(ending)
         assert layer[0].shape == image[0].shape[:2]
         table = layer[1]["metadata"][TABLE_KEY]
-        assert len(np.unique(table.to_positions(layer[0]))) > 3
+        assert len(np.unique(table.to_class_ids(layer[0]))) > 3
 
 
 def test_the_manifest_offers_all_widgets_and_no_menus():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 RGB = tuple[int, int, int]
 
 
-class Preset(NamedTuple):
+class ClassPreset(NamedTuple):
     """What a class table is made of.
 
     Attributes
@@ -21,8 +21,8 @@ class Preset(NamedTuple):
     unlabelled_colour: RGB
 
 
-BUILT_IN: dict[str, Preset] = {
-    "fasseg": Preset(
+BUILT_IN: dict[str, ClassPreset] = {
+    "fasseg": ClassPreset(
         [
             ("background", (255, 0, 0)),
             ("hair", (127, 0, 0)),
@@ -35,7 +35,7 @@ BUILT_IN: dict[str, Preset] = {
         (255, 255, 255),
     ),
     # Train ids and colours of cityscapesscripts/helpers/labels.py.
-    "cityscapes": Preset(
+    "cityscapes": ClassPreset(
         [
             ("road", (128, 64, 128)),
             ("sidewalk", (244, 35, 232)),
@@ -61,7 +61,7 @@ BUILT_IN: dict[str, Preset] = {
         (0, 0, 0),
     ),
     # Indices and colours of the SegNet tutorial's eleven classes.
-    "camvid": Preset(
+    "camvid": ClassPreset(
         [
             ("sky", (128, 128, 128)),
             ("building", (128, 0, 0)),

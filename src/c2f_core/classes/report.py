@@ -43,7 +43,7 @@ class DecodeReport:
     blended: bool = False
 
     @property
-    def is_foreign(self) -> bool:
+    def uses_other_table(self) -> bool:
         """Whether the map was drawn with another class table: hardly a pixel has a class colour."""
         return self.outside > 0 and self.outside >= FOREIGN_SHARE * self.pixels
 
@@ -58,7 +58,7 @@ class DecodeReport:
             f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
             f"at row {row}, column {column})"
         )
-        if self.is_foreign:
+        if self.uses_other_table:
             return (
                 f"{found}: the map was drawn with another class table; choose that, or a model for "
                 "its classes."
@@ -101,6 +101,6 @@ class IdReport:
         )
 
 
-def is_foreign(report: MapReport) -> bool:
+def uses_other_table(report: MapReport) -> bool:
     """Tell whether a map was drawn with another class table; annotations name their classes."""
-    return isinstance(report, DecodeReport) and report.is_foreign
+    return isinstance(report, DecodeReport) and report.uses_other_table

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from scipy.spatial import cKDTree
 
-from c2f_core.classes.presets import BUILT_IN, Preset
+from c2f_core.classes.presets import BUILT_IN, ClassPreset
 from c2f_core.classes.report import DecodeReport
 from c2f_core.errors import ClassTableError, ConfigError, ImageError
 
-UNLABELLED_POSITION = 255
-POSITIONS = UNLABELLED_POSITION + 1
+UNLABELLED_ID = 255
+MAX_CLASS_IDS = UNLABELLED_ID + 1
 """How many positions there can be; the base of codes for pairs of them."""
-MOST_CLASSES = UNLABELLED_POSITION - 1
+MOST_CLASSES = UNLABELLED_ID - 1
 LARGEST_INDEX = 65535
 DEFAULT_TOLERANCE = 64.0
 """Largest Euclidean RGB distance at which a colour still counts as a class."""
@@ -106,7 +106,7 @@ class ClassTable(BaseModel):
     @property
     def names_by_position(self) -> dict[int, str]:
         """Names of the classes, and of the unlabelled entry at its position."""
-        return dict(enumerate(self.names)) | {UNLABELLED_POSITION: self.unlabelled.name}
+        return dict(enumerate(self.names)) | {UNLABELLED_ID: self.unlabelled.name}
 
     @property
     def colours(self) -> NDArray[np.uint8]:
@@ -118,7 +118,7 @@ class ClassTable(BaseModel):
         lookup = np.full(LARGEST_INDEX + 1, -1, dtype=np.int16)
         for position, entry in enumerate(self.classes):
             lookup[entry.index] = position
-        lookup[self.unlabelled.index] = UNLABELLED_POSITION
+        lookup[self.unlabelled.index] = UNLABELLED_ID
         return lookup
 
     @cached_property
@@ -128,7 +128,7 @@ class ClassTable(BaseModel):
         lookup[: self.number_of_classes] = [entry.index for entry in self.classes]
         return lookup
 
-    def to_positions(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
+    def to_class_ids(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
         """Turn class indices into positions in this table.
 
         Parameters
@@ -170,7 +170,7 @@ class ClassTable(BaseModel):
             f"at {place}; choose the table that the map was drawn with or relabel these pixels."
         )
 
-    def to_indices(self, positions: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+    def to_labels(self, positions: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
         """Turn positions in this table into class indices.
 
         Parameters
@@ -207,9 +207,9 @@ class ClassTable(BaseModel):
             The map holds an index that is not in this table, or a class that is
             not in the other.
         """
-        positions = self.to_positions(index_map)
-        lookup = np.full(256, UNLABELLED_POSITION, dtype=np.uint8)
-        for position in np.unique(positions[positions != UNLABELLED_POSITION]).tolist():
+        positions = self.to_class_ids(index_map)
+        lookup = np.full(256, UNLABELLED_ID, dtype=np.uint8)
+        for position in np.unique(positions[positions != UNLABELLED_ID]).tolist():
             name = self.names[position]
             if name not in other.names:
                 raise ClassTableError(
@@ -218,7 +218,7 @@ class ClassTable(BaseModel):
                     "with, or a model for its classes."
                 )
             lookup[position] = other.names.index(name)
-        return other.to_indices(lookup[positions])
+        return other.to_labels(lookup[positions])
 
     def encode_colours(self, index_map: NDArray[Any]) -> NDArray[np.uint8]:
         """Paint a map of class indices (Y, X) as a colour image (Y, X, 3) uint8.
@@ -231,7 +231,7 @@ class ClassTable(BaseModel):
         palette = np.empty((256, 3), dtype=np.uint8)
         palette[:] = self.unlabelled.colour
         palette[: self.number_of_classes] = self.colours
-        return palette[self.to_positions(index_map)]
+        return palette[self.to_class_ids(index_map)]
 
     def decode_colours(
         self,
@@ -276,9 +276,9 @@ class ClassTable(BaseModel):
         palette = np.array([entry.colour for entry in self.entries], dtype=float)
         distance, nearest = cKDTree(palette).query(channels.astype(float))
         beyond = distance > tolerance
-        nearest[nearest == self.number_of_classes] = UNLABELLED_POSITION
+        nearest[nearest == self.number_of_classes] = UNLABELLED_ID
         if not blended:
-            nearest[beyond] = UNLABELLED_POSITION
+            nearest[beyond] = UNLABELLED_ID
         inverse = inverse.reshape(codes.shape)
         outside = beyond[inverse]
         places = zip(*(axis[:10].tolist() for axis in np.nonzero(outside)), strict=True)
@@ -289,7 +289,7 @@ class ClassTable(BaseModel):
             pixels=codes.size,
             blended=blended,
         )
-        return self.to_indices(nearest.astype(np.uint8)[inverse]), report
+        return self.to_labels(nearest.astype(np.uint8)[inverse]), report
 
     def one_hot(self, positions: NDArray[np.uint8]) -> NDArray[np.float32]:
         """One channel per class; an unlabelled pixel is the all-zero vector.
@@ -330,7 +330,7 @@ class ClassTable(BaseModel):
                 f"the {self.number_of_classes} classes of '{self.name}'."
             )
         positions: NDArray[np.uint8] = encoded.argmax(axis=0).astype(np.uint8)
-        positions[~encoded.any(axis=0)] = UNLABELLED_POSITION
+        positions[~encoded.any(axis=0)] = UNLABELLED_ID
         return positions
 
     @classmethod
@@ -447,7 +447,7 @@ def _reason(error: ValidationError) -> str:
     return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
-def _table_of(name: str, preset: Preset) -> ClassTable:
+def _table_of(name: str, preset: ClassPreset) -> ClassTable:
     return ClassTable(
         name=name,
         classes=tuple(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes.report import MapReport, is_foreign
+from c2f_core.classes.report import MapReport, uses_other_table
 from c2f_core.classes.table import DEFAULT_TOLERANCE, ClassTable, refuse_tolerance
 from c2f_core.cli.console import run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
@@ -223,7 +223,7 @@ def _class_table(name: str | None, coarse: Path) -> ClassTable:
 def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
     image, coarse, report = _read(job, class_table, tolerance)
     doubts = report.message()
-    if is_foreign(report):
+    if uses_other_table(report):
         raise DataError(f"{job.coarse}: {doubts}")
     try:
         check_inputs(image, coarse, class_table)

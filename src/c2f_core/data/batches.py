@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import AugmentationConfig
 from c2f_core.data.augment import (
     ColourChanges,
@@ -142,7 +142,7 @@ class ReportBatches:
 
 
 def _fine_of(pair: Pair) -> NDArray[np.uint8]:
-    return np.full_like(pair.coarse, UNLABELLED_POSITION) if pair.fine is None else pair.fine
+    return np.full_like(pair.coarse, UNLABELLED_ID) if pair.fine is None else pair.fine
 
 
 @dataclass
@@ -195,7 +195,7 @@ class _Planes:
         guides = [placement.map(guide, shift) for guide in self.guides]
         if outside is not None:
             for evidence in guides[1:]:
-                evidence[outside] = UNLABELLED_POSITION
+                evidence[outside] = UNLABELLED_ID
         return _Crop(placement.image(self.image), placement.map(self.fine), guides, outside)
 
 
@@ -307,7 +307,7 @@ class AugmentedBatches:
             if has_fine:
                 crop.fine[crop.outside] = self._background
         for evidence in crop.guides[1:]:
-            evidence[painted] = UNLABELLED_POSITION
+            evidence[painted] = UNLABELLED_ID
         crop.image = blend(crop.image, texture, painted)
 
     def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
@@ -324,12 +324,12 @@ class AugmentedBatches:
         if rng.random() < 0.5:
             erased = guides[0] == int(rng.integers(self._number_of_classes))
             for guide in guides:
-                guide[erased] = UNLABELLED_POSITION
+                guide[erased] = UNLABELLED_ID
             return
         top, left = rng.integers(0, self._crop, 2).tolist()
         height, width = rng.integers(self._crop // 16, self._crop // 2, 2).tolist()
         for guide in guides:
-            guide[top : top + height, left : left + width] = UNLABELLED_POSITION
+            guide[top : top + height, left : left + width] = UNLABELLED_ID
 
 
 def _planes_of(pair: Pair, guides: list[NDArray[np.uint8]]) -> _Planes:
@@ -364,7 +364,7 @@ Batches = Callable[[int], Batch]
 """From step to batch."""
 
 
-class MadeAhead:
+class Prefetcher:
     """Batches of which the next one is made in a thread of its own.
 
     The batch of a step is the same as without it, so that runs stay what they are.
@@ -396,4 +396,4 @@ class MadeAhead:
 
 def made_ahead(batches: Batches, device: torch.device) -> Batches:
     """Make batches ahead for a GPU; a CPU that trains has nothing to spare (measured: no gain)."""
-    return batches if device.type == "cpu" else MadeAhead(batches)
+    return batches if device.type == "cpu" else Prefetcher(batches)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import POSITIONS, UNLABELLED_POSITION, ClassTable
-from c2f_core.data.listing import Listing, lonely_files
+from c2f_core.classes.table import MAX_CLASS_IDS, UNLABELLED_ID, ClassTable
+from c2f_core.data.listing import Listing, unmatched_files
 from c2f_core.data.pairs import PairFiles
 from c2f_core.errors import DataError
 
@@ -28,8 +28,8 @@ def positions_of_label_ids() -> NDArray[np.int16]:
     -------
     (256,) int16 array
     """
-    positions = np.full(POSITIONS, -1, dtype=np.int16)
-    positions[list(KNOWN_IDS)] = UNLABELLED_POSITION
+    positions = np.full(MAX_CLASS_IDS, -1, dtype=np.int16)
+    positions[list(KNOWN_IDS)] = UNLABELLED_ID
     positions[list(LABEL_IDS)] = range(len(LABEL_IDS))
     return positions
 
@@ -66,9 +66,9 @@ def cityscapes_listing(root: str | Path) -> Listing:
         if name in coarse
     ]
     lonely = [
-        *lonely_files(images, coarse, "image", "coarse map", root / COARSE),
-        *lonely_files(coarse, images, "coarse map", "image", root / IMAGES),
-        *lonely_files(fine, images, "fine map", "image", root / IMAGES),
+        *unmatched_files(images, coarse, "image", "coarse map", root / COARSE),
+        *unmatched_files(coarse, images, "coarse map", "image", root / IMAGES),
+        *unmatched_files(fine, images, "fine map", "image", root / IMAGES),
     ]
     table = ClassTable.preset("cityscapes")
     return Listing(files, lonely, table, positions=positions_of_label_ids())

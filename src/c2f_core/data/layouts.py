@@ -5,7 +5,7 @@ from pathlib import Path
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
-from c2f_core.data.listing import Listing, lonely_files
+from c2f_core.data.listing import Listing, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
 from c2f_core.io.formats import is_annotation_file
@@ -84,9 +84,9 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
         if stem in coarse
     ]
     lonely = [
-        *lonely_files(images, coarse, "image", "coarse map", root / "coarse"),
-        *lonely_files(coarse, images, "coarse map", "image", root / "images"),
-        *lonely_files(fine, images, "fine map", "image", root / "images"),
+        *unmatched_files(images, coarse, "image", "coarse map", root / "coarse"),
+        *unmatched_files(coarse, images, "coarse map", "image", root / "images"),
+        *unmatched_files(fine, images, "fine map", "image", root / "images"),
     ]
     return Listing(files, lonely, class_table)
 
@@ -123,10 +123,10 @@ def fasseg_listing(root: str | Path) -> Listing:
             if not folder.is_dir():
                 raise DataError(f"{root} is no FASSEG folder: {folder} lacks; unpack it whole.")
         images, coarse, fine = (images_by_stem(folder) for folder in folders)
-        lonely += lonely_files(images, coarse, "image", "coarse map", folders[1])
-        lonely += lonely_files(images, fine, "image", "fine map", folders[2])
-        lonely += lonely_files(coarse, images, "coarse map", "image", folders[0])
-        lonely += lonely_files(fine, images, "fine map", "image", folders[0])
+        lonely += unmatched_files(images, coarse, "image", "coarse map", folders[1])
+        lonely += unmatched_files(images, fine, "image", "fine map", folders[2])
+        lonely += unmatched_files(coarse, images, "coarse map", "image", folders[0])
+        lonely += unmatched_files(fine, images, "fine map", "image", folders[0])
         files += [
             PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
             for stem in images

@@ -13,7 +13,7 @@ from c2f_core.errors import DataError
 
 
 @dataclass(frozen=True)
-class Lonely:
+class UnmatchedFiles:
     """Files of one kind whose partner lacks.
 
     Attributes
@@ -56,7 +56,7 @@ class Listing:
     ----------
     files : list of PairFiles
         Whole pairs.
-    lonely : list of Lonely
+    lonely : list of UnmatchedFiles
         What has no partner.
     class_table : ClassTable
     blended : bool
@@ -66,7 +66,7 @@ class Listing:
     """
 
     files: list[PairFiles]
-    lonely: list[Lonely]
+    lonely: list[UnmatchedFiles]
     class_table: ClassTable
     blended: bool = False
     positions: NDArray[np.int16] | None = None
@@ -88,9 +88,9 @@ class Listing:
         return self.pairs()
 
 
-def lonely_files(
+def unmatched_files(
     names: Collection[str], partners: Collection[str], kind: str, partner: str, folder: Path
-) -> list[Lonely]:
+) -> list[UnmatchedFiles]:
     """Find the names that have no partner; `folder` is where the partners belong."""
     missing = tuple(name for name in names if name not in partners)
-    return [Lonely(missing, kind, partner, folder)] if missing else []
+    return [UnmatchedFiles(missing, kind, partner, folder)] if missing else []

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.report import DecodeReport, IdReport, MapReport, is_foreign
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.report import DecodeReport, IdReport, MapReport, uses_other_table
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_image, read_map, read_map_pixels
@@ -46,7 +46,7 @@ class Pair:
     @property
     def has_labels(self) -> bool:
         """Whether there is a fine map in which a pixel is labelled: something to learn or score."""
-        return self.fine is not None and bool((self.fine != UNLABELLED_POSITION).any())
+        return self.fine is not None and bool((self.fine != UNLABELLED_ID).any())
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class FilePairs:
             A map was drawn with another class table.
         """
         for path, report in self._own_reports().items():
-            if is_foreign(report):
+            if uses_other_table(report):
                 raise DataError(_told(path, report))
 
     def _own_reports(self) -> dict[Path, MapReport]:
@@ -235,7 +235,7 @@ class FilePairs:
             self.reports[path] = report
         elif isinstance(report, DecodeReport) and report.outside:
             self.blended_reports[path] = report
-        return self._class_table.to_positions(index_map)
+        return self._class_table.to_class_ids(index_map)
 
 
 def _told(path: Path, report: MapReport) -> str:
@@ -251,7 +251,7 @@ def _look_up(path: Path, positions: NDArray[np.int16]) -> tuple[NDArray[np.uint8
     unknown = found < 0
     if not unknown.any():
         return found.astype(np.uint8), None
-    found[unknown] = UNLABELLED_POSITION
+    found[unknown] = UNLABELLED_ID
     values = tuple(np.unique(ids[unknown]).tolist())
     row, column = divmod(int(unknown.argmax()), ids.shape[1])
     report = IdReport(values, int(unknown.sum()), (row, column), ids.size)

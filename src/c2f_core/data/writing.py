@@ -93,6 +93,6 @@ def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:
     for kind, positions in maps.items():
         if positions is not None:
             path = root / kind / f"{pair.name}.png"
-            write_map(path, class_table.to_indices(positions), class_table, style)
+            write_map(path, class_table.to_labels(positions), class_table, style)
     image = root / "images" / f"{pair.name}.png"
     write_image(image, pair.image)  # Last, so that a pair whose image is there is whole.

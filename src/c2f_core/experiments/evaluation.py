@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.data.pairs import Pair, PairSource
 from c2f_core.errors import C2FError, Cancelled, ClassTableError, DataError, ImageError
 from c2f_core.io.tables import Row
@@ -119,15 +119,15 @@ class _Run:
     def _refine(self, pair: Pair, fine: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert self._refiner is not None
         try:
-            result = self._refiner.refine(pair.image, self._table.to_indices(pair.coarse))
+            result = self._refiner.refine(pair.image, self._table.to_labels(pair.coarse))
         except Cancelled:
             raise
         except C2FError as error:
-            if isinstance(error, ImageError) and (pair.coarse == UNLABELLED_POSITION).all():
+            if isinstance(error, ImageError) and (pair.coarse == UNLABELLED_ID).all():
                 return pair.coarse  # Where nothing is drawn, some refiners have nothing to go by.
             raise DataError(f"{self._refiner.name} cannot refine {pair.name}: {error}") from error
-        predicted = self._table.to_positions(result.labels)
-        labelled = fine != UNLABELLED_POSITION
+        predicted = self._table.to_class_ids(result.labels)
+        labelled = fine != UNLABELLED_ID
         self._confidence.append(result.confidence[labelled])
         self._correct.append((predicted == fine)[labelled])
         return predicted

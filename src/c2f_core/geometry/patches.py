@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from c2f_core.geometry.lazy import Sliceable
 
-Place = tuple[slice, ...]
+Slices = tuple[slice, ...]
 """A slice of each axis of a map or stack, with a start and a stop and no step."""
-Key = EllipsisType | tuple[int | slice, ...]
+ArrayKey = EllipsisType | tuple[int | slice, ...]
 
 
-def around(places: Iterable[Place]) -> Place:
+def around(places: Iterable[Slices]) -> Slices:
     """Return the smallest place that holds all of these; there must be one."""
     return tuple(
         slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
@@ -23,7 +23,7 @@ def around(places: Iterable[Place]) -> Place:
     )
 
 
-def common(one: Place, other: Place) -> Place:
+def common(one: Slices, other: Slices) -> Slices:
     """Return what two places have in common; see `is_empty`."""
     starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
     return tuple(
@@ -32,12 +32,12 @@ def common(one: Place, other: Place) -> Place:
     )
 
 
-def is_empty(place: Place) -> bool:
+def is_empty(place: Slices) -> bool:
     """Tell whether a place holds no pixel."""
     return any(axis.start == axis.stop for axis in place)
 
 
-def from_corner(place: Place, outer: Place) -> Place:
+def from_corner(place: Slices, outer: Slices) -> Slices:
     """Return the same pixels, counted from the corner of another place."""
     return tuple(
         slice(axis.start - corner.start, axis.stop - corner.start)
@@ -45,7 +45,7 @@ def from_corner(place: Place, outer: Place) -> Place:
     )
 
 
-def to_corner(place: Place, outer: Place) -> Place:
+def to_corner(place: Slices, outer: Slices) -> Slices:
     """Return the same pixels, counted no longer from that corner: undoes `from_corner`."""
     return tuple(
         slice(axis.start + corner.start, axis.stop + corner.start)
@@ -66,7 +66,7 @@ class Patch:
         Labels of the N pixels that are True, in their order.
     """
 
-    place: Place
+    place: Slices
     mask: NDArray[np.bool_]
     values: NDArray[Any]
 
@@ -87,7 +87,7 @@ class Covered:
         self.shape = shape
         self._patches = patches
 
-    def __getitem__(self, key: Key, /) -> NDArray[np.bool_]:
+    def __getitem__(self, key: ArrayKey, /) -> NDArray[np.bool_]:
         """Return a part."""
         wanted = _place(key, self.shape)
         covered = np.zeros(_extent(wanted), dtype=np.bool_)
@@ -110,7 +110,7 @@ class Overlaid:
         self.shape, self.dtype = tuple(below.shape), np.dtype(below.dtype)
         self._below, self._patches = below, patches
 
-    def __getitem__(self, key: Key, /) -> NDArray[Any]:
+    def __getitem__(self, key: ArrayKey, /) -> NDArray[Any]:
         """Return a part."""
         wanted = _place(key, self.shape)
         part = np.array(self._below[wanted])
@@ -121,7 +121,7 @@ class Overlaid:
         return part[_without_length(key)]
 
 
-def _overlaps(patches: Sequence[Patch], wanted: Place) -> Iterator[tuple[Patch, Place, Place]]:
+def _overlaps(patches: Sequence[Patch], wanted: Slices) -> Iterator[tuple[Patch, Slices, Slices]]:
     """Yield the patches in a part, where they lie in it, and which part of them does."""
     for patch in patches:
         shared = common(patch.place, wanted)
@@ -129,7 +129,7 @@ def _overlaps(patches: Sequence[Patch], wanted: Place) -> Iterator[tuple[Patch, 
             yield patch, from_corner(shared, wanted), from_corner(shared, patch.place)
 
 
-def _place(key: Key, shape: tuple[int, ...]) -> Place:
+def _place(key: ArrayKey, shape: tuple[int, ...]) -> Slices:
     """Return a slice of each axis for what an array of this shape is asked for."""
     given = () if isinstance(key, EllipsisType) else key
     full = [*given, *[slice(None)] * (len(shape) - len(given))]
@@ -139,11 +139,11 @@ def _place(key: Key, shape: tuple[int, ...]) -> Place:
     )
 
 
-def _without_length(key: Key) -> tuple[int | slice, ...]:
+def _without_length(key: ArrayKey) -> tuple[int | slice, ...]:
     """Return the key that takes off the axes of which one place was asked for."""
     given = () if isinstance(key, EllipsisType) else key
     return tuple(slice(None) if isinstance(axis, slice) else 0 for axis in given)
 
 
-def _extent(place: Place) -> tuple[int, ...]:
+def _extent(place: Slices) -> tuple[int, ...]:
     return tuple(axis.stop - axis.start for axis in place)

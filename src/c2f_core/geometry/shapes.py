@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.geometry.windows import Size, Window, clipped, extent
 
@@ -221,9 +221,9 @@ def draw(
     ClassTableError
         A shape has a class that is not in the table.
     """
-    positions = np.full(size, UNLABELLED_POSITION, dtype=np.uint8)
+    positions = np.full(size, UNLABELLED_ID, dtype=np.uint8)
     by_name = {name: position for position, name in enumerate(class_table.names)}
-    by_name[class_table.unlabelled.name] = UNLABELLED_POSITION
+    by_name[class_table.unlabelled.name] = UNLABELLED_ID
     drawn = empty = 0
     for labelled in shapes:
         if labelled.label not in by_name:
@@ -236,7 +236,7 @@ def draw(
         positions[window][covered] = by_name[labelled.label]
         drawn += bool(covered.any())
         empty += not covered.any()
-    return class_table.to_indices(positions), DrawReport(drawn, empty, skipped or {})
+    return class_table.to_labels(positions), DrawReport(drawn, empty, skipped or {})
 
 
 def _points(points: ArrayLike) -> NDArray[np.float64]:

@@ -109,8 +109,8 @@ def read_map(
         return class_table.decode_colours(as_rgb8(pixels), tolerance, blended=blended)
     if carried is not None and carried != class_table and _names_tell(carried, class_table):
         pixels = carried.translate(pixels, class_table)
-    positions = class_table.to_positions(pixels)
-    return class_table.to_indices(positions), DecodeReport(0, 0, (), positions.size)
+    positions = class_table.to_class_ids(pixels)
+    return class_table.to_labels(positions), DecodeReport(0, 0, (), positions.size)
 
 
 def _refuse_other_classes(path: Path, carried: ClassTable, wanted: ClassTable) -> None:
@@ -169,7 +169,7 @@ def write_map(
             f"The map has shape {np.shape(index_map)}, and only two-dimensional maps are written; "
             "give one plane of it."
         )
-    indices = class_table.to_indices(class_table.to_positions(index_map))
+    indices = class_table.to_labels(class_table.to_class_ids(index_map))
     if path.suffix.lower() in TIFF_SUFFIXES:
         pixels = class_table.encode_colours(indices) if style == "colour" else indices
         with atomic_path(path) as temporary:

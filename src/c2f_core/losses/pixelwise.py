@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 
 
 def weighted_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def weighted_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) 
     () float tensor
     """
     total = functional.cross_entropy(
-        logits, fine, class_weights, ignore_index=UNLABELLED_POSITION, reduction="sum"
+        logits, fine, class_weights, ignore_index=UNLABELLED_ID, reduction="sum"
     )
     return total / fine.numel()
 

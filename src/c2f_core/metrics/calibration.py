@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.errors import DataError
 
 TEMPERATURE_RANGE = (0.05, 20.0)
@@ -66,7 +66,7 @@ def _labelled(
             f"Logits of shape {logits.shape} and positions of shape {positions.shape} do not "
             "fit; give (N, C) and (N,)."
         )
-    labelled = positions != UNLABELLED_POSITION
+    labelled = positions != UNLABELLED_ID
     if not labelled.any():
         raise DataError("No pixel is labelled, so no temperature can be fitted; add fine maps.")
     logits = logits[labelled].astype(np.float64)

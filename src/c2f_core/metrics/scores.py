@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 
 Positions = NDArray[np.uint8]
 TRIMAP_WIDTHS = (1, 3, 5, 10)
@@ -75,7 +75,7 @@ def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
 
 
 def boundary_pixels(
-    fine: NDArray[Any], unlabelled: int | None = UNLABELLED_POSITION
+    fine: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
 ) -> NDArray[np.bool_]:
     """Mark pixels with a 4-neighbour of another class.
 
@@ -115,7 +115,7 @@ def trimap_accuracy(
         return dict.fromkeys(widths, float("nan"))
     distance = ndimage.distance_transform_edt(~boundary)
     right = predicted == fine
-    labelled = fine != UNLABELLED_POSITION
+    labelled = fine != UNLABELLED_ID
     return {width: float(right[labelled & (distance < width)].mean()) for width in widths}
 
 
@@ -126,7 +126,7 @@ def boundary_iou(predicted: Positions, fine: Positions, number_of_classes: int) 
     contour, and the border of the image is a contour, as in the paper's code.
     """
     width = max(1, round(BOUNDARY_IOU_RATIO * float(np.hypot(*fine.shape))))
-    labelled = fine != UNLABELLED_POSITION
+    labelled = fine != UNLABELLED_ID
     scores = []
     for position in range(number_of_classes):
         bands = [_inner_band(labelled & (each == position), width) for each in (predicted, fine)]
@@ -155,7 +155,7 @@ def mean_boundary_accuracy(predicted: Positions, fine: Positions, number_of_clas
         1 + int((largest - 1) / BOUNDARY_ACCURACY_STEPS * step)
         for step in range(BOUNDARY_ACCURACY_STEPS)
     ]
-    labelled = fine != UNLABELLED_POSITION
+    labelled = fine != UNLABELLED_ID
     scores = []
     for position in range(number_of_classes):
         inside = fine == position
@@ -216,7 +216,7 @@ def score_pair(
     Scores
     """
     confusion = confusion_matrix(predicted, fine, number_of_classes)
-    labelled = fine != UNLABELLED_POSITION
+    labelled = fine != UNLABELLED_ID
     before, after = (coarse == fine)[labelled], (predicted == fine)[labelled]
     return Scores(
         confusion=confusion,

@@ -13,7 +13,7 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.models.metadata import METADATA_KEY, CheckpointMetadata, read_metadata
 from c2f_core.networks.unet import UNet, build_generator
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
 """A header that asks for more is refused before any memory is taken."""
 STORED_TYPES = {torch.float32, torch.float16, torch.int64}
@@ -52,7 +52,7 @@ def save_checkpoint(
         temporary.write_bytes(written)
 
 
-def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, Shape]:
+def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, TensorShape]:
     """Shapes of the weights by name, found without taking memory for them."""
     try:
         with torch.device("meta"):

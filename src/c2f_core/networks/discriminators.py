@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.config.settings import DiscriminatorConfig
 from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import IMAGE_CHANNELS
@@ -116,7 +116,7 @@ def mask_unlabelled(maps: Tensor, fine: Tensor) -> Tensor:
     -------
     (N, C, Y, X) float tensor
     """
-    return maps * (fine != UNLABELLED_POSITION)[:, None]
+    return maps * (fine != UNLABELLED_ID)[:, None]
 
 
 def _convolution(

@@ -25,10 +25,10 @@ from c2f_core.project.refining import file_of_model, proposal, refiner_of
 from c2f_core.project.sidecar import (
     SUFFIX,
     Sidecar,
-    encode_runs,
+    encode_run_lengths,
     hash_of,
     map_hash,
-    paint_runs,
+    paint_run_lengths,
     relative_to,
     require_hash,
 )
@@ -46,19 +46,19 @@ class Export:
     file, sidecar : Path
     undecided : int
         How many of its regions are still undecided.
-    is_foreign : bool
+    uses_other_table : bool
         The refiner does not know the classes any more, so that the sidecar names none.
     """
 
     file: Path
     sidecar: Path
     undecided: int
-    is_foreign: bool
+    uses_other_table: bool
 
     def message(self) -> str:
         """What was written, for the user."""
         told = f"Exported to {self.file}; {self.sidecar.name} tells how it was made."
-        if self.is_foreign:
+        if self.uses_other_table:
             told += (
                 " It counts all changes as made by hand: classes were renamed or added since that "
                 "the model does not know."
@@ -104,11 +104,11 @@ def export_map(
     fine = work.fine
     if fine is None:
         raise DataError(f"'{name}' has no fine map yet; refine it first.")
-    is_foreign = False
+    uses_other_table = False
     try:
         accepted = _accepted(project, work, progress, should_stop)
     except ClassTableError:  # Of a damaged map it comes again.
-        is_foreign, work = True, _without_refiner(work)
+        uses_other_table, work = True, _without_refiner(work)
         accepted = _accepted(project, work)
     sidecar = Path(f"{path}{SUFFIX}")
     with atomic_path(path) as temporary:
@@ -126,7 +126,7 @@ def export_map(
     with atomic_path(sidecar) as temporary:
         temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
-    return Export(path, sidecar, undecided_regions(work), is_foreign)
+    return Export(path, sidecar, undecided_regions(work), uses_other_table)
 
 
 def _accepted(
@@ -169,11 +169,11 @@ def _told_of_work(work: Work, accepted: Review) -> dict[str, Any]:
     return {
         "class_table": work.class_table,
         "size": work.record.size,
-        "coarse": encode_runs(work.coarse),
+        "coarse": encode_run_lengths(work.coarse),
         "coarse_sha256": map_hash(work.coarse),
         "regions": len(accepted.regions),
         "accepted_regions": sorted(accepted.accepted),
-        "hand_edited": encode_runs(work.fine, edited),
+        "hand_edited": encode_run_lengths(work.fine, edited),
         "hand_edited_pixels": int(edited.sum()),
         "painted_pixels": 0 if work.painted is None else int((edited & work.painted).sum()),
         "before": work.record.before,
@@ -225,7 +225,7 @@ def rerun(
         raise _is_other(told)
     chosen = (review.regions[number - 1] for number in told.accepted_regions)
     final = np.ascontiguousarray(review.accept(chosen).final_map())
-    paint_runs(final, told.hand_edited)
+    paint_run_lengths(final, told.hand_edited)
     with atomic_path(output) as temporary:
         write_map(temporary, final, told.class_table, told.style)
         if hash_of(temporary) != told.file_sha256:
@@ -265,8 +265,8 @@ def _record_of(told: Sidecar) -> ImageRecord:
 
 
 def _coarse_of(told: Sidecar) -> NDArray[Any]:
-    coarse = told.class_table.to_indices(np.zeros(told.size, dtype=np.uint8))
-    paint_runs(coarse, told.coarse)
+    coarse = told.class_table.to_labels(np.zeros(told.size, dtype=np.uint8))
+    paint_run_lengths(coarse, told.coarse)
     if map_hash(coarse) != told.coarse_sha256:
         raise DataError(f"The sidecar of {told.file} is damaged: its coarse map is another.")
     return coarse

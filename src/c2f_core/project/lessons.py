@@ -15,7 +15,7 @@ from c2f_core.project.project import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model
 from c2f_core.training.events import Event
-from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, teach
+from c2f_core.training.fine_tuning import Corrections, FineTuneResult, TeachingSettings, teach
 from c2f_core.training.loading import ShouldStop
 
 
@@ -25,7 +25,7 @@ def learn(
     settings: TeachingSettings | None = None,
     *,
     should_stop: ShouldStop = lambda: False,
-) -> Iterator[Event | Taught]:
+) -> Iterator[Event | FineTuneResult]:
     """Learn from the reviewed images, and use the new model if it is better.
 
     It goes on from the model of the project; without one, or with a classical refiner,
@@ -45,7 +45,7 @@ def learn(
     Yields
     ------
     Event or Taught
-        Events of the run, then `Taught` unless it was stopped.
+        Events of the run, then `FineTuneResult` unless it was stopped.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def learn(
     before = project.model
     model = file_of_model(before)
     for event in teach(model, corrections, lessons, settings, should_stop=should_stop):
-        if isinstance(event, Taught):
+        if isinstance(event, FineTuneResult):
             event = _adopted(project, event, before)
             shutil.rmtree(lessons)
         yield event
@@ -80,20 +80,20 @@ def corrections_of(
         `should_stop` returned True.
     """
     train: list[Pair] = []
-    kept_back: list[Pair] = []
+    held_out: list[Pair] = []
     for record in project.records:
         if record.status is Status.REVIEWED:
             _raise_if(should_stop)
             pair = _pair(project, record.name)
             if pair.has_labels:
-                (kept_back if record.kept_back else train).append(pair)
-    found = Corrections(project.class_table, train, kept_back)
+                (held_out if record.held_out else train).append(pair)
+    found = Corrections(project.class_table, train, held_out)
     return found if replay is None else _with_earlier(found, replay, should_stop)
 
 
 def _with_earlier(found: Corrections, root: Path, should_stop: ShouldStop) -> Corrections:
     source = open_pairs(root, found.class_table)
-    judges = {pair.image.tobytes() for pair in found.kept_back}
+    judges = {pair.image.tobytes() for pair in found.held_out}
     earlier = []
     for pair in source.subset(source.names_with_fine):
         _raise_if(should_stop)
@@ -108,12 +108,12 @@ def _pair(project: Project, name: str) -> Pair:
     return Pair(
         name=name,
         image=as_rgb8(project.read_image(name)),
-        coarse=table.to_positions(work.coarse),
-        fine=None if work.fine is None else table.to_positions(work.fine),
+        coarse=table.to_class_ids(work.coarse),
+        fine=None if work.fine is None else table.to_class_ids(work.fine),
     )
 
 
-def _adopted(project: Project, taught: Taught, before: str) -> Taught:
+def _adopted(project: Project, taught: FineTuneResult, before: str) -> FineTuneResult:
     """Keep the new model in the project, if it is better, and use it in place of the one before."""
     folder = project.root / "models"
     files = (folder / f"lesson-{number}.safetensors" for number in count(1))
@@ -130,7 +130,7 @@ def _adopted(project: Project, taught: Taught, before: str) -> Taught:
         before=taught.before,
         after=taught.after,
         pairs=taught.pairs,
-        kept_back=taught.kept_back,
+        held_out=taught.held_out,
         earlier=taught.earlier,
     )
     return taught

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.report import MapReport
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.io.maps import embedded_table, read_image, read_map, write_image, write_map
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.work import IndexMap, Work
@@ -123,7 +123,7 @@ class MapFiles:
 
 
 def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:
-    return class_table.to_indices(np.full(record.size, UNLABELLED_POSITION, dtype=np.uint8))
+    return class_table.to_labels(np.full(record.size, UNLABELLED_ID, dtype=np.uint8))
 
 
 def _read(path: Path, class_table: ClassTable) -> IndexMap | None:

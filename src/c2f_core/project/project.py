@@ -22,7 +22,7 @@ from c2f_core.project.records import (
     Status,
     by_doubt,
     is_file_name,
-    is_kept_back,
+    is_held_out,
 )
 from c2f_core.project.recovery import Repaired, repair
 from c2f_core.project.store import CONTENT_FILE, FOLDERS, Journal, Store
@@ -302,11 +302,11 @@ class Project:
         """
         if work.fine is None:
             raise DataError(f"'{work.record.name}' has no fine map yet; refine it first.")
-        kept_back = work.record.kept_back
-        if kept_back is None:
-            kept_back = is_kept_back(self.records)
+        held_out = work.record.held_out
+        if held_out is None:
+            held_out = is_held_out(self.records)
         status = Status.REVIEWED if reviewed else Status.REFINED
-        changes = {"status": status, "kept_back": kept_back}
+        changes = {"status": status, "held_out": held_out}
         return replace(work, record=work.record.model_copy(update=changes))
 
     def choose_model(self, model: str | Path) -> None:

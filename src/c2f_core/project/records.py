@@ -122,7 +122,7 @@ class ImageRecord(Settings):
     """Work after the first refining."""
     rejected: tuple[tuple[int, int, int], ...] = ()
     """Keys of the regions that were rejected in a review, see `ChangedPixels.keys`."""
-    kept_back: bool | None = None
+    held_out: bool | None = None
     """No lesson trains on it, so that it judges them; None before the first review."""
 
     @field_validator("name", "image")
@@ -202,13 +202,13 @@ def is_file_name(name: str) -> bool:
     return is_visible and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def is_kept_back(reviewed: Iterable[ImageRecord]) -> bool:
+def is_held_out(reviewed: Iterable[ImageRecord]) -> bool:
     """Say whether the next image that is reviewed is kept back, given those that were.
 
     It is decided once, at the first review, so that no image on which a lesson
     trained ever judges a later one.
     """
-    decided = sum(record.kept_back is not None for record in reviewed)
+    decided = sum(record.held_out is not None for record in reviewed)
     return decided % KEPT_BACK_EVERY == 1
 
 

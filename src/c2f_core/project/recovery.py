@@ -16,7 +16,7 @@ from c2f_core.io.formats import is_annotation_file
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import ARRAY_SUFFIX, IMAGE_SUFFIXES, embedded_table, read_image
 from c2f_core.project.files import interrupted
-from c2f_core.project.records import ImageRecord, Status, is_file_name, is_kept_back
+from c2f_core.project.records import ImageRecord, Status, is_file_name, is_held_out
 from c2f_core.project.store import FOLDERS, Store
 from c2f_core.project.work import read_snapshot
 
@@ -125,7 +125,7 @@ def _found(store: Store, name: str, path: Path) -> ImageRecord:
     height, width, _ = as_rgb8(read_image(path)).shape
     record = ImageRecord(name=name, image=path.name, size=(height, width))
     if store.maps.path("fine", name).exists():
-        changes = {"status": Status.REVIEWED, "kept_back": is_kept_back(store.records)}
+        changes = {"status": Status.REVIEWED, "held_out": is_held_out(store.records)}
         record = record.model_copy(update=changes)
     found = store.maps.read(record, store.class_table).coarse.shape
     if found != record.size:

@@ -18,7 +18,7 @@ from c2f_core.project.records import Parameters
 from c2f_core.project.work import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
 from c2f_core.refine.opening import open_refiner
-from c2f_core.refine.run import Run, carry_out
+from c2f_core.refine.run import RefineJob, run_refinement
 
 
 def refine_image(
@@ -131,8 +131,8 @@ def proposal(
     coarse = work.coarse
     if refiner is None:
         return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
-    run = Run(image, coarse, work.class_table, parameters.where, painted=painted)
-    result = carry_out(run, refiner, progress=progress, should_stop=should_stop)
+    run = RefineJob(image, coarse, work.class_table, parameters.where, painted=painted)
+    result = run_refinement(run, refiner, progress=progress, should_stop=should_stop)
     return RefineResult(result.labels, result.confidence)
 
 

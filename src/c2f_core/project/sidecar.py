@@ -16,11 +16,13 @@ from c2f_core.io.maps import MapStyle
 from c2f_core.project.records import Effort, Parameters, Versioned, read_versioned
 from c2f_core.refine.record import file_hash
 
-Run = tuple[int, int, int]
+RunLength = tuple[int, int, int]
 """First pixel in row-major order, number of pixels, class index."""
 
 
-def encode_runs(index_map: NDArray[Any], where: NDArray[np.bool_] | None = None) -> list[Run]:
+def encode_run_lengths(
+    index_map: NDArray[Any], where: NDArray[np.bool_] | None = None
+) -> list[RunLength]:
     """Return the runs of equal labels of a map.
 
     Parameters
@@ -45,7 +47,7 @@ def encode_runs(index_map: NDArray[Any], where: NDArray[np.bool_] | None = None)
     return list(zip(*columns, strict=True))
 
 
-def paint_runs(index_map: NDArray[Any], runs: Sequence[Run]) -> None:
+def paint_run_lengths(index_map: NDArray[Any], runs: Sequence[RunLength]) -> None:
     """Paint runs into a contiguous map (Y, X) in place."""
     flat = index_map.reshape(-1)
     for start, length, label in runs:
@@ -84,7 +86,7 @@ class Sidecar(Versioned):
     """Hash of its bytes."""
     size: tuple[int, int]
     """Rows and columns."""
-    coarse: list[Run]
+    coarse: list[RunLength]
     """The coarse map: first pixel in row-major order, number of pixels, class index."""
     coarse_sha256: str
     """See `map_hash`."""
@@ -98,7 +100,7 @@ class Sidecar(Versioned):
     """How many regions it changed."""
     accepted_regions: list[int]
     """Numbers of those that were accepted, see `review_changes`."""
-    hand_edited: list[Run]
+    hand_edited: list[RunLength]
     """Pixels that are neither as in the coarse map nor as the refiner made them, as `coarse`."""
     hand_edited_pixels: int = Field(ge=0)
     """How many these are."""

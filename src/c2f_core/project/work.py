@@ -111,7 +111,7 @@ def write_snapshot(path: Path, work: Work) -> None:
     }
     maps = {"coarse": work.coarse, "fine": work.fine, "refined": work.refined}
     arrays: dict[str, Any] = {
-        kind: work.class_table.to_indices(work.class_table.to_positions(index_map))
+        kind: work.class_table.to_labels(work.class_table.to_class_ids(index_map))
         for kind, index_map in maps.items()
         if index_map is not None
     }

@@ -13,7 +13,7 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 from skimage.segmentation import random_walker, watershed
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ImageError
 from c2f_core.geometry.windows import Size, Window, whole
 from c2f_core.refine.interface import (
@@ -55,7 +55,7 @@ def markers(positions: NDArray[np.uint8], erosion: float) -> NDArray[np.int32]:
     """
     sure = np.zeros(positions.shape, dtype=np.int32)
     for position in np.unique(positions):
-        if position == UNLABELLED_POSITION:
+        if position == UNLABELLED_ID:
             continue
         mask = positions == position
         depth = _depth(mask)
@@ -125,10 +125,10 @@ class _MarkerRefiner:
         raise_if_stopped(should_stop)
         if progress is not None:
             progress(1.0)
-        labels = self._class_table.to_indices((flooded - 1).astype(np.uint8))
+        labels = self._class_table.to_labels((flooded - 1).astype(np.uint8))
         return RefineResult(labels, confidence.astype(np.float32))
 
-    def surroundings(self, _part: Window, size: Size, /) -> Window:
+    def receptive_window(self, _part: Window, size: Size, /) -> Window:
         """Return the whole image: a class can flood unlabelled pixels from far away."""
         return whole(size)
 

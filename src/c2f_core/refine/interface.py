@@ -74,7 +74,7 @@ class RefinerInterface(Protocol):
             `should_stop` returned True.
         """
 
-    def surroundings(self, part: Window, size: Size, /) -> Window:
+    def receptive_window(self, part: Window, size: Size, /) -> Window:
         """Return the window of an image of this size that the result in a part depends on.
 
         Refining the window alone gives the same result in the part as refining
@@ -102,7 +102,7 @@ def check_inputs(
     """
     image, coarse = np.asarray(image), np.asarray(coarse)
     check_sizes(image.shape, coarse.shape)
-    return as_rgb8(image), class_table.to_positions(coarse)
+    return as_rgb8(image), class_table.to_class_ids(coarse)
 
 
 def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:
@@ -170,6 +170,6 @@ class Translated:
         labels = self.refiner.class_table.translate(result.labels, self.class_table)
         return RefineResult(labels, result.confidence)
 
-    def surroundings(self, part: Window, size: Size, /) -> Window:
+    def receptive_window(self, part: Window, size: Size, /) -> Window:
         """Return the window of an image that the result in a part depends on."""
-        return self.refiner.surroundings(part, size)
+        return self.refiner.receptive_window(part, size)

@@ -198,7 +198,7 @@ class Refiner:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def surroundings(self, part: Window, size: Size, /) -> Window:
+    def receptive_window(self, part: Window, size: Size, /) -> Window:
         """Return the window of an image of this size that the result in a part depends on.
 
         The window holds all that the network sees of the part, on the grid on
@@ -233,7 +233,7 @@ class Refiner:
             for band, logits in blend(rows, columns, logits_of):
                 fine[band], confidence[band] = self._decide(logits)
         raise_if_stopped(should_stop)
-        return RefineResult(self.class_table.to_indices(fine), confidence)
+        return RefineResult(self.class_table.to_labels(fine), confidence)
 
     def _logits(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
         """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.patches import Covered, Overlaid, Patch, Place, from_corner
+from c2f_core.geometry.patches import Covered, Overlaid, Patch, Slices, from_corner
 from c2f_core.refine.interface import Progress, RefinerInterface, ShouldStop, Translated
 from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report
@@ -21,7 +21,7 @@ Plane = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RefineJob:
     """What is to be refined.
 
     Attributes
@@ -62,7 +62,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class RunResult:
+class JobResult:
     """What came of it.
 
     Attributes
@@ -80,7 +80,7 @@ class RunResult:
         Empty, or the sentence for a user who stopped a stack half-way.
     """
 
-    place: Place
+    place: Slices
     labels: NDArray[Any]
     confidence: NDArray[np.float32]
     report: ScopeReport
@@ -88,13 +88,13 @@ class RunResult:
     cancelled: str = ""
 
 
-def carry_out(
-    run: Run,
+def run_refinement(
+    run: RefineJob,
     refiner: RefinerInterface,
     *,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
-) -> RunResult:
+) -> JobResult:
     """Refine what a run asks for.
 
     A stack that is stopped half-way keeps the planes that are done.
@@ -127,7 +127,7 @@ def carry_out(
         raise ImageError("The stack has no planes; choose another coarse map.")
     report = total_report(reports)
     record = run_record(speaking, run.scope, report, run.plane, run.painted)
-    return RunResult(sheet.place, *sheet.arrays, report, record, cancelled)
+    return JobResult(sheet.place, *sheet.arrays, report, record, cancelled)
 
 
 def _as_seen(painted: Sequence[Patch], table: ClassTable, known: ClassTable) -> list[Patch]:
@@ -152,7 +152,7 @@ def _with_painted(result: ScopedResult, index: Plane, painted: Sequence[Patch]) 
     return replace(result, labels=Overlaid(labels, patches)[(0,) * len(index)])
 
 
-def _check_stack(run: Run) -> None:
+def _check_stack(run: RefineJob) -> None:
     image, coarse = tuple(run.image.shape), tuple(run.coarse.shape)
     leading = len(coarse) - 2
     if image[:leading] != coarse[:leading]:
@@ -163,7 +163,7 @@ def _check_stack(run: Run) -> None:
 
 
 def _planes(
-    run: Run,
+    run: RefineJob,
     coarse: Sliceable,
     scope: Scope,
     refiner: RefinerInterface,
@@ -185,7 +185,7 @@ def _planes(
 class _Sheet:
     """The arrays of a result in the making."""
 
-    def __init__(self, run: Run, coarse: Sliceable) -> None:
+    def __init__(self, run: RefineJob, coarse: Sliceable) -> None:
         shape = tuple(coarse.shape)
         self.place = tuple(slice(0, length) for length in shape)
         if not run.whole:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import POSITIONS, ClassTable
+from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
 from c2f_core.errors import C2FError, Cancelled, ImageError
 from c2f_core.geometry.lazy import Sliceable, plane_of
 from c2f_core.geometry.windows import Window, area, grown, inside, outside
@@ -76,7 +76,7 @@ def refine_within(
     Only the scope and what the refiner has to see around it are read and
     computed; a box costs what the box costs, however large the image is. The
     classes are those that refining the whole image gives (see
-    `RefinerInterface.surroundings`).
+    `RefinerInterface.receptive_window`).
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ def refine_within(
     raise_if_stopped(should_stop)
 
     region = scope.region(size)
-    around = refiner.surroundings(grown(region, scope.band or 0, size), size)
+    around = refiner.receptive_window(grown(region, scope.band or 0, size), size)
     known = np.array(coarse[around])  # A copy: the user may go on drawing.
     may = changeable(scope, known, around, region, refiner.class_table)
     draft = _Draft(known[inside(region, around)], may, scope, refiner.class_table)
 
     def seen(part: Window) -> Window:
-        return refiner.surroundings(outside(part, region), size)
+        return refiner.receptive_window(outside(part, region), size)
 
     parts = cheapest_parts(may, seen) if may.any() else []
     shares = _shares([area(seen(part)) for part in parts], progress)
@@ -208,14 +208,14 @@ class _Draft:
 
     def _count(self) -> dict[tuple[str, str], int]:
         before, after = (
-            self._table.to_positions(index_map[self._changed]).astype(np.intp)
+            self._table.to_class_ids(index_map[self._changed]).astype(np.intp)
             for index_map in (self._before, self._labels)
         )
-        counts = np.bincount(before * POSITIONS + after)
+        counts = np.bincount(before * MAX_CLASS_IDS + after)
         names = self._table.names_by_position
         return by_frequency(
             {
-                (names[pair // POSITIONS], names[pair % POSITIONS]): int(counts[pair])
+                (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(counts[pair])
                 for pair in np.flatnonzero(counts).tolist()
             }
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from c2f_core.review.regions import Review
 
-Key = tuple[int, int, int]
+RegionKey = tuple[int, int, int]
 
 
 class Decision(IntEnum):
@@ -47,7 +47,7 @@ class ChangedPixels:
     refined: NDArray[Any]
 
     @cached_property
-    def keys(self) -> tuple[Key, ...]:
+    def keys(self) -> tuple[RegionKey, ...]:
         """What tells each region from others, also in a later review of the same maps.
 
         That is its first place in the flattened map, its size, and its class index in
@@ -56,7 +56,7 @@ class ChangedPixels:
         columns = (self.places[self._firsts], self.sizes, self.refined[self._firsts])
         return tuple(zip(*(column.tolist() for column in columns), strict=True))
 
-    def numbers_of(self, keys: Collection[Key]) -> list[int]:
+    def numbers_of(self, keys: Collection[RegionKey]) -> list[int]:
         """Return the numbers of those regions whose key is among these."""
         return [number for number, key in enumerate(self.keys, 1) if key in keys]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label
 
-from c2f_core.classes.table import POSITIONS, ClassTable
+from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
 from c2f_core.errors import ImageError
 from c2f_core.geometry.windows import Window
 
@@ -185,15 +185,17 @@ def review_changes(
             f"{refined.shape} and {confidence.shape}; choose those of one image."
         )
     changed = coarse != refined
-    before, after = (class_table.to_positions(each[changed]) for each in (coarse, refined))
+    before, after = (class_table.to_class_ids(each[changed]) for each in (coarse, refined))
     codes = np.zeros(coarse.shape, dtype=np.uint16)
-    codes[changed] = before * np.uint16(POSITIONS) + after
+    codes[changed] = before * np.uint16(MAX_CLASS_IDS) + after
     numbers, places = _ranked(label(codes, background=0, connectivity=2), confidence)
     code_of = np.zeros(len(places) + 1, dtype=np.uint16)
     code_of[numbers[changed]] = codes[changed]
     names = class_table.names_by_position
     regions = tuple(
-        ChangedRegion(**vars(place), before=names[code // POSITIONS], after=names[code % POSITIONS])
+        ChangedRegion(
+            **vars(place), before=names[code // MAX_CLASS_IDS], after=names[code % MAX_CLASS_IDS]
+        )
         for place, code in zip(places, code_of[1:].tolist(), strict=True)
     )
     return Review(coarse, refined, numbers, regions)

@@ -62,7 +62,7 @@ class Corrections:
     class_table : ClassTable
     train : sequence of Pair
         Corrected pairs to learn from.
-    kept_back : sequence of Pair
+    held_out : sequence of Pair
         Corrected pairs that judge the result.
     earlier : sequence of Pair
         Pairs that the model has learned from already.
@@ -70,7 +70,7 @@ class Corrections:
 
     class_table: ClassTable
     train: Sequence[Pair]
-    kept_back: Sequence[Pair]
+    held_out: Sequence[Pair]
     earlier: Sequence[Pair] = ()
 
     def in_classes_of(self, other: ClassTable) -> "Corrections":
@@ -87,12 +87,12 @@ class Corrections:
         def translated(pairs: Sequence[Pair]) -> list[Pair]:
             return [_translated(pair, self.class_table, other) for pair in pairs]
 
-        parts = (self.train, self.kept_back, self.earlier)
+        parts = (self.train, self.held_out, self.earlier)
         return Corrections(other, *(translated(part) for part in parts))
 
 
 @dataclass(frozen=True)
-class Taught:
+class FineTuneResult:
     """How a lesson ended.
 
     Attributes
@@ -101,7 +101,7 @@ class Taught:
         Pixel accuracy in [0, 1] on the kept-back pairs, of their coarse maps, of the
         model before and of the best one of the lesson. Before is that of the coarse
         maps where there was no model.
-    pairs, kept_back, earlier : int
+    pairs, held_out, earlier : int
         How many corrected pairs trained, how many judged, how many were replayed.
     checkpoint : Path
         The best model of the lesson.
@@ -113,7 +113,7 @@ class Taught:
     before: float
     after: float
     pairs: int
-    kept_back: int
+    held_out: int
     earlier: int
     checkpoint: Path
     is_outrun: bool = False
@@ -127,7 +127,7 @@ class Taught:
         """Say it in a sentence or two."""
         told = (
             f"Learned from {self.pairs} corrected images, replaying {self.earlier} earlier ones. "
-            f"On the {self.kept_back} kept back, {100 * self.before:.2f} % of the pixels were "
+            f"On the {self.held_out} kept back, {100 * self.before:.2f} % of the pixels were "
             f"right before and {100 * self.after:.2f} % after it"
         )
         fate = "so the old model stays in use"
@@ -145,7 +145,7 @@ def teach(
     settings: TeachingSettings | None = None,
     *,
     should_stop: ShouldStop = lambda: False,
-) -> Iterator[Event | Taught]:
+) -> Iterator[Event | FineTuneResult]:
     """Learn from corrections.
 
     A lesson that was stopped or killed goes on from its last checkpoint when it is
@@ -165,7 +165,7 @@ def teach(
     Yields
     ------
     Event or Taught
-        Events of the run, then `Taught` unless it was stopped.
+        Events of the run, then `FineTuneResult` unless it was stopped.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def teach(
     from c2f_core.training.trainer import train_or_resume
 
     settings = settings or TeachingSettings()
-    if not corrections.train or not corrections.kept_back:
+    if not corrections.train or not corrections.held_out:
         raise DataError(
             "Learning needs two reviewed images, one to learn from and one to judge by; review "
             "more images first."
@@ -218,8 +218,8 @@ def accuracy_of(model: Path | None, pairs: Sequence[Pair], class_table: ClassTab
         assert pair.fine is not None, "accuracy is measured against fine maps"
         predicted = pair.coarse
         if refiner is not None:
-            result = refiner.refine(pair.image, class_table.to_indices(pair.coarse))
-            predicted = class_table.to_positions(result.labels)
+            result = refiner.refine(pair.image, class_table.to_labels(pair.coarse))
+            predicted = class_table.to_class_ids(result.labels)
         confusion = confusion_matrix(predicted, pair.fine, class_table.number_of_classes)
         accuracies.append(pixel_accuracy(confusion))
     return float(np.mean(accuracies))
@@ -248,13 +248,13 @@ def _write(data: Path, lesson: Corrections, share: float) -> dict[str, list[str]
         ]
         for kind, pairs in (
             ("corrected", lesson.train),
-            ("kept-back", lesson.kept_back),
+            ("kept-back", lesson.held_out),
             ("earlier", lesson.earlier),
         )
     }
     write_pairs(data, (pair for pairs in named.values() for pair in pairs), lesson.class_table)
-    corrected, kept_back, earlier = ([pair.name for pair in pairs] for pairs in named.values())
-    return {"train": _balanced(corrected, earlier, share), "validation": kept_back}
+    corrected, held_out, earlier = ([pair.name for pair in pairs] for pairs in named.values())
+    return {"train": _balanced(corrected, earlier, share), "validation": held_out}
 
 
 def _balanced(corrected: list[str], earlier: list[str], share: float) -> list[str]:
@@ -310,19 +310,19 @@ def _digest(model: Path | None, lesson: Corrections, settings: TeachingSettings)
     digest = hashlib.sha256(settings.model_dump_json(exclude={"threads"}).encode())
     digest.update(lesson.class_table.model_dump_json().encode())
     digest.update(b"" if model is None else model.read_bytes())
-    for pairs in (lesson.train, lesson.kept_back, lesson.earlier):
+    for pairs in (lesson.train, lesson.held_out, lesson.earlier):
         digest.update(fingerprint(pairs).encode())
     return digest.hexdigest()[:12]
 
 
-def _judge(model: Path | None, lesson: Corrections, checkpoint: Path) -> Taught:
-    pairs, table = lesson.kept_back, lesson.class_table
-    return Taught(
+def _judge(model: Path | None, lesson: Corrections, checkpoint: Path) -> FineTuneResult:
+    pairs, table = lesson.held_out, lesson.class_table
+    return FineTuneResult(
         coarse=accuracy_of(None, pairs, table),
         before=accuracy_of(model, pairs, table),
         after=accuracy_of(checkpoint, pairs, table),
         pairs=len(lesson.train),
-        kept_back=len(pairs),
+        held_out=len(pairs),
         earlier=len(lesson.earlier),
         checkpoint=checkpoint,
     )
@@ -330,7 +330,7 @@ def _judge(model: Path | None, lesson: Corrections, checkpoint: Path) -> Taught:
 
 def _translated(pair: Pair, ours: ClassTable, theirs: ClassTable) -> Pair:
     def positions(of_ours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return theirs.to_positions(ours.translate(ours.to_indices(of_ours), theirs))
+        return theirs.to_class_ids(ours.translate(ours.to_labels(of_ours), theirs))
 
     fine = None if pair.fine is None else positions(pair.fine)
     return replace(pair, coarse=positions(pair.coarse), fine=fine)

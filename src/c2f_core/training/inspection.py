@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import list_pairs
 from c2f_core.data.pairs import FilePairs, Pair
@@ -60,7 +60,7 @@ class PairReport:
 
 
 @dataclass(frozen=True)
-class Looked:
+class InspectionProgress:
     """So many of the pairs that a run reads were looked at."""
 
     count: int
@@ -128,7 +128,7 @@ class Inspection:
 
 def inspect_data(
     config: TrainConfig, should_stop: ShouldStop = lambda: False
-) -> Iterator[Looked | Inspection]:
+) -> Iterator[InspectionProgress | Inspection]:
     """Read every pair that a run will read; what does not fit is told by file, not raised.
 
     Parameters
@@ -172,7 +172,7 @@ def inspect_data(
         role, pictured = roles.get(name, "unused"), read < THUMBNAIL_COUNT
         reports.append(_inspect(source, index, role, name in with_fine, counts, pictured))
         read += 1
-        yield Looked(read, len(listed))
+        yield InspectionProgress(read, len(listed))
     shares = {kind: _shares(count, listing.class_table) for kind, count in counts.items()}
     yield Inspection(
         listing.class_table,
@@ -240,7 +240,7 @@ def _shares(counts: NDArray[np.int64], table: ClassTable) -> dict[str, float]:
     if not total:
         return {}
     shares = {name: float(counts[place] / total) for place, name in enumerate(table.names)}
-    unlabelled = float(counts[UNLABELLED_POSITION] / total)
+    unlabelled = float(counts[UNLABELLED_ID] / total)
     return shares | ({table.unlabelled.name: unlabelled} if unlabelled else {})
 
 
@@ -256,6 +256,6 @@ def thumbnail(pair: Pair, class_table: ClassTable) -> NDArray[np.uint8]:
     maps = [positions for positions in (pair.coarse, pair.fine) if positions is not None]
     pictures = [pair.image[::step, ::step]]
     for positions in maps:
-        indices = class_table.to_indices(positions[::step, ::step])
+        indices = class_table.to_labels(positions[::step, ::step])
         pictures.append(class_table.encode_colours(indices))
     return np.concatenate(pictures, axis=1)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.data.pairs import Pair
 
 BANDS = (2, 4, 8, 16, 32)
@@ -99,7 +99,7 @@ def likelihoods(pairs: Sequence[Pair], number_of_classes: int) -> NDArray[np.flo
     for pair in pairs:
         assert pair.fine is not None, "evidence is learned from pairs with fine maps"
         codes = coarse_codes(pair.coarse, number_of_classes)
-        counted = (codes != NO_CODE) & (pair.fine != UNLABELLED_POSITION)
+        counted = (codes != NO_CODE) & (pair.fine != UNLABELLED_ID)
         np.add.at(counts, (codes[counted], pair.fine[counted]), 1.0)
     fine_shares = counts.sum(axis=0) + 1.0
     fine_shares /= fine_shares.sum()

@@ -251,4 +251,4 @@ def panel(event: Preview) -> NDArray[np.uint8]:
 
 
 def _coloured(positions: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
-    return class_table.encode_colours(class_table.to_indices(positions))
+    return class_table.encode_colours(class_table.to_labels(positions))

@@ -61,7 +61,7 @@ def ramp(step: int, steps: int) -> float:
     return min(1.0, step / steps) if steps else 1.0
 
 
-class Player:
+class NetworkWithOptimiser:
     """A network and its optimiser, set up on the device.
 
     Parameters
@@ -98,7 +98,7 @@ class Player:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
-    def descend(self, loss: Tensor) -> float:
+    def optimise(self, loss: Tensor) -> float:
         """Take one step down a loss.
 
         Returns

@@ -17,14 +17,14 @@ from c2f_core.networks.discriminators import Discriminator, build_discriminator
 from c2f_core.networks.encoding import at_pixels, image_to_tensor, one_hot
 from c2f_core.refine.interface import ShouldStop, check_inputs, raise_if_stopped
 from c2f_core.refine.tiling import Span, blend, spans
-from c2f_core.training.run_folder import RunFolder, has_judge
+from c2f_core.training.run_folder import RunFolder, has_discriminator
 
 TILE, OVERLAP = 1024, 128
 """Side of the tiles and what neighbours share, in pixels."""
 
 
-class Judge:
-    """A trained discriminator, ready to judge maps of any size; make one with `Judge.load`.
+class DiscriminatorScorer:
+    """Score maps of any size with a trained discriminator; make one with `load`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Judge:
         self._network = discriminator.eval().requires_grad_(False).to(self._device)
 
     @classmethod
-    def load(cls, model: str | Path, device: str = "auto") -> "Judge":
+    def load(cls, model: str | Path, device: str = "auto") -> "DiscriminatorScorer":
         """Load the discriminator that was trained beside a generator.
 
         It is taken from the last state of the run, as checkpoints hold the generator
@@ -75,7 +75,7 @@ class Judge:
         ConfigError
             The device does not exist.
         """
-        if not has_judge(model):
+        if not has_discriminator(model):
             raise CheckpointError(
                 f"{model} was trained without a discriminator, or its run folder is gone; choose "
                 "a checkpoint in the folder of a model2 run."

@@ -262,7 +262,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     )
 
 
-def has_judge(model: str | Path) -> bool:
+def has_discriminator(model: str | Path) -> bool:
     """Tell whether a checkpoint lies in the folder of a run that trained a discriminator."""
     folder = RunFolder(Path(model).parent)
     try:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.batches import Batch
 from c2f_core.data.pairs import Pair
@@ -27,7 +27,7 @@ from c2f_core.networks.discriminators import (
 )
 from c2f_core.networks.encoding import at_pixels, image_to_tensor, most_likely, one_hot
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.optimisation import Player, ramp
+from c2f_core.training.optimisation import NetworkWithOptimiser, ramp
 from c2f_core.training.supervised import StepResult, SupervisedLearner
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Stage1Learner(SupervisedLearner):
 
     Attributes
     ----------
-    discriminator : Player
+    discriminator : NetworkWithOptimiser
     """
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
@@ -58,9 +58,9 @@ class Stage1Learner(SupervisedLearner):
         ).to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         rate = config.stage1.discriminator_learning_rate
         optimiser = torch.optim.Adam(discriminator.parameters(), lr=rate, betas=ADAM_BETAS)
-        self.discriminator = Player(fabric, discriminator, optimiser)
+        self.discriminator = NetworkWithOptimiser(fabric, discriminator, optimiser)
         self.discriminator.network.mark_forward_method("features")
-        self._game = ADVERSARIAL_LOSSES[config.stage1.loss]
+        self._adversarial = ADVERSARIAL_LOSSES[config.stage1.loss]
         self._ramp_steps = config.stage1.ramp_steps
 
     def step(self, number: int) -> StepResult:
@@ -85,12 +85,12 @@ class Stage1Learner(SupervisedLearner):
         real, fake = verdicts[: len(fine)], verdicts[len(fine) :]
         labelled = _labelled(batch.fine)
         weights = torch.cat([self.fake_weights(maps, batch.fine) for maps in fakes])
-        loss = self._game.discriminator(real, fake, labelled, weights)
-        self.discriminator.descend(loss)
+        loss = self._adversarial.discriminator(real, fake, labelled, weights)
+        self.discriminator.optimise(loss)
         return {
             "discriminator loss": loss.item(),
             "discriminator accuracy": discriminator_accuracy(
-                real, fake, labelled, weights, self._game.threshold
+                real, fake, labelled, weights, self._adversarial.threshold
             ),
         }
 
@@ -139,7 +139,7 @@ class Stage1Learner(SupervisedLearner):
     def _adversarial_loss(self, images: Tensor, maps: Tensor, labelled: Tensor | None) -> Tensor:
         """L_G(D(x, G(x))) with the discriminator as it stands."""
         fake = self.discriminator.network(images, maps).float()
-        return self._game.generator(fake, labelled)
+        return self._adversarial.generator(fake, labelled)
 
     def _feature_matching(self, batch: Batch, maps: Tensor) -> Tensor:
         of_fake = self.discriminator.network.features(batch.images, maps)
@@ -195,7 +195,7 @@ class Stage1Learner(SupervisedLearner):
             return None
         image = image_to_tensor(pair.image).to(self._fabric.device)
         real, fake = (self.discriminator.network(image, each).float() for each in (fine, fake))
-        return discriminator_accuracy(real, fake, labelled, weights, self._game.threshold)
+        return discriminator_accuracy(real, fake, labelled, weights, self._adversarial.threshold)
 
     @torch.inference_mode()
     def score_of(
@@ -227,4 +227,4 @@ class Stage1Learner(SupervisedLearner):
 
 def _labelled(fine: Tensor) -> Tensor:
     """Weights (N, 1, Y, X) of the pixels that count: 0 where unlabelled."""
-    return (fine != UNLABELLED_POSITION)[:, None].float()
+    return (fine != UNLABELLED_ID)[:, None].float()

@@ -97,7 +97,7 @@ class Stage2Learner(Stage1Learner):
             self._likelihoods = torch.from_numpy(table).to(fabric.device)
         self._names = data.class_table.names
         self._ramp_steps = 0  # The weights of stage 1 have risen.
-        self._need = min(1.0, config.stage2.few_fine_maps / len(data.train))
+        self._coarse_only_weight = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Go on from the state of stage 1: its averaged generator, and its discriminator."""
@@ -141,7 +141,7 @@ class Stage2Learner(Stage1Learner):
             values |= self._discriminator_turn(fine_batch, fine_logits)
             loss, parts = self._stage1_loss(number, fine_batch, fine_logits)
             values |= parts
-        share = self._need * ramp(number, self._config.stage2.ramp_steps)
+        share = self._coarse_only_weight * ramp(number, self._config.stage2.ramp_steps)
         for weight, name, part in self._coarse_only_losses(crops, logits):
             loss = loss + share * weight * part
             values[name] = part.item()

@@ -13,7 +13,7 @@ from c2f_core.device import memory_format
 from c2f_core.losses.pixelwise import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.optimisation import Player
+from c2f_core.training.optimisation import NetworkWithOptimiser
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -77,7 +77,7 @@ class SupervisedLearner:
 
     Attributes
     ----------
-    generator : Player
+    generator : NetworkWithOptimiser
     average : AveragedModel
         Moving average of the generator's weights and statistics.
     class_weights : (C,) float tensor
@@ -96,7 +96,9 @@ class SupervisedLearner:
         )
         self.average.to(fabric.device)
         optimiser = make_optimiser(generator, config.optimiser)
-        self.generator = Player(fabric, generator, optimiser, config.optimiser.clip_norm)
+        self.generator = NetworkWithOptimiser(
+            fabric, generator, optimiser, config.optimiser.clip_norm
+        )
         weights = inverse_class_proportions(
             [pair.fine for pair in data.train if pair.fine is not None],
             classes,
@@ -133,7 +135,7 @@ class SupervisedLearner:
         return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
     def _descend(self, loss: Tensor) -> float:
-        norm = self.generator.descend(loss)
+        norm = self.generator.optimise(loss)
         self.average.update_parameters(self.generator.module)
         return norm
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import C2FError
 from c2f_core.metrics.calibration import expected_calibration_error, fit_temperature
@@ -105,7 +105,7 @@ def validate(
 
 
 def _calibration_error(logits: NDArray[np.floating[Any]], truth: NDArray[np.uint8]) -> float:
-    labelled = truth != UNLABELLED_POSITION
+    labelled = truth != UNLABELLED_ID
     probabilities = torch.from_numpy(logits[labelled]).softmax(dim=1).numpy()
     correct = probabilities.argmax(axis=1) == truth[labelled]
     return expected_calibration_error(probabilities.max(axis=1), correct)
@@ -199,8 +199,8 @@ def _scores(refiner: RefinerInterface, pairs: Sequence[Pair]) -> dict[str, float
     table, predictions = refiner.class_table, []
     for pair in pairs:
         try:
-            refined = refiner.refine(pair.image, table.to_indices(pair.coarse))
+            refined = refiner.refine(pair.image, table.to_labels(pair.coarse))
         except C2FError:
             return None
-        predictions.append(table.to_positions(refined.labels))
+        predictions.append(table.to_class_ids(refined.labels))
     return scores_of(predictions, pairs, table)

@@ -10,7 +10,7 @@ from napari_c2f.base.worker import Task, timer
 
 PAUSE = 20
 """Milliseconds between turns, in which the window draws and answers."""
-Turns = Iterator[None]
+GuiSteps = Iterator[None]
 """What is left to do in the GUI thread, in pieces."""
 
 
@@ -26,8 +26,8 @@ class Controller:
     def __init__(self, activity: Activity) -> None:
         self.activity = activity
         self._task: Task | None = None
-        self._turns: Turns = iter(())
-        self._pause = timer(PAUSE, self._take_turn, once=True)
+        self._turns: GuiSteps = iter(())
+        self._pause = timer(PAUSE, self._run_step, once=True)
 
     def stop(self) -> None:
         """Ask the work to stop; it ends after the step at hand."""
@@ -65,7 +65,7 @@ class Controller:
         self,
         task: Task,
         report: Callable[[list[Any]], None],
-        succeed: Callable[[Any], Turns | None],
+        succeed: Callable[[Any], GuiSteps | None],
     ) -> None:
         """Start a task.
 
@@ -79,18 +79,18 @@ class Controller:
             does between the turns of an iterator.
         """
         task.reported.connect(report)
-        task.succeeded.connect(lambda result: self._take_turns(succeed(result)))
+        task.succeeded.connect(lambda result: self._run_steps(succeed(result)))
         task.failed.connect(self.fail)
         self._task = task
         self.activity.progress = 0.0
         self.activity.busy = True
         task.start()
 
-    def _take_turns(self, turns: Turns | None) -> None:
+    def _run_steps(self, turns: GuiSteps | None) -> None:
         self._turns = iter(()) if turns is None else turns
-        self._take_turn()
+        self._run_step()
 
-    def _take_turn(self) -> None:
+    def _run_step(self) -> None:
         for _ in self._turns:
             self._pause.start()
             return

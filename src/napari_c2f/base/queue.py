@@ -9,8 +9,8 @@ from typing import Any
 
 from c2f_core.errors import C2FError
 from napari_c2f.base.activity import Activity
-from napari_c2f.base.controller import Controller, Turns
-from napari_c2f.base.worker import Task, Work
+from napari_c2f.base.controller import Controller, GuiSteps
+from napari_c2f.base.worker import Task, TaskFunction
 
 
 @contextmanager
@@ -37,8 +37,8 @@ class Job:
     Without work, the rest is done in its turn: it is nothing for a thread.
     """
 
-    work: Work | None
-    succeed: Callable[[Any], Turns | None]
+    work: TaskFunction | None
+    succeed: Callable[[Any], GuiSteps | None]
     fail: Callable[[], None]
 
 
@@ -59,8 +59,8 @@ class QueueController(Controller):
 
     def do(
         self,
-        work: Work,
-        succeed: Callable[[Any], Turns | None],
+        work: TaskFunction,
+        succeed: Callable[[Any], GuiSteps | None],
         message: str = "",
         fail: Callable[[], None] = lambda: None,
     ) -> None:
@@ -80,7 +80,7 @@ class QueueController(Controller):
                 self._job.succeed(None)
             self._next()
 
-    def _end(self, result: Any) -> Turns | None:
+    def _end(self, result: Any) -> GuiSteps | None:
         job, turns = self._job, None
         self._succeed(self.activity.message)
         with self._errors_told():
@@ -90,7 +90,7 @@ class QueueController(Controller):
         self._next()
         return None
 
-    def _show_in_turns(self, turns: Turns) -> Turns:
+    def _show_in_turns(self, turns: GuiSteps) -> GuiSteps:
         """Take these turns, then go on with what else was asked for."""
         self._is_showing = self.activity.busy = True
         try:

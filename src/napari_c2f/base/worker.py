@@ -28,7 +28,7 @@ LOWER_PRIORITY = 10
 
 Report = Callable[[Any], None]
 ShouldStop = Callable[[], bool]
-Work = Callable[[Report, ShouldStop], Any]
+TaskFunction = Callable[[Report, ShouldStop], Any]
 LOADING = "loading ahead"
 """Name of the thread that loads modules."""
 
@@ -79,7 +79,7 @@ class Task(QObject):
     broken = Signal(str)
     _returned = Signal(object)
 
-    def __init__(self, work: Work, interval: int = REPORT_INTERVAL) -> None:
+    def __init__(self, work: TaskFunction, interval: int = REPORT_INTERVAL) -> None:
         super().__init__()
         self._work = work
         self._stop = threading.Event()

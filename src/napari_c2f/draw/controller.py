@@ -27,7 +27,7 @@ from napari_c2f.layers.convert import (
 from napari_c2f.layers.lineage import share_class_table, share_lock
 from napari_c2f.layers.locks import guard, locked_classes
 from napari_c2f.layers.map_controller import ChooseTable, MapController
-from napari_c2f.layers.project_map import draw_over, own_map
+from napari_c2f.layers.project_map import paste_labels, project_map
 from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class, set_class
 
 NUMBERS = range(10)
@@ -194,13 +194,13 @@ class PaletteController(MapController):
         self, index_map: NDArray[Any], image: Image, table: ClassTable, drawn: NDArray[np.bool_]
     ) -> str:
         """Draw a map in the project's, or in the chosen one if empty, else add it; tell where."""
-        layer = own_map(self._viewer.layers, image)
+        layer = project_map(self._viewer.layers, image)
         if layer is None and self._layer is not None and _is_empty(self._layer, image, table):
             layer = self._layer
         if layer is None:
             add_map(self._viewer, index_map, table, f"{image.name} coarse", spatial_keywords(image))
             return "a new map"
-        draw_over(layer, index_map, table, drawn)
+        paste_labels(layer, index_map, table, drawn)
         self._show_map(layer)
         return f"'{layer.name}'"
 

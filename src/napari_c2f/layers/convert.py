@@ -32,11 +32,11 @@ FINE_KEY = "c2f_fine"
 """Of the layers of a review: `unique_id` of the fine layer whose changes are reviewed."""
 IMAGE_KEY = "c2f_image"
 """Of the coarse layer of a project's open image: `unique_id` of the image's layer."""
-LEFT_KEY = "c2f_left"
+CLOSED_KEY = "c2f_left"
 """Of the coarse layer of a project's image that made room for another."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
-SURE_FROM = 0.5, 0.95
+CONFIDENCE_LIMITS = 0.5, 0.95
 """Confidences at which the colour is full and gone."""
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -160,7 +160,7 @@ def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDa
     keywords = {
         "name": name,
         "colormap": DOUBT,
-        "contrast_limits": SURE_FROM,
+        "contrast_limits": CONFIDENCE_LIMITS,
         "blending": "translucent",
         "metadata": {RESULT_KEY: True},
     }

@@ -10,10 +10,10 @@ from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import ImageError
-from c2f_core.geometry.patches import Patch, Place
+from c2f_core.geometry.patches import Patch, Slices
 from c2f_core.geometry.windows import Size, whole
 from c2f_core.refine.run import Plane
-from c2f_core.review.decisions import Key
+from c2f_core.review.decisions import RegionKey
 from napari_c2f.layers.convert import (
     FINE_KEY,
     PLACE_KEY,
@@ -29,17 +29,17 @@ from napari_c2f.layers.locks import lock
 from napari_c2f.layers.strokes import Stroke, patch_of, strokes_of
 
 
-def place_of(fine: Labels) -> Place:
+def place_of(fine: Labels) -> Slices:
     """Return the part of its coarse layer that a fine layer covers."""
     return fine.metadata.get(PLACE_KEY, whole_place(fine))
 
 
-def whole_place(fine: Labels) -> Place:
+def whole_place(fine: Labels) -> Slices:
     """Return the place of all that a fine layer holds, in the layer itself."""
     return tuple(slice(0, length) for length in level0(fine).shape)
 
 
-def check_planes(fine: Labels, other: Layer, place: Place) -> None:
+def check_planes(fine: Labels, other: Layer, place: Slices) -> None:
     """Check that a place of another layer has as many planes as a fine layer.
 
     Raises
@@ -58,7 +58,7 @@ def check_planes(fine: Labels, other: Layer, place: Place) -> None:
     )
 
 
-def placed_keywords(coarse: Labels, place: Place) -> dict[str, Any]:
+def placed_keywords(coarse: Labels, place: Slices) -> dict[str, Any]:
     """Return where the part of a layer lies in the world, as keyword arguments of a new layer."""
     keywords = spatial_keywords(coarse)
     corner = [axis.start for axis in place]
@@ -68,7 +68,7 @@ def placed_keywords(coarse: Labels, place: Place) -> dict[str, Any]:
     return keywords | {"translate": np.asarray(own(corner))}
 
 
-def plane_place(plane: Plane, size: Size) -> Place:
+def plane_place(plane: Plane, size: Size) -> Slices:
     """Return the place of one plane, of this size, in a stack."""
     leading = tuple(slice(index, index + 1) for index in plane)
     return *leading, *whole(size)
@@ -129,7 +129,7 @@ def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class ProtectedStroke:
     """A stroke that stays.
 
     Attributes
@@ -143,15 +143,15 @@ class Kept:
     stroke: Stroke
     patch: Patch
 
-    def seen_around(self, place: Place) -> "Kept":
+    def within(self, place: Slices) -> "ProtectedStroke":
         """Return it as in the layer of which its own is the part in a place."""
-        stroke = self.stroke.seen_around(place)
-        return Kept(stroke, replace(self.patch, place=stroke.place))
+        stroke = self.stroke.within(place)
+        return ProtectedStroke(stroke, replace(self.patch, place=stroke.place))
 
 
-def kept_pixels(
+def protected_strokes(
     layers: Iterable[Layer], coarse: Labels, keep_fine: bool, keep_coarse: bool
-) -> list[Kept]:
+) -> list[ProtectedStroke]:
     """Return what was painted by hand and stays, in places of the coarse layer, the latest last.
 
     That is what was painted in the latest fine layer, which has what stayed in
@@ -174,26 +174,26 @@ def kept_pixels(
         latest = latest_result(layers, coarse)
         results = results_of(layers, coarse)
         sources += [each for each in results if each is latest or FINE_KEY in each.metadata]
-    kept: dict[int, Kept] = {}
+    kept: dict[int, ProtectedStroke] = {}
     for layer in sources:
-        for each in kept_in(layer):
-            kept.setdefault(each.stroke.stamp, each.seen_around(place_of(layer)))
+        for each in protected_strokes_in(layer):
+            kept.setdefault(each.stroke.stamp, each.within(place_of(layer)))
     return [kept[stamp] for stamp in sorted(kept)]
 
 
-def kept_in(layer: Labels) -> list[Kept]:
+def protected_strokes_in(layer: Labels) -> list[ProtectedStroke]:
     """Return what was painted by hand in one layer and stays, in places of that layer."""
     kept = []
     for stroke in strokes_of(layer):
         if not stroke.rough:
             patch = patch_of(layer, stroke)
-            kept.append(Kept(replace(stroke, mask=patch.mask), patch))
+            kept.append(ProtectedStroke(replace(stroke, mask=patch.mask), patch))
     return kept
 
 
-def strokes_in(kept: Iterable[Kept], place: Place) -> list[Stroke]:
+def strokes_in(kept: Iterable[ProtectedStroke], place: Slices) -> list[Stroke]:
     """Return the strokes as those of a layer that covers a place of the coarse layer."""
-    seen = (each.stroke.seen_from(place) for each in kept)
+    seen = (each.stroke.relative_to(place) for each in kept)
     return [stroke for stroke in seen if stroke is not None]
 
 
@@ -225,7 +225,9 @@ def final_of(layers: Iterable[Layer], fine: Labels) -> Labels | None:
     return None
 
 
-def rejected_regions(layers: Iterable[Layer], coarse: Labels, place: Place) -> tuple[Key, ...]:
+def rejected_regions(
+    layers: Iterable[Layer], coarse: Labels, place: Slices
+) -> tuple[RegionKey, ...]:
     """Return what was rejected in the latest review of what a place of a coarse layer became."""
     for layer in results_of(layers, coarse):
         if REJECTED_KEY in layer.metadata and place_of(layer) == place:

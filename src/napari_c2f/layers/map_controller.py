@@ -6,7 +6,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
@@ -18,8 +18,8 @@ from napari_c2f.layers.convert import (
     spatial_keywords,
 )
 from napari_c2f.layers.lineage import changes_layers, results_of
-from napari_c2f.layers.project_map import own_map
-from napari_c2f.layers.strokes import is_drawn_roughly
+from napari_c2f.layers.project_map import project_map
+from napari_c2f.layers.strokes import is_drawn_refinable
 
 ChooseTable = Callable[[], ClassTable | None]
 """Returns the class table that the user chose, None for the layer's or file's own."""
@@ -47,7 +47,7 @@ class MapController(Controller):
         with self._errors_told():
             if image is None:
                 raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
-            own = own_map(self._viewer.layers, image)
+            own = project_map(self._viewer.layers, image)
             if own is not None:
                 self._show_map(own)
                 self.activity.message = (
@@ -57,10 +57,14 @@ class MapController(Controller):
             table = choose_table()
             if table is None:
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
-            unlabelled = np.full(plane_shape(image), UNLABELLED_POSITION, np.uint8)
+            unlabelled = np.full(plane_shape(image), UNLABELLED_ID, np.uint8)
             name = f"{image.name} coarse"
             add_map(
-                self._viewer, table.to_indices(unlabelled), table, name, spatial_keywords(image)
+                self._viewer,
+                table.to_labels(unlabelled),
+                table,
+                name,
+                spatial_keywords(image),
             )
             self.activity.message = (
                 f"Paint in '{name}' where you are sure; the number of each class is its label."
@@ -68,7 +72,7 @@ class MapController(Controller):
 
     def _show_map(self, layer: Labels) -> None:
         """Let the user see a map, which refining hides, and draw in it."""
-        if not is_drawn_roughly(layer):  # Live mode shows it beside its fine map.
+        if not is_drawn_refinable(layer):  # Live mode shows it beside its fine map.
             self._hide_results(layer)
         layer.visible = True
         self._viewer.layers.selection.active = layer

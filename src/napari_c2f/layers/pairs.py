@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import UNLABELLED_POSITION, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError, ImageError
 from c2f_core.io.intensity import as_rgb8
@@ -135,11 +135,11 @@ def _planes(layer: Image | Labels) -> list[NDArray[Any]]:
 def _maps(layer: Labels, table: ClassTable) -> list[Positions]:
     own = layer.metadata.get(TABLE_KEY, table)
     translated = (own.translate(np.array(plane), table) for plane in _planes(layer))
-    return [table.to_positions(labels) for labels in translated]
+    return [table.to_class_ids(labels) for labels in translated]
 
 
 def _is_drawn(positions: Positions) -> bool:
-    return bool((positions != UNLABELLED_POSITION).any())
+    return bool((positions != UNLABELLED_ID).any())
 
 
 def _file_name(layer_name: str, number: int | None) -> str:

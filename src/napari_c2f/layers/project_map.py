@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError
 from napari_c2f.layers.convert import IMAGE_KEY, class_table_of_layer
-from napari_c2f.layers.strokes import drawn_roughly, told_apart
+from napari_c2f.layers.strokes import drawing_refinable, programmatic_edit
 
 
-def own_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
+def project_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
     """Return the coarse map that a project saves for an image; None if it is in no project."""
     for layer in layers:
         wanted = layer.metadata.get(IMAGE_KEY)
@@ -22,7 +22,7 @@ def own_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
     return None
 
 
-def draw_over(
+def paste_labels(
     layer: Labels,
     index_map: NDArray[Any],
     class_table: ClassTable,
@@ -50,8 +50,8 @@ def draw_over(
     _change(layer, np.where(drawn, labels, layer.data))
 
 
-def replace_by(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:
-    """Let a map show what another shows, as one step that undo takes back; else as `draw_over`."""
+def replace_labels(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:
+    """Replace the labels of a layer by those of a map, in one step that undo takes back."""
     _change(layer, _in_classes_of(layer, index_map, class_table))
 
 
@@ -76,5 +76,5 @@ def _in_classes_of(
 def _change(layer: Labels, labels: NDArray[Any]) -> None:
     """Give a map other labels: no work by hand, and nothing that refining has to keep."""
     places = np.nonzero(labels != layer.data)
-    with drawn_roughly(layer), told_apart(layer):
+    with drawing_refinable(layer), programmatic_edit(layer):
         layer.data_setitem(places, labels[places])

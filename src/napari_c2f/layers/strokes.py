@@ -19,7 +19,7 @@ from psygnal import Signal
 from c2f_core.geometry.patches import (
     Covered,
     Patch,
-    Place,
+    Slices,
     around,
     common,
     from_corner,
@@ -29,22 +29,22 @@ from c2f_core.geometry.patches import (
 from c2f_core.geometry.windows import bounding_box
 from napari_c2f.layers.locks import has_mask
 
-_deciding: "WeakSet[Labels]" = WeakSet()
+_programmatic: "WeakSet[Labels]" = WeakSet()
 
 
-def is_deciding(layer: Labels) -> bool:
+def is_programmatic(layer: Labels) -> bool:
     """Tell whether what a layer tells of now was decided or read, and not drawn by hand."""
-    return layer in _deciding
+    return layer in _programmatic
 
 
 @contextmanager
-def told_apart(layer: Labels) -> Iterator[None]:
+def programmatic_edit(layer: Labels) -> Iterator[None]:
     """What changes now in a layer is no stroke, whatever tool is chosen in it."""
-    _deciding.add(layer)
+    _programmatic.add(layer)
     try:
         yield
     finally:
-        _deciding.discard(layer)
+        _programmatic.discard(layer)
 
 
 _followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
@@ -66,12 +66,12 @@ class Stroke:
         Drawn to be refined: it need not stay.
     """
 
-    place: Place
+    place: Slices
     mask: NDArray[np.bool_]
     stamp: int
     rough: bool = False
 
-    def seen_from(self, place: Place) -> "Stroke | None":
+    def relative_to(self, place: Slices) -> "Stroke | None":
         """Return its part in a place, counted from the place's corner; None if there is none."""
         shared = common(self.place, place)
         if is_empty(shared):
@@ -79,7 +79,7 @@ class Stroke:
         mask = self.mask[from_corner(shared, self.place)]
         return replace(self, place=from_corner(shared, place), mask=mask)
 
-    def seen_around(self, place: Place) -> "Stroke":
+    def within(self, place: Slices) -> "Stroke":
         """Return it as in the array of which its own is the part in a place."""
         return replace(self, place=to_corner(self.place, place))
 
@@ -184,7 +184,7 @@ def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
     return Stroke(place, before != after, next(_stamps), rough)
 
 
-def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
+def _set(part: NDArray[Any], atom: Any, place: Slices, values: Any) -> None:
     """Set the pixels of one step in the part of the data that lies at a place."""
     if has_mask(atom):
         box = part[from_corner(atom.slice_key, place)]
@@ -195,7 +195,7 @@ def _set(part: NDArray[Any], atom: Any, place: Place, values: Any) -> None:
     part[tuple(np.asarray(index) - axis.start for index, axis in indices)] = values
 
 
-def _bounds(item: Sequence[Any]) -> Place:
+def _bounds(item: Sequence[Any]) -> Slices:
     """Return the smallest place that holds all steps of a stroke."""
     return around(
         atom.slice_key
@@ -217,13 +217,13 @@ def is_followed(layer: Labels) -> bool:
     return layer in _followers
 
 
-def is_drawn_roughly(layer: Labels) -> bool:
+def is_drawn_refinable(layer: Labels) -> bool:
     """Tell whether strokes in a layer are there to be refined, as in live mode."""
     return layer in _followers and _followers[layer].rough
 
 
 @contextmanager
-def drawn_roughly(layer: Labels) -> Iterator[None]:
+def drawing_refinable(layer: Labels) -> Iterator[None]:
     """Let strokes in a layer be refined, if it is followed: they need not stay."""
     follower = _followers.get(layer, None)
     if follower is None:

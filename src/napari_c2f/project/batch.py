@@ -21,7 +21,7 @@ WENT_ON = "you went on with it meanwhile"
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class BatchItem:
     """What became of an image: its work before and after, or else why it was left as it is."""
 
     name: str
@@ -30,7 +30,7 @@ class Made:
     reason: str = ""
 
 
-def refining_each(project: Project, names: list[str]) -> Callable[[Report, ShouldStop], bool]:
+def refine_batch(project: Project, names: list[str]) -> Callable[[Report, ShouldStop], bool]:
     """Return the work of refining images one by one; its result is whether it was stopped."""
 
     def report_share(report: Report, number: int, share: float) -> None:
@@ -49,20 +49,20 @@ def refining_each(project: Project, names: list[str]) -> Callable[[Report, Shoul
 
 def _made(
     project: Project, name: str, progress: Callable[[float], None], should_stop: ShouldStop
-) -> Made:
+) -> BatchItem:
     try:
         before = project.read(name)
         if before.record.status is not Status.TO_DO:
-            return Made(name, reason=WENT_ON)
+            return BatchItem(name, reason=WENT_ON)
         if (before.coarse == before.class_table.unlabelled.index).all():
-            return Made(name, reason="nothing is drawn in the coarse map")
+            return BatchItem(name, reason="nothing is drawn in the coarse map")
         after = refined_work(project, before, progress=progress, should_stop=should_stop)
     except C2FError as error:  # One image that cannot be refined keeps no other from it.
-        return Made(name, reason=str(error))
-    return Made(name, before, after)
+        return BatchItem(name, reason=str(error))
+    return BatchItem(name, before, after)
 
 
-class ToDoController(Controller):
+class BatchController(Controller):
     """Refines all images that are to do but the open one; drawing and saving go on meanwhile.
 
     Parameters
@@ -96,16 +96,16 @@ class ToDoController(Controller):
                 )
             self._wanted, self._refined, self._left = len(names), 0, {}
             self.activity.message = f"Refining {self._wanted} images…"
-            self._start(Task(refining_each(project, names)), self._show_reports, self._end)
+            self._start(Task(refine_batch(project, names)), self._show_reports, self._end)
 
-    def _show_reports(self, reports: list[float | Made]) -> None:
+    def _show_reports(self, reports: list[float | BatchItem]) -> None:
         for report in reports:
-            if isinstance(report, Made):
+            if isinstance(report, BatchItem):
                 self._save(report)
             else:
                 self.activity.progress = report
 
-    def _save(self, made: Made) -> None:
+    def _save(self, made: BatchItem) -> None:
         def told(written: bool) -> None:
             if written:
                 self._refined += 1

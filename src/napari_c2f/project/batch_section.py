@@ -5,7 +5,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_c2f.project.batch import ToDoController
+from napari_c2f.project.batch import BatchController
 from napari_c2f.widgets.docked import while_alive
 from napari_c2f.widgets.parts import button_row
 
@@ -21,10 +21,10 @@ class ToDoSection(QWidget):
 
     Parameters
     ----------
-    controller : ToDoController
+    controller : BatchController
     """
 
-    def __init__(self, controller: ToDoController) -> None:
+    def __init__(self, controller: BatchController) -> None:
         super().__init__()
         self._controller, self.activity = controller, controller.activity
         self.refine_button = QPushButton("R&efine all to do")

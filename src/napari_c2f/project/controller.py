@@ -21,10 +21,10 @@ from c2f_core.project.effort import write_effort
 from c2f_core.project.export import Export, export_map
 from c2f_core.project.records import Parameters
 from c2f_core.project.work import undecided_regions
-from napari_c2f.base.controller import Turns
+from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.queue import QueueController, all_done
 from napari_c2f.base.worker import Report, ShouldStop, timer
-from napari_c2f.layers.convert import LEFT_KEY, PROVENANCE_KEY
+from napari_c2f.layers.convert import CLOSED_KEY, PROVENANCE_KEY
 from napari_c2f.layers.map_controller import ChooseTable
 from napari_c2f.layers.pairs import images_of_layers
 from napari_c2f.project.model import ProjectState
@@ -216,20 +216,20 @@ class ProjectController(QueueController):
         project, saving = self.project, self._saving
         with self._errors_told():
             saving.save_opened()
-            saving.save_owed()
+            saving.flush()
 
             def work(*_: Any) -> tuple[Work, Any]:
                 return saving.owed(name) or project.read(name), project.read_image(name)
 
             self.do(work, self._show_image, f"Opening {name}…")
 
-    def _show_image(self, read: tuple[Work, Any]) -> Turns:
+    def _show_image(self, read: tuple[Work, Any]) -> GuiSteps:
         self._saving.save_rest_now()
         if self.image is not None:
             self.image.close()
             self._forget()
         for coarse in self._gone:
-            coarse.metadata[LEFT_KEY] = True
+            coarse.metadata[CLOSED_KEY] = True
         self._gone.clear()
         yield
         work, pixels = read
@@ -257,7 +257,7 @@ class ProjectController(QueueController):
             self.image.release()
             self.state.message = f"{self.image.name} is no longer open."
             self._forget()
-            self._saving.save_owed()
+            self._saving.flush()
 
     def save_made(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
         """Save what was made of an image in the background, unless a person goes on with it.
@@ -327,7 +327,7 @@ class ProjectController(QueueController):
         self.do(review, self._tell_review, f"Saving {name}…")
 
     def _tell_review(self, record: ImageRecord) -> None:
-        role = "judges what is learned" if record.kept_back else "teaches"
+        role = "judges what is learned" if record.held_out else "teaches"
         reviewed = record.status is Status.REVIEWED
         self._tell(f"{record.name} is {record.status}" + (f", and {role}." if reviewed else "."))
 

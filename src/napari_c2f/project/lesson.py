@@ -8,18 +8,18 @@ from typing import Any
 from c2f_core.project import Project
 from c2f_core.project.lessons import learn
 from c2f_core.training.events import Event, Finished, RunStarted, StepDone
-from c2f_core.training.fine_tuning import Taught, TeachingSettings
+from c2f_core.training.fine_tuning import FineTuneResult, TeachingSettings
 from napari_c2f.base.clock import Clock
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import remember_model
-from napari_c2f.base.worker import Report, ShouldStop, Task, Work
+from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.project.model import Lesson
 
 
-def learning(project: Project, replay: Path | None, settings: TeachingSettings) -> Work:
+def learning(project: Project, replay: Path | None, settings: TeachingSettings) -> TaskFunction:
     """Return the work of a lesson; its result is the last event."""
 
-    def work(report: Report, should_stop: ShouldStop) -> Event | Taught:
+    def work(report: Report, should_stop: ShouldStop) -> Event | FineTuneResult:
         with closing(learn(project, replay, settings, should_stop=should_stop)) as events:
             for event in events:
                 if isinstance(event, RunStarted | StepDone):
@@ -64,7 +64,7 @@ class LessonController(Controller):
             return
         self.activity.message = "Reading the reviewed images…"
 
-        def succeed(event: Event | Taught) -> None:
+        def succeed(event: Event | FineTuneResult) -> None:
             self._tell_end(event)
             done()
 
@@ -87,8 +87,8 @@ class LessonController(Controller):
             f"{self._clock.text()}"
         ).strip()
 
-    def _tell_end(self, event: Event | Taught) -> None:
-        if isinstance(event, Taught):
+    def _tell_end(self, event: Event | FineTuneResult) -> None:
+        if isinstance(event, FineTuneResult):
             if event.is_better:
                 remember_model(event.checkpoint)
             self._succeed(event.message())

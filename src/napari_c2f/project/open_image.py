@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.geometry.patches import Place
+from c2f_core.geometry.patches import Slices
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.work import read_confidence, stored_confidence
-from c2f_core.review.decisions import Key
-from napari_c2f.base.controller import Turns
+from c2f_core.review.decisions import RegionKey
+from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import (
+    CLOSED_KEY,
     COARSE_KEY,
     CONFIDENCE_KEY,
     FINE_KEY,
     IMAGE_KEY,
-    LEFT_KEY,
     REJECTED_KEY,
     RESULT_KEY,
     class_table_of_layer,
@@ -33,14 +33,14 @@ from napari_c2f.layers.convert import (
 from napari_c2f.layers.lineage import (
     changes_layers,
     final_of,
-    kept_in,
     place_of,
+    protected_strokes_in,
     rejected_regions,
     results_of,
     sources_of,
 )
 from napari_c2f.layers.locks import has_mask
-from napari_c2f.layers.strokes import Stroke, follow, is_deciding, stroke_of, strokes_of
+from napari_c2f.layers.strokes import Stroke, follow, is_programmatic, stroke_of, strokes_of
 
 DRAWING = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which a person changes pixels by hand."""
@@ -91,7 +91,7 @@ class OpenImage:
 
     # Showing
 
-    def show(self, work: Work) -> Turns:
+    def show(self, work: Work) -> GuiSteps:
         """Add the layers of this work, one in each turn; the uppermost map is active then."""
         layers = self._viewer.layers
         for layer in (self.image, self.coarse):
@@ -203,7 +203,7 @@ class OpenImage:
         tables = [class_table_of_layer(layer) for layer in layers]
         return max(tables, key=lambda table: table.number_of_classes)  # The first of equals.
 
-    def _rejected(self, place: Place) -> tuple[Key, ...]:
+    def _rejected(self, place: Slices) -> tuple[RegionKey, ...]:
         """Return the regions that were rejected in a place, by their keys in the whole map."""
         keys = rejected_regions(self._layers, self.coarse, place)
         part, corner = np.array([(axis.stop - axis.start, axis.start) for axis in place]).T
@@ -223,9 +223,9 @@ class OpenImage:
         """
         stamps = {stroke.stamp for stroke in told}
         painted = np.zeros(self.coarse.data.shape, np.bool_)
-        for kept in [] if layer is None else kept_in(layer):
+        for kept in [] if layer is None else protected_strokes_in(layer):
             if kept.stroke.stamp not in stamps:
-                painted[kept.seen_around(place_of(layer)).patch.place] |= kept.patch.mask
+                painted[kept.within(place_of(layer)).patch.place] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
@@ -254,7 +254,7 @@ class OpenImage:
 
     def _on_change(self, event: Any) -> None:
         if event.type == "paint":
-            if event.source.mode in DRAWING and not is_deciding(event.source):
+            if event.source.mode in DRAWING and not is_programmatic(event.source):
                 self.painted += sum(_changed_pixels(atom) for atom in event.value)
             else:
                 self.changed.emit()
@@ -289,7 +289,7 @@ class OpenImage:
         sureness = [confidence_of(layers, layer) for layer in results]
         changes = changes_layers(layers)
         self.release()
-        self.coarse.metadata[LEFT_KEY] = True
+        self.coarse.metadata[CLOSED_KEY] = True
         # At once: when layers go, napari has Python look through all that there is for garbage.
         with layers.batched_update():
             for layer in (*changes, *results, *sureness, self.coarse, self.image):

@@ -60,7 +60,7 @@ class Saving:
 
     def autosave(self) -> None:
         """Keep the open image where a crash cannot reach it, if a map has changed."""
-        self.save_owed()
+        self.flush()
         if self.opened is not None and self.opened.is_changed:
             self._keep(self.opened, self.opened.copy())
 
@@ -105,7 +105,7 @@ class Saving:
         """Owe nothing to an image any more; tell whether something was owed."""
         return self._owed.pop(name, None) is not None
 
-    def save_owed(self) -> None:
+    def flush(self) -> None:
         """Save the work on images that are no longer open."""
         for work in list(self._owed.values()):
             self._save_owed_soon(work)
@@ -157,7 +157,7 @@ class Saving:
                 raise DataError(f"The work on {left} could not be saved; mend that first.")
             go_on()
 
-        self.save_owed()
+        self.flush()
         work = self._unsaved_work()
         if work is None:
             self._queue.do(lambda *_: None, proceed)

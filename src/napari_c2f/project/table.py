@@ -107,7 +107,7 @@ def _row(number: int, record: ImageRecord, worth: int, is_open: bool) -> QTreeWi
         DOUBT: ("" if record.doubt is None else f"{100 * record.doubt:.1f}", worth),
         MINUTES: (f"{seconds / 60:.1f}", seconds),
         PAINTED: (f"{painted:,}", painted),
-        ROLE: (ROLES[record.kept_back], ROLES[record.kept_back]),
+        ROLE: (ROLES[record.held_out], ROLES[record.held_out]),
     }
     row = _Row([text for text, _ in cells.values()])
     for column, (_, value) in cells.items():

@@ -31,7 +31,7 @@ from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.settings import settings
 from napari_c2f.layers.convert import class_table_of_layer
-from napari_c2f.project.batch import ToDoController
+from napari_c2f.project.batch import BatchController
 from napari_c2f.project.batch_section import ToDoSection
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.lesson import LessonController
@@ -82,7 +82,7 @@ class ProjectWidget(DockedWidget):
         self._viewer = viewer
         self._controller = ProjectController(viewer, is_at_work)
         self._lessons = LessonController()
-        self._to_do = ToDoController(self._controller)
+        self._to_do = BatchController(self._controller)
         self.state, self.lesson = self._controller.state, self._lessons.activity
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)

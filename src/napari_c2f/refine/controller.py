@@ -13,13 +13,13 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.report import ScopeReport
-from c2f_core.refine.run import Run, RunResult
-from napari_c2f.base.controller import Turns
+from c2f_core.refine.run import JobResult, RefineJob
+from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.convert import (
+    CLOSED_KEY,
     COARSE_KEY,
     CONFIDENCE_KEY,
-    LEFT_KEY,
     PLACE_KEY,
     PROVENANCE_KEY,
     RESULT_KEY,
@@ -31,23 +31,30 @@ from napari_c2f.layers.convert import (
     unique_name,
 )
 from napari_c2f.layers.lineage import (
-    Kept,
+    ProtectedStroke,
     final_of,
-    kept_pixels,
     latest_result,
     placed_keywords,
+    protected_strokes,
     results_of,
     strokes_in,
 )
 from napari_c2f.layers.locks import inherit_locks
 from napari_c2f.layers.map_controller import ChooseTable, MapController
 from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
-from napari_c2f.layers.project_map import own_map, replace_by
+from napari_c2f.layers.project_map import project_map, replace_labels
 from napari_c2f.layers.strokes import follow, is_followed
-from napari_c2f.refine.kept_layer import KeptLayer
 from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
-from napari_c2f.refine.request import Asked, MakeRefiner, Prepared, check_layers, prepare, refining
+from napari_c2f.refine.protected_layer import ProtectedLayer
+from napari_c2f.refine.request import (
+    MakeRefiner,
+    PreparedJob,
+    RefineRequest,
+    check_layers,
+    prepare,
+    refining,
+)
 from napari_c2f.refine.scope import ScopeChoice
 
 
@@ -62,10 +69,10 @@ class RefineController(MapController):
     def __init__(self, viewer: ViewerModel) -> None:
         self.refining = Refining()
         super().__init__(self.refining, viewer)
-        self._ask: Callable[[], Asked] | None = None
+        self._ask: Callable[[], RefineRequest] | None = None
         self._live: Live | None = None
         self._shown: tuple[Labels, ScopeChoice] | None = None
-        self._kept_layer = KeptLayer(viewer, self._look_at_kept)
+        self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         self._follow_results()
         viewer.layers.events.inserted.connect(self._follow_results)
         viewer.layers.events.inserted.connect(self._yield_to_review)
@@ -88,25 +95,25 @@ class RefineController(MapController):
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
         super().close()
-        self._kept_layer.close()
+        self._protected_layer.close()
         if self._live is not None:
             self._live.close()
             self._live = None
 
-    def show_kept(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
+    def show_protected(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
         """Show as a layer what the next refinement of a coarse map would leave as it is."""
         self._shown = None if coarse is None else (coarse, choice)
-        self._kept_layer.want(shown)
+        self._protected_layer.want(shown)
 
-    def _look_at_kept(self) -> tuple[Labels, list[Kept]] | None:
+    def _protected_now(self) -> tuple[Labels, list[ProtectedStroke]] | None:
         if self._shown is None:
             return None
         coarse, choice = self._shown
         layers = self._viewer.layers
         for layer in (coarse, *results_of(layers, coarse)):
             if is_followed(layer):
-                follow(layer).touched.connect(self._kept_layer.update, unique=True)
-        return coarse, kept_pixels(layers, coarse, choice.keep_fine, choice.keep_coarse)
+                follow(layer).touched.connect(self._protected_layer.update, unique=True)
+        return coarse, protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
 
     def open_map(
         self,
@@ -145,25 +152,25 @@ class RefineController(MapController):
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
     ) -> str:
         """Put the map of a file into that of a project's image, else add it; tell which."""
-        own = own_map(self._viewer.layers, image)
+        own = project_map(self._viewer.layers, image)
         if own is None:
             add_map(self._viewer, index_map, table, name, placement(index_map, image))
             return f"Opened with the classes '{table.name}'."
-        replace_by(own, index_map, table)
+        replace_labels(own, index_map, table)
         self._show_map(own)
         return (
             f"Opened in '{own.name}', the map of this image that the project saves; undo brings "
             "back what was there."
         )
 
-    def refine(self, asked: Asked) -> None:
+    def refine(self, asked: RefineRequest) -> None:
         """Start refining; errors and progress are shown in the model."""
         with self._errors_told():
             self.activity.progress = 0.0
             prepared = prepare(asked, self._viewer)
             self.activity.message = "Refining…"
 
-            def succeed(result: RunResult) -> Turns:
+            def succeed(result: JobResult) -> GuiSteps:
                 asked.done()
                 yield from self._show_result(prepared, result)
                 if prepared.coarse in self._viewer.layers:
@@ -172,7 +179,7 @@ class RefineController(MapController):
             work = refining(prepared.run, asked.make_refiner)
             self._start(Task(work), self._show_progress, succeed)
 
-    def set_live(self, ask: Callable[[], Asked] | None) -> None:
+    def set_live(self, ask: Callable[[], RefineRequest] | None) -> None:
         """Refine again after each stroke what it touches; None ends it.
 
         Where there is no fine map yet, or it was reviewed, one is made first.
@@ -236,7 +243,7 @@ class RefineController(MapController):
         self._live = None
         return touched
 
-    def _live_run(self, target: LiveTarget) -> tuple[Run, MakeRefiner] | None:
+    def _live_run(self, target: LiveTarget) -> tuple[RefineJob, MakeRefiner] | None:
         """Return a run as the user's choices are now; None while another one is on its way."""
         if self._ask is None or self.activity.busy:
             return None
@@ -245,7 +252,7 @@ class RefineController(MapController):
         asked = replace(self._ask(), coarse=target.coarse)
         return prepare(asked, self._viewer, copy=False).run, asked.make_refiner
 
-    def _live_result(self, result: RunResult | C2FError) -> None:
+    def _live_result(self, result: JobResult | C2FError) -> None:
         if isinstance(result, C2FError):
             self.activity.message = str(result)
             self.set_live_off()
@@ -256,15 +263,15 @@ class RefineController(MapController):
             f"{result.report.seconds:.1f} s."
         )
 
-    def _show_result(self, prepared: Prepared, result: RunResult) -> Turns:
+    def _show_result(self, prepared: PreparedJob, result: JobResult) -> GuiSteps:
         coarse = prepared.coarse
         for _ in self._add_result(prepared, result):
             yield
-            if LEFT_KEY in coarse.metadata:
+            if CLOSED_KEY in coarse.metadata:
                 self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
                 return
 
-    def _add_result(self, prepared: Prepared, result: RunResult) -> Iterator[None]:
+    def _add_result(self, prepared: PreparedJob, result: JobResult) -> Iterator[None]:
         coarse, layers = prepared.coarse, self._viewer.layers
         confidence = self._confidence_layer(coarse, result)
         fine = self._fine_layer(prepared, result, confidence.unique_id)
@@ -279,19 +286,19 @@ class RefineController(MapController):
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False
         yield
-        self._kept_layer.update()
+        self._protected_layer.update()
         self.refining.report = result.report
         self._succeed(
             f"{result.cancelled} {_told(result.report, confidence.name)} The coarse map is as it "
             "was, and hidden.".strip()
         )
 
-    def _confidence_layer(self, coarse: Labels, result: RunResult) -> Image:
+    def _confidence_layer(self, coarse: Labels, result: JobResult) -> Image:
         name = unique_name(self._viewer.layers, f"{coarse.name} confidence")
         data, keywords, _ = confidence_layer_data(result.confidence, name)
         return Image(data, **keywords, **placed_keywords(coarse, result.place))
 
-    def _fine_layer(self, prepared: Prepared, result: RunResult, confidence: Any) -> Labels:
+    def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Any) -> Labels:
         """Make the fine map, whose confidence is known by its `unique_id`.
 
         It has its strokes and locks: whoever hears of the new layer may use them at once.

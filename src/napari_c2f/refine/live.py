@@ -10,12 +10,12 @@ from napari.layers import Image, Labels
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError
-from c2f_core.geometry.patches import Place, around, common, from_corner, is_empty, to_corner
+from c2f_core.geometry.patches import Slices, around, common, from_corner, is_empty, to_corner
 from c2f_core.geometry.windows import Window
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.run import Plane, Run, RunResult, carry_out
+from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
-from napari_c2f.base.worker import Report, ShouldStop, Task, Work, timer
+from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction, timer
 from napari_c2f.layers.convert import PROVENANCE_KEY
 from napari_c2f.layers.lineage import place_of
 from napari_c2f.layers.strokes import covered, follow, stroke_under_way, strokes_of
@@ -38,7 +38,7 @@ class LiveTarget:
     confidence: Image
 
 
-MakeRun = Callable[[LiveTarget], tuple[Run, MakeRefiner] | None]
+MakeRun = Callable[[LiveTarget], tuple[RefineJob, MakeRefiner] | None]
 """Describes a run as the user's choices are now; None while it has to wait."""
 
 
@@ -60,7 +60,7 @@ class Live:
         self,
         target: LiveTarget,
         make_run: MakeRun,
-        tell: Callable[[RunResult | C2FError], None],
+        tell: Callable[[JobResult | C2FError], None],
         touched: Touched,
     ) -> None:
         self.target, self._make_run, self._tell = target, make_run, tell
@@ -99,12 +99,12 @@ class Live:
         self._drawn.touched.disconnect(self._on_drawn, missing_ok=True)
         self._corrected.touched.disconnect(self._on_corrected, missing_ok=True)
 
-    def _on_drawn(self, place: Place) -> None:
+    def _on_drawn(self, place: Slices) -> None:
         for plane in product(*(range(axis.start, axis.stop) for axis in place[:-2])):
             self._touch(plane, (place[-2], place[-1]))
         self._timer.start()
 
-    def _on_corrected(self, place: Place) -> None:
+    def _on_corrected(self, place: Slices) -> None:
         self._on_drawn(to_corner(place, place_of(self.target.fine)))
 
     def _touch(self, plane: Plane, box: Window) -> None:
@@ -134,7 +134,7 @@ class Live:
         self._task = task
         task.start()
 
-    def _finish(self, task: Task, scope: Scope, result: RunResult, latest: int) -> None:
+    def _finish(self, task: Task, scope: Scope, result: JobResult, latest: int) -> None:
         if task is not self._task:  # It was ended meanwhile.
             return
         self._task, self._running = None, {}
@@ -166,28 +166,30 @@ class _RefinerOnce:
         return once
 
 
-def live_work(run: Run, plane: Plane, touched: Window, make_refiner: MakeRefiner) -> Work:
+def live_work(
+    run: RefineJob, plane: Plane, touched: Window, make_refiner: MakeRefiner
+) -> TaskFunction:
     """Return the work of refining what depends on a box of one plane, within the run's scope."""
 
-    def work(report: Report, should_stop: ShouldStop) -> RunResult:
+    def work(report: Report, should_stop: ShouldStop) -> JobResult:
         refiner = make_refiner(run.class_table)
         size = int(run.coarse.shape[-2]), int(run.coarse.shape[-1])
-        rows, columns = common(refiner.surroundings(touched, size), run.scope.region(size))
+        rows, columns = common(refiner.receptive_window(touched, size), run.scope.region(size))
         scope = replace(run.scope, box=(rows, columns))
         part = replace(run, plane=plane, scope=scope, whole=False, before=None)
-        return carry_out(part, refiner, progress=report, should_stop=should_stop)
+        return run_refinement(part, refiner, progress=report, should_stop=should_stop)
 
     return work
 
 
-def put_in_place(target: LiveTarget, scope: Scope, result: RunResult, latest: int) -> None:
+def put_in_place(target: LiveTarget, scope: Scope, result: JobResult, latest: int) -> None:
     """Put a result into the layers, but where it is out of scope or was painted over since.
 
     Parameters
     ----------
     target : LiveTarget
     scope : Scope
-    result : RunResult
+    result : JobResult
     latest : int
         Stamp of the latest stroke in the fine map that the result knows.
     """

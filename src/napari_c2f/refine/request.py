@@ -13,11 +13,11 @@ from c2f_core.geometry.lazy import Sliceable
 from c2f_core.geometry.windows import whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.run import Plane, Run, RunResult, carry_out
+from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
-from napari_c2f.base.worker import Report, ShouldStop, Work
+from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import class_table_of_layer, confidence_of, level0
-from napari_c2f.layers.lineage import Kept, kept_pixels, latest_result
+from napari_c2f.layers.lineage import ProtectedStroke, latest_result, protected_strokes
 from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.map_controller import ChooseTable
 from napari_c2f.refine.scope import ScopeChoice, planes_of, scope_of
@@ -29,7 +29,7 @@ LARGEST_COPIED = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class RefineRequest:
     """What the widget asks for.
 
     Attributes
@@ -57,28 +57,28 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedJob:
     """A run, and of what it is one.
 
     Attributes
     ----------
-    run : Run
+    run : RefineJob
     coarse : Labels
-    kept : sequence of Kept
+    kept : sequence of ProtectedStroke
         Hand-painted pixels that stay, for the layer to come.
     """
 
-    run: Run
+    run: RefineJob
     coarse: Labels
-    kept: Sequence[Kept]
+    kept: Sequence[ProtectedStroke]
 
 
-def refining(run: Run, make_refiner: MakeRefiner) -> Work:
+def refining(run: RefineJob, make_refiner: MakeRefiner) -> TaskFunction:
     """Return the work of one run, for a thread."""
 
-    def work(report: Report, should_stop: ShouldStop) -> RunResult:
+    def work(report: Report, should_stop: ShouldStop) -> JobResult:
         refiner = make_refiner(run.class_table)
-        return carry_out(run, refiner, progress=report, should_stop=should_stop)
+        return run_refinement(run, refiner, progress=report, should_stop=should_stop)
 
     return work
 
@@ -102,12 +102,12 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
     return image, coarse
 
 
-def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared:
+def prepare(asked: RefineRequest, viewer: ViewerModel, *, copy: bool = True) -> PreparedJob:
     """Describe a run as it was when the user clicked; drawing can go on.
 
     Parameters
     ----------
-    asked : Asked
+    asked : RefineRequest
     viewer : ViewerModel
     copy : bool
         Copy a coarse map in memory that is not too large.
@@ -120,12 +120,12 @@ def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared
     image, coarse = check_layers(asked.image, asked.coarse)
     table, choice = asked.choose_table() or class_table_of_layer(coarse), asked.choice
     fine = latest_result(viewer.layers, coarse)
-    kept = kept_pixels(viewer.layers, coarse, choice.keep_fine, choice.keep_coarse)
+    kept = protected_strokes(viewer.layers, coarse, choice.keep_fine, choice.keep_coarse)
     scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)
     data, locked = level0(coarse), locked_classes(coarse)
     is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
     names = tuple(entry.name for entry in table.entries if entry.index in locked)
-    run = Run(
+    run = RefineJob(
         image=level0(image),
         coarse=data.copy() if copy and is_small else data,
         class_table=table,
@@ -136,7 +136,7 @@ def prepare(asked: Asked, viewer: ViewerModel, *, copy: bool = True) -> Prepared
         whole=is_small or _covers_all(data.shape, scope, plane),
         before=_before(coarse, fine, viewer.layers) if plane != () and fine is not None else None,
     )
-    return Prepared(run, coarse, kept)
+    return PreparedJob(run, coarse, kept)
 
 
 def _covers_all(shape: tuple[int, ...], scope: Scope, plane: Plane | None) -> bool:

@@ -11,7 +11,7 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError
-from c2f_core.geometry.patches import Covered, Key, Patch, around
+from c2f_core.geometry.patches import ArrayKey, Covered, Patch, around
 from c2f_core.geometry.shapes import Shape, Stroke, pixel_window
 from c2f_core.geometry.windows import Size, Window, area
 from c2f_core.refine.run import Plane
@@ -104,7 +104,7 @@ class DrawnMask:
         self.shape = size
         self._shapes = shapes
 
-    def __getitem__(self, key: Key, /) -> NDArray[np.bool_]:
+    def __getitem__(self, key: ArrayKey, /) -> NDArray[np.bool_]:
         """Return a part."""
         return self._covered[key]
 

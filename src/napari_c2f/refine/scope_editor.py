@@ -116,7 +116,7 @@ class ScopeEditor(QWidget):
         self.planes = Choice(PLANES)
         self.keep_fine = QCheckBox("&Fine map")
         self.keep_coarse = QCheckBox("Coarse ma&p")
-        self.show_kept = QCheckBox("Sho&w")
+        self.show_protected = QCheckBox("Sho&w")
         self._form = QFormLayout(self)
         self._lay_out()
         self._connect()
@@ -137,7 +137,7 @@ class ScopeEditor(QWidget):
         for box, tip in (
             (self.keep_fine, "fine"),
             (self.keep_coarse, "coarse"),
-            (self.show_kept, "show"),
+            (self.show_protected, "show"),
         ):
             box.setToolTip(TIPS[tip])
             kept.addWidget(box)

@@ -33,7 +33,7 @@ from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
-from napari_c2f.refine.request import Asked, MakeRefiner
+from napari_c2f.refine.request import MakeRefiner, RefineRequest
 from napari_c2f.refine.scope_editor import ScopeEditor
 from napari_c2f.widgets.choices import (
     DEVICES,
@@ -168,7 +168,7 @@ class RefineWidget(DockedWidget):
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
-        self.scope.show_kept.toggled.connect(self._show_kept)
+        self.scope.show_protected.toggled.connect(self._show_kept)
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self.state.events
         events.busy.connect(self._show_busy)
@@ -220,10 +220,10 @@ class RefineWidget(DockedWidget):
     def _refine(self) -> None:
         self._controller.refine(self._asked())
 
-    def _asked(self) -> Asked:
+    def _asked(self) -> RefineRequest:
         """Return what is asked for as the widget stands."""
         model = self.model.value()
-        return Asked(
+        return RefineRequest(
             image=self.image.value,
             coarse=self.coarse.value,
             choose_table=self.chosen_table,
@@ -259,8 +259,8 @@ class RefineWidget(DockedWidget):
         self._show_kept()
 
     def _show_kept(self) -> None:
-        shown = self.scope.show_kept.isChecked()
-        self._controller.show_kept(self.coarse.value, self.scope.value(), shown)
+        shown = self.scope.show_protected.isChecked()
+        self._controller.show_protected(self.coarse.value, self.scope.value(), shown)
 
     def _show_classes(self, *_: Any) -> None:
         if not self._alive():

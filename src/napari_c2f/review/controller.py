@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from c2f_core.review.decisions import Decision
 from c2f_core.review.regions import ReviewRegion
-from napari_c2f.base.controller import Controller, Turns
+from napari_c2f.base.controller import Controller, GuiSteps
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.convert import RESULT_KEY, new_map, spatial_keywords
@@ -21,7 +21,7 @@ from napari_c2f.review.camera import look_at
 from napari_c2f.review.history import DecisionHistory
 from napari_c2f.review.layers import ReviewLayers, codes_of
 from napari_c2f.review.model import ReviewState
-from napari_c2f.review.request import Reviewed, final_layer, request_of_layers, reviewing
+from napari_c2f.review.request import ReviewData, final_layer, request_of_layers, reviewing
 
 CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
 """Events of a layer that tell of other pixels; undo shows in `set_data` only."""
@@ -31,7 +31,7 @@ CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
 class _Review:
     """A review under way."""
 
-    reviewed: Reviewed
+    reviewed: ReviewData
     layers: ReviewLayers
     history: DecisionHistory
     places_seen: int = 0
@@ -87,8 +87,8 @@ class ReviewController(Controller):
             self._viewer.layers.remove(layer)
 
     def _show(
-        self, reviewed: Reviewed, fine: Labels, coarse: Labels, confidence: Image | None
-    ) -> Turns:
+        self, reviewed: ReviewData, fine: Labels, coarse: Labels, confidence: Image | None
+    ) -> GuiSteps:
         """Add the layers of the review, and begin."""
         final, layers = bare(final_layer(self._viewer, reviewed, fine, coarse)), self._viewer.layers
         yield
@@ -109,7 +109,7 @@ class ReviewController(Controller):
             self._show_review(review)
 
     def _new_review(
-        self, reviewed: Reviewed, fine: Labels, coarse: Labels, final: Labels
+        self, reviewed: ReviewData, fine: Labels, coarse: Labels, final: Labels
     ) -> _Review:
         """Make the changes layer, and follow it and the final one."""
         follow(final)  # What is accepted or painted there outlives the next refinement.
@@ -363,7 +363,7 @@ class ReviewController(Controller):
         self.state.message = f"{sentence} {f'{left} left to decide.' if left else done}"
 
 
-def _decisions(reviewed: Reviewed, history: DecisionHistory, final: Labels) -> NDArray[np.uint8]:
+def _decisions(reviewed: ReviewData, history: DecisionHistory, final: Labels) -> NDArray[np.uint8]:
     """Read the decisions off the final layer."""
     pixels = reviewed.pixels
     return pixels.decisions(final.data, pixels.numbers_of(history.rejected))

@@ -21,7 +21,7 @@ MADE_UP = Colormap([[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="made up", display_n
 """Blue where a map looks made up, transparent where it looks real."""
 
 
-class JudgeController(Controller):
+class DiscriminatorController(Controller):
     """Adds the verdict of a discriminator as a layer.
 
     Parameters
@@ -53,9 +53,11 @@ class JudgeController(Controller):
             table = class_table_of_layer(fine)
 
             def work(_report: Report, should_stop: ShouldStop) -> NDArray[np.float32]:
-                from c2f_core.training.realism import Judge  # Not when the widget opens.
+                from c2f_core.training.realism import (
+                    DiscriminatorScorer,  # Not when the widget opens.
+                )
 
-                judge = Judge.load(model)
+                judge = DiscriminatorScorer.load(model)
                 given = table.translate(labels, judge.class_table)
                 return judge.judge(pixels, given, should_stop=should_stop)
 

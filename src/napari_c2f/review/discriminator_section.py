@@ -5,7 +5,7 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
-from c2f_core.training.run_folder import has_judge
+from c2f_core.training.run_folder import has_discriminator
 from napari_c2f.base.settings import recent_models
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.widgets.choices import FileChoice, layer_box, update_layer_box
@@ -20,7 +20,7 @@ TIPS = {
 }
 
 
-class JudgeSection(QWidget):
+class DiscriminatorSection(QWidget):
     """Chooses an image and a model with a discriminator; it only tells what the user wants.
 
     Parameters
@@ -54,7 +54,7 @@ class JudgeSection(QWidget):
 
     def add_model(self, path: str) -> None:
         """List a model that another widget trained or used, if it has a discriminator."""
-        if has_judge(path):
+        if has_discriminator(path):
             self.model.add(path)
 
     def follow_layers(self) -> None:
@@ -67,4 +67,4 @@ class JudgeSection(QWidget):
 
     def _show_whether(self) -> None:
         """Offer the verdict only where there is a discriminator to ask."""
-        self.button.setEnabled(has_judge(self.model.value()))
+        self.button.setEnabled(has_discriminator(self.model.value()))

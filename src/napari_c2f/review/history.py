@@ -11,18 +11,18 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from c2f_core.review.decisions import Key
+from c2f_core.review.decisions import RegionKey
 from napari_c2f.layers.convert import REJECTED_KEY
-from napari_c2f.layers.strokes import told_apart
+from napari_c2f.layers.strokes import programmatic_edit
 
-Keys = frozenset[Key]
+RegionKeys = frozenset[RegionKey]
 
 
 class _Rejection(tuple[Any, Any, Any]):
     """A step of napari's history, (indices, labels before, labels after), that changes nothing."""
 
-    before: Keys
-    after: Keys
+    before: RegionKeys
+    after: RegionKeys
 
 
 class DecisionHistory:
@@ -38,12 +38,12 @@ class DecisionHistory:
         self._layer = layer
 
     @property
-    def rejected(self) -> Keys:
+    def rejected(self) -> RegionKeys:
         """Keys of the regions that were rejected, whatever became of their pixels."""
         return frozenset(self._layer.metadata.get(REJECTED_KEY, ()))
 
     def write(
-        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[Key] = ()
+        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[RegionKey] = ()
     ) -> None:
         """Change pixels, and reject regions, in one step of the history.
 
@@ -53,14 +53,14 @@ class DecisionHistory:
             Where the pixels are in the flattened map.
         labels : (N,) integer array
             What they become.
-        rejecting : iterable of Key
+        rejecting : iterable of RegionKey
             Of the regions that are rejected.
         """
         self.make_writable()
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(places, self._layer.data.shape)
-        with told_apart(self._layer), self._layer.block_history():
+        with programmatic_edit(self._layer), self._layer.block_history():
             self._layer.data_setitem(indices, labels)
             if after != before:
                 self._layer._save_history(self._rejection(indices, before, after))
@@ -86,7 +86,7 @@ class DecisionHistory:
             self._remember(undone[-1].before)
 
     def _rejection(
-        self, indices: tuple[NDArray[np.intp], ...], before: Keys, after: Keys
+        self, indices: tuple[NDArray[np.intp], ...], before: RegionKeys, after: RegionKeys
     ) -> _Rejection:
         first = tuple(axis[:1] for axis in indices)
         label = np.array(self._layer.data[first])
@@ -94,5 +94,5 @@ class DecisionHistory:
         step.before, step.after = before, after
         return step
 
-    def _remember(self, keys: Keys) -> None:
+    def _remember(self, keys: RegionKeys) -> None:
         self._layer.metadata[REJECTED_KEY] = tuple(sorted(keys))

@@ -16,7 +16,7 @@ from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import ChangedPixels, changed_pixels
 from c2f_core.review.regions import Review, ReviewRegion, doubtful_regions, review_changes
 from napari_c2f.base.proxies import bare
-from napari_c2f.base.worker import Report, ShouldStop, Work
+from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -30,11 +30,11 @@ from napari_c2f.layers.convert import (
     spatial_keywords,
 )
 from napari_c2f.layers.lineage import (
-    Kept,
+    ProtectedStroke,
     check_planes,
     final_of,
-    kept_in,
     place_of,
+    protected_strokes_in,
     rejected_regions,
     whole_place,
 )
@@ -57,7 +57,7 @@ class ReviewRequest:
     plane : tuple of int
         Which of them is reviewed; () where there is but one.
     fine_table, coarse_table : ClassTable
-    kept : sequence of Kept
+    kept : sequence of ProtectedStroke
         What was painted by hand in the fine layer, or accepted and painted before it.
     """
 
@@ -68,11 +68,11 @@ class ReviewRequest:
     plane: Plane
     fine_table: ClassTable
     coarse_table: ClassTable
-    kept: Sequence[Kept]
+    kept: Sequence[ProtectedStroke]
 
 
 @dataclass(frozen=True, eq=False)
-class Reviewed:
+class ReviewData:
     """What was found; all labels are those of the class table.
 
     Attributes
@@ -128,14 +128,14 @@ def request_of_layers(
         plane=plane,
         fine_table=class_table_of_layer(fine),
         coarse_table=class_table_of_layer(coarse),
-        kept=kept_in(bare(fine)),
+        kept=protected_strokes_in(bare(fine)),
     )
 
 
-def reviewing(request: ReviewRequest) -> Work:
+def reviewing(request: ReviewRequest) -> TaskFunction:
     """Return the work of one request, for a thread."""
 
-    def work(_report: Report, _should_stop: ShouldStop) -> Reviewed:
+    def work(_report: Report, _should_stop: ShouldStop) -> ReviewData:
         table, confidence = request.coarse_table, request.confidence
         fine = request.fine_table.translate(request.fine, table)
         unknown = np.full(fine.shape, np.nan) if confidence is None else confidence
@@ -143,7 +143,7 @@ def reviewing(request: ReviewRequest) -> Work:
         pixels = changed_pixels(review)
         unreviewed = _unreviewed(request)
         first = np.ravel_multi_index((*request.plane, 0, 0), unreviewed.shape)
-        return Reviewed(
+        return ReviewData(
             review=review,
             pixels=replace(pixels, places=pixels.places + first),
             unreviewed=unreviewed,
@@ -167,7 +167,7 @@ def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
     return unreviewed
 
 
-def final_layer(viewer: ViewerModel, reviewed: Reviewed, fine: Labels, coarse: Labels) -> Labels:
+def final_layer(viewer: ViewerModel, reviewed: ReviewData, fine: Labels, coarse: Labels) -> Labels:
     """Return the final layer of an earlier review of the same fine map, or make a new one.
 
     A new one is not added to the viewer. It has its strokes and locks: whoever hears of the

@@ -26,8 +26,8 @@ from napari_c2f.base.settings import remembered
 from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.convert import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
 from napari_c2f.review.controller import ReviewController
-from napari_c2f.review.discriminator import JudgeController
-from napari_c2f.review.discriminator_section import JudgeSection
+from napari_c2f.review.discriminator import DiscriminatorController
+from napari_c2f.review.discriminator_section import DiscriminatorSection
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.table import ReviewTable
 from napari_c2f.widgets.choices import layer_box, update_layer_box
@@ -60,7 +60,7 @@ class ReviewWidget(DockedWidget):
         guard_removals(viewer)
         self._viewer = viewer
         self._controller = ReviewController(viewer)
-        self._judge = JudgeController(viewer)
+        self._judge = DiscriminatorController(viewer)
         self.fine = layer_box(viewer, Labels)
         self.coarse = layer_box(viewer, Labels)
         self.confidence = layer_box(viewer, Image)
@@ -78,7 +78,7 @@ class ReviewWidget(DockedWidget):
         self.compare_button = QPushButton("&Hold for coarse")
         self.final_box = QCheckBox("Final &map")
         self.outline_box = QCheckBox("&Outlines")
-        self.judge = JudgeSection(viewer)
+        self.judge = DiscriminatorSection(viewer)
         self.judge_section = collapsible("Discriminator", self.judge)
         self.counts = QLabel()
         self.busy = QProgressBar()
@@ -251,7 +251,7 @@ def _is_fine(layer: Layer) -> bool:
 
 
 def _end(
-    viewer: ViewerModel, controller: ReviewController, judge: JudgeController, *_: Any
+    viewer: ViewerModel, controller: ReviewController, judge: DiscriminatorController, *_: Any
 ) -> None:
     """End a review for good; its widget may be gone already."""
     KEYS.leave(viewer, controller)

@@ -18,13 +18,13 @@ from c2f_core.errors import DataError
 from c2f_core.training.catalogue import steps_of
 from c2f_core.training.curves import Curves
 from c2f_core.training.events import Event, Finished, Preview, RunStarted
-from c2f_core.training.inspection import Inspection, Looked, inspect_data
+from c2f_core.training.inspection import Inspection, InspectionProgress, inspect_data
 from c2f_core.training.listeners import RunLogs, lines_of, panel
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.clock import Clock
-from napari_c2f.base.controller import Controller, Turns
+from napari_c2f.base.controller import Controller, GuiSteps
 from napari_c2f.base.settings import remember_model
-from napari_c2f.base.worker import Report, ShouldStop, Task, Work
+from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.train.model import Panel, Phase, Stage, Training
 
 LayerPairs = tuple[list[Pair], ClassTable]
@@ -42,7 +42,7 @@ TRAINING_INTERVAL = 1000
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunOpened:
     """A run, or a stage of it, has begun; curves and notes are those of earlier sessions."""
 
     event: RunStarted
@@ -50,14 +50,14 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """How the work ended, and the best model so far."""
 
     event: Finished
     best_model: Path | None
 
 
-def inspecting(config: TrainConfig) -> Work:
+def inspecting(config: TrainConfig) -> TaskFunction:
     """Return the work of looking at the data."""
 
     def work(report: Report, should_stop: ShouldStop) -> Inspection | None:
@@ -69,21 +69,21 @@ def inspecting(config: TrainConfig) -> Work:
     return work
 
 
-def training(config: TrainConfig, resume: bool, inspected: bool) -> Work:
+def training(config: TrainConfig, resume: bool, inspected: bool) -> TaskFunction:
     """Return the work of a run, which begins with a look at the data unless that is done."""
 
-    def work(report: Report, should_stop: ShouldStop) -> Trained:
+    def work(report: Report, should_stop: ShouldStop) -> TrainResult:
         from c2f_core.training.trainer import train  # Not when the widget opens.
 
         if not inspected and not _inspect(config, report, should_stop):
-            return Trained(Finished(0, True, None), None)
+            return TrainResult(Finished(0, True, None), None)
         events = train(config, resume=resume, should_stop=should_stop)
         with RunLogs() as logs, closing(events):
             for event in events:
                 logs(event)
                 report(_as_shown(event))
         assert isinstance(event, Finished)
-        return Trained(event, RunFolder(config.run_folder).best_model)
+        return TrainResult(event, RunFolder(config.run_folder).best_model)
 
     return work
 
@@ -101,10 +101,10 @@ def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bo
     return True
 
 
-def _as_shown(event: Event) -> Event | Begun | Panel:
+def _as_shown(event: Event) -> Event | RunOpened | Panel:
     """Add in the thread what the window would take long for."""
     if isinstance(event, RunStarted):
-        return Begun(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
+        return RunOpened(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
     return Panel(event.step, panel(event)) if isinstance(event, Preview) else event
 
 
@@ -226,7 +226,7 @@ class TrainController(Controller):
     def _show_look(self, found: list[Any]) -> None:
         """Say how far the look at the data has come, and what follows it before a run."""
         last, phase = found[-1], self.activity.phase
-        if isinstance(last, Looked) and phase in (Phase.CHECKING, Phase.PREPARING):
+        if isinstance(last, InspectionProgress) and phase in (Phase.CHECKING, Phase.PREPARING):
             self.activity.message = f"{LOOKING} {last.count} of {last.total}"
         elif isinstance(last, Inspection) and phase is Phase.PREPARING:
             self.activity.message = READING
@@ -258,11 +258,11 @@ class TrainController(Controller):
             if isinstance(event, Inspection):
                 assert self.config is not None
                 self._keep(event, self.config)
-            elif isinstance(event, Begun):
+            elif isinstance(event, RunOpened):
                 self._show_start(event)
             elif isinstance(event, Panel):
                 self.activity.preview = event
-            elif not isinstance(event, Looked):
+            elif not isinstance(event, InspectionProgress):
                 self._show_event(event)
         self.activity.updates += 1
         if self.activity.stages:
@@ -270,7 +270,7 @@ class TrainController(Controller):
             self.activity.resources = f"{device}: {describe_memory(device)}"
             self._tell_progress()
 
-    def _show_start(self, begun: Begun) -> None:
+    def _show_start(self, begun: RunOpened) -> None:
         self.activity.stages.append(Stage(begun.event, begun.curves))
         self._clock = Clock(self._steps)
         if self.activity.phase is Phase.PREPARING:
@@ -291,7 +291,7 @@ class TrainController(Controller):
         self,
         task: Task,
         report: Callable[[list[Any]], None],
-        succeed: Callable[[Any], Turns | None],
+        succeed: Callable[[Any], GuiSteps | None],
     ) -> None:
         """Start a task as `Controller` does, and log what breaks it."""
         task.broken.connect(lambda traceback: self._log(*traceback.splitlines()))
@@ -325,7 +325,7 @@ class TrainController(Controller):
         assert self.config is not None
         return steps_of(self.config)
 
-    def _show_end(self, end: Trained) -> None:
+    def _show_end(self, end: TrainResult) -> None:
         self._clock = None
         self._remember_model()
         if end.event.stopped and not end.event.step:

@@ -147,7 +147,7 @@ class CurvesView(QWidget):
         self.losses = Plot("Losses")
         self.discriminator = Plot("Discriminator")
         self.validation = Plot("Validation (%)")
-        self._joined: dict[str, Joined] = {}
+        self._joined: dict[str, SeriesConcatenator] = {}
         self._levels: object = None
         self._range: tuple[float, float] | None = None
         layout = QVBoxLayout(self)
@@ -174,7 +174,7 @@ class CurvesView(QWidget):
         self._show_validation(stages)
 
     def _line(self, curves: Sequence[Curves], name: str, factor: float = 1.0) -> Line:
-        return self._joined.setdefault(name, Joined(name, factor)).line(curves)
+        return self._joined.setdefault(name, SeriesConcatenator(name, factor)).line(curves)
 
     def _show_validation(self, stages: Sequence[Stage]) -> None:
         curves = [stage.curves for stage in stages]
@@ -210,7 +210,7 @@ def is_loss(name: str) -> bool:
     return of_generator and (name.endswith("loss") or name == "feature matching")
 
 
-class Joined:
+class SeriesConcatenator:
     """The series of all stages one after the other; only what is new in them is converted.
 
     Parameters

@@ -9,13 +9,13 @@ from c2f_core.training.catalogue import RunSummary, delete_run, export_model, li
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
-from napari_c2f.base.worker import Task, Work
+from napari_c2f.base.worker import Task, TaskFunction
 from napari_c2f.train.model import Catalogue
 
-Compared = list[tuple[str, list[Curves]]]
+CurvesByRun = list[tuple[str, list[Curves]]]
 
 
-def listing(root: Path) -> Work:
+def listing(root: Path) -> TaskFunction:
     """Return the work of looking for runs."""
 
     def work(*_: Any) -> list[RunSummary]:
@@ -24,10 +24,10 @@ def listing(root: Path) -> Work:
     return work
 
 
-def reading_curves(folders: Sequence[Path]) -> Work:
+def reading_curves(folders: Sequence[Path]) -> TaskFunction:
     """Return the work of reading the logs of runs."""
 
-    def work(*_: Any) -> Compared:
+    def work(*_: Any) -> CurvesByRun:
         return [
             (name, _curves(folder)) for name, folder in zip(_names(folders), folders, strict=True)
         ]
@@ -83,6 +83,6 @@ class RunsController(Controller):
         self.activity.runs = tuple(runs)
         self._succeed(f"{len(runs)} runs." if runs else "No runs here; choose another folder.")
 
-    def _show_curves(self, compared: Compared) -> None:
+    def _show_curves(self, compared: CurvesByRun) -> None:
         self.activity.compared = compared
         self._succeed(" and ".join(name for name, _ in compared) or self.activity.message)

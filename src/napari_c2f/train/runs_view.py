@@ -21,7 +21,7 @@ from c2f_core.training.catalogue import RunSummary
 from c2f_core.training.curves import VALIDATION
 from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f.base.settings import remember_model, settings
-from napari_c2f.train.curves import Joined, Plot
+from napari_c2f.train.curves import Plot, SeriesConcatenator
 from napari_c2f.train.runs import RunsController
 from napari_c2f.widgets.choices import Choice, FolderEdit
 from napari_c2f.widgets.docked import while_alive
@@ -201,7 +201,7 @@ class RunsView(QWidget):
         self.plot.clear()
         name = self.score.value()
         factor = 1.0 if name == "loss" else 100.0
-        lines = [(run, Joined(name, factor).line(curves)) for run, curves in compared]
+        lines = [(run, SeriesConcatenator(name, factor).line(curves)) for run, curves in compared]
         self.plot.show_lines([line.renamed(run) for run, line in lines])
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from c2f_core.classes.table import (
     PRESETS,
-    UNLABELLED_POSITION,
+    UNLABELLED_ID,
     ClassEntry,
     ClassTable,
     table_from_colours,
@@ -42,14 +42,14 @@ def test_colours_round_trip(case):
 @given(tables_with_maps())
 def test_positions_round_trip(case):
     table, index_map = case
-    np.testing.assert_array_equal(table.to_indices(table.to_positions(index_map)), index_map)
+    np.testing.assert_array_equal(table.to_labels(table.to_class_ids(index_map)), index_map)
 
 
 def test_used_tables_are_equal_where_their_entries_are():
     table = ClassTable.preset("fasseg")
     copy = ClassTable.model_validate_json(table.model_dump_json())
     for used in (table, copy):
-        used.to_indices(used.to_positions(np.zeros((2, 2), dtype=np.uint8)))
+        used.to_labels(used.to_class_ids(np.zeros((2, 2), dtype=np.uint8)))
     assert copy == table
     assert hash(copy) == hash(table)
     assert copy != ClassTable.preset("camvid")
@@ -58,10 +58,10 @@ def test_used_tables_are_equal_where_their_entries_are():
 @given(tables_with_maps())
 def test_one_hot_marks_each_labelled_pixel_once(case):
     table, index_map = case
-    positions = table.to_positions(index_map)
+    positions = table.to_class_ids(index_map)
     encoded = table.one_hot(positions)
     assert encoded.shape == (table.number_of_classes, *index_map.shape)
-    labelled = positions != UNLABELLED_POSITION
+    labelled = positions != UNLABELLED_ID
     np.testing.assert_array_equal(encoded.sum(axis=0), labelled)
     np.testing.assert_array_equal(encoded.argmax(axis=0)[labelled], positions[labelled])
 
@@ -69,7 +69,7 @@ def test_one_hot_marks_each_labelled_pixel_once(case):
 @given(tables_with_maps(), st.sampled_from([np.float32, np.uint8, np.bool_]))
 def test_one_hot_round_trip(case, dtype):
     table, index_map = case
-    positions = table.to_positions(index_map)
+    positions = table.to_class_ids(index_map)
     decoded = table.decode_one_hot(table.one_hot(positions).astype(dtype))
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, positions)
@@ -170,12 +170,12 @@ def test_unknown_indices_are_named_with_count_and_place(value):
     index_map = np.zeros((3, 3), dtype=np.int64)
     index_map[1, 2] = value
     with pytest.raises(ClassTableError, match=rf"{value} \(1 px\), first at \(1, 2\)"):
-        ClassTable.preset("fasseg").to_positions(index_map)
+        ClassTable.preset("fasseg").to_class_ids(index_map)
 
 
 def test_maps_of_floats_are_refused():
     with pytest.raises(ClassTableError, match="convert it to integer"):
-        ClassTable.preset("fasseg").to_positions(np.zeros((2, 2)))
+        ClassTable.preset("fasseg").to_class_ids(np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize("field", ["name", "index", "colour"])

@@ -102,7 +102,7 @@ def write_shapes(folder: Path, *, carries_table: bool) -> tuple[Path, Path, Refi
     pair = synthetic_pair(64)
     image, coarse = folder / "scene.png", folder / "map.png"
     Image.fromarray(pair.image).save(image)
-    indices = SHAPES.to_indices(pair.coarse)
+    indices = SHAPES.to_labels(pair.coarse)
     if carries_table:
         write_map(coarse, indices, SHAPES)
     else:

@@ -7,7 +7,7 @@ import torch
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import AugmentationConfig
-from c2f_core.data.batches import AugmentedBatches, MadeAhead, made_ahead
+from c2f_core.data.batches import AugmentedBatches, Prefetcher, made_ahead
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import DataError
 
@@ -20,7 +20,7 @@ def batches():
 
 
 def test_batches_made_ahead_are_the_same_in_any_order(batches):
-    ahead = MadeAhead(batches)
+    ahead = Prefetcher(batches)
     for step in (0, 1, 2, 7, 3, 4, 4):
         made, expected = ahead(step), batches(step)
         for name in ("images", "coarse", "fine"):
@@ -37,7 +37,7 @@ def test_the_next_batch_is_made_in_another_thread_meanwhile():
             begun.set()
         return step
 
-    ahead = MadeAhead(make)
+    ahead = Prefetcher(make)
     assert ahead(0) == 0
     assert begun.wait(10), "nobody has asked for step 1 yet"
     assert ahead(1) == 1
@@ -51,7 +51,7 @@ def test_what_fails_in_the_thread_is_raised_for_its_step():
             raise DataError("no such pair")
         return step
 
-    ahead = MadeAhead(make)
+    ahead = Prefetcher(make)
     assert ahead(0) == 0
     with pytest.raises(DataError, match="no such pair"):
         ahead(1)
@@ -59,4 +59,4 @@ def test_what_fails_in_the_thread_is_raised_for_its_step():
 
 def test_a_processor_that_trains_makes_no_batch_ahead(batches):
     assert made_ahead(batches, torch.device("cpu")) is batches
-    assert isinstance(made_ahead(batches, torch.device("cuda")), MadeAhead)
+    assert isinstance(made_ahead(batches, torch.device("cuda")), Prefetcher)

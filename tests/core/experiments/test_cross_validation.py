@@ -44,7 +44,7 @@ def shapes_folder(tmp_path_factory):
         pair = synthetic_pair(32, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
         for kind in ("coarse", "fine")[: 1 if str(seed) in COARSE_ONLY else 2]:
-            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
     (root / "table.json").write_text(SHAPES.model_dump_json())
     names = [str(number) for number in range(10)]
     (root / "splits.json").write_text(json.dumps({"all": names, "same_person": PERSONS}))

@@ -31,8 +31,8 @@ def data(tmp_path: Path) -> Path:
     for seed in range(2):
         pair = synthetic_pair(64, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        write_map(root / "coarse" / f"{seed}.png", SHAPES.to_indices(pair.coarse), SHAPES)
-        write_map(root / "fine" / f"{seed}.png", SHAPES.to_indices(pair.fine), SHAPES)
+        write_map(root / "coarse" / f"{seed}.png", SHAPES.to_labels(pair.coarse), SHAPES)
+        write_map(root / "fine" / f"{seed}.png", SHAPES.to_labels(pair.fine), SHAPES)
     (tmp_path / "shapes.json").write_text(SHAPES.model_dump_json())
     (tmp_path / "splits.json").write_text('{"some": {"test": ["1"]}}')
     return root

@@ -36,7 +36,7 @@ def shapes_folder(tmp_path_factory):
         pair = synthetic_pair(32, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
         for kind in ("coarse", "fine"):
-            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
     (root / "table.json").write_text(SHAPES.model_dump_json())
     return root
 

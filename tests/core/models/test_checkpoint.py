@@ -24,7 +24,7 @@ TABLE = ClassTable.preset("fasseg")
 SMALL = GeneratorConfig(stem=2, widths=(8, 12, 16))
 METADATA = CheckpointMetadata(architecture=SMALL, class_table=TABLE, temperature=1.5)
 PAIR = synthetic_pair(96, 0)
-COARSE = TABLE.to_indices(PAIR.coarse)
+COARSE = TABLE.to_labels(PAIR.coarse)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from c2f_core.project import Project
 from c2f_core.project.records import Parameters
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from c2f_core.errors import C2FError, DataError
 from c2f_core.project.export import export_map, rerun
 from c2f_core.project.records import Parameters
 from c2f_core.project.refining import refine_image
-from c2f_core.project.sidecar import Sidecar, encode_runs, paint_runs
+from c2f_core.project.sidecar import Sidecar, encode_run_lengths, paint_run_lengths
 from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
 
 PAIR = synthetic_pair(48, 0)
 BOX = slice(3, 48), slice(0, 40)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def correct_by_hand(project, name="face"):
@@ -205,7 +205,7 @@ def test_runs_hold_every_map_and_every_part_of_it(data):
     index_map = np.array(data.draw(labels), dtype=np.uint8).reshape(rows, columns)
     where = np.array(data.draw(labels)).reshape(rows, columns) > 1
     below = np.full_like(index_map, 7)
-    paint_runs(below, encode_runs(index_map, where))
+    paint_run_lengths(below, encode_run_lengths(index_map, where))
     np.testing.assert_array_equal(below, np.where(where, index_map, 7))
-    paint_runs(below, encode_runs(index_map))
+    paint_run_lengths(below, encode_run_lengths(index_map))
     np.testing.assert_array_equal(below, index_map)

@@ -31,7 +31,7 @@ def state(work, number):
     \"\"\"Return work that tells its number in the maps, the record and the classes.\"\"\"
     status = Status.REVIEWED if number % 3 == 0 else Status.REFINED
     record = work.record.model_copy(
-        update={"status": status, "after": Effort(painted=number), "kept_back": False}
+        update={"status": status, "after": Effort(painted=number), "held_out": False}
     )
     table = SHAPES.model_copy(update={"name": f"shapes {number}"})
     coarse = np.full(SIZE, 1 + number % 4, np.uint8)

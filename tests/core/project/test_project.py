@@ -16,11 +16,11 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
-from c2f_core.project.records import ImageRecord, by_doubt, is_kept_back
+from c2f_core.project.records import ImageRecord, by_doubt, is_held_out
 from c2f_core.project.work import read_confidence, stored_confidence
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def test_work_comes_back_as_it_was_saved(project, refined):
@@ -198,11 +198,11 @@ def test_every_fourth_reviewed_image_is_kept_back_for_good(project, refined):
         project.add_image(PAIR.image, str(number))
         refined(project, name=str(number))
         project.review(str(number))
-    kept = [record.name for record in project.records if record.kept_back]
+    kept = [record.name for record in project.records if record.held_out]
     assert kept == ["1", "5"]
     project.review("1", reviewed=False)
-    assert project.review("1").kept_back
-    assert not is_kept_back(project.records)
+    assert project.review("1").held_out
+    assert not is_held_out(project.records)
 
 
 def test_effort_counts_before_or_after_refining(project, tmp_path, refined):

@@ -21,7 +21,7 @@ from c2f_core.project.store import Store
 from c2f_core.project.work import read_snapshot
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def test_a_project_from_before_the_refined_map_could_be_painted_opens(project, refined):

@@ -13,7 +13,7 @@ from c2f_core.project.refining import refine_image, refined_work
 from c2f_core.project.work import undecided_regions
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def test_what_was_painted_stays_without_a_window_too(project):

@@ -31,7 +31,7 @@ def test_edges_of_the_image_are_found(refiner) -> None:
 
 def test_confidence_is_a_share(refiner) -> None:
     pair = synthetic_pair(96, seed=1)
-    result = refiner.refine(pair.image, SHAPES.to_indices(pair.coarse))
+    result = refiner.refine(pair.image, SHAPES.to_labels(pair.coarse))
     assert result.labels.shape == result.confidence.shape == (96, 96)
     assert result.confidence.dtype == np.float32
     assert 0 <= result.confidence.min() <= result.confidence.max() <= 1

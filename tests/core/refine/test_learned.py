@@ -67,7 +67,7 @@ def test_result_is_the_bare_network_output() -> None:
     image, coarse = pair(48, 72)
     result = tiny_refiner(temperature=1.7).refine(image, coarse)
     colours = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
-    one_hot = torch.from_numpy(TABLE.one_hot(TABLE.to_positions(coarse)))[None]
+    one_hot = torch.from_numpy(TABLE.one_hot(TABLE.to_class_ids(coarse)))[None]
     with torch.no_grad():
         logits = tiny_generator().eval()(torch.cat([colours, one_hot], dim=1))[0]
     probabilities = (logits / 1.7).softmax(dim=0).numpy()
@@ -108,7 +108,7 @@ def test_colours_leave_no_seam_between_tiles(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_bundled_model_leaves_no_seam_on_a_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
     photograph = astronaut_pair(1024)
     refiner = Refiner.bundled("fasseg", "cpu")
-    coarse = refiner.class_table.to_indices(photograph.coarse)
+    coarse = refiner.class_table.to_labels(photograph.coarse)
     whole = refiner.refine(photograph.image, coarse)
     monkeypatch.setattr(learned, "LARGEST_TILE_ELSEWHERE", 512)
     tiled = refiner.refine(photograph.image, coarse)
@@ -163,7 +163,7 @@ def test_labels_are_indices_of_the_table() -> None:
     refiner = Refiner(tiny_generator(), metadata, name="shifted", device="cpu")
     image, coarse = pair(40, 56)
     expected = tiny_refiner().refine(image, coarse).labels.astype(int) * 10 + 1000
-    result = refiner.refine(image, shifted.to_indices(TABLE.to_positions(coarse)))
+    result = refiner.refine(image, shifted.to_labels(TABLE.to_class_ids(coarse)))
     assert result.labels.dtype == np.uint16
     np.testing.assert_array_equal(result.labels, expected)
 

@@ -55,13 +55,13 @@ def test_the_record_of_a_run_is_json_and_names_the_model():
     pair = synthetic_pair(48)
     refiner = CLASSICAL_REFINERS["watershed"](SHAPES)
     scope = Scope(band=4)
-    report = refine_within(refiner, pair.image, SHAPES.to_indices(pair.coarse), scope).report
+    report = refine_within(refiner, pair.image, SHAPES.to_labels(pair.coarse), scope).report
     record = json.loads(json.dumps(run_record(refiner, scope, report)))
     assert (record["refiner"], record["sha256"]) == ("watershed", None)
     assert scope_of_record(record["scope"]) is not None
     assert record["changed"] == report.changed == sum(count for *_, count in record["by_class"])
     assert record["mean_confidence"] == pytest.approx(report.mean_confidence)
-    nothing = refine_within(refiner, pair.image, SHAPES.to_indices(pair.coarse), Scope(classes=()))
+    nothing = refine_within(refiner, pair.image, SHAPES.to_labels(pair.coarse), Scope(classes=()))
     assert json.dumps(run_record(refiner, Scope(), nothing.report), allow_nan=False)
     faces = Translated(Refiner.bundled("fasseg", "cpu"), ClassTable.preset("fasseg"))
     digest = hashlib.sha256((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()).hexdigest()
@@ -71,7 +71,7 @@ def test_the_record_of_a_run_is_json_and_names_the_model():
 def test_a_refiner_takes_and_gives_maps_of_another_table():
     pair = synthetic_pair(48)
     refiner = CLASSICAL_REFINERS["watershed"](SHAPES)
-    given_ = SHAPES.to_indices(pair.coarse)
+    given_ = SHAPES.to_labels(pair.coarse)
     translated = Translated(refiner, REVERSED)
     result = translated.refine(pair.image, SHAPES.translate(given_, REVERSED))
     labels = refiner.refine(pair.image, given_).labels

@@ -25,7 +25,7 @@ from c2f_core.geometry.patches import (
 from c2f_core.geometry.windows import grown
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from c2f_core.refine.record import painted_of_record, scope_of_record
-from c2f_core.refine.run import Run, carry_out
+from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 
 TABLE = ClassTable(
@@ -50,10 +50,10 @@ class NextClass:
         if progress is not None:
             progress(1.0)
         return RefineResult(
-            TABLE.to_indices((positions + 1) % 3), np.full(coarse.shape, 0.75, np.float32)
+            TABLE.to_labels((positions + 1) % 3), np.full(coarse.shape, 0.75, np.float32)
         )
 
-    def surroundings(self, part, size, /):
+    def receptive_window(self, part, size, /):
         return grown(part, 1, size)
 
 
@@ -134,11 +134,11 @@ def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
     images, maps = stack()
     kept = maps.copy()
     box = Scope(box=(slice(1, 6), slice(2, 20)))
-    run = Run(images, maps, TABLE, box, plane=None, painted=patches, whole=whole)
-    result = carry_out(run, NextClass())
+    run = RefineJob(images, maps, TABLE, box, plane=None, painted=patches, whole=whole)
+    result = run_refinement(run, NextClass())
     np.testing.assert_array_equal(maps, kept)
     above, covered = pasted(maps, patches)
-    following = TABLE.to_indices((TABLE.to_positions(above) + 1) % 3)
+    following = TABLE.to_labels((TABLE.to_class_ids(above) + 1) % 3)
     free = ~covered
     free[:, :1], free[:, 6:], free[:, :, :2] = False, False, False
     expected = np.where(free, following, above)
@@ -156,23 +156,23 @@ def test_painted_pixels_may_be_of_a_class_that_the_refiner_does_not_know(plane):
     mask = np.zeros(SHAPE, bool)
     mask[1:, 2:4, 3:6] = True
     patch = Patch((slice(0, 3), slice(0, 7), slice(0, 8)), mask, np.full(mask.sum(), new))
-    known = carry_out(Run(images, maps, TABLE, plane=plane), NextClass())
-    run = Run(images, maps, table, plane=plane, painted=[patch])
-    result = carry_out(run, NextClass())
+    known = run_refinement(RefineJob(images, maps, TABLE, plane=plane), NextClass())
+    run = RefineJob(images, maps, table, plane=plane, painted=[patch])
+    result = run_refinement(run, NextClass())
     np.testing.assert_array_equal(result.labels, np.where(mask, new, known.labels))
     np.testing.assert_array_equal(result.confidence[mask], np.nan)
     drawn = np.where(mask, new, maps).astype(np.uint8)
     with pytest.raises(ClassTableError, match="holds the class 'd'"):
-        carry_out(Run(images, drawn, table, plane=plane), NextClass())
+        run_refinement(RefineJob(images, drawn, table, plane=plane), NextClass())
 
 
 @given(painted(SHAPE))
 def test_a_run_can_be_repeated_from_its_record(patches):
     images, maps = stack()
-    run = Run(images, maps, TABLE, Scope(band=2), plane=(1,), painted=patches)
-    first = carry_out(run, NextClass())
+    run = RefineJob(images, maps, TABLE, Scope(band=2), plane=(1,), painted=patches)
+    first = run_refinement(run, NextClass())
     record = json.loads(json.dumps(first.record))
-    again = Run(
+    again = RefineJob(
         images,
         maps,
         TABLE,
@@ -180,26 +180,28 @@ def test_a_run_can_be_repeated_from_its_record(patches):
         plane=tuple(record["plane"]),
         painted=painted_of_record(record),
     )
-    np.testing.assert_array_equal(carry_out(again, NextClass()).labels, first.labels)
+    np.testing.assert_array_equal(run_refinement(again, NextClass()).labels, first.labels)
 
 
 def test_one_plane_is_refined_and_the_others_are_as_before():
     images, maps = stack()
-    first = carry_out(Run(images, maps, TABLE, plane=(1,)), NextClass())
+    first = run_refinement(RefineJob(images, maps, TABLE, plane=(1,)), NextClass())
     np.testing.assert_array_equal(first.labels[[0, 2]], maps[[0, 2]])
     assert (first.labels[1] != maps[1]).any()
     assert np.isnan(first.confidence[[0, 2]]).all()
     assert first.report.pixels == maps[1].size
     before = first.labels, first.confidence
-    second = carry_out(Run(images, maps, TABLE, plane=(2,), before=before), NextClass())
+    second = run_refinement(RefineJob(images, maps, TABLE, plane=(2,), before=before), NextClass())
     np.testing.assert_array_equal(second.labels[:2], first.labels[:2])
     np.testing.assert_array_equal(second.confidence[:2], first.confidence[:2])
     box = Scope(box=(slice(0, 7), slice(0, 4)))
-    third = carry_out(Run(images, maps, TABLE, box, plane=(1,), before=before), NextClass())
+    third = run_refinement(
+        RefineJob(images, maps, TABLE, box, plane=(1,), before=before), NextClass()
+    )
     np.testing.assert_array_equal(third.labels[1, :, :4], first.labels[1, :, :4])
     np.testing.assert_array_equal(third.labels[1, :, 4:], maps[1, :, 4:])
     assert np.isnan(third.confidence[1, :, 4:]).all()
-    alone = carry_out(Run(images, maps, TABLE, plane=(2,), whole=False), NextClass())
+    alone = run_refinement(RefineJob(images, maps, TABLE, plane=(2,), whole=False), NextClass())
     assert alone.place == (slice(2, 3), slice(0, 7), slice(0, 8))
     np.testing.assert_array_equal(alone.labels, second.labels[2:])
 
@@ -207,20 +209,20 @@ def test_one_plane_is_refined_and_the_others_are_as_before():
 def test_a_stack_that_is_stopped_keeps_the_planes_that_are_done():
     images, maps = stack()
     shares = []
-    run = Run(images, maps, TABLE, plane=None)
-    result = carry_out(
+    run = RefineJob(images, maps, TABLE, plane=None)
+    result = run_refinement(
         run, NextClass(), progress=shares.append, should_stop=lambda: max(shares, default=0) > 0.5
     )
     assert "at plane 2" in result.cancelled
     np.testing.assert_array_equal(result.labels[2], maps[2])
     assert (result.labels[:2] != maps[:2]).any()
     with pytest.raises(Cancelled):
-        carry_out(run, NextClass(), should_stop=lambda: True)
+        run_refinement(run, NextClass(), should_stop=lambda: True)
 
 
 def test_what_does_not_fit_is_named():
     images, maps = stack()
     with pytest.raises(ImageError, match="drawn on these images"):
-        carry_out(Run(images[:2], maps, TABLE, plane=(1,)), NextClass())
+        run_refinement(RefineJob(images[:2], maps, TABLE, plane=(1,)), NextClass())
     with pytest.raises(ImageError, match="no planes"):
-        carry_out(Run(images[:0], maps[:0], TABLE, plane=None), NextClass())
+        run_refinement(RefineJob(images[:0], maps[:0], TABLE, plane=None), NextClass())

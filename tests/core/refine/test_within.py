@@ -48,10 +48,10 @@ class LocalRefiner:
         if progress is not None:
             progress(0.5)
             progress(1.0)
-        labels = TABLE.to_indices((hash_ % TABLE.number_of_classes).astype(np.uint8))
+        labels = TABLE.to_labels((hash_ % TABLE.number_of_classes).astype(np.uint8))
         return RefineResult(labels, (hash_ % 101 / 100).astype(np.float32))
 
-    def surroundings(self, part, size, /):
+    def receptive_window(self, part, size, /):
         return grown(part, 3, size, 4)
 
 
@@ -312,7 +312,7 @@ def test_what_does_not_fit_is_named() -> None:
 def test_classical_refiners_see_the_whole_image() -> None:
     pair = astronaut_pair(96)
     refiner = CLASSICAL_REFINERS["watershed"](TABLE)
-    coarse = TABLE.to_indices(pair.coarse)
+    coarse = TABLE.to_labels(pair.coarse)
     coarse[20:80, 20:80] = UNLABELLED
     box = Scope(box=(slice(40, 60), slice(30, 70)))
     result = refine_within(refiner, pair.image, coarse, box)

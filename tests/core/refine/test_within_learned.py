@@ -25,7 +25,7 @@ def faces() -> Refiner:
 @pytest.fixture(scope="module")
 def large() -> tuple[np.ndarray, np.ndarray]:
     pair = astronaut_pair(800)
-    return pair.image, TABLE.to_indices(pair.coarse)
+    return pair.image, TABLE.to_labels(pair.coarse)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def test_blocks_leave_no_seam(faces, large, at_once) -> None:
     image, coarse = large
     corners = np.zeros(coarse.shape, dtype=bool)
     corners[:60, :60] = corners[-60:, -60:] = corners[-60:, 380:520] = True
-    assert len(cheapest_parts(corners, lambda part: faces.surroundings(part, corners.shape))) == 3
+    assert (
+        len(cheapest_parts(corners, lambda part: faces.receptive_window(part, corners.shape))) == 3
+    )
     result = refine_within(faces, image, coarse, Scope(mask=corners))
     labels = np.where(corners, at_once.labels, coarse)
     np.testing.assert_allclose(result.confidence[corners], at_once.confidence[corners], atol=1e-3)

@@ -49,7 +49,7 @@ def test_regions_partition_the_changed_pixels(review: Review) -> None:
         assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
         names = TABLE.names_by_position
         for index_map, name in ((review.coarse, region.before), (review.refined, region.after)):
-            positions = TABLE.to_positions(index_map[region.window][mask])
+            positions = TABLE.to_class_ids(index_map[region.window][mask])
             assert {names[position] for position in positions.tolist()} == {name}
     np.testing.assert_array_equal(covered, review.coarse != review.refined)
     np.testing.assert_array_equal(review.numbers > 0, review.coarse != review.refined)
@@ -94,7 +94,7 @@ def test_accepting_all_of_a_scope_is_the_map_refined_within_it() -> None:
         def refine(self, image, coarse, **_) -> RefineResult:
             return RefineResult(refined, confidence)
 
-        def surroundings(self, _part, size, /):
+        def receptive_window(self, _part, size, /):
             return whole(size)
 
     coarse, refined, confidence = drawn((30, 40), 0)

@@ -18,7 +18,13 @@ from c2f_core.project import Project
 from c2f_core.project.lessons import corrections_of, learn
 from c2f_core.project.records import Parameters
 from c2f_core.training.events import Finished, RunStarted, StepDone, Validated
-from c2f_core.training.fine_tuning import Corrections, Taught, TeachingSettings, accuracy_of, teach
+from c2f_core.training.fine_tuning import (
+    Corrections,
+    FineTuneResult,
+    TeachingSettings,
+    accuracy_of,
+    teach,
+)
 
 PAIRS = [synthetic_pair(48, seed) for seed in range(6)]
 QUICK = TeachingSettings(steps=4, batch_size=2, crop=32, threads=1)
@@ -58,8 +64,8 @@ def add_reviewed(project, pair):
         replace(
             work,
             record=work.record.refined("watershed", 0.9, Parameters()),
-            coarse=SHAPES.to_indices(pair.coarse),
-            fine=SHAPES.to_indices(pair.fine),
+            coarse=SHAPES.to_labels(pair.coarse),
+            fine=SHAPES.to_labels(pair.fine),
         )
     )
     project.review(name)
@@ -81,7 +87,7 @@ def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(mod
     assert sum(isinstance(event, Validated) for event in events) == 4
     started = next(event for event in events if isinstance(event, RunStarted))
     assert (started.train_pairs, started.validation_pairs) == (2, 1)
-    assert isinstance(taught, Taught)
+    assert isinstance(taught, FineTuneResult)
     assert taught.before == accuracy_of(model, PAIRS[4:5], SHAPES)
     assert taught.after == accuracy_of(taught.checkpoint, PAIRS[4:5], SHAPES)
     assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
@@ -143,7 +149,7 @@ def test_classes_are_matched_by_name(tmp_path):
 
 
 def test_too_few_reviewed_images_are_refused(model, tmp_path):
-    alone = replace(corrections(), kept_back=())
+    alone = replace(corrections(), held_out=())
     with pytest.raises(DataError, match="two reviewed images"):
         list(teach(model, alone, tmp_path / "lessons", QUICK))
 
@@ -152,7 +158,7 @@ def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
     write_pairs(tmp_path / "earlier", PAIRS[:2] + PAIRS[4:], SHAPES)
     found = corrections_of(project, tmp_path / "earlier")
     assert [pair.name for pair in found.train] == ["shapes-0", "shapes-2"]
-    assert [pair.name for pair in found.kept_back] == ["shapes-1"]
+    assert [pair.name for pair in found.held_out] == ["shapes-1"]
     assert [pair.name for pair in found.earlier] == ["shapes-0", "shapes-4", "shapes-5"]
     np.testing.assert_array_equal(found.train[1].fine, PAIRS[2].fine)
     with pytest.raises(Cancelled):
@@ -178,7 +184,7 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
     assert project.model == str(taught.checkpoint)
     assert not (project.root / "lessons").exists()
     last = list(project.journal.records())[-1]
-    assert (last["event"], last["model"], last["kept_back"]) == (
+    assert (last["event"], last["model"], last["held_out"]) == (
         "learned",
         taught.checkpoint.name,
         1,

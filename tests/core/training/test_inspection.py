@@ -13,7 +13,7 @@ from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import DataError
-from c2f_core.training.inspection import Looked, inspect_data
+from c2f_core.training.inspection import InspectionProgress, inspect_data
 from c2f_core.training.loading import load_training_data
 
 
@@ -173,7 +173,7 @@ def test_pairs_that_the_run_does_not_read_are_not_read(data):
     config = make_config(data, method="model2")
     config = config.model_copy(update={"data": config.data.model_copy(update=lists)})
     *counted, found = inspect_data(config)
-    assert counted == [Looked(count, 4) for count in range(1, 5)]
+    assert counted == [InspectionProgress(count, 4) for count in range(1, 5)]
     load_training_data(config)
     assert not found.all_problems
     roles = ["trains", "trains", "validates", "unused", "coarse only"]

@@ -13,8 +13,8 @@ from c2f_core.networks.discriminators import build_discriminator
 from c2f_core.training import realism as judge
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.optimisation import make_fabric
-from c2f_core.training.realism import Judge
-from c2f_core.training.run_folder import RunFolder, has_judge
+from c2f_core.training.realism import DiscriminatorScorer
+from c2f_core.training.run_folder import RunFolder, has_discriminator
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.trainer import train
 
@@ -49,12 +49,14 @@ def config(tmp_path_factory):
 
 def test_the_scores_are_those_of_training(config):
     folder = RunFolder(config.run_folder)
-    assert has_judge(folder.best)
+    assert has_discriminator(folder.best)
     learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
     learner.load_state_dict(folder.read_state())
     pair = synthetic_pair(48, 9)
     expected = learner.score_of(pair.image, pair.coarse)
-    scores = Judge.load(folder.best, "cpu").judge(pair.image, SHAPES.to_indices(pair.coarse))
+    scores = DiscriminatorScorer.load(folder.best, "cpu").judge(
+        pair.image, SHAPES.to_labels(pair.coarse)
+    )
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     assert scores.shape == pair.coarse.shape
     assert ((scores >= 0) & (scores <= 1)).all()
@@ -69,11 +71,11 @@ def test_tiles_show_no_seams(kind, monkeypatch):
         DiscriminatorConfig(kind=kind, widths=(4, 8)), SHAPES.number_of_classes
     )
     pair = synthetic_pair(200, 0)
-    inputs = pair.image, SHAPES.to_indices(pair.coarse)
-    tiled = Judge(network, SHAPES, "minimax", "cpu").judge(*inputs)
+    inputs = pair.image, SHAPES.to_labels(pair.coarse)
+    tiled = DiscriminatorScorer(network, SHAPES, "minimax", "cpu").judge(*inputs)
     monkeypatch.setattr(judge, "TILE", 1024)
     np.testing.assert_allclose(
-        tiled, Judge(network, SHAPES, "minimax", "cpu").judge(*inputs), atol=1e-4
+        tiled, DiscriminatorScorer(network, SHAPES, "minimax", "cpu").judge(*inputs), atol=1e-4
     )
 
 
@@ -81,10 +83,10 @@ def test_models_without_discriminator_are_told(config, tmp_path):
     folder = RunFolder(config.run_folder)
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(folder.best.read_bytes())
-    assert not has_judge(alone)
-    assert not has_judge(tmp_path / "none.safetensors")
+    assert not has_discriminator(alone)
+    assert not has_discriminator(tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="without a discriminator"):
-        Judge.load(alone)
+        DiscriminatorScorer.load(alone)
 
 
 def test_a_state_that_does_not_fit_is_refused(config, tmp_path):
@@ -94,13 +96,13 @@ def test_a_state_that_does_not_fit_is_refused(config, tmp_path):
     for name in ("best", "state"):
         getattr(folder, name).write_bytes(getattr(source, name).read_bytes())
     with pytest.raises(CheckpointError, match="does not fit its config"):
-        Judge.load(folder.best)
+        DiscriminatorScorer.load(folder.best)
 
 
 def test_judging_can_be_stopped_and_checks_its_inputs(config):
-    loaded = Judge.load(RunFolder(config.run_folder).best, "cpu")
+    loaded = DiscriminatorScorer.load(RunFolder(config.run_folder).best, "cpu")
     pair = synthetic_pair(48, 1)
-    labels = SHAPES.to_indices(pair.coarse)
+    labels = SHAPES.to_labels(pair.coarse)
     with pytest.raises(Cancelled):
         loaded.judge(pair.image, labels, should_stop=lambda: True)
     with pytest.raises(ImageError):

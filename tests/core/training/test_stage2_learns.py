@@ -32,7 +32,7 @@ def run_folder(pairs, tmp_path_factory):
     for name, pair in pairs.items():
         Image.fromarray(pair.image).save(root / "images" / f"{name}.png")
         for kind in ("coarse",) if name in coarse_only else ("coarse", "fine"):
-            write_map(root / kind / f"{name}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+            write_map(root / kind / f"{name}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
     lists = {"of": {"train": names[:-HELD_OUT], "validation": names[-HELD_OUT:]}}
     (root / "splits.json").write_text(json.dumps(lists))
     (root / "table.json").write_text(SHAPES.model_dump_json())
@@ -67,8 +67,8 @@ def test_stage_2_improves_the_generator_on_images_without_fine_maps(pairs, run_f
 
     def scores_after(stage):
         refiner = Refiner.load(run_folder / stage / "last.safetensors", "cpu")
-        refined = (refiner.refine(each.image, SHAPES.to_indices(each.coarse)) for each in unseen)
-        return scores_of([SHAPES.to_positions(each.labels) for each in refined], unseen, SHAPES)
+        refined = (refiner.refine(each.image, SHAPES.to_labels(each.coarse)) for each in unseen)
+        return scores_of([SHAPES.to_class_ids(each.labels) for each in refined], unseen, SHAPES)
 
     before, after = scores_after("stage1"), scores_after("stage2")
     assert after["pixel accuracy"] > before["pixel accuracy"] + 0.003

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from c2f_core.classes.table import UNLABELLED_POSITION
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.config.presets import report_settings
 from c2f_core.config.settings import Stage2Config, TrainConfig
 from c2f_core.data.batches import REPORT_CROP
@@ -35,7 +35,7 @@ def write_shapes(root, side, fine, coarse_only):
         pair = synthetic_pair(side, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
         for kind in ("coarse", "fine")[: 2 if seed < fine else 1]:
-            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
     (root / "table.json").write_text(SHAPES.model_dump_json())
     return root
 
@@ -109,7 +109,7 @@ def test_the_reports_settings_train_both_stages(tmp_path):
     stage2 = stage_configs(config)[1]
     batch = make_coarse_only_batches(stage2, load_training_data(stage2))(0)
     assert batch.images.shape[-1] == REPORT_CROP
-    assert (batch.fine == UNLABELLED_POSITION).all()
+    assert (batch.fine == UNLABELLED_ID).all()
     losses = [event.values for event in train(config) if isinstance(event, StepDone)]
     assert len(losses) == 4
     assert set(losses[-1]) == {"adversarial loss"}

@@ -27,7 +27,7 @@ from c2f_core.models.metadata import CheckpointMetadata
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
 from c2f_core.training.events import Finished, Preview, RunStarted, StepDone, Validated
-from c2f_core.training.optimisation import Player, learning_rate, make_fabric
+from c2f_core.training.optimisation import NetworkWithOptimiser, learning_rate, make_fabric
 from c2f_core.training.trainer import train
 
 
@@ -41,7 +41,7 @@ def shapes_folder(tmp_path_factory):
         pair = synthetic_pair(64, seed)
         Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
         for kind in ("coarse", "fine"):
-            write_map(root / kind / f"{seed}.png", SHAPES.to_indices(getattr(pair, kind)), SHAPES)
+            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
     (root / "table.json").write_text(SHAPES.model_dump_json())
     return root
 
@@ -137,8 +137,8 @@ def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(shapes_folder, tmp
     shown = [event for event in train(config) if isinstance(event, Preview)][-1]
     refiner = Refiner.load(tmp_path / "run" / "last.safetensors", "cpu")
     assert refiner.metadata.colour_weight == 0.5
-    result = refiner.refine(shown.image, SHAPES.to_indices(shown.coarse))
-    different = SHAPES.to_positions(result.labels) != shown.prediction
+    result = refiner.refine(shown.image, SHAPES.to_labels(shown.coarse))
+    different = SHAPES.to_class_ids(result.labels) != shown.prediction
     # Convolutions that hold the normalisation round otherwise.
     assert different.mean() < 0.01
 
@@ -168,9 +168,9 @@ def test_clipping_bounds_the_step(shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", precision="float32")
     generator = build_generator(config.architecture, SHAPES.number_of_classes)
     optimiser = torch.optim.SGD(generator.parameters(), lr=0.0)
-    player = Player(make_fabric(config), generator, optimiser, clip_norm=0.5)
+    player = NetworkWithOptimiser(make_fabric(config), generator, optimiser, clip_norm=0.5)
     logits = player.network(torch.ones(1, 3 + SHAPES.number_of_classes, 32, 32))
-    assert player.descend(1000 * logits.square().sum()) > 0.5
+    assert player.optimise(1000 * logits.square().sum()) > 0.5
     gradients = [parameter.grad.flatten() for parameter in generator.parameters()]
     assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)
 

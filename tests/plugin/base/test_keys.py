@@ -54,7 +54,7 @@ def test_keys_refine_while_the_widget_is_open(docked, next_class, qtbot, close):
     viewer, widget = docked
     pair = synthetic_pair(48)
     viewer.add_image(pair.image, name="scene")
-    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "coarse")
+    data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "coarse")
     viewer.add_labels(data, **keywords)
     widget.model.setValue("watershed")
     if close:
@@ -64,7 +64,7 @@ def test_keys_refine_while_the_widget_is_open(docked, next_class, qtbot, close):
     qtbot.waitUntil(widget.refine_button.isEnabled, timeout=20000)
     assert ("coarse refined" in viewer.layers) != close
     if not close:
-        expected = SHAPES.to_indices((pair.coarse + 1) % 4)
+        expected = SHAPES.to_labels((pair.coarse + 1) % 4)
         np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
         qtbot.keyClick(canvas, Qt.Key.Key_L, CONTROL)
         assert widget.live.isChecked()

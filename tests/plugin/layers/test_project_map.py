@@ -12,7 +12,7 @@ from c2f_core.project import ImageRecord, Work
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.layers.convert import TABLE_KEY
 from napari_c2f.layers.locks import lock
-from napari_c2f.layers.project_map import own_map
+from napari_c2f.layers.project_map import project_map
 from napari_c2f.layers.strokes import follow
 from napari_c2f.project.open_image import OpenImage
 from napari_c2f.refine.controller import RefineController
@@ -176,6 +176,6 @@ def test_other_images_get_maps_of_their_own(viewer, opened, palette, refining, m
 
 
 def test_an_image_that_was_left_has_no_own_map(viewer, opened):
-    assert own_map(viewer.layers, opened.image) is opened.coarse
+    assert project_map(viewer.layers, opened.image) is opened.coarse
     opened.release()
-    assert own_map(viewer.layers, opened.image) is None
+    assert project_map(viewer.layers, opened.image) is None

@@ -9,7 +9,7 @@ from napari.layers import Labels
 from c2f_core.classes.table import ClassTable
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.locks import lock
-from napari_c2f.layers.strokes import Stroke, drawn_roughly, follow, patch_of, strokes_of
+from napari_c2f.layers.strokes import Stroke, drawing_refinable, follow, patch_of, strokes_of
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
@@ -129,7 +129,7 @@ def test_erasing_gives_pixels_free():
 def test_strokes_are_rough_no_longer_after_an_error():
     layer = layer_of()
     follow(layer)
-    with pytest.raises(IndexError), drawn_roughly(layer):
+    with pytest.raises(IndexError), drawing_refinable(layer):
         layer.data_setitem((np.array([99]), np.array([0])), EYES)
     wipe(layer)
     assert [one.rough for one in strokes_of(layer)] == [False]
@@ -161,9 +161,9 @@ def test_listeners_hear_of_strokes_undone_and_made_again():
 def test_strokes_are_seen_from_another_corner():
     mask = np.arange(12).reshape(3, 4) % 2 == 0
     one = Stroke((slice(5, 8), slice(2, 6)), mask, 1)
-    part = one.seen_from((slice(6, 20), slice(4, 5)))
+    part = one.relative_to((slice(6, 20), slice(4, 5)))
     assert part.place == (slice(0, 2), slice(0, 1))
     np.testing.assert_array_equal(part.mask, mask[1:3, 2:3])
-    back = part.seen_around((slice(6, 20), slice(4, 5)))
+    back = part.within((slice(6, 20), slice(4, 5)))
     assert back.place == (slice(6, 8), slice(4, 5))
-    assert one.seen_from((slice(0, 5), slice(0, 9))) is None
+    assert one.relative_to((slice(0, 5), slice(0, 9))) is None

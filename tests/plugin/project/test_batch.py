@@ -9,11 +9,11 @@ from napari.components import ViewerModel
 from c2f_core.classes.editing import with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.project import Project, Status
-from napari_c2f.project.batch import ToDoController
+from napari_c2f.project.batch import BatchController
 from napari_c2f.project.controller import ProjectController
 
 PAIR = synthetic_pair(48, 0)
-COARSE = SHAPES.to_indices(PAIR.coarse)
+COARSE = SHAPES.to_labels(PAIR.coarse)
 DRAWN = ("one", "two", "three")
 
 
@@ -39,7 +39,7 @@ def projects(qtbot, folder):
 
 @pytest.fixture
 def to_do(projects):
-    controller = ToDoController(projects)
+    controller = BatchController(projects)
     yield controller
     controller.close()
 

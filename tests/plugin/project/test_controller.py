@@ -25,7 +25,7 @@ from napari_c2f.project.controller import ProjectController
 from napari_c2f.refine.controller import RefineController
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
@@ -204,7 +204,7 @@ def test_the_refine_widget_and_the_project_work_together(desk, next_class):
     desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
     desk.wait()
     work = desk.read()
-    expected = SHAPES.to_indices((PAIR.coarse + 1) % 4)
+    expected = SHAPES.to_labels((PAIR.coarse + 1) % 4)
     np.testing.assert_array_equal(work.fine, expected)
     assert work.record.doubt == pytest.approx(0.25, abs=0.01)
     assert work.record.model == ""  # Nobody could find this refiner again.
@@ -237,7 +237,7 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
     desk.wait()
     np.testing.assert_array_equal(image.fine.data[:4, :5], 4)
-    expected = SHAPES.to_indices((PAIR.coarse + 1) % 4)
+    expected = SHAPES.to_labels((PAIR.coarse + 1) % 4)
     np.testing.assert_array_equal(image.fine.data[4:], expected[4:])
     refine.close()
     desk.show("two")

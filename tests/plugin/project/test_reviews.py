@@ -23,7 +23,7 @@ from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.history import DecisionHistory
 
 PAIR = synthetic_pair(48, 0)
-COARSE, FINE = SHAPES.to_indices(PAIR.coarse), SHAPES.to_indices(PAIR.fine)
+COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def test_a_review_under_way_is_restored(desk):

@@ -62,10 +62,10 @@ def folder(tmp_path):
     with Project.create(tmp_path / "project", SHAPES) as project:
         for pair, doubt in zip(PAIRS, (0.1, 0.3, None), strict=True):
             work = project.read(project.add_image(pair.image, pair.name).name)
-            work = replace(work, coarse=SHAPES.to_indices(pair.coarse))
+            work = replace(work, coarse=SHAPES.to_labels(pair.coarse))
             if doubt is not None:
                 record = work.record.refined("watershed", 1 - doubt, Parameters())
-                work = replace(work, record=record, fine=SHAPES.to_indices(pair.fine))
+                work = replace(work, record=record, fine=SHAPES.to_labels(pair.fine))
             project.save(work)
     return tmp_path / "project"
 
@@ -120,7 +120,7 @@ def test_a_new_project_takes_the_classes_of_the_selected_map(
     qtbot.keyClicks(widget.folder.line, str(tmp_path / "new"))
     click(widget.create_button)
     assert "Choose the classes" in widget.status.text()
-    data, keywords, _ = labels_layer_data(SHAPES.to_indices(PAIRS[0].coarse), SHAPES, "map")
+    data, keywords, _ = labels_layer_data(SHAPES.to_labels(PAIRS[0].coarse), SHAPES, "map")
     viewer.add_labels(data, **keywords)
     click(widget.create_button)
     assert "Created the project" in widget.status.text()
@@ -166,7 +166,7 @@ def test_selected_layers_become_images_of_the_project(
     open_project()
     pair = synthetic_pair(48, 9)
     image = viewer.add_image(pair.image, name="my/leaf")
-    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "drawn")
+    data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "drawn")
     drawn = viewer.add_labels(data, **keywords)
     click(widget.layers_button)  # The map alone is selected.
     assert "Select the images" in widget.status.text()
@@ -294,7 +294,7 @@ def test_a_double_click_opens_an_image_and_enter_the_next(
     wait()
     assert widget.state.opened == "shapes-0"
     np.testing.assert_array_equal(
-        viewer.layers["shapes-0 coarse refined"].data, SHAPES.to_indices(PAIRS[0].fine)
+        viewer.layers["shapes-0 coarse refined"].data, SHAPES.to_labels(PAIRS[0].fine)
     )
     assert not widget.show_button.isEnabled()
     qtbot.keyClick(widget.images, Qt.Key.Key_Down)

@@ -13,7 +13,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ImageError
 from c2f_core.io.maps import write_map
 from c2f_core.refine.learned import Refiner
-from c2f_core.refine.run import Run, carry_out
+from c2f_core.refine.run import RefineJob, run_refinement
 from napari_c2f.layers.convert import IMAGE_KEY, PROVENANCE_KEY, labels_layer_data
 from napari_c2f.refine import live as _live
 from napari_c2f.refine.live import live_work
@@ -27,7 +27,7 @@ def add_scene(viewer, leading=()):
     pair = synthetic_pair(SIZE)
     image = np.broadcast_to(pair.image, (*leading, *pair.image.shape)).copy()
     viewer.add_image(image, name="scene", rgb=True)
-    maps = np.broadcast_to(SHAPES.to_indices(pair.coarse), (*leading, SIZE, SIZE)).copy()
+    maps = np.broadcast_to(SHAPES.to_labels(pair.coarse), (*leading, SIZE, SIZE)).copy()
     data, keywords, _ = labels_layer_data(maps, SHAPES, "coarse")
     return viewer.add_labels(data, **keywords)
 
@@ -323,13 +323,13 @@ def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, m
 def test_what_depends_on_a_stroke_is_as_if_all_were_refined_anew():
     table = ClassTable.preset("fasseg")
     pair = astronaut_pair(800)
-    coarse = table.to_indices(pair.coarse)
+    coarse = table.to_labels(pair.coarse)
     refiner = Refiner.bundled("fasseg", "cpu")
-    before = carry_out(Run(pair.image, coarse, table), refiner)
+    before = run_refinement(RefineJob(pair.image, coarse, table), refiner)
     touched = slice(240, 330), slice(300, 420)
     coarse[touched] = 1
-    run = Run(pair.image, coarse, table)
-    anew = carry_out(run, refiner)
+    run = RefineJob(pair.image, coarse, table)
+    anew = run_refinement(run, refiner)
     part = live_work(run, (), touched, lambda _: refiner)(lambda _: None, lambda: False)
     assert part.labels.size < coarse.size / 2
     labels, confidence = before.labels.copy(), before.confidence.copy()

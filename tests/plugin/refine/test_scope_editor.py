@@ -19,7 +19,7 @@ def scene(shape=(SIZE, SIZE)):
     """Return images, and coarse maps, of this shape."""
     pairs = [synthetic_pair(SIZE, seed) for seed in range(int(np.prod(shape[:-2])))]
     images = np.stack([pair.image for pair in pairs]).reshape(*shape, 3)
-    return images, SHAPES.to_indices(np.stack([pair.coarse for pair in pairs]).reshape(shape))
+    return images, SHAPES.to_labels(np.stack([pair.coarse for pair in pairs]).reshape(shape))
 
 
 def add_scene(viewer, shape=(SIZE, SIZE), **keywords):

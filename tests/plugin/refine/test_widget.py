@@ -69,7 +69,7 @@ def slow_model(monkeypatch):
 
 def save_coarse(path, pair):
     """Save a coarse map as FASSEG has them: RGB, blurred at its boundaries."""
-    colours = FASSEG.encode_colours(FASSEG.to_indices(pair.coarse))
+    colours = FASSEG.encode_colours(FASSEG.to_labels(pair.coarse))
     blurred = ndimage.gaussian_filter(colours.astype(float), (0.4, 0.4, 0))
     Image.fromarray(np.rint(blurred).astype(np.uint8)).save(path)
 
@@ -86,7 +86,7 @@ def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_pat
     assert "% of the pixels changed" in widget.status.text()
     fine, confidence = viewer.layers["coarse refined"], viewer.layers["coarse confidence"]
     np.testing.assert_array_equal(coarse.data, before)
-    truth = FASSEG.to_indices(pair.fine)
+    truth = FASSEG.to_labels(pair.fine)
     near = ndimage.morphological_gradient(truth, size=11) > 0  # the 5 px on either side
     assert (fine.data == truth)[near].mean() > (before == truth)[near].mean() + 0.02
     assert (fine.data == truth).mean() > (before == truth).mean()
@@ -226,7 +226,7 @@ def test_cancelling_midway_changes_nothing(docked, qtbot, click, slow_model, mod
     viewer, widget = docked
     pair = astronaut_pair(1300)  # four tiles
     viewer.add_image(pair.image, name="face")
-    data, keywords, _ = labels_layer_data(FASSEG.to_indices(pair.coarse), FASSEG, "coarse")
+    data, keywords, _ = labels_layer_data(FASSEG.to_labels(pair.coarse), FASSEG, "coarse")
     viewer.add_labels(data, **keywords)
     before = contents(viewer)
     widget.model.setValue(model)
@@ -267,7 +267,7 @@ def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model, mo
     viewer, widget = docked
     pair = astronaut_pair(1300)  # four tiles
     viewer.add_image(pair.image, name="face")
-    data, keywords, _ = labels_layer_data(FASSEG.to_indices(pair.coarse), FASSEG, "coarse")
+    data, keywords, _ = labels_layer_data(FASSEG.to_labels(pair.coarse), FASSEG, "coarse")
     viewer.add_labels(data, **keywords)
     widget.model.setValue(model)
     click(widget.refine_button)
@@ -302,7 +302,7 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     viewer, widget = docked
     maps, table = tmp_path / "map.png", tmp_path / "own.json"
     table.write_text(SHAPES.model_dump_json())
-    indices = SHAPES.to_indices(synthetic_pair(64).coarse)
+    indices = SHAPES.to_labels(synthetic_pair(64).coarse)
     Image.fromarray(SHAPES.encode_colours(indices)).save(maps)
     answer = str(maps), ""
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: answer)
@@ -337,7 +337,7 @@ def test_of_annotations_of_several_images_the_user_chooses_one(
     docked, click, tmp_path, monkeypatch
 ):
     viewer, widget = docked
-    path, indices = tmp_path / "all.json", SHAPES.to_indices(synthetic_pair(64).coarse)
+    path, indices = tmp_path / "all.json", SHAPES.to_labels(synthetic_pair(64).coarse)
     write_annotations(path, indices, SHAPES, "coco", image="first.png")
     document = json.loads(path.read_text())
     document["images"].append(document["images"][0] | {"id": 2, "file_name": "second.png"})
@@ -474,7 +474,7 @@ def test_images_of_all_kinds_are_refined(docked, qtbot, change):
     viewer, widget = docked
     pair = synthetic_pair(96, seed=2)
     viewer.add_image(change(pair.image), name="image")
-    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "coarse")
+    data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "coarse")
     viewer.add_labels(data, **keywords)
     refine(qtbot, widget)
     assert "% of the pixels changed" in widget.status.text()

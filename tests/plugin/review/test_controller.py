@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from c2f_core.classes.table import ClassTable
 from c2f_core.review.decisions import Decision
 from napari_c2f.layers.convert import PLACE_KEY, REJECTED_KEY
-from napari_c2f.layers.lineage import CHANGES, kept_pixels
+from napari_c2f.layers.lineage import CHANGES, protected_strokes
 from napari_c2f.layers.locks import lock
 from napari_c2f.review import controller as _review_controller
 from napari_c2f.review.controller import ReviewController
@@ -354,7 +354,7 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
     controller, _ = review
 
     def kept():
-        pixels = kept_pixels(viewer.layers, viewer.layers["face coarse"], True, True)
+        pixels = protected_strokes(viewer.layers, viewer.layers["face coarse"], True, True)
         return [int(each.patch.mask.sum()) for each in pixels if each.patch.mask.any()]
 
     controller.reject()
@@ -411,7 +411,7 @@ def test_each_plane_of_a_stack_keeps_its_decisions(viewer, start, stack):
     controller, again = start(*stack)
     assert again is final
     assert decisions(controller) == [REJECTED, ACCEPTED, UNDECIDED, UNDECIDED]
-    kept = kept_pixels(viewer.layers, coarse, True, True)
+    kept = protected_strokes(viewer.layers, coarse, True, True)
     assert [int(each.patch.mask.sum()) for each in kept if each.patch.mask.any()] == [24, 24]
 
 

@@ -17,13 +17,13 @@ from c2f_core.errors import C2FError
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
 from c2f_core.training.events import Finished, RolledBack, RunStarted, StepDone
-from c2f_core.training.inspection import Looked
+from c2f_core.training.inspection import InspectionProgress
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage2 import Stage2Learner
 from napari_c2f.base.clock import Clock
 from napari_c2f.base.settings import recent_models
 from napari_c2f.train import controller as _train_controller
-from napari_c2f.train.controller import Begun, TrainController
+from napari_c2f.train.controller import RunOpened, TrainController
 from napari_c2f.train.model import ADVICE, Phase
 
 ENDED = (Phase.IDLE, Phase.STOPPED, Phase.DONE, Phase.FAILED)
@@ -95,7 +95,7 @@ def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monke
         start = RunStarted(
             tmp_path, method, 0, steps, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1}
         )
-        controller._show_events([Begun(start, Curves())])
+        controller._show_events([RunOpened(start, Curves())])
         for step in range(1, steps + 1):
             controller._show_events([StepDone(step, 1.0, 1.0, 1.0, 0.0)])
             shown.append((controller.activity.progress, controller.activity.message))
@@ -193,14 +193,14 @@ def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
     said = []
     controller.activity.events.message.connect(lambda message: said.append(message))
     controller.check(tiny)
-    controller._show_look([Looked(1, 5), Looked(2, 5)])
+    controller._show_look([InspectionProgress(1, 5), InspectionProgress(2, 5)])
     assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
     ended()
     said.clear()
     controller.train({**tiny, "seed": 1})
-    controller._show_events([Looked(2, 5)])
+    controller._show_events([InspectionProgress(2, 5)])
     assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
-    controller._show_events([Looked(3, 5), controller.activity.inspection])
+    controller._show_events([InspectionProgress(3, 5), controller.activity.inspection])
     assert said[2:] == ["Reading the data…"]
     ended()
 
@@ -348,10 +348,10 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
 def test_the_guard_speaks(controller, tiny, tmp_path):
     controller.config = TrainConfig.model_validate(tiny)
     started = RunStarted(tmp_path, "stage2", 0, 9, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 0.9})
-    controller._show_events([Begun(started, Curves())])
+    controller._show_events([RunOpened(started, Curves())])
     controller._show_events([RolledBack(3, 0.95, 0.9, tmp_path / "best.safetensors")])
     controller._show_end(
-        _train_controller.Trained(Finished(3, False, None), tmp_path / "best.safetensors")
+        _train_controller.TrainResult(Finished(3, False, None), tmp_path / "best.safetensors")
     )
     for told in ("fell to 90.00 % from 95.00 %", "in use again", "best.safetensors"):
         assert told in controller.activity.message
@@ -378,7 +378,7 @@ def test_many_steps_update_the_views_a_few_times_only(controller, tiny, tmp_path
         getattr(events, name).connect(lambda *_, name=name: counted.update([name]))
     controller.activity.phase = Phase.PREPARING
     steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 4501)]
-    controller._show_events([Begun(started, Curves()), *steps])
+    controller._show_events([RunOpened(started, Curves()), *steps])
     assert counted == {"updates": 1, "progress": 1, "message": 1}
     assert controller.activity.stages[0].curves.last_step == 4500
     assert controller.activity.progress == 0.5

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.training.curves import Curves
 from c2f_core.training.events import RunStarted, StepDone, Validated
-from napari_c2f.train.curves import CurvesView, Joined
+from napari_c2f.train.curves import CurvesView, SeriesConcatenator
 from napari_c2f.train.model import Stage
 
 
@@ -70,5 +70,5 @@ def test_curves_of_a_run_that_is_done_are_joined_at_once():
     stages = [make_stage(2), make_stage(2)]
     for stage in stages:
         do_steps(stage, 1, 2)
-    line = Joined("loss", 2.0).line([stage.curves for stage in stages])
+    line = SeriesConcatenator("loss", 2.0).line([stage.curves for stage in stages])
     assert (line.steps.tolist(), line.values.tolist()) == ([1, 2, 3, 4], [2, 1, 2, 1])

@@ -145,7 +145,7 @@ def test_model_1_is_trained_and_refines_in_the_other_widget(
     assert refine.model.itemText(place) == f"data-1: best, {score}"
     pair = synthetic_pair(48, 7)
     viewer.add_image(pair.image)
-    layer, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "drawn")
+    layer, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "drawn")
     viewer.add_labels(layer, **keywords)
     refine.model.setCurrentIndex(place)
     click(refine.refine_button)
@@ -332,8 +332,8 @@ def test_closing_midway_saves_and_ends_the_run(viewer, widget, qtbot, click, typ
 def add_stack(viewer, fine_planes):
     pairs = [synthetic_pair(48, seed) for seed in range(3)]
     viewer.add_image(np.stack([pair.image for pair in pairs]), rgb=True, name="my stack")
-    coarse = np.stack([SHAPES.to_indices(pair.coarse) for pair in pairs])
-    fine = np.stack([SHAPES.to_indices(pair.fine) for pair in pairs])
+    coarse = np.stack([SHAPES.to_labels(pair.coarse) for pair in pairs])
+    fine = np.stack([SHAPES.to_labels(pair.fine) for pair in pairs])
     fine[fine_planes:] = 0
     for name, stack in (("coarse", coarse), ("fine", fine)):
         data, keywords, _ = labels_layer_data(stack, SHAPES, name)

@@ -200,7 +200,7 @@ def encode_annotations(
     DataError
         The format cannot hold a name.
     """
-    return FORMATS[layout].encode(class_table.to_positions(index_map), class_table, image, form)
+    return FORMATS[layout].encode(class_table.to_class_ids(index_map), class_table, image, form)
 
 
 def _free_colour(colour: Colour | None, number: int, taken: set[Colour]) -> Colour:

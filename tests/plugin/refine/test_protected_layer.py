@@ -12,7 +12,7 @@ from napari_c2f.layers.convert import (
     RESULT_KEY,
     labels_layer_data,
 )
-from napari_c2f.refine.kept_layer import NAME
+from napari_c2f.refine.protected_layer import NAME
 
 DISK, TRIANGLE = 2, 4
 
@@ -23,7 +23,7 @@ def scene(docked, next_class, refine):
     viewer, widget = docked
     pair = synthetic_pair(96)
     viewer.add_image(pair.image, name="scene")
-    data, keywords, _ = labels_layer_data(SHAPES.to_indices(pair.coarse), SHAPES, "coarse")
+    data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "coarse")
     viewer.add_labels(data, **keywords)
     refine(widget)
     return viewer, widget
@@ -166,7 +166,7 @@ def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     viewer, widget = scene
     click(widget.scope_section.toggleButton())
     fine = viewer.layers["coarse refined"]
-    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.scope.show_protected, Qt.Key.Key_Space)
     shown = viewer.layers[NAME]
     assert not shown.data.any()
     assert viewer.layers.selection.active is fine
@@ -196,7 +196,7 @@ def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     viewer.layers.remove(shown)
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     assert NAME in viewer.layers
-    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.scope.show_protected, Qt.Key.Key_Space)
     assert NAME not in viewer.layers
 
 
@@ -206,7 +206,7 @@ def test_what_stays_of_a_stack_is_shown_in_its_plane(
     viewer, widget = docked
     pair = synthetic_pair(96)
     viewer.add_image(np.stack([pair.image] * 3), name="scenes", rgb=True)
-    maps = np.stack([SHAPES.to_indices(pair.coarse)] * 3)
+    maps = np.stack([SHAPES.to_labels(pair.coarse)] * 3)
     data, keywords, _ = labels_layer_data(maps, SHAPES, "coarse")
     viewer.add_labels(data, **keywords)
     viewer.dims.set_current_step(0, 1)
@@ -217,14 +217,14 @@ def test_what_stays_of_a_stack_is_shown_in_its_plane(
     fine.selected_label = TRIANGLE
     drag(viewer, (30, 20), (30, 45), (30, 70))
     click(widget.scope_section.toggleButton())
-    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.scope.show_protected, Qt.Key.Key_Space)
     shown = viewer.layers[NAME]
     painted = np.argwhere(fine.data != before)
     assert set(painted[:, 0]) == {1}
     corner = np.round(shown.translate).astype(int)
     np.testing.assert_array_equal(np.argwhere(shown.data == 1) + corner, painted)
     viewer.dims.set_current_step(0, 2)
-    qtbot.keyClick(widget.scope.show_kept, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.scope.show_protected, Qt.Key.Key_Space)
     viewer.dims.set_current_step(0, 0)
     qtbot.wait(300)  # The window draws.
     assert NAME not in viewer.layers

@@ -8,21 +8,21 @@ from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from c2f_core.geometry.patches import Covered, Place, around
+from c2f_core.geometry.patches import Covered, Slices, around
 from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import RESULT_KEY, level0
-from napari_c2f.layers.lineage import Kept, placed_keywords
+from napari_c2f.layers.lineage import ProtectedStroke, placed_keywords
 
 NAME = "painted, stays"
 PAUSE = 200
 """Milliseconds without a stroke before the layer follows."""
 COLOURS = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.array([1, 1, 1, 1.0])})
 
-Look = Callable[[], tuple[Labels, Sequence[Kept]] | None]
+Look = Callable[[], tuple[Labels, Sequence[ProtectedStroke]] | None]
 """Returns the coarse layer with what stays of it; None where there is none."""
 
 
-class KeptLayer:
+class ProtectedLayer:
     """A layer of outlines that follows what stays while it is wanted.
 
     Parameters
@@ -85,7 +85,9 @@ class KeptLayer:
         return layer
 
 
-def covered_part(coarse: Labels, kept: Sequence[Kept]) -> tuple[Place, NDArray[np.uint8]]:
+def covered_part(
+    coarse: Labels, kept: Sequence[ProtectedStroke]
+) -> tuple[Slices, NDArray[np.uint8]]:
     """Return the smallest part of a layer that holds what stays, and 1 where that is."""
     patches = [each.patch for each in kept if each.patch.mask.any()]
     nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
