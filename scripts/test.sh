@@ -12,6 +12,9 @@ ruff format --check .
 say "Types"
 mypy
 
+say "Imports between rooms"
+lint-imports
+
 say "Plugin manifest"
 npe2 validate napari.yaml
 npe2 validate --imports napari-c2f
