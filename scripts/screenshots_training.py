@@ -56,7 +56,7 @@ def take_pictures(options: argparse.Namespace) -> None:
     fill(widget, options)
     if options.hide_images:
         viewer.open_sample(PLUGIN, "astronaut")
-    model = widget._controller.activity
+    model = widget._controller.model
 
     def picture(name: str) -> None:
         take(viewer, options.output / f"training-{name}.png")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from c2f_core.errors import C2FError
 from napari_c2f.base.activity import Activity
@@ -10,21 +10,22 @@ from napari_c2f.base.worker import Task, timer
 
 PAUSE = 20
 """Milliseconds between turns, in which the window draws and answers."""
+AnyActivity = TypeVar("AnyActivity", bound=Activity)
 GuiSteps = Iterator[None]
 """What is left to do in the GUI thread, in pieces."""
 
 
-class Controller:
+class Controller(Generic[AnyActivity]):
     """Runs one task at a time and keeps the model up to date.
 
     Parameters
     ----------
-    activity : Activity
-        The model.
+    model : Activity
+        State that the widget shows.
     """
 
-    def __init__(self, activity: Activity) -> None:
-        self.activity = activity
+    def __init__(self, model: AnyActivity) -> None:
+        self.model = model
         self._task: Task | None = None
         self._turns: GuiSteps = iter(())
         self._pause = timer(PAUSE, self._run_step, once=True)
@@ -33,7 +34,7 @@ class Controller:
         """Ask the work to stop; it ends after the step at hand."""
         if self._task is not None:
             self._task.stop()
-            self.activity.message = "Stopping…"
+            self.model.message = "Stopping…"
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
@@ -52,14 +53,14 @@ class Controller:
 
     def tell(self, message: str) -> None:
         """Show a sentence; work under way goes on."""
-        self.activity.message = message
+        self.model.message = message
 
     def fail(self, message: str) -> None:
         """Show an error; the work has ended."""
         self._task = None
-        self.activity.progress = 0.0
-        self.activity.message = message
-        self.activity.busy = False
+        self.model.progress = 0.0
+        self.model.message = message
+        self.model.busy = False
 
     def _start(
         self,
@@ -82,8 +83,8 @@ class Controller:
         task.succeeded.connect(lambda result: self._run_steps(succeed(result)))
         task.failed.connect(self.fail)
         self._task = task
-        self.activity.progress = 0.0
-        self.activity.busy = True
+        self.model.progress = 0.0
+        self.model.busy = True
         task.start()
 
     def _run_steps(self, turns: GuiSteps | None) -> None:
@@ -96,10 +97,10 @@ class Controller:
             return
 
     def _show_progress(self, shares: list[float]) -> None:
-        self.activity.progress = shares[-1]
+        self.model.progress = shares[-1]
 
     def _succeed(self, message: str) -> None:
         self._task = None
-        self.activity.progress = 1.0
-        self.activity.message = message
-        self.activity.busy = False
+        self.model.progress = 1.0
+        self.model.message = message
+        self.model.busy = False

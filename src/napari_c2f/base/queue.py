@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any
 
 from c2f_core.errors import C2FError
-from napari_c2f.base.activity import Activity
-from napari_c2f.base.controller import Controller, GuiSteps
+from napari_c2f.base.controller import AnyActivity, Controller, GuiSteps
 from napari_c2f.base.worker import Task, TaskFunction
 
 
@@ -42,17 +41,17 @@ class Job:
     fail: Callable[[], None]
 
 
-class QueueController(Controller):
+class QueueController(Controller[AnyActivity]):
     """Keeps the work that is asked for while another is done.
 
     Parameters
     ----------
-    activity : Activity
-        The model.
+    model : Activity
+        State that the widget shows.
     """
 
-    def __init__(self, activity: Activity) -> None:
-        super().__init__(activity)
+    def __init__(self, model: AnyActivity) -> None:
+        super().__init__(model)
         self._jobs: deque[Job] = deque()
         self._job: Job | None = None
         self._is_showing = False  # What a job made, in turns.
@@ -66,7 +65,7 @@ class QueueController(Controller):
     ) -> None:
         """Do this after what was asked for before."""
         if message:
-            self.activity.message = message
+            self.model.message = message
         self._jobs.append(Job(work, succeed, fail))
         self._next()
 
@@ -82,7 +81,7 @@ class QueueController(Controller):
 
     def _end(self, result: Any) -> GuiSteps | None:
         job, turns = self._job, None
-        self._succeed(self.activity.message)
+        self._succeed(self.model.message)
         with self._errors_told():
             turns = job.succeed(result)
         if turns is not None:
@@ -92,12 +91,12 @@ class QueueController(Controller):
 
     def _show_in_turns(self, turns: GuiSteps) -> GuiSteps:
         """Take these turns, then go on with what else was asked for."""
-        self._is_showing = self.activity.busy = True
+        self._is_showing = self.model.busy = True
         try:
             with self._errors_told():
                 yield from turns
         finally:
-            self._is_showing = self.activity.busy = False
+            self._is_showing = self.model.busy = False
         self._next()
 
     def fail(self, message: str) -> None:
@@ -142,4 +141,4 @@ class QueueController(Controller):
     def close_task(self) -> None:
         """Wait for the thread; what can be stopped is stopped."""
         Controller.close(self)
-        self.activity.busy = False
+        self.model.busy = False

@@ -53,7 +53,7 @@ LARGEST_SEARCHED = 1 << 20
 """Pixels of a layer without class table in which labels are looked for, in a moment."""
 
 
-class PaletteController(MapController):
+class PaletteController(MapController[Palette]):
     """Shows and edits the classes of the map that the user draws in.
 
     Parameters

@@ -8,8 +8,7 @@ from napari.layers import Image, Labels
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError
-from napari_c2f.base.activity import Activity
-from napari_c2f.base.controller import Controller
+from napari_c2f.base.controller import AnyActivity, Controller
 from napari_c2f.layers.convert import (
     FINE_KEY,
     add_map,
@@ -25,18 +24,18 @@ ChooseTable = Callable[[], ClassTable | None]
 """Returns the class table that the user chose, None for the layer's or file's own."""
 
 
-class MapController(Controller):
+class MapController(Controller[AnyActivity]):
     """Adds maps to the viewer.
 
     Parameters
     ----------
-    activity : Activity
-        The model.
+    model : Activity
+        State that the widget shows.
     viewer : ViewerModel
     """
 
-    def __init__(self, activity: Activity, viewer: ViewerModel) -> None:
-        super().__init__(activity)
+    def __init__(self, model: AnyActivity, viewer: ViewerModel) -> None:
+        super().__init__(model)
         self._viewer = viewer
 
     def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
@@ -50,7 +49,7 @@ class MapController(Controller):
             own = project_map(self._viewer.layers, image)
             if own is not None:
                 self._show_map(own)
-                self.activity.message = (
+                self.model.message = (
                     f"Draw in '{own.name}': it is the one map of this image that the project saves."
                 )
                 return
@@ -66,7 +65,7 @@ class MapController(Controller):
                 name,
                 spatial_keywords(image),
             )
-            self.activity.message = (
+            self.model.message = (
                 f"Paint in '{name}' where you are sure; the number of each class is its label."
             )
 

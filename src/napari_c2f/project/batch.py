@@ -62,7 +62,7 @@ def _made(
     return BatchItem(name, before, after)
 
 
-class BatchController(Controller):
+class BatchController(Controller[Activity]):
     """Refines all images that are to do but the open one; drawing and saving go on meanwhile.
 
     Parameters
@@ -79,7 +79,7 @@ class BatchController(Controller):
     def refine(self) -> None:
         """Refine the images, unless that is under way."""
         project, opened = self._projects.project, self._projects.state.opened
-        if project is None or self.activity.busy:
+        if project is None or self.model.busy:
             return
         with self._errors_told():
             if not project.model:
@@ -95,7 +95,7 @@ class BatchController(Controller):
                     else "No image is to do; add images first."
                 )
             self._wanted, self._refined, self._left = len(names), 0, {}
-            self.activity.message = f"Refining {self._wanted} images…"
+            self.model.message = f"Refining {self._wanted} images…"
             self._start(Task(refine_batch(project, names)), self._show_reports, self._end)
 
     def _show_reports(self, reports: list[float | BatchItem]) -> None:
@@ -103,7 +103,7 @@ class BatchController(Controller):
             if isinstance(report, BatchItem):
                 self._save(report)
             else:
-                self.activity.progress = report
+                self.model.progress = report
 
     def _save(self, made: BatchItem) -> None:
         def told(written: bool) -> None:
@@ -125,13 +125,13 @@ class BatchController(Controller):
         self._projects.when_idle(lambda: self._tell_end(stopped))
 
     def _tell_end(self, stopped: bool) -> None:
-        share = self.activity.progress
+        share = self.model.progress
         told = f"Refined {self._refined} of {self._wanted} images."
         if stopped:
             told = f"Stopped. {told} 'Refine all to do' goes on with the rest."
         self._succeed(" ".join([told, *map(_left_text, self._left.items())]))
         if stopped:
-            self.activity.progress = share
+            self.model.progress = share
 
 
 def _left_text(left: tuple[str, list[str]]) -> str:

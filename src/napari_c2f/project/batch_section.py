@@ -26,7 +26,7 @@ class ToDoSection(QWidget):
 
     def __init__(self, controller: BatchController) -> None:
         super().__init__()
-        self._controller, self.activity = controller, controller.activity
+        self._controller, self.model = controller, controller.model
         self.refine_button = QPushButton("R&efine all to do")
         self.stop_button = QPushButton("Stop refinin&g")
         self.progress = QProgressBar()
@@ -45,18 +45,18 @@ class ToDoSection(QWidget):
         layout.addWidget(self.text)
         self.refine_button.clicked.connect(controller.refine)
         self.stop_button.clicked.connect(controller.stop)
-        events = self.activity.events
+        events = self.model.events
         for event in (events.busy, events.progress, events.message):
             event.connect(self._show)
         self._show()
 
     @while_alive
     def _show(self, *_: Any) -> None:
-        busy, share = self.activity.busy, self.activity.progress
+        busy, share = self.model.busy, self.model.progress
         self.refine_button.setEnabled(not busy)
         self.stop_button.setEnabled(busy)
         # Until the first share is known, the bar only shows that there is work.
         self.progress.setRange(0, 0 if busy and not share else 100)
         self.progress.setValue(round(100 * share))
-        self.text.setText(self.activity.message)
-        self.text.setVisible(bool(self.activity.message))
+        self.text.setText(self.model.message)
+        self.text.setVisible(bool(self.model.message))

@@ -40,7 +40,7 @@ DECIDED_PAUSE = 1_000
 """Milliseconds after a decision, and those that follow at once, before it is saved."""
 
 
-class ProjectController(QueueController):
+class ProjectController(QueueController[ProjectState]):
     """Opens a project and its images, saves them, and keeps the list up to date.
 
     Parameters

@@ -29,10 +29,8 @@ def learning(project: Project, replay: Path | None, settings: TeachingSettings) 
     return work
 
 
-class LessonController(Controller):
+class LessonController(Controller[Lesson]):
     """Starts and stops a lesson; drawing, refining and saving go on meanwhile."""
-
-    activity: Lesson
 
     def __init__(self) -> None:
         super().__init__(Lesson())
@@ -60,9 +58,9 @@ class LessonController(Controller):
         done : callable
             Called after success.
         """
-        if self.activity.busy:  # Asked for twice while the open image was saved.
+        if self.model.busy:  # Asked for twice while the open image was saved.
             return
-        self.activity.message = "Reading the reviewed images…"
+        self.model.message = "Reading the reviewed images…"
 
         def succeed(event: Event | FineTuneResult) -> None:
             self._tell_end(event)
@@ -81,8 +79,8 @@ class LessonController(Controller):
 
     def _tell_step(self, event: StepDone) -> None:
         assert self._clock is not None
-        self.activity.progress = event.step / self._steps
-        self.activity.message = (
+        self.model.progress = event.step / self._steps
+        self.model.message = (
             f"Learning: step {event.step} of {self._steps}, loss {event.loss:.4f}. "
             f"{self._clock.text()}"
         ).strip()
@@ -94,8 +92,8 @@ class LessonController(Controller):
             self._succeed(event.message())
             return
         assert isinstance(event, Finished)
-        share = self.activity.progress
+        share = self.model.progress
         self._succeed(
             f"Stopped after step {event.step}; the model is as it was. 'Learn' goes on with it."
         )
-        self.activity.progress = share
+        self.model.progress = share

@@ -83,7 +83,7 @@ class ProjectWidget(DockedWidget):
         self._controller = ProjectController(viewer, is_at_work)
         self._lessons = LessonController()
         self._to_do = BatchController(self._controller)
-        self.state, self.lesson = self._controller.state, self._lessons.activity
+        self.state, self.lesson = self._controller.state, self._lessons.model
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)
         self.create_button = QPushButton("&Create")
@@ -183,7 +183,7 @@ class ProjectWidget(DockedWidget):
         events.model.connect(self._show_model)
         events.saved.connect(self._show_saved)
         events.message.connect(self._show_message)
-        lesson = self._lessons.activity.events
+        lesson = self._lessons.model.events
         lesson.busy.connect(self._show_lesson)
         lesson.progress.connect(self._show_lesson)
         lesson.message.connect(self._show_lesson)
@@ -212,9 +212,9 @@ class ProjectWidget(DockedWidget):
         """Tell whether the project that is open may be closed; say why where it may not."""
         if self.lesson.busy:
             self._show_message("Learning is under way in this project; stop it first.")
-        elif self._to_do.activity.busy:
+        elif self._to_do.model.busy:
             self._show_message("Refining is under way in this project; stop it first.")
-        return not (self.lesson.busy or self._to_do.activity.busy)
+        return not (self.lesson.busy or self._to_do.model.busy)
 
     def chosen_table(self) -> ClassTable | None:
         """Return the classes of a new project; None where no map is selected to take them from.

@@ -58,7 +58,7 @@ from napari_c2f.refine.request import (
 from napari_c2f.refine.scope import ScopeChoice
 
 
-class RefineController(MapController):
+class RefineController(MapController[Refining]):
     """Refines a coarse layer into new layers, and brings coarse layers in.
 
     Parameters
@@ -86,7 +86,7 @@ class RefineController(MapController):
     def _yield_to_review(self, *_: Any) -> None:
         """End live mode where a review of its fine map begins: the final map would not follow."""
         if self._live is not None and self._is_reviewed(self._live.target.fine):
-            self.activity.message = "Live mode is off: its fine map is being reviewed."
+            self.model.message = "Live mode is off: its fine map is being reviewed."
             self.set_live_off()
 
     def _is_reviewed(self, fine: Labels) -> bool:
@@ -146,7 +146,7 @@ class RefineController(MapController):
                 return
             index_map, report = read
             told = self._show_opened(index_map, table, image, Path(path).stem)
-            self.activity.message = report.message() or told
+            self.model.message = report.message() or told
 
     def _show_opened(
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
@@ -166,9 +166,9 @@ class RefineController(MapController):
     def refine(self, asked: RefineRequest) -> None:
         """Start refining; errors and progress are shown in the model."""
         with self._errors_told():
-            self.activity.progress = 0.0
+            self.model.progress = 0.0
             prepared = prepare(asked, self._viewer)
-            self.activity.message = "Refining…"
+            self.model.message = "Refining…"
 
             def succeed(result: JobResult) -> GuiSteps:
                 asked.done()
@@ -193,11 +193,11 @@ class RefineController(MapController):
         self._ask = ask
         self.refining.live = ask is not None
         if ask is None:
-            self.activity.message = "Live mode is off."
+            self.model.message = "Live mode is off."
             return
         with self._errors_told():
             _, coarse = check_layers(ask().image, ask().coarse)
-            if not self._follow_live(coarse) and not self.activity.busy:
+            if not self._follow_live(coarse) and not self.model.busy:
                 self.refine(ask())
             return
         self.set_live_off()
@@ -245,7 +245,7 @@ class RefineController(MapController):
 
     def _live_run(self, target: LiveTarget) -> tuple[RefineJob, MakeRefiner] | None:
         """Return a run as the user's choices are now; None while another one is on its way."""
-        if self._ask is None or self.activity.busy:
+        if self._ask is None or self.model.busy:
             return None
         if target.fine not in self._viewer.layers:
             raise C2FError("Live mode is off: its fine map is gone.")
@@ -254,11 +254,11 @@ class RefineController(MapController):
 
     def _live_result(self, result: JobResult | C2FError) -> None:
         if isinstance(result, C2FError):
-            self.activity.message = str(result)
+            self.model.message = str(result)
             self.set_live_off()
             return
         self.refining.report = result.report
-        self.activity.message = (
+        self.model.message = (
             f"Live: {result.report.changed:,} of {result.report.pixels:,} pixels changed, "
             f"{result.report.seconds:.1f} s."
         )

@@ -37,7 +37,7 @@ class _Review:
     places_seen: int = 0
 
 
-class ReviewController(Controller):
+class ReviewController(Controller[ReviewState]):
     """Lets the user decide on what refining changed, region by region.
 
     Parameters

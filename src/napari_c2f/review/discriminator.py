@@ -21,7 +21,7 @@ MADE_UP = Colormap([[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="made up", display_n
 """Blue where a map looks made up, transparent where it looks real."""
 
 
-class DiscriminatorController(Controller):
+class DiscriminatorController(Controller[Activity]):
     """Adds the verdict of a discriminator as a layer.
 
     Parameters
@@ -61,7 +61,7 @@ class DiscriminatorController(Controller):
                 given = table.translate(labels, judge.class_table)
                 return judge.judge(pixels, given, should_stop=should_stop)
 
-            self.activity.message = "The discriminator looks at the map…"
+            self.model.message = "The discriminator looks at the map…"
             self._start(
                 Task(work),
                 lambda _: None,

@@ -156,8 +156,8 @@ class ReviewWidget(DockedWidget):
         events.outlined.connect(self._show_switches)
         events.busy.connect(self._show_busy)
         events.message.connect(self._show_message)
-        self._judge.activity.events.message.connect(self._show_message)
-        self._judge.activity.events.busy.connect(self._show_busy)
+        self._judge.model.events.message.connect(self._show_message)
+        self._judge.model.events.busy.connect(self._show_busy)
         self.destroyed.connect(partial(_end, self._viewer, controller, self._judge))
 
     def reset_choices(self, *_: Any) -> None:

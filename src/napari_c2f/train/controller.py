@@ -108,10 +108,8 @@ def _as_shown(event: Event) -> Event | RunOpened | Panel:
     return Panel(event.step, panel(event)) if isinstance(event, Preview) else event
 
 
-class TrainController(Controller):
+class TrainController(Controller[Training]):
     """Checks data, trains, stops and resumes; one piece of work at a time."""
-
-    activity: Training
 
     def __init__(self) -> None:
         super().__init__(Training())
@@ -163,7 +161,7 @@ class TrainController(Controller):
             told = f"{len(pairs)} pairs were written to {folder}, {fine} of them with a fine map."
 
             def finish(table_file: Path) -> None:
-                self.activity.phase = Phase.IDLE
+                self.model.phase = Phase.IDLE
                 self._succeed(told)
                 done(table_file)
 
@@ -174,22 +172,22 @@ class TrainController(Controller):
 
     def stop(self) -> None:
         """Ask the work to stop; a run saves a checkpoint first."""
-        if self._task is not None and self.activity.phase in STOPPING:
+        if self._task is not None and self.model.phase in STOPPING:
             self._task.stop()
-            self._begin(Phase.STOPPING, STOPPING[self.activity.phase])
+            self._begin(Phase.STOPPING, STOPPING[self.model.phase])
 
     def reset(self) -> None:
         """Forget the run that is shown; its folder stays as it is."""
         if self._task is None:
             self._clear()
-            self.activity.phase = Phase.IDLE
-            self.activity.message = ""
+            self.model.phase = Phase.IDLE
+            self.model.message = ""
 
     def fail(self, message: str) -> None:
         """Show an error; the work has ended, but a model that the run reached is kept in mind."""
-        if self.activity.phase in (Phase.TRAINING, Phase.STOPPING):
+        if self.model.phase in (Phase.TRAINING, Phase.STOPPING):
             self._remember_model()
-        self.activity.phase = Phase.FAILED
+        self.model.phase = Phase.FAILED
         self._log(message)
         super().fail(message)
 
@@ -203,11 +201,11 @@ class TrainController(Controller):
             return None
 
     def _begin(self, phase: Phase, message: str) -> None:
-        self.activity.phase = phase
-        self.activity.message = message
+        self.model.phase = phase
+        self.model.message = message
 
     def _clear(self) -> None:
-        model = self.activity
+        model = self.model
         model.progress, model.log, model.stages = 0.0, (), []
         model.preview, model.run_folder, model.resources = None, None, ""
         model.updates += 1
@@ -217,7 +215,7 @@ class TrainController(Controller):
         RunFolder(config.run_folder).refuse_unfit(config, resume)
         self._clear()
         self.config = config
-        self.activity.run_folder = config.run_folder
+        self.model.run_folder = config.run_folder
         inspected = self._inspected is not None and _same_data(self._inspected, config)
         self._begin(Phase.PREPARING, READING if inspected else LOOKING)
         task = Task(training(config, resume, inspected), TRAINING_INTERVAL)
@@ -225,15 +223,15 @@ class TrainController(Controller):
 
     def _show_look(self, found: list[Any]) -> None:
         """Say how far the look at the data has come, and what follows it before a run."""
-        last, phase = found[-1], self.activity.phase
+        last, phase = found[-1], self.model.phase
         if isinstance(last, InspectionProgress) and phase in (Phase.CHECKING, Phase.PREPARING):
-            self.activity.message = f"{LOOKING} {last.count} of {last.total}"
+            self.model.message = f"{LOOKING} {last.count} of {last.total}"
         elif isinstance(last, Inspection) and phase is Phase.PREPARING:
-            self.activity.message = READING
+            self.model.message = READING
 
     def _show_inspection(self, config: TrainConfig) -> Callable[[Inspection | None], None]:
         def show(found: Inspection | None) -> None:
-            self.activity.phase = Phase.IDLE
+            self.model.phase = Phase.IDLE
             if found is None:
                 self._succeed("The check was stopped.")
                 return
@@ -244,13 +242,13 @@ class TrainController(Controller):
                 if count
                 else "The data are ready for training."
             )
-            self.activity.progress = 0.0
+            self.model.progress = 0.0
 
         return show
 
     def _keep(self, found: Inspection, config: TrainConfig) -> None:
         self._inspected = None if found.all_problems else config
-        self.activity.inspection = found
+        self.model.inspection = found
 
     def _show_events(self, events: list[Any]) -> None:
         self._show_look(events)
@@ -261,31 +259,31 @@ class TrainController(Controller):
             elif isinstance(event, RunOpened):
                 self._show_start(event)
             elif isinstance(event, Panel):
-                self.activity.preview = event
+                self.model.preview = event
             elif not isinstance(event, InspectionProgress):
                 self._show_event(event)
-        self.activity.updates += 1
-        if self.activity.stages:
-            device = self.activity.stages[-1].start.device
-            self.activity.resources = f"{device}: {describe_memory(device)}"
+        self.model.updates += 1
+        if self.model.stages:
+            device = self.model.stages[-1].start.device
+            self.model.resources = f"{device}: {describe_memory(device)}"
             self._tell_progress()
 
     def _show_start(self, begun: RunOpened) -> None:
-        self.activity.stages.append(Stage(begun.event, begun.curves))
+        self.model.stages.append(Stage(begun.event, begun.curves))
         self._clock = Clock(self._steps)
-        if self.activity.phase is Phase.PREPARING:
-            self.activity.phase = Phase.TRAINING
+        if self.model.phase is Phase.PREPARING:
+            self.model.phase = Phase.TRAINING
         self._log(*lines_of(begun.event))
         self._log(*(f"step {step}: {note}" for step, note in begun.curves.notes))
 
     def _show_event(self, event: Event) -> None:
-        if self.activity.stages:  # A run that was stopped while it read its data has none.
-            self.activity.stages[-1].curves(event)
+        if self.model.stages:  # A run that was stopped while it read its data has none.
+            self.model.stages[-1].curves(event)
         self._log(*lines_of(event))
 
     def _log(self, *lines: str) -> None:
         if lines:
-            self.activity.log = (*self.activity.log, *lines)
+            self.model.log = (*self.model.log, *lines)
 
     def _start(
         self,
@@ -298,26 +296,26 @@ class TrainController(Controller):
         super()._start(task, report, succeed)
 
     def _remember_model(self) -> None:
-        folder = self.activity.run_folder
+        folder = self.model.run_folder
         best = None if folder is None else RunFolder(folder).best_model
         if best is not None:
             remember_model(best)
 
     def _tell_progress(self) -> None:
-        stage, clock = self.activity.stages[-1], self._clock
-        if self.activity.phase is not Phase.TRAINING or clock is None:
+        stage, clock = self.model.stages[-1], self._clock
+        if self.model.phase is not Phase.TRAINING or clock is None:
             return
         step = max(stage.start.first_step, stage.curves.last_step)
-        done = step + sum(before.start.steps for before in self.activity.stages[:-1])
+        done = step + sum(before.start.steps for before in self.model.stages[:-1])
         if step > stage.start.first_step:
             clock.tick(done)
         loss = stage.curves["loss"].values[-1:]
         said = [f"{STAGES.get(stage.start.method, '')}Step {step} of {stage.start.steps}"]
         said += [f"loss {value:.4f}" for value in loss]
         condition = NEXT_STAGE if done - step + stage.start.steps < self._steps else ""
-        self.activity.message = f"{', '.join(said)}. {clock.text(condition)}{_scores(stage)}"
+        self.model.message = f"{', '.join(said)}. {clock.text(condition)}{_scores(stage)}"
         # Last, as the bar draws at once, and with it all that has changed before.
-        self.activity.progress = done / self._steps
+        self.model.progress = done / self._steps
 
     @property
     def _steps(self) -> int:
@@ -331,28 +329,28 @@ class TrainController(Controller):
         if end.event.stopped and not end.event.step:
             self._show_early_end()
             return
-        self.activity.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
-        how = f"Stopped {self.activity.run_folder}" if end.event.stopped else "Done"
+        self.model.phase = Phase.STOPPED if end.event.stopped else Phase.DONE
+        how = f"Stopped {self.model.run_folder}" if end.event.stopped else "Done"
         where = f"the best model is {end.best_model}" if end.best_model else "not yet validated"
         told = f"{how} after step {end.event.step}; {where}."
         self._log(told)
-        share = self.activity.progress
-        guard = self.activity.stages[-1].curves.guard_note if self.activity.stages else ""
+        share = self.model.progress
+        guard = self.model.stages[-1].curves.guard_note if self.model.stages else ""
         self._succeed(f"{told} {guard}".strip())
         if end.event.stopped:
-            self.activity.progress = share
+            self.model.progress = share
 
     def _show_early_end(self) -> None:
         """Show that a run was stopped before its first step in this session."""
         assert self.config is not None
         if RunFolder(self.config.run_folder).has_checkpoint:
-            self.activity.phase = Phase.STOPPED
+            self.model.phase = Phase.STOPPED
             self._succeed(f"Stopped {self.config.run_folder} before its next step.")
         else:
             self._clear()
-            self.activity.phase = Phase.IDLE
+            self.model.phase = Phase.IDLE
             self._succeed("Stopped before the first step; nothing was trained.")
-        self.activity.progress = 0.0
+        self.model.progress = 0.0
 
 
 def _same_data(first: TrainConfig, second: TrainConfig) -> bool:

@@ -49,40 +49,38 @@ def _curves(folder: Path) -> list[Curves]:
     return [curves for _, curves in stages_of(folder, config)]
 
 
-class RunsController(Controller):
+class RunsController(Controller[Catalogue]):
     """Keeps the list of runs; a request that comes while another is worked on is left out."""
-
-    activity: Catalogue
 
     def __init__(self) -> None:
         super().__init__(Catalogue())
 
     def refresh(self, root: Path) -> None:
         """List the runs in a folder and below."""
-        if not self.activity.busy:
+        if not self.model.busy:
             self._start(Task(listing(root)), lambda _: None, self._show_runs)
 
     def compare(self, folders: Sequence[Path]) -> None:
         """Show the curves of these runs."""
-        if not self.activity.busy:
+        if not self.model.busy:
             self._start(Task(reading_curves(folders)), lambda _: None, self._show_curves)
 
     def export(self, folder: Path, target: Path) -> None:
         """Copy the best model of a run to a file."""
         with self._errors_told():
-            self.activity.message = f"Exported to {export_model(folder, target)}."
+            self.model.message = f"Exported to {export_model(folder, target)}."
 
     def delete(self, folder: Path) -> None:
         """Delete a run; the user has confirmed."""
         with self._errors_told():
             delete_run(folder)
-            self.activity.runs = tuple(run for run in self.activity.runs if run.folder != folder)
-            self.activity.message = f"Deleted {folder}."
+            self.model.runs = tuple(run for run in self.model.runs if run.folder != folder)
+            self.model.message = f"Deleted {folder}."
 
     def _show_runs(self, runs: list[RunSummary]) -> None:
-        self.activity.runs = tuple(runs)
+        self.model.runs = tuple(runs)
         self._succeed(f"{len(runs)} runs." if runs else "No runs here; choose another folder.")
 
     def _show_curves(self, compared: CurvesByRun) -> None:
-        self.activity.compared = compared
-        self._succeed(" and ".join(name for name, _ in compared) or self.activity.message)
+        self.model.compared = compared
+        self._succeed(" and ".join(name for name, _ in compared) or self.model.message)

@@ -110,7 +110,7 @@ class RunsView(QWidget):
             self.buttons[name].clicked.connect(slot)
         self.runs.itemSelectionChanged.connect(self._follow_selection)
         self.score.currentIndexChanged.connect(self._show_curves)
-        events = self._controller.activity.events
+        events = self._controller.model.events
         events.runs.connect(self._show_runs)
         events.compared.connect(self._show_curves)
         events.message.connect(self._show_message)
@@ -195,7 +195,7 @@ class RunsView(QWidget):
 
     @while_alive
     def _show_curves(self, *_: object) -> None:
-        compared = self._controller.activity.compared
+        compared = self._controller.model.compared
         self.plot.setVisible(bool(compared))
         self.score.setVisible(bool(compared))
         self.plot.clear()

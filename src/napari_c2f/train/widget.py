@@ -149,7 +149,7 @@ class TrainWidget(DockedWidget):
         self.runs.opened.connect(self._open_run)
         self.runs.started_from.connect(self._start_from)
         self.tabs.currentChanged.connect(self._enter_tab)
-        events = self._controller.activity.events
+        events = self._controller.model.events
         events.phase.connect(self._show_phase)
         events.message.connect(self._show_message)
         events.progress.connect(self._show_progress)
@@ -179,7 +179,7 @@ class TrainWidget(DockedWidget):
         return settings | {"data": settings["data"] | self.data.value()}
 
     def _train_or_stop(self) -> None:
-        if self._controller.activity.phase in BUSY:
+        if self._controller.model.phase in BUSY:
             self._controller.stop()
         elif self._is_ready():
             folder = self.setup.run_folder.value()
@@ -223,7 +223,7 @@ class TrainWidget(DockedWidget):
 
     def _take_folder_of_form(self) -> None:
         """Let Resume go on with the run in the form; while a run trains, with that one."""
-        if self._controller.activity.phase not in BUSY:
+        if self._controller.model.phase not in BUSY:
             self._interrupt(None)
 
     def _interrupt(self, folder: Path | None) -> None:
@@ -271,7 +271,7 @@ class TrainWidget(DockedWidget):
         self.tabs.setCurrentIndex(0)
 
     def _open_board(self) -> None:
-        folder = self._controller.activity.run_folder
+        folder = self._controller.model.run_folder
         if folder is None:
             self.status.setText("Train or resume a run first: TensorBoard shows its folder.")
             return
@@ -289,7 +289,7 @@ class TrainWidget(DockedWidget):
 
     def _choose_runs(self) -> None:
         """Look where a new run lies, or, where nothing is chosen, where the next one will."""
-        run, folder = self._controller.activity.run_folder, self.runs.folder
+        run, folder = self._controller.model.run_folder, self.runs.folder
         is_new, self._listed = run != self._listed, run
         if run is None and folder.is_empty() and not self.setup.run_folder.is_empty():
             run, is_new = self.setup.run_folder.value(), True
@@ -321,7 +321,7 @@ class TrainWidget(DockedWidget):
 
     def _follow_run(self, phase: Phase) -> None:
         """Remember the run under way, until it is done or turns out to have nothing to resume."""
-        folder = self._controller.activity.run_folder
+        folder = self._controller.model.run_folder
         is_begun = folder is not None and RunFolder(folder).has_checkpoint
         if phase is Phase.PREPARING:
             self._interrupt(folder)
@@ -330,13 +330,13 @@ class TrainWidget(DockedWidget):
 
     @while_alive
     def _show_resources(self, *_: Any) -> None:
-        model = self._controller.activity
+        model = self._controller.model
         resources = f" – {model.resources}" if model.resources else ""
         self.phase.setText(f"<b>{model.phase.capitalize()}</b>{resources}")
 
     @while_alive
     def _show_message(self, *_: Any) -> None:
-        model = self._controller.activity
+        model = self._controller.model
         self.status.setText("\n".join(part for part in (model.message, model.advice) if part))
 
     @while_alive
@@ -354,7 +354,7 @@ class TrainWidget(DockedWidget):
 
     @while_alive
     def _show_curves(self, *_: Any) -> None:
-        self.curves.show_stages(self._controller.activity.stages)
+        self.curves.show_stages(self._controller.model.stages)
 
     @while_alive
     def _show_preview(self, *_: Any) -> None:
@@ -362,7 +362,7 @@ class TrainWidget(DockedWidget):
 
     @while_alive
     def _show_latest_preview(self) -> None:
-        preview = self._controller.activity.preview
+        preview = self._controller.model.preview
         if preview is not None:
             self._preview.show(preview)
 

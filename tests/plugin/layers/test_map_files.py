@@ -50,7 +50,7 @@ def open_map(controller, path, image, choose_image=forbid):
     before = len(controller._viewer.layers)
     controller.open_map(path, lambda: None, image, choose_image)
     added = controller._viewer.layers[before:]
-    return (added[0] if added else None), controller.activity.message
+    return (added[0] if added else None), controller.model.message
 
 
 @pytest.mark.parametrize("known_by", ["file", "name", "stem"])

@@ -73,7 +73,7 @@ def draw_box(viewer, palette, image, entry=DISK, table=SHAPES):
 
 def open_map(refining, path, image):
     refining.open_map(path, lambda: None, image, lambda _: None)
-    return refining.activity.message
+    return refining.model.message
 
 
 def maps(viewer):
@@ -163,7 +163,7 @@ def test_a_new_map_of_the_image_is_its_own(viewer, opened, request, widget):
     assert maps(viewer) == ["one coarse"]
     assert viewer.layers.selection.active is opened.coarse
     assert opened.coarse.visible
-    assert "the project saves" in controller.activity.message
+    assert "the project saves" in controller.model.message
 
 
 def test_other_images_get_maps_of_their_own(viewer, opened, palette, refining, map_file):

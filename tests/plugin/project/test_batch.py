@@ -47,7 +47,7 @@ def to_do(projects):
 @pytest.fixture
 def wait(qtbot, projects, to_do):
     def until_idle():
-        for activity in (to_do.activity, projects.state):
+        for activity in (to_do.model, projects.state):
             qtbot.waitUntil(lambda activity=activity: not activity.busy, timeout=20000)
 
     return until_idle
@@ -61,11 +61,11 @@ def test_drawn_images_are_refined_and_the_open_one_stays_as_it_is(projects, to_d
     projects.show("two")
     wait()
     to_do.refine()
-    assert to_do.activity.busy
+    assert to_do.model.busy
     wait()
     expected = {"one": "refined", "two": "to do", "three": "refined", "blank": "to do"}
     assert statuses(projects) == expected
-    assert to_do.activity.message == (
+    assert to_do.model.message == (
         "Refined 2 of 3 images. Not refined: blank (nothing is drawn in the coarse map)."
     )
     work = projects.project.read("one")
@@ -96,7 +96,7 @@ def test_what_a_person_goes_on_with_meanwhile_is_not_overwritten(
     work = projects.project.read("one")
     assert work.coarse[0, 0] == 4
     assert work.fine is None
-    assert "Not refined: one, two (you went on with it meanwhile)." in to_do.activity.message
+    assert "Not refined: one, two (you went on with it meanwhile)." in to_do.model.message
 
 
 def test_what_a_person_refined_meanwhile_is_not_refined_again(
@@ -112,7 +112,7 @@ def test_what_a_person_refined_meanwhile_is_not_refined_again(
     released.set()
     wait()
     np.testing.assert_array_equal(project.read("three").fine, COARSE)
-    assert "three (you went on with it meanwhile)" in to_do.activity.message
+    assert "three (you went on with it meanwhile)" in to_do.model.message
 
 
 def test_a_class_that_is_added_meanwhile_costs_no_refinement(
@@ -141,7 +141,7 @@ def test_an_image_that_is_removed_meanwhile_is_left_alone(
     released.set()
     wait()
     assert projects.state.message == told
-    assert "one (you went on with it meanwhile)" in to_do.activity.message
+    assert "one (you went on with it meanwhile)" in to_do.model.message
 
 
 def test_stopping_keeps_what_was_refined(projects, to_do, wait, qtbot, next_class, monkeypatch):
@@ -159,7 +159,7 @@ def test_stopping_keeps_what_was_refined(projects, to_do, wait, qtbot, next_clas
     assert len(calls) == 2
     assert list(statuses(projects).values()) == ["refined", "to do", "to do", "to do"]
     told = "Stopped. Refined 1 of 4 images. 'Refine all to do' goes on with the rest."
-    assert to_do.activity.message == told
+    assert to_do.model.message == told
     to_do.refine()
     wait()
     assert list(statuses(projects).values()) == ["refined", "refined", "refined", "to do"]
@@ -170,24 +170,24 @@ def test_one_image_that_cannot_be_refined_keeps_no_other_from_it(projects, to_do
     to_do.refine()
     wait()
     assert list(statuses(projects).values()) == ["to do", "refined", "refined", "to do"]
-    assert "Not refined: one (" in to_do.activity.message
-    assert "check that the file is whole)." in to_do.activity.message
+    assert "Not refined: one (" in to_do.model.message
+    assert "check that the file is whole)." in to_do.model.message
 
 
 def test_what_is_lacking_is_told(projects, to_do, wait):
     projects.choose_model("")
     wait()
     to_do.refine()
-    assert "no model yet; choose one" in to_do.activity.message
+    assert "no model yet; choose one" in to_do.model.message
     projects.choose_model("watershed")
     for name in ("three", "two", "one"):
         projects.remove(name)
     projects.show("blank")
     wait()
     to_do.refine()
-    assert "No image is to do but the open one" in to_do.activity.message
+    assert "No image is to do but the open one" in to_do.model.message
     projects.remove("blank")
     wait()
     to_do.refine()
-    assert "No image is to do; add images" in to_do.activity.message
-    assert not to_do.activity.busy
+    assert "No image is to do; add images" in to_do.model.message
+    assert not to_do.model.busy

@@ -201,7 +201,7 @@ def test_the_refine_widget_and_the_project_work_together(desk, next_class):
     desk.show("one")
     refining = RefineController(desk.viewer)
     refining.refine(desk.asked(next_class))
-    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
+    desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
     desk.wait()
     work = desk.read()
     expected = SHAPES.to_labels((PAIR.coarse + 1) % 4)
@@ -234,7 +234,7 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     image = desk.show("one")
     refine = RefineController(desk.viewer)
     refine.refine(desk.asked(next_class))
-    desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
+    desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
     np.testing.assert_array_equal(image.fine.data[:4, :5], 4)
     expected = SHAPES.to_labels((PAIR.coarse + 1) % 4)
@@ -258,7 +258,7 @@ def test_what_is_painted_in_an_opened_image_stays_though_only_the_project_is_ope
     desk.draw(image.final or image.fine, 4, slice(40, 44))
     refine = RefineController(desk.viewer)  # Its widget is opened but now.
     refine.refine(desk.asked(next_class))
-    desk.qtbot.waitUntil(lambda: not refine.activity.busy, timeout=20000)
+    desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
     refine.close()
     for rows in (slice(0, 4), slice(40, 44)):
@@ -327,8 +327,8 @@ def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, h
     assert started.wait(20)
     desk.show("two")
     released.set()
-    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
-    assert "is no longer open" in refining.activity.message
+    desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
+    assert "is no longer open" in refining.model.message
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
 
 

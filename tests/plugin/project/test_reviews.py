@@ -51,7 +51,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     image = desk.show("one")
     refining = RefineController(desk.viewer)
     refining.refine(desk.asked(next_class))
-    desk.qtbot.waitUntil(lambda: not refining.activity.busy, timeout=20000)
+    desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
     review = ReviewController(desk.viewer)
 
     def begin():
@@ -89,7 +89,7 @@ class Reviewing:
 
     def refine(self):
         self.refining.refine(self.desk.asked(self.kind))
-        self.desk.qtbot.waitUntil(lambda: not self.refining.activity.busy, timeout=20000)
+        self.desk.qtbot.waitUntil(lambda: not self.refining.model.busy, timeout=20000)
         self.desk.wait()
         return self.desk.controller.image.fine
 

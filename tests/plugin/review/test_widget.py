@@ -79,31 +79,31 @@ def test_the_table_lists_what_changed_and_follows_the_review(begun, qtbot):
     click_row(qtbot, widget, 2)
     assert center(viewer) == (22.0, 32.5)
     assert widget._controller.state.current == 3
-    qtbot.keyClick(widget.table, Qt.RegionKey.Key_Down)
+    qtbot.keyClick(widget.table, Qt.Key.Key_Down)
     assert center(viewer) == (34.5, 50.5)
 
 
 def test_three_regions_are_reviewed_by_keys_on_the_canvas(begun, press, review_maps):
     viewer, widget, final = begun
     coarse_map, fine_map, _ = review_maps
-    press(viewer, Qt.RegionKey.Key_A)
-    press(viewer, Qt.RegionKey.Key_R)
-    press(viewer, Qt.RegionKey.Key_A)
+    press(viewer, Qt.Key.Key_A)
+    press(viewer, Qt.Key.Key_R)
+    press(viewer, Qt.Key.Key_A)
     assert column(widget, DECISION) == ["accepted", "rejected", "accepted", "undecided"]
     assert widget.table.value() == 4
     expected = np.where(np.isin(fine_map, [SKIN, HAIR]), fine_map, coarse_map)
     expected[34:36] = 0
     np.testing.assert_array_equal(final.data, expected)
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL)
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL)
+    press(viewer, Qt.Key.Key_Z, CONTROL)
+    press(viewer, Qt.Key.Key_Z, CONTROL)
     assert column(widget, DECISION) == ["accepted"] + ["undecided"] * 3
     assert widget.table.value() == 2
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL | SHIFT)
+    press(viewer, Qt.Key.Key_Z, CONTROL | SHIFT)
     assert column(widget, DECISION) == ["accepted", "rejected", "undecided", "undecided"]
-    press(viewer, Qt.RegionKey.Key_N)
-    press(viewer, Qt.RegionKey.Key_N, SHIFT)
+    press(viewer, Qt.Key.Key_N)
+    press(viewer, Qt.Key.Key_N, SHIFT)
     assert widget.table.value() == 4
-    press(viewer, Qt.RegionKey.Key_R, CONTROL | SHIFT)
+    press(viewer, Qt.Key.Key_R, CONTROL | SHIFT)
     assert column(widget, DECISION) == ["accepted", "rejected", "rejected", "rejected"]
     for layer, before in (("face coarse", coarse_map), ("face refined", fine_map)):
         np.testing.assert_array_equal(viewer.layers[layer].data, before)
@@ -117,14 +117,14 @@ def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qt
         click(widget.begin_button)
         qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=10000)
         assert column(widget, DECISION) == ["undecided"] * 4
-        press(viewer, Qt.RegionKey.Key_A)
+        press(viewer, Qt.Key.Key_A)
         viewer.dims.set_current_step(0, 0)
-        press(viewer, Qt.RegionKey.Key_A, CONTROL | SHIFT)
-        press(viewer, Qt.RegionKey.Key_Z, CONTROL)
+        press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
+        press(viewer, Qt.Key.Key_Z, CONTROL)
         assert column(widget, DECISION) == ["accepted"] + ["undecided"] * 3
-        press(viewer, Qt.RegionKey.Key_N)
+        press(viewer, Qt.Key.Key_N)
         assert viewer.dims.current_step[0] == plane
-        press(viewer, Qt.RegionKey.Key_A, CONTROL | SHIFT)
+        press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
         assert "All is decided in this plane" in widget.status.text()
     np.testing.assert_array_equal(viewer.layers["face coarse final"].data[1:], fine.data[1:])
     np.testing.assert_array_equal(viewer.layers["face coarse final"].data[0], coarse.data[0])
@@ -132,12 +132,12 @@ def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qt
 
 def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
     viewer, widget, final = begun
-    press(viewer, Qt.RegionKey.Key_G)
+    press(viewer, Qt.Key.Key_G)
     assert viewer.layers.selection.active is final
     assert widget.final_box.isChecked()
-    press(viewer, Qt.RegionKey.Key_A, CONTROL | SHIFT)
+    press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
     assert column(widget, DECISION) == ["accepted"] * 4
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL)
+    press(viewer, Qt.Key.Key_Z, CONTROL)
     assert column(widget, DECISION) == ["undecided"] * 4
     final.redo()
     assert column(widget, DECISION) == ["accepted"] * 4
@@ -163,21 +163,21 @@ def test_buttons_decide_as_keys_do(begun, click):
 def test_all_above_a_confidence_are_accepted_by_key(begun, press):
     viewer, widget, _ = begun
     widget.enough.setValue(60)
-    press(viewer, Qt.RegionKey.Key_A, SHIFT)
+    press(viewer, Qt.Key.Key_A, SHIFT)
     assert column(widget, DECISION) == ["undecided", "accepted", "accepted", "undecided"]
 
 
 def test_corrections_by_brush_are_kept_and_undone(begun, press, drag):
     viewer, widget, final = begun
-    press(viewer, Qt.RegionKey.Key_A)
-    press(viewer, Qt.RegionKey.Key_G)
+    press(viewer, Qt.Key.Key_A)
+    press(viewer, Qt.Key.Key_G)
     viewer.reset_view()
     final.mode, final.selected_label, final.brush_size = "paint", EYES, 2
     drag(viewer, (6, 5), (6, 8))
     assert column(widget, DECISION)[0] == "edited"
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL)
+    press(viewer, Qt.Key.Key_Z, CONTROL)
     assert column(widget, DECISION)[0] == "accepted"
-    press(viewer, Qt.RegionKey.Key_Z, CONTROL)
+    press(viewer, Qt.Key.Key_Z, CONTROL)
     assert column(widget, DECISION)[0] == "undecided"
 
 
@@ -186,9 +186,9 @@ def test_the_coarse_map_is_shown_while_the_key_is_held(begun, qtbot, focus):
     viewer, widget, _ = begun
     place = canvas(viewer) if focus == "canvas" else widget.table
     before = {layer.name for layer in viewer.layers if layer.visible}
-    qtbot.keyPress(place, Qt.RegionKey.Key_H)
+    qtbot.keyPress(place, Qt.Key.Key_H)
     assert {layer.name for layer in viewer.layers if layer.visible} == {"face coarse"}
-    qtbot.keyRelease(place, Qt.RegionKey.Key_H)
+    qtbot.keyRelease(place, Qt.Key.Key_H)
     assert {layer.name for layer in viewer.layers if layer.visible} == before
 
 
@@ -205,7 +205,7 @@ def test_doubtful_places_are_visited_by_key(begun, press):
     viewer, widget, _ = begun
     seen = set()
     for _ in range(4):
-        press(viewer, Qt.RegionKey.Key_D)
+        press(viewer, Qt.Key.Key_D)
         seen.add(center(viewer))
     assert (4.5, 44.5) in seen
     assert len(seen) == 4
@@ -214,7 +214,7 @@ def test_doubtful_places_are_visited_by_key(begun, press):
 
 def test_maps_are_outlined_by_key_and_box(begun, press, click):
     viewer, widget, _ = begun
-    press(viewer, Qt.RegionKey.Key_W)
+    press(viewer, Qt.Key.Key_W)
     assert viewer.layers["face refined"].contour == 2
     assert widget.outline_box.isChecked()
     click(widget.outline_box)
@@ -255,7 +255,7 @@ def test_nothing_can_be_decided_without_a_review(docked, click, press):
     viewer, widget = docked
     for button in widget._actions:
         assert not button.isEnabled()
-    for key in (Qt.RegionKey.Key_A, Qt.RegionKey.Key_N, Qt.RegionKey.Key_D, Qt.RegionKey.Key_H):
+    for key in (Qt.Key.Key_A, Qt.Key.Key_N, Qt.Key.Key_D, Qt.Key.Key_H):
         press(viewer, key)
     click(widget.begin_button)
     assert "Choose a fine map" in widget.status.text()
@@ -273,9 +273,9 @@ def test_keys_are_listed_in_the_preferences_and_can_be_changed(begun, press, qtb
     action_manager.bind_shortcut(name, "J")
     try:
         assert widget.accept_button.toolTip().endswith("(J)")
-        press(viewer, Qt.RegionKey.Key_A)
+        press(viewer, Qt.Key.Key_A)
         assert column(widget, DECISION)[0] == "undecided"
-        press(viewer, Qt.RegionKey.Key_J)
+        press(viewer, Qt.Key.Key_J)
         assert column(widget, DECISION)[0] == "accepted"
     finally:
         action_manager.unbind_shortcut(name)
@@ -301,7 +301,7 @@ def test_keys_of_a_closed_widget_do_nothing(begun, press):
     before = final.data.copy()
     widget.close()
     assert not KEYS.targets
-    press(viewer, Qt.RegionKey.Key_A)
+    press(viewer, Qt.Key.Key_A)
     np.testing.assert_array_equal(final.data, before)
 
 

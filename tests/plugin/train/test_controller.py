@@ -40,7 +40,7 @@ def controller(qtbot):
 def phases(controller):
     """Phases that the controller went through."""
     seen = []
-    controller.activity.events.phase.connect(lambda phase: seen.append(phase))
+    controller.model.events.phase.connect(lambda phase: seen.append(phase))
     return seen
 
 
@@ -49,7 +49,7 @@ def ended(controller, qtbot):
     """Wait until the work has ended."""
 
     def wait():
-        qtbot.waitUntil(lambda: controller.activity.phase in ENDED, timeout=60000)
+        qtbot.waitUntil(lambda: controller.model.phase in ENDED, timeout=60000)
 
     return wait
 
@@ -58,7 +58,7 @@ def test_a_run_goes_through_its_phases(controller, phases, ended, tiny, tmp_path
     controller.train(tiny)
     ended()
     assert phases == [Phase.PREPARING, Phase.TRAINING, Phase.DONE]
-    model = controller.activity
+    model = controller.model
     assert "Done after step 4" in model.message
     assert model.progress == 1.0
     assert model.resources.startswith("cpu: this program uses")
@@ -77,9 +77,9 @@ def test_a_run_goes_through_its_phases(controller, phases, ended, tiny, tmp_path
 def test_both_stages_are_shown_one_after_the_other(controller, ended, tiny):
     controller.train({**tiny, "method": "model2"})
     ended()
-    starts = [stage.start.method for stage in controller.activity.stages]
+    starts = [stage.start.method for stage in controller.model.stages]
     assert starts == ["stage1", "stage2"]
-    assert controller.activity.phase is Phase.DONE
+    assert controller.model.phase is Phase.DONE
 
 
 def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monkeypatch, tmp_path):
@@ -89,7 +89,7 @@ def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monke
     )
     settings = {"method": "model2", "steps": 60, "stage2": {"steps": 120}}
     controller.config = TrainConfig.model_validate(tiny | settings)
-    controller.activity.phase = Phase.TRAINING
+    controller.model.phase = Phase.TRAINING
     shown = []
     for method, steps in (("stage1", 60), ("stage2", 120)):
         start = RunStarted(
@@ -98,7 +98,7 @@ def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monke
         controller._show_events([RunOpened(start, Curves())])
         for step in range(1, steps + 1):
             controller._show_events([StepDone(step, 1.0, 1.0, 1.0, 0.0)])
-            shown.append((controller.activity.progress, controller.activity.message))
+            shown.append((controller.model.progress, controller.model.message))
     assert [share for share, _ in shown] == pytest.approx([step / 180 for step in range(1, 181)])
     assert "Stage 1: Step 30 of 60" in shown[29][1]
     assert "About 25 min left, if the steps of stage 2 take as long as these. " in shown[29][1]
@@ -108,16 +108,16 @@ def test_progress_and_time_left_are_those_of_both_stages(controller, tiny, monke
 
 def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, tmp_path):
     controller.train({**tiny, "steps": 100_000})
-    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    qtbot.waitUntil(lambda: controller.model.phase is Phase.TRAINING, timeout=60000)
     controller.stop()
-    assert controller.activity.phase is Phase.STOPPING
-    assert "a checkpoint is saved" in controller.activity.message
+    assert controller.model.phase is Phase.STOPPING
+    assert "a checkpoint is saved" in controller.model.message
     ended()
     assert phases[-2:] == [Phase.STOPPING, Phase.STOPPED]
     reached = Curves.read(tmp_path / "run" / "log.csv").last_step
     controller.resume(tmp_path / "run", {})
-    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
-    stage = controller.activity.stages[0]
+    qtbot.waitUntil(lambda: bool(controller.model.stages), timeout=60000)
+    stage = controller.model.stages[0]
     assert stage.start.first_step == reached
     assert stage.curves["loss"].steps[:reached] == list(range(1, reached + 1))
     controller.stop()
@@ -127,12 +127,12 @@ def test_stop_saves_and_resume_goes_on(controller, phases, ended, tiny, qtbot, t
 def test_stop_while_the_data_are_read_trains_nothing(controller, ended, tiny, tmp_path):
     controller.train(tiny)
     controller.stop()
-    assert "checkpoint" not in controller.activity.message + controller.activity.advice
+    assert "checkpoint" not in controller.model.message + controller.model.advice
     ended()
-    assert controller.activity.phase is Phase.IDLE
-    assert "nothing was trained" in controller.activity.message
-    assert "Resume" not in controller.activity.advice
-    assert controller.activity.run_folder is None
+    assert controller.model.phase is Phase.IDLE
+    assert "nothing was trained" in controller.model.message
+    assert "Resume" not in controller.model.advice
+    assert controller.model.run_folder is None
     assert not (tmp_path / "run" / "state.pt").exists()
 
 
@@ -140,7 +140,7 @@ def test_reset_forgets_the_run_and_keeps_its_files(controller, ended, tiny, tmp_
     controller.train(tiny)
     ended()
     controller.reset()
-    model = controller.activity
+    model = controller.model
     assert (model.phase, model.stages, model.log, model.progress) == (Phase.IDLE, [], (), 0.0)
     load_checkpoint(tmp_path / "run" / "best.safetensors")
 
@@ -150,40 +150,40 @@ def test_the_data_are_checked_before_the_first_step(controller, ended, tiny, dat
     (data / "coarse" / "1.png").unlink()
     controller.train(tiny)
     ended()
-    assert controller.activity.phase is Phase.FAILED
-    assert "things in the data have to be mended" in controller.activity.message
+    assert controller.model.phase is Phase.FAILED
+    assert "things in the data have to be mended" in controller.model.message
     assert any("1: the image has no coarse map" in each for each in problems(controller))
     assert not (tmp_path / "run").exists()
 
 
 def problems(controller):
-    return controller.activity.inspection.all_problems
+    return controller.model.inspection.all_problems
 
 
 def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
     controller.check(tiny)
     ended()
     assert phases == [Phase.CHECKING, Phase.IDLE]
-    assert controller.activity.message == "The data are ready for training."
+    assert controller.model.message == "The data are ready for training."
     assert problems(controller) == []
 
 
 def test_a_check_that_is_stopped_saves_no_checkpoint(controller, ended, tiny):
     controller.check(tiny)
     controller.stop()
-    assert controller.activity.message == "Stopping the check…"
-    assert "checkpoint" not in controller.activity.advice
+    assert controller.model.message == "Stopping the check…"
+    assert "checkpoint" not in controller.model.advice
     ended()
-    assert controller.activity.phase is Phase.IDLE
+    assert controller.model.phase is Phase.IDLE
 
 
 def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
     pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(3)]
     written = []
     controller.write_pairs(lambda: (pairs, SHAPES), tmp_path / "drawn", written.append)
-    assert "Stop" not in controller.activity.advice
+    assert "Stop" not in controller.model.advice
     controller.stop()
-    assert controller.activity.phase is Phase.WRITING
+    assert controller.model.phase is Phase.WRITING
     ended()
     assert written == [tmp_path / "drawn" / "classes.json"]
     assert len(list((tmp_path / "drawn" / "images").iterdir())) == 3
@@ -191,7 +191,7 @@ def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
 
 def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
     said = []
-    controller.activity.events.message.connect(lambda message: said.append(message))
+    controller.model.events.message.connect(lambda message: said.append(message))
     controller.check(tiny)
     controller._show_look([InspectionProgress(1, 5), InspectionProgress(2, 5)])
     assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
@@ -200,7 +200,7 @@ def test_pairs_are_counted_as_they_are_looked_at(controller, ended, tiny):
     controller.train({**tiny, "seed": 1})
     controller._show_events([InspectionProgress(2, 5)])
     assert said == ["Looking at the data…", "Looking at the data… 2 of 5"]
-    controller._show_events([InspectionProgress(3, 5), controller.activity.inspection])
+    controller._show_events([InspectionProgress(3, 5), controller.model.inspection])
     assert said[2:] == ["Reading the data…"]
     ended()
 
@@ -211,14 +211,14 @@ def test_a_run_that_the_command_line_trains_goes_on_here(controller, ended, tiny
     lists = {"splits": tmp_path / "splits.json", "train": "four"}
     controller.train({**tiny, "data": tiny["data"] | lists})
     ended()
-    assert controller.activity.phase is Phase.DONE
-    assert controller.activity.inspection.count("unused") == 1
+    assert controller.model.phase is Phase.DONE
+    assert controller.model.inspection.count("unused") == 1
 
 
 def test_invalid_settings_are_named(controller, tiny):
     controller.train({**tiny, "optimiser": {"learning_rate": "fast"}})
-    assert controller.activity.phase is Phase.FAILED
-    assert "optimiser.learning_rate is invalid" in controller.activity.message
+    assert controller.model.phase is Phase.FAILED
+    assert "optimiser.learning_rate is invalid" in controller.model.message
 
 
 def failing(error):
@@ -246,12 +246,12 @@ def test_errors_in_the_thread_reach_the_user(
     monkeypatch.setattr("c2f_core.training.trainer.train", failing(error))
     controller.train(tiny)
     ended()
-    assert controller.activity.phase is Phase.FAILED
-    assert told in controller.activity.message
-    assert told in controller.activity.log[-1]
-    assert not controller.activity.busy
-    has_traceback = any(line.startswith("Traceback") for line in controller.activity.log)
-    assert has_traceback is ("see the log" in controller.activity.message)
+    assert controller.model.phase is Phase.FAILED
+    assert told in controller.model.message
+    assert told in controller.model.log[-1]
+    assert not controller.model.busy
+    has_traceback = any(line.startswith("Traceback") for line in controller.model.log)
+    assert has_traceback is ("see the log" in controller.model.message)
 
 
 def test_a_model_is_remembered_though_a_later_stage_fails(
@@ -263,7 +263,7 @@ def test_a_model_is_remembered_though_a_later_stage_fails(
     monkeypatch.setattr(Stage2Learner, "step", step)
     controller.train({**tiny, "method": "model2"})
     ended()
-    assert controller.activity.phase is Phase.FAILED
+    assert controller.model.phase is Phase.FAILED
     assert recent_models() == [str(tmp_path / "run" / "stage2" / "best.safetensors")]
 
 
@@ -279,24 +279,24 @@ def test_exhausted_memory_comes_with_advice(controller, ended, tiny, monkeypatch
     monkeypatch.setattr(SupervisedLearner, "step", step)
     controller.train(tiny)
     ended()
-    assert "smaller batch_size or crop" in controller.activity.message
+    assert "smaller batch_size or crop" in controller.model.message
     monkeypatch.undo()
     controller.train({**tiny, "crop": 16, "batch_size": 4})
     ended()
-    assert controller.activity.phase is Phase.DONE
+    assert controller.model.phase is Phase.DONE
 
 
 def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path):
     with RunFolder(tmp_path / "run").locked():
         controller.train(tiny)
-    assert "A run is under way" in controller.activity.message
-    assert controller.activity.phase is Phase.IDLE
+    assert "A run is under way" in controller.model.message
+    assert controller.model.phase is Phase.IDLE
 
 
 def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
     controller.train(tiny)
     ended()
-    model = controller.activity
+    model = controller.model
     shown, log, folder = list(model.stages), model.log, model.run_folder
     controller.train(tiny)
     assert "already holds a run" in model.message
@@ -321,8 +321,8 @@ def test_runs_of_the_command_line_go_on_here_and_the_other_way(
     reached = Curves.read(tmp_path / "run" / "log.csv").last_step
     assert reached
     controller.resume(tmp_path / "run", {"device": "cpu"})
-    qtbot.waitUntil(lambda: bool(controller.activity.stages), timeout=60000)
-    assert controller.activity.stages[0].start.first_step == reached
+    qtbot.waitUntil(lambda: bool(controller.model.stages), timeout=60000)
+    assert controller.model.stages[0].start.first_step == reached
     controller.stop()
     ended()
     reached = Curves.read(tmp_path / "run" / "log.csv").last_step
@@ -339,10 +339,10 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
     controller.resume(tmp_path / "run", {})
     controller.stop()
     ended()
-    assert controller.activity.phase is Phase.STOPPED
-    assert f"Stopped {tmp_path / 'run'} before its next step" in controller.activity.message
-    assert "Resume goes on" in controller.activity.advice
-    assert controller.activity.progress == 0.0
+    assert controller.model.phase is Phase.STOPPED
+    assert f"Stopped {tmp_path / 'run'} before its next step" in controller.model.message
+    assert "Resume goes on" in controller.model.advice
+    assert controller.model.progress == 0.0
 
 
 def test_the_guard_speaks(controller, tiny, tmp_path):
@@ -354,7 +354,7 @@ def test_the_guard_speaks(controller, tiny, tmp_path):
         _train_controller.TrainResult(Finished(3, False, None), tmp_path / "best.safetensors")
     )
     for told in ("fell to 90.00 % from 95.00 %", "in use again", "best.safetensors"):
-        assert told in controller.activity.message
+        assert told in controller.model.message
 
 
 def test_the_guard_speaks_again_when_its_run_is_resumed(controller, ended, tiny, tmp_path):
@@ -366,28 +366,28 @@ def test_the_guard_speaks_again_when_its_run_is_resumed(controller, ended, tiny,
     controller.reset()
     controller.resume(tmp_path / "run", {})
     ended()
-    assert controller.activity.message.endswith("Stage 2 fell.")
-    assert "step 1: The game is balanced." in controller.activity.log
+    assert controller.model.message.endswith("Stage 2 fell.")
+    assert "step 1: The game is balanced." in controller.model.log
 
 
 def test_many_steps_update_the_views_a_few_times_only(controller, tiny, tmp_path, qtbot):
     controller.config = TrainConfig.model_validate({**tiny, "steps": 9000})
     started = RunStarted(tmp_path, "model1", 0, 9000, "cpu", 1, 1, 1, {}, (), {"pixel accuracy": 1})
-    events, counted = controller.activity.events, Counter()
+    events, counted = controller.model.events, Counter()
     for name in ("updates", "progress", "message"):
         getattr(events, name).connect(lambda *_, name=name: counted.update([name]))
-    controller.activity.phase = Phase.PREPARING
+    controller.model.phase = Phase.PREPARING
     steps = [StepDone(step, 1.0, 1.0, 1.0, 0.0) for step in range(1, 4501)]
     controller._show_events([RunOpened(started, Curves()), *steps])
     assert counted == {"updates": 1, "progress": 1, "message": 1}
-    assert controller.activity.stages[0].curves.last_step == 4500
-    assert controller.activity.progress == 0.5
-    assert "Step 4500 of 9000" in controller.activity.message
+    assert controller.model.stages[0].curves.last_step == 4500
+    assert controller.model.progress == 0.5
+    assert "Step 4500 of 9000" in controller.model.message
 
 
 def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qtbot, tmp_path):
     controller.train({**tiny, "steps": 100_000})
-    qtbot.waitUntil(lambda: controller.activity.phase is Phase.TRAINING, timeout=60000)
+    qtbot.waitUntil(lambda: controller.model.phase is Phase.TRAINING, timeout=60000)
     task = controller._task
     controller.close()
     assert task._done.is_set()

@@ -82,7 +82,7 @@ def widget(viewer, data, type_in):
 def ended(widget, qtbot):
     def ended(phase=Phase.DONE):
         over = (Phase.IDLE, Phase.DONE, Phase.STOPPED, Phase.FAILED)
-        model = widget._controller.activity
+        model = widget._controller.model
         qtbot.waitUntil(lambda: model.phase in over, timeout=LONGEST)
         assert model.phase is phase, widget.status.text()
 
@@ -180,7 +180,7 @@ def test_curves_hold_the_points_of_the_log(widget, click, ended):
     assert "dashed: coarse maps, dotted: " in legend
     assert widget.curves.discriminator.isVisibleTo(widget.curves)
     click(widget.reset_button)
-    assert widget._controller.activity.phase is Phase.IDLE
+    assert widget._controller.model.phase is Phase.IDLE
     assert widget.setup.run_folder.value().name == "data-2"
 
 
@@ -201,7 +201,7 @@ def test_both_stages_are_trained_and_shown_in_a_row(widget, qtbot, click, ended)
 def test_a_run_stops_and_resumes(widget, qtbot, click, ended, type_in):
     type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    model = widget._controller.activity
+    model = widget._controller.model
     qtbot.waitUntil(lambda: model.phase is Phase.TRAINING and model.progress > 0, timeout=LONGEST)
     click(widget.train_button)
     ended(Phase.STOPPED)
@@ -226,7 +226,7 @@ def stopped_with(widget, qtbot, click, ended, type_in):
         type_in(widget.setup.steps, 90000)
         folder = widget.setup.run_folder.value()
         click(widget.train_button)
-        model = widget._controller.activity
+        model = widget._controller.model
         qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
         meanwhile()
         click(widget.train_button)
@@ -312,7 +312,7 @@ def test_what_is_missing_is_asked_for(widget, click, type_in, tmp_path):
 def test_closing_midway_saves_and_ends_the_run(viewer, widget, qtbot, click, type_in, closes):
     type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    model = widget._controller.activity
+    model = widget._controller.model
     qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
     task, run = widget._controller._task, widget.setup.run_folder.value()
     if closes == "viewer":
@@ -446,7 +446,7 @@ def test_a_run_that_showed_nothing_leaves_no_layer(viewer, widget):
 
 
 def test_a_preview_that_came_with_the_end_of_a_run_is_kept(viewer, widget):
-    model = widget._controller.activity
+    model = widget._controller.model
     model.phase = Phase.PREPARING
     model.preview = make_preview()
     model.phase = Phase.STOPPED
@@ -523,7 +523,7 @@ def test_a_folder_of_runs_that_the_user_chose_stays(widget, tmp_path):
     assert enter_runs() == tmp_path / "runs"
     widget.runs.folder.setValue(tmp_path / "elsewhere")
     assert enter_runs() == tmp_path / "elsewhere"
-    widget._controller.activity.run_folder = tmp_path / "runs" / "data-1"
+    widget._controller.model.run_folder = tmp_path / "runs" / "data-1"
     assert enter_runs() == tmp_path / "runs"
     widget.runs.folder.setValue(tmp_path / "elsewhere")
     assert enter_runs() == tmp_path / "elsewhere"
@@ -540,7 +540,7 @@ def test_a_run_that_is_gone_is_told_while_another_trains(
 ):
     type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    model = widget._controller.activity
+    model = widget._controller.model
     qtbot.waitUntil(lambda: model.phase is Phase.TRAINING, timeout=LONGEST)
     widget.runs.opened.emit(tmp_path / "gone")
     assert model.phase is Phase.TRAINING
