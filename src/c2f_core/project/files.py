@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from c2f_core.errors import DataError
 from c2f_core.geometry.windows import Size
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.intensity import as_rgb8
+from c2f_core.io.lock import lock_folder
 from c2f_core.io.maps import IMAGE_SUFFIXES, read_image
 from c2f_core.project.maps import KINDS, REMOVED, MapFiles
 from c2f_core.project.records import ImageRecord
@@ -28,18 +29,12 @@ def acquired(root: Path) -> FileLock:
     DataError
         The project is open elsewhere, or its folder cannot be written.
     """
-    lock = FileLock(root / ".lock", timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise DataError(
-            f"The project {root} is open in another window or program; close it there first."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"The project {root} cannot be locked ({error}); mend the permissions of its folder."
-        ) from error
-    return lock
+    return lock_folder(
+        root,
+        DataError,
+        in_use=f"The project {root} is open in another window or program; close it there first.",
+        unusable=f"The project {root} cannot be locked; check the permissions of its folder",
+    )
 
 
 def as_one_file(name: str) -> str:

@@ -9,12 +9,11 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from c2f_core.classes.table import PRESETS
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io.atomic import atomic_path
+from c2f_core.io.lock import lock_folder
 from c2f_core.models.bundled import bundled_models
 
 PLACE = {"run_folder", "device", "threads"}
@@ -121,20 +120,13 @@ class RunFolder:
         ConfigError
             Another run is under way here, or the folder cannot be made.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            # A generator of events may end in another thread than it began in.
-            lock = FileLock(self.root / ".lock", timeout=0, thread_local=False)
-            lock.acquire()
-        except Timeout as error:
-            raise ConfigError(
-                f"A run is under way in {self.root}; wait for its end, stop it, or choose another "
-                "run folder."
-            ) from error
-        except OSError as error:
-            raise ConfigError(
-                f"The run folder {self.root} cannot be used ({error}); choose another."
-            ) from error
+        lock = lock_folder(
+            self.root,
+            ConfigError,
+            in_use=f"A run is under way in {self.root}; wait for its end, stop it, or choose "
+            "another run folder.",
+            unusable=f"The run folder {self.root} cannot be used; choose another",
+        )
         try:
             yield
         finally:
