@@ -1,1 +1,1 @@
-"""Doubtful regions of a refined map, and the decisions taken on them."""
+"""Regions of a refined map to review, and the decisions on them."""

@@ -1,4 +1,4 @@
-"""Review what a refiner changed, region by region, and find where it is in doubt."""
+"""Regions of a refined map to review: what changed, and where the refiner is in doubt."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,24 +14,24 @@ from c2f_core.errors import ImageError
 from c2f_core.geometry.windows import Window
 
 DOUBTFUL_BELOW = 0.7
-"""Confidence below which a pixel is in doubt, unless said otherwise."""
+"""Default confidence below which a pixel is doubtful."""
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
 @dataclass(frozen=True)
 class ReviewRegion:
-    """Connected pixels that are worth a look.
+    """Connected pixels that deserve a look.
 
     Attributes
     ----------
     number : int
-        From 1, in the order of priority.
+        Rank by priority, from 1.
     window : (slice, slice)
-        Rows and columns of its bounding box.
+        Rows and columns of the bounding box.
     size : int
-        Pixels.
+        Area in pixels.
     confidence : float
-        Mean of its pixels, in [0, 1].
+        Mean confidence of the pixels, in [0, 1].
     """
 
     number: int
@@ -41,14 +41,8 @@ class ReviewRegion:
 
     @property
     def priority(self) -> float:
-        """Doubt times size: about how many of its pixels are wrong."""
+        """Doubt times size: the expected number of wrong pixels."""
         return (1 - self.confidence) * self.size
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Row and column of the middle of its bounding box."""
-        rows, columns = self.window
-        return (rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class ChangedRegion(ReviewRegion):
     Attributes
     ----------
     before, after : str
-        Names of the class in the coarse map and in the refined one.
+        Class names in the coarse and in the refined map.
     """
 
     before: str
@@ -67,21 +61,18 @@ class ChangedRegion(ReviewRegion):
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """Changes, and what was decided on them; make one with `review_changes`.
-
-    A decision returns a new review and leaves this one as it is, so undoing is
-    going back to it. Both share their arrays.
+    """Changes between a coarse and a refined map; make one with `review_changes`.
 
     Attributes
     ----------
     coarse, refined : (Y, X) integer array
-        Class indices.
+        Label values.
     numbers : (Y, X) int32 array
-        Number of the region of each pixel, 0 where nothing changed.
+        Region number of each pixel, 0 where nothing changed.
     regions : tuple of ChangedRegion
-        In the order of priority: `regions[n - 1]` has the number n.
-    accepted, rejected : frozenset of int
-        Numbers of the regions on which was decided.
+        Regions by falling priority: `regions[n - 1]` has the number n.
+    accepted : frozenset of int
+        Numbers of the accepted regions.
     """
 
     coarse: NDArray[Any]
@@ -89,44 +80,20 @@ class Review:
     numbers: NDArray[np.int32]
     regions: tuple[ChangedRegion, ...]
     accepted: frozenset[int] = frozenset()
-    rejected: frozenset[int] = frozenset()
-
-    @property
-    def undecided(self) -> tuple[ChangedRegion, ...]:
-        """Regions on which nothing was decided, in the order of priority."""
-        decided = self.accepted | self.rejected
-        return tuple(region for region in self.regions if region.number not in decided)
 
     def accept(self, regions: Iterable[ChangedRegion]) -> "Review":
-        """Take these regions over into the final map.
+        """Return the same review with these regions accepted, too; it shares its arrays.
 
         Raises
         ------
         ValueError
-            A region is not of this review.
+            If a region belongs to another review.
         """
-        numbers = self._numbers_of(regions)
-        return replace(self, accepted=self.accepted | numbers, rejected=self.rejected - numbers)
-
-    def reject(self, regions: Iterable[ChangedRegion]) -> "Review":
-        """Keep the coarse map in these regions.
-
-        Raises
-        ------
-        ValueError
-            A region is not of this review.
-        """
-        numbers = self._numbers_of(regions)
-        return replace(self, accepted=self.accepted - numbers, rejected=self.rejected | numbers)
-
-    def accept_above(self, confidence: float) -> "Review":
-        """Accept the undecided regions of at least this mean confidence."""
-        return self.accept(region for region in self.undecided if region.confidence >= confidence)
-
-    def mask(self, region: ChangedRegion) -> NDArray[np.bool_]:
-        """Mark the pixels of a region in its window."""
-        pixels: NDArray[np.bool_] = self.numbers[region.window] == region.number
-        return pixels
+        regions = list(regions)
+        for region in regions:
+            if self.regions[region.number - 1 : region.number] != (region,):
+                raise ValueError(f"{region} is not of this review; take it from its regions.")
+        return replace(self, accepted=self.accepted.union(region.number for region in regions))
 
     def final_map(self) -> NDArray[Any]:
         """Return the coarse map with the accepted regions, and no others, refined.
@@ -139,13 +106,6 @@ class Review:
         taken[list(self.accepted)] = True
         return np.where(taken[self.numbers], self.refined, self.coarse)
 
-    def _numbers_of(self, regions: Iterable[ChangedRegion]) -> frozenset[int]:
-        regions = list(regions)
-        for region in regions:
-            if self.regions[region.number - 1 : region.number] != (region,):
-                raise ValueError(f"{region} is not of this review; take it from its regions.")
-        return frozenset(region.number for region in regions)
-
 
 def review_changes(
     coarse: NDArray[Any],
@@ -153,31 +113,32 @@ def review_changes(
     confidence: NDArray[np.floating[Any]],
     class_table: ClassTable,
 ) -> Review:
-    """Cut what differs between two maps into regions to decide on.
+    """Divide the pixels that differ between two maps into regions to decide on.
 
-    A region holds connected pixels (of eight neighbours) that went from the
-    same class to the same other one, so that one answer fits all of it. All
-    regions together are the pixels that changed.
+    A region is a set of 8-connected pixels that changed from the same class to the
+    same other class, so that one answer fits all of it. Together the regions are
+    the pixels that changed.
 
     Parameters
     ----------
     coarse, refined : (Y, X) integer array
-        Class indices.
+        Label values.
     confidence : (Y, X) float array
-        Of the refined map, in [0, 1]; NaN counts as 0.
+        Confidence of the refined map, in [0, 1]; NaN counts as 0.
     class_table : ClassTable
+        Classes of both maps.
 
     Returns
     -------
     Review
-        Nothing is accepted or rejected yet.
+        The changed regions; none is accepted yet.
 
     Raises
     ------
     ImageError
-        The shapes differ.
+        If the shapes differ.
     ClassTableError
-        A map holds an index that is not in the class table where they differ.
+        If a changed pixel has a label that is missing from the class table.
     """
     if not coarse.shape == refined.shape == confidence.shape:
         raise ImageError(
@@ -188,17 +149,22 @@ def review_changes(
     before, after = (class_table.to_class_ids(each[changed]) for each in (coarse, refined))
     codes = np.zeros(coarse.shape, dtype=np.uint16)
     codes[changed] = before * np.uint16(MAX_CLASS_IDS) + after
-    numbers, places = _ranked(label(codes, background=0, connectivity=2), confidence)
-    code_of = np.zeros(len(places) + 1, dtype=np.uint16)
+    numbers, regions = _ranked(label(codes, background=0, connectivity=2), confidence)
+    code_of = np.zeros(len(regions) + 1, dtype=np.uint16)
     code_of[numbers[changed]] = codes[changed]
     names = class_table.names_by_position
-    regions = tuple(
+    changed_regions = tuple(
         ChangedRegion(
-            **vars(place), before=names[code // MAX_CLASS_IDS], after=names[code % MAX_CLASS_IDS]
+            region.number,
+            region.window,
+            region.size,
+            region.confidence,
+            before=names[code // MAX_CLASS_IDS],
+            after=names[code % MAX_CLASS_IDS],
         )
-        for place, code in zip(places, code_of[1:].tolist(), strict=True)
+        for region, code in zip(regions, code_of[1:].tolist(), strict=True)
     )
-    return Review(coarse, refined, numbers, regions)
+    return Review(coarse, refined, numbers, changed_regions)
 
 
 def doubtful_regions(
@@ -206,21 +172,21 @@ def doubtful_regions(
     below: float = DOUBTFUL_BELOW,
     ignore: NDArray[np.bool_] | None = None,
 ) -> list[ReviewRegion]:
-    """Find where to look next: connected pixels of low confidence, changed or not.
+    """Find 8-connected pixels of low confidence, changed or not.
 
     Parameters
     ----------
     confidence : (Y, X) float array
-        In [0, 1]; pixels that are NaN are in no doubt.
+        Confidences in [0, 1]; NaN is never doubtful.
     below : float
-        Pixels of less confidence are in doubt.
+        Confidence below which a pixel is doubtful.
     ignore : (Y, X) boolean array, optional
-        Pixels that were looked at, or painted by hand.
+        Pixels to leave out, such as those already checked or painted by hand.
 
     Returns
     -------
     list of ReviewRegion
-        In the order of priority.
+        Regions by falling priority.
     """
     doubtful = confidence < below
     if ignore is not None:
@@ -231,19 +197,19 @@ def doubtful_regions(
 def _ranked(
     parts: NDArray[np.integer[Any]], confidence: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.int32], list[ReviewRegion]]:
-    """Number connected parts (0 is none) in the order of priority and measure them."""
+    """Renumber connected parts (0 is background) by falling priority, and measure them."""
     windows = ndimage.find_objects(parts)
     marked = parts > 0
-    part, sureness = parts[marked], np.nan_to_num(confidence[marked], nan=0.0)
+    part, known = parts[marked], np.nan_to_num(confidence[marked], nan=0.0)
     sizes = np.bincount(part, minlength=len(windows) + 1)[1:]
-    means = np.bincount(part, weights=sureness, minlength=len(windows) + 1)[1:] / sizes
+    means = np.bincount(part, weights=known, minlength=len(windows) + 1)[1:] / sizes
     order = np.argsort(-(1 - means) * sizes, kind="stable")
     rank = np.zeros(len(windows) + 1, dtype=np.int32)
     rank[order + 1] = np.arange(1, len(windows) + 1)
-    places = [
+    regions = [
         ReviewRegion(number, windows[old], size, mean)
         for number, (old, size, mean) in enumerate(
             zip(order.tolist(), sizes[order].tolist(), means[order].tolist(), strict=True), 1
         )
     ]
-    return rank[parts], places
+    return rank[parts], regions

@@ -272,7 +272,7 @@ class ReviewController(Controller[ReviewState]):
         accepted = decision is Decision.ACCEPTED
         labels = (pixels.refined if accepted else pixels.coarse)[chosen]
         rejecting = [] if accepted else [pixels.keys[number - 1] for number in numbers]
-        review.history.write(pixels.places[chosen], labels, rejecting)
+        review.history.write(pixels.flat_indices[chosen], labels, rejecting)
         self._tell(f"{decision.name.capitalize()}: {self._named(numbers)}.")
         if state.count(Decision.UNDECIDED):
             self.next()

@@ -49,8 +49,8 @@ class Outlines:
             extreme(numbers, size, mode="constant")
             for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
         )
-        outer = np.take(low != high, pixels.places)
-        self._places = pixels.places[outer]
+        outer = np.take(low != high, pixels.flat_indices)
+        self._places = pixels.flat_indices[outer]
         self._regions = np.repeat(np.arange(len(pixels.sizes)), pixels.sizes)[outer]
         self._map_size = numbers.shape
 

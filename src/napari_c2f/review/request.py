@@ -145,7 +145,7 @@ def reviewing(request: ReviewRequest) -> TaskFunction:
         first = np.ravel_multi_index((*request.plane, 0, 0), unreviewed.shape)
         return ReviewData(
             review=review,
-            pixels=replace(pixels, places=pixels.places + first),
+            pixels=replace(pixels, flat_indices=pixels.flat_indices + first),
             unreviewed=unreviewed,
             strokes=[each.stroke for each in request.kept],
             plane=request.plane,

@@ -1,4 +1,4 @@
-"""What was decided on each region is read off the final map."""
+"""The decision on each region is read from the final map."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -23,25 +23,26 @@ def drawn(seed: int, size=(12, 15)) -> Review:
 def test_decisions_are_those_that_made_the_final_map(seed: int, random) -> None:
     review = drawn(seed)
     picked = [random.choice(list(Decision)[:3]) for _ in review.regions]
-    accepted, rejected = (
-        [region for region, each in zip(review.regions, picked, strict=True) if each is wanted]
-        for wanted in (Decision.ACCEPTED, Decision.REJECTED)
-    )
-    decided = review.accept(accepted).reject(rejected)
-    pixels = changed_pixels(review)
-    assert pixels.decisions(decided.final_map(), decided.rejected).tolist() == picked
+    accepted = [
+        region
+        for region, each in zip(review.regions, picked, strict=True)
+        if each is Decision.ACCEPTED
+    ]
+    rejected = [number for number, each in enumerate(picked, 1) if each is Decision.REJECTED]
+    pixels, final = changed_pixels(review), review.accept(accepted).final_map()
+    assert pixels.decisions(final, rejected).tolist() == picked
 
 
 def test_pixels_are_listed_by_region() -> None:
     review = drawn(1)
     pixels = changed_pixels(review)
     for region in review.regions:
-        places = pixels.places[pixels.of([region.number])]
-        np.testing.assert_array_equal(places, np.flatnonzero(review.numbers == region.number))
+        indices = pixels.flat_indices[pixels.of([region.number])]
+        np.testing.assert_array_equal(indices, np.flatnonzero(review.numbers == region.number))
     both = pixels.of([3, 1])
-    assert set(review.numbers.ravel()[pixels.places[both]].tolist()) == {1, 3}
-    np.testing.assert_array_equal(pixels.coarse, review.coarse.ravel()[pixels.places])
-    np.testing.assert_array_equal(pixels.refined, review.refined.ravel()[pixels.places])
+    assert set(review.numbers.ravel()[pixels.flat_indices[both]].tolist()) == {1, 3}
+    np.testing.assert_array_equal(pixels.coarse, review.coarse.ravel()[pixels.flat_indices])
+    np.testing.assert_array_equal(pixels.refined, review.refined.ravel()[pixels.flat_indices])
 
 
 def test_a_region_that_was_painted_is_edited_until_it_is_as_one_of_the_maps() -> None:
@@ -61,7 +62,7 @@ def test_a_region_that_was_painted_is_edited_until_it_is_as_one_of_the_maps() ->
     assert decision(1) is Decision.ACCEPTED
     final[:] = 0
     assert (decision(), decision(1)) == (Decision.UNDECIDED, Decision.REJECTED)
-    final[8, 8] = 2  # Outside of all regions nothing is to be decided.
+    final[8, 8] = 2  # Pixels outside all regions do not count.
     assert decision() is Decision.UNDECIDED
 
 
@@ -79,9 +80,9 @@ def test_regions_are_known_again_when_confidences_are_rounded() -> None:
         review_changes(review.coarse, review.refined, np.full(review.coarse.shape, 0.5), TABLE)
     )
     assert set(again.keys) == set(pixels.keys)
-    assert again.keys != pixels.keys  # They are in another order.
+    assert again.keys != pixels.keys  # Their order differs.
     some = {pixels.keys[2], pixels.keys[0], (999, 1, 1)}
     assert pixels.numbers_of(some) == [1, 3]
     for number in again.numbers_of(some):
-        place = pixels.places[pixels.of(pixels.numbers_of({again.keys[number - 1]}))]
-        np.testing.assert_array_equal(again.places[again.of([number])], place)
+        indices = pixels.flat_indices[pixels.of(pixels.numbers_of({again.keys[number - 1]}))]
+        np.testing.assert_array_equal(again.flat_indices[again.of([number])], indices)

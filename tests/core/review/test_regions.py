@@ -41,7 +41,7 @@ def reviews(draw) -> Review:
 def test_regions_partition_the_changed_pixels(review: Review) -> None:
     covered = np.zeros(review.coarse.shape, dtype=int)
     for region in review.regions:
-        mask = review.mask(region)
+        mask = review.numbers[region.window] == region.number
         covered[region.window] += mask
         assert mask.any(axis=1)[[0, -1]].all()  # The window is no larger than needed.
         assert mask.any(axis=0)[[0, -1]].all()
@@ -75,16 +75,15 @@ def test_final_map_is_the_coarse_one_with_what_was_accepted(review: Review, rand
     np.testing.assert_array_equal(review.final_map(), review.coarse)
     everything = review.accept(review.regions)
     np.testing.assert_array_equal(everything.final_map(), review.refined)
-    np.testing.assert_array_equal(everything.reject(review.regions).final_map(), review.coarse)
     some = [region for region in review.regions if random.random() < 0.5]
-    rest = [region for region in review.regions if region not in some]
-    decided = review.accept(some).reject(rest)
+    accepted = review.accept(some)
     taken = np.isin(review.numbers, [region.number for region in some])
     np.testing.assert_array_equal(
-        decided.final_map(), np.where(taken, review.refined, review.coarse)
+        accepted.final_map(), np.where(taken, review.refined, review.coarse)
     )
-    assert decided.undecided == ()
-    assert review.undecided == review.regions  # Decisions leave the review as it was.
+    rest = [region for region in review.regions if region not in some]
+    np.testing.assert_array_equal(accepted.accept(rest).final_map(), review.refined)
+    assert review.accepted == frozenset()  # Accepting leaves the review itself unchanged.
 
 
 def test_accepting_all_of_a_scope_is_the_map_refined_within_it() -> None:
@@ -126,29 +125,18 @@ def test_doubt_times_size_decides_the_order() -> None:
     large, sure, small = review.regions
     assert (large.before, large.after, large.size) == ("background", "skin", 42)
     assert large.window == (slice(6, 12), slice(2, 9))
-    assert large.centre == (8.5, 5.0)
     assert large.priority == pytest.approx(21)
     assert (sure.after, small.after) == ("hair", "hair")
     assert sure.priority == pytest.approx(42 * 0.05, abs=1e-5)
     assert small.priority == pytest.approx(2, abs=1e-5)
 
 
-def test_all_above_a_confidence_are_accepted_but_what_was_rejected() -> None:
-    review = review_changes(*islands(), TABLE)
-    large, sure, small = review.regions
-    assert review.accept_above(0.9).accepted == {sure.number}
-    assert review.accept_above(0.9).undecided == (large, small)
-    kept = review.reject([sure]).accept_above(0.5)
-    assert (kept.accepted, kept.rejected) == ({large.number, small.number}, {sure.number})
-
-
 def test_region_of_another_review_is_refused() -> None:
     review = review_changes(*islands(), TABLE)
     coarse, refined, confidence = islands()
     other = review_changes(coarse, refined, confidence / 2, TABLE)
-    for decide in (review.accept, review.reject):
-        with pytest.raises(ValueError, match="not of this review"):
-            decide([other.regions[0]])
+    with pytest.raises(ValueError, match="not of this review"):
+        review.accept([other.regions[0]])
 
 
 def test_unknown_confidence_is_full_doubt() -> None:
@@ -167,7 +155,7 @@ def test_maps_that_do_not_fit_are_refused() -> None:
         review_changes(coarse, np.where(refined == 2, 77, refined), confidence, TABLE)
 
 
-def test_doubtful_places_are_found_in_unchanged_areas_too() -> None:
+def test_doubtful_regions_are_found_in_unchanged_areas_too() -> None:
     confidence = islands()[2]
     confidence[15:18, 20:29] = 0.1
     first, second, third = doubtful_regions(confidence)
@@ -177,16 +165,18 @@ def test_doubtful_places_are_found_in_unchanged_areas_too() -> None:
     assert (second.size, third.size) == (42, 4)
     looked_at = np.zeros(confidence.shape, dtype=bool)
     looked_at[14:, 18:] = True
-    assert [place.size for place in doubtful_regions(confidence, ignore=looked_at)] == [42, 4]
-    assert [place.size for place in doubtful_regions(confidence, 0.2)] == [27]
+    assert [region.size for region in doubtful_regions(confidence, ignore=looked_at)] == [42, 4]
+    assert [region.size for region in doubtful_regions(confidence, 0.2)] == [27]
 
 
 def test_many_regions_of_a_large_map_take_seconds() -> None:
     coarse, refined, confidence = drawn((1000, 1000), 0, alike=0.98)
     started = time.process_time()
     review = review_changes(coarse, refined, confidence, TABLE)
-    places = doubtful_regions(confidence, 0.02)
-    final = review.accept_above(0.5).final_map()
+    doubtful = doubtful_regions(confidence, 0.02)
+    final = review.accept(
+        region for region in review.regions if region.confidence >= 0.5
+    ).final_map()
     assert time.process_time() - started < 5
-    assert min(len(review.regions), len(places)) > 10_000
+    assert min(len(review.regions), len(doubtful)) > 10_000
     assert (final != coarse).any()
