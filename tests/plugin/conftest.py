@@ -18,6 +18,7 @@ from c2f_core.geometry.windows import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
     COARSE_KEY,
     CONFIDENCE_KEY,
@@ -274,7 +275,7 @@ class Desk:
         """Return what the Refine widget asks for."""
         image, choice = self.controller.image, ScopeChoice(all_planes=True)
         return RefineRequest(
-            image.image, image.coarse, lambda: None, kind, choice, None, lambda: None
+            image.image, image.coarse, TableSelection(), kind, choice, None, lambda: None
         )
 
     def read(self, name="one"):

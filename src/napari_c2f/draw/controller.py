@@ -14,6 +14,7 @@ from c2f_core.classes.editing import new_table, recoloured, renamed, with_class
 from c2f_core.classes.table import ClassEntry, ClassTable, Colour
 from c2f_core.errors import C2FError, ClassTableError
 from napari_c2f.base.keys import Action, Keys
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.model import Palette, Swatch
 from napari_c2f.draw.shares import ShareCounter, Shares
 from napari_c2f.layers.convert import (
@@ -26,7 +27,7 @@ from napari_c2f.layers.convert import (
 )
 from napari_c2f.layers.lineage import share_class_table, share_lock
 from napari_c2f.layers.locks import guard, locked_classes
-from napari_c2f.layers.map_controller import ChooseTable, MapController
+from napari_c2f.layers.map_controller import MapController
 from napari_c2f.layers.project_map import paste_labels, project_map
 from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class, set_class
 
@@ -102,10 +103,10 @@ class PaletteController(MapController[Palette]):
                 self._layer.events[name].disconnect(self._on_change)
             self._layer = None
 
-    def begin_with(self, choose_table: ChooseTable) -> None:
+    def begin_with(self, selection: TableSelection) -> None:
         """Take these classes as long as there is no map."""
         with self._errors_told():
-            self._draft = choose_table() or self._draft
+            self._draft = selection.checked_table() or self._draft
             self._look_again()
 
     def choose(self, index: int) -> None:
@@ -170,11 +171,11 @@ class PaletteController(MapController[Palette]):
         self._show()
 
     def map_of_shapes(
-        self, image: Image | None, shapes: Shapes | None, choose_table: ChooseTable
+        self, image: Image | None, shapes: Shapes | None, selection: TableSelection
     ) -> None:
         """Draw the shapes, on top of one another, in the map of a project's image, or as a map."""
         with self._errors_told():
-            table = choose_table()
+            table = selection.checked_table()
             if image is None or shapes is None or table is None:
                 raise C2FError(
                     "Choose an image, classes and a Shapes layer first; draw polygons or paths "

@@ -8,8 +8,8 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
 
-from c2f_core.classes.table import ClassTable
 from napari_c2f.base.gl_context import guard_removals
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.draw.table import PaletteTable
 from napari_c2f.layers.convert import preferred_layer
@@ -84,10 +84,12 @@ class DrawWidget(DockedWidget):
     def _connect(self) -> None:
         controller, palette = self._controller, self.palette
         self.new_button.clicked.connect(
-            lambda: controller.new_map(self.image.value, self.chosen_table)
+            lambda: controller.new_map(self.image.value, self.selected_table())
         )
         self.shapes_button.clicked.connect(
-            lambda: controller.map_of_shapes(self.image.value, self.shapes.value, self.chosen_table)
+            lambda: controller.map_of_shapes(
+                self.image.value, self.shapes.value, self.selected_table()
+            )
         )
         self.add_button.clicked.connect(self._add)
         self.rename_button.clicked.connect(palette.edit_name)
@@ -98,7 +100,7 @@ class DrawWidget(DockedWidget):
         palette.locked.connect(controller.lock)
         self.map.changed.connect(controller.follow)
         self.class_table.currentIndexChanged.connect(
-            lambda: controller.begin_with(self.chosen_table)
+            lambda: controller.begin_with(self.selected_table())
         )
         self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = controller.palette.events
@@ -126,16 +128,11 @@ class DrawWidget(DockedWidget):
             if layer is None or layer in box.choices:
                 box.value = layer
 
-    def chosen_table(self) -> ClassTable | None:
-        """Return the class table that was chosen, None where the palette has none.
-
-        Raises
-        ------
-        ClassTableError
-            The chosen file is no class table.
-        """
-        own = self.class_table.value() == FROM_PALETTE
-        return self._controller.table if own else self.class_table.table()
+    def selected_table(self) -> TableSelection:
+        """Return the selected class table; that of the palette may be None."""
+        if self.class_table.value() == FROM_PALETTE:
+            return TableSelection(self._controller.table)
+        return self.class_table.selection()
 
     def _add(self) -> None:
         self._controller.add()

@@ -1,14 +1,13 @@
 """The part of a controller that makes and opens coarse maps."""
 
-from collections.abc import Callable
-
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from c2f_core.classes.table import UNLABELLED_ID, ClassTable
+from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.errors import C2FError
 from napari_c2f.base.controller import AnyActivity, Controller
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
     FINE_KEY,
     add_map,
@@ -19,9 +18,6 @@ from napari_c2f.layers.convert import (
 from napari_c2f.layers.lineage import changes_layers, results_of
 from napari_c2f.layers.project_map import project_map
 from napari_c2f.layers.strokes import is_drawn_refinable
-
-ChooseTable = Callable[[], ClassTable | None]
-"""Returns the class table that the user chose, None for the layer's or file's own."""
 
 
 class MapController(Controller[AnyActivity]):
@@ -38,7 +34,7 @@ class MapController(Controller[AnyActivity]):
         super().__init__(model)
         self._viewer = viewer
 
-    def new_map(self, image: Image | None, choose_table: ChooseTable) -> None:
+    def new_map(self, image: Image | None, selection: TableSelection) -> None:
         """Add an unlabelled map to draw in, as large as the image and in its place.
 
         An image of a project has its map already.
@@ -53,7 +49,7 @@ class MapController(Controller[AnyActivity]):
                     f"Draw in '{own.name}': it is the one map of this image that the project saves."
                 )
                 return
-            table = choose_table()
+            table = selection.checked_table()
             if table is None:
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
             unlabelled = np.full(plane_shape(image), UNLABELLED_ID, np.uint8)

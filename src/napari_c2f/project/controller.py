@@ -23,9 +23,9 @@ from c2f_core.project.records import Parameters
 from c2f_core.project.work import undecided_regions
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.queue import QueueController, all_done
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, timer
 from napari_c2f.layers.convert import CLOSED_KEY, PROVENANCE_KEY
-from napari_c2f.layers.map_controller import ChooseTable
 from napari_c2f.layers.pairs import images_of_layers
 from napari_c2f.project.model import ProjectState
 from napari_c2f.project.model_of_run import model_of_run
@@ -73,11 +73,11 @@ class ProjectController(QueueController[ProjectState]):
     # The project
 
     def create(
-        self, root: Path, choose_table: ChooseTable, may_leave: Callable[[], bool] = lambda: True
+        self, root: Path, selection: TableSelection, may_leave: Callable[[], bool] = lambda: True
     ) -> None:
         """Make a project in a folder, and open it, if the one that is open may be left then."""
         with self._errors_told():
-            table = choose_table()
+            table = selection.checked_table()
             if table is None:
                 raise DataError("Choose the classes of the new project first, under 'Classes'.")
             self.when_idle(lambda: self._create(root, table) if may_leave() else None)

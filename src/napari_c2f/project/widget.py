@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from c2f_core.classes.table import ClassTable
 from c2f_core.config.files import invalid_setting
 from c2f_core.io.maps import IMAGE_SUFFIXES
 from c2f_core.project import Status
@@ -30,6 +29,7 @@ from c2f_core.training.fine_tuning import TeachingSettings
 from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.settings import settings
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import class_table_of_layer
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.batch_section import ToDoSection
@@ -195,7 +195,7 @@ class ProjectWidget(DockedWidget):
 
     def _create(self) -> None:
         self._begin(
-            lambda folder: self._controller.create(folder, self.chosen_table, self._may_leave)
+            lambda folder: self._controller.create(folder, self.selected_table(), self._may_leave)
         )
 
     def _open(self) -> None:
@@ -216,18 +216,12 @@ class ProjectWidget(DockedWidget):
             self._show_message("Refining is under way in this project; stop it first.")
         return not (self.lesson.busy or self._to_do.model.busy)
 
-    def chosen_table(self) -> ClassTable | None:
-        """Return the classes of a new project; None where no map is selected to take them from.
-
-        Raises
-        ------
-        ClassTableError
-            The chosen file is no class table, or the map has no classes.
-        """
-        if self.class_table.value() != FROM_MAP:
-            return self.class_table.table()
+    def selected_table(self) -> TableSelection:
+        """Return the classes of a new project; None where no map is selected to take them from."""
         active = self._viewer.layers.selection.active
-        return class_table_of_layer(active) if isinstance(active, Labels) else None
+        if self.class_table.value() == FROM_MAP and isinstance(active, Labels):
+            return TableSelection.read(lambda: class_table_of_layer(active))
+        return self.class_table.selection()
 
     def _add(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Add images", "", IMAGE_FILES)

@@ -15,6 +15,7 @@ from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.run import JobResult, RefineJob
 from napari_c2f.base.controller import GuiSteps
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.convert import (
     CLOSED_KEY,
@@ -40,7 +41,7 @@ from napari_c2f.layers.lineage import (
     strokes_in,
 )
 from napari_c2f.layers.locks import inherit_locks
-from napari_c2f.layers.map_controller import ChooseTable, MapController
+from napari_c2f.layers.map_controller import MapController
 from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
 from napari_c2f.layers.project_map import project_map, replace_labels
 from napari_c2f.layers.strokes import follow, is_followed
@@ -118,7 +119,7 @@ class RefineController(MapController[Refining]):
     def open_map(
         self,
         path: str,
-        choose_table: ChooseTable,
+        selection: TableSelection,
         image: Image | None,
         choose_image: ChooseImage,
     ) -> None:
@@ -127,15 +128,15 @@ class RefineController(MapController[Refining]):
         Parameters
         ----------
         path : str
-        choose_table : callable
-            Returns the class table, None for that of the file.
+        selection : TableSelection
+            Class table of the map; without a table, that of the file.
         image : Image or None
             Of several images that the file may be about, this one is meant.
         choose_image : callable
             Asked where it is not clear which is meant.
         """
         with self._errors_told():
-            table = choose_table() or recognise_table(path)
+            table = selection.checked_table() or recognise_table(path)
             if table is None:
                 raise DataError(
                     f"{Path(path).name} belongs to no class table known here; choose its classes "

@@ -15,11 +15,11 @@ from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import class_table_of_layer, confidence_of, level0
 from napari_c2f.layers.lineage import ProtectedStroke, latest_result, protected_strokes
 from napari_c2f.layers.locks import locked_classes
-from napari_c2f.layers.map_controller import ChooseTable
 from napari_c2f.refine.scope import ScopeChoice, planes_of, scope_of
 
 MakeRefiner = Callable[[ClassTable], RefinerInterface]
@@ -35,8 +35,8 @@ class RefineRequest:
     Attributes
     ----------
     image, coarse : layers or None
-    choose_table : callable
-        Returns the class table of the coarse map, None for its layer's own.
+    table_selection : TableSelection
+        Class table of the coarse map; without a table, that of its layer.
     make_refiner : callable
         Called in the thread.
     choice : ScopeChoice
@@ -49,7 +49,7 @@ class RefineRequest:
 
     image: Image | None
     coarse: Labels | None
-    choose_table: ChooseTable
+    table_selection: TableSelection
     make_refiner: MakeRefiner
     choice: ScopeChoice
     shapes: Shapes | None
@@ -118,7 +118,8 @@ def prepare(asked: RefineRequest, viewer: ViewerModel, *, copy: bool = True) -> 
         A layer lacks, they do not fit, or the scope holds nothing.
     """
     image, coarse = check_layers(asked.image, asked.coarse)
-    table, choice = asked.choose_table() or class_table_of_layer(coarse), asked.choice
+    table = asked.table_selection.checked_table() or class_table_of_layer(coarse)
+    choice = asked.choice
     fine = latest_result(viewer.layers, coarse)
     kept = protected_strokes(viewer.layers, coarse, choice.keep_fine, choice.keep_coarse)
     scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)

@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import C2FError
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.report import ScopeReport
@@ -204,12 +203,14 @@ class RefineWidget(DockedWidget):
         self._controller.close()
 
     def _new_map(self) -> None:
-        self._controller.new_map(self.image.value, self.chosen_table)
+        self._controller.new_map(self.image.value, self.class_table.selection())
 
     def _open_map(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a map", "", MAP_FILES)
         if path:
-            self._controller.open_map(path, self.chosen_table, self.image.value, self._choose_name)
+            self._controller.open_map(
+                path, self.class_table.selection(), self.image.value, self._choose_name
+            )
 
     def _choose_name(self, names: Sequence[str]) -> str | None:
         """Let the user say which image of an annotation file is meant."""
@@ -226,7 +227,7 @@ class RefineWidget(DockedWidget):
         return RefineRequest(
             image=self.image.value,
             coarse=self.coarse.value,
-            choose_table=self.chosen_table,
+            table_selection=self.class_table.selection(),
             make_refiner=refiner_maker(model, self.device.value()),
             choice=self.scope.value(),
             shapes=self.scope.shapes.value,
@@ -235,17 +236,6 @@ class RefineWidget(DockedWidget):
 
     def _set_live(self, wanted: bool) -> None:
         self._controller.set_live(self._asked if wanted else None)
-
-    def chosen_table(self) -> ClassTable | None:
-        """Return the class table that was chosen, None for the coarse map's own.
-
-        Raises
-        ------
-        ClassTableError
-            The chosen file is no class table.
-        """
-        own = self.class_table.value() == FROM_LAYER
-        return None if own else self.class_table.table()
 
     def _show_coarse(self, coarse: Labels | None) -> None:
         if coarse is not None:  # The Draw widget renames and recolours its classes.
@@ -265,14 +255,11 @@ class RefineWidget(DockedWidget):
     def _show_classes(self, *_: Any) -> None:
         if not self._alive():
             return
-        try:
-            table = self.chosen_table()
-        except C2FError as error:
-            self._show_table(None)
-            self._show_message(str(error))
-            return
-        coarse = self.coarse.value
-        if table is None and coarse is not None:
+        selection, coarse = self.class_table.selection(), self.coarse.value
+        table = selection.table
+        if selection.error is not None:
+            self._show_message(selection.error)
+        elif table is None and coarse is not None:
             table = coarse.metadata.get(TABLE_KEY)
         self._show_table(table)
 

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.classes.table import PRESETS, ClassTable
+from napari_c2f.base.table_selection import TableSelection
 
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
@@ -119,21 +120,34 @@ class TableChoice(FileChoice):
     Parameters
     ----------
     own : str
-        Entries before them that stand for something of the widget's own.
+        Entries before the presets that stand for a table that the widget gets elsewhere, as in
+        "From the coarse map".
     """
 
     def __init__(self, *own: str) -> None:
         super().__init__({name: name for name in (*own, *PRESETS)}, TABLE_FILES)
+        self._own = own
+        self._read: tuple[str, int | None] | None = None
+        self._selection = TableSelection()
 
-    def table(self) -> ClassTable:
-        """Load the class table that is chosen, which must be none of the widget's own.
+    def selection(self) -> TableSelection:
+        """Return the selected class table; a file is read again only after it has changed."""
+        name = self.value()
+        if name in self._own:
+            return TableSelection()
+        latest = name, _modification_time(name)
+        if latest != self._read:
+            self._read = latest
+            self._selection = TableSelection.read(lambda: ClassTable.named(name))
+        return self._selection
 
-        Raises
-        ------
-        ClassTableError
-            The chosen file is no class table.
-        """
-        return ClassTable.named(self.value())
+
+def _modification_time(name: str) -> int | None:
+    """Return when a file was changed last, in nanoseconds; None for presets and missing files."""
+    try:
+        return Path(name).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def name_in_folder(path: str) -> str:

@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from c2f_core.classes.table import ClassTable
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 
 FASSEG = ClassTable.preset("fasseg")
@@ -28,7 +29,7 @@ def draw(controller):
     def make(image, box=BOX):
         viewer = controller._viewer
         shapes = viewer.add_shapes([box], shape_type="polygon", features={"class": ["hair"]})
-        controller.map_of_shapes(image, shapes, lambda: FASSEG)
+        controller.map_of_shapes(image, shapes, TableSelection(FASSEG))
         return viewer.layers.selection.active
 
     return make
@@ -44,7 +45,7 @@ def test_of_a_lazy_image_nothing_is_loaded_to_draw_shapes_on_it(controller, draw
     chunks = da.zeros((64, 96), np.uint8, chunks=32)
     lazy = da.map_blocks(load, chunks, dtype=np.uint8, meta=np.zeros((0, 0), np.uint8))
     image = controller._viewer.add_image(lazy, contrast_limits=(0, 255))
-    controller.new_map(image, lambda: FASSEG)
+    controller.new_map(image, TableSelection(FASSEG))
     empty = controller._viewer.layers[-1]
     controller.follow(empty)
     loaded.clear()

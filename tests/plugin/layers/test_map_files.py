@@ -9,6 +9,7 @@ from napari.layers._source import layer_source
 
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.io.maps import write_annotations, write_map
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.refine.controller import RefineController
 
 SIZE = (20, 30)
@@ -48,7 +49,7 @@ def forbid(_names):
 def open_map(controller, path, image, choose_image=forbid):
     """Open a map, and return its layer and what was told."""
     before = len(controller._viewer.layers)
-    controller.open_map(path, lambda: None, image, choose_image)
+    controller.open_map(path, TableSelection(), image, choose_image)
     added = controller._viewer.layers[before:]
     return (added[0] if added else None), controller.model.message
 

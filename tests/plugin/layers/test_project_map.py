@@ -9,6 +9,7 @@ from c2f_core.classes.editing import with_class
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.io.maps import write_map
 from c2f_core.project import ImageRecord, Work
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.layers.convert import TABLE_KEY
 from napari_c2f.layers.locks import lock
@@ -67,12 +68,12 @@ def map_file(tmp_path):
 
 def draw_box(viewer, palette, image, entry=DISK, table=SHAPES):
     shapes = viewer.add_shapes([BOX], shape_type="polygon", features={"class": [entry.name]})
-    palette.map_of_shapes(image, shapes, lambda: table)
+    palette.map_of_shapes(image, shapes, TableSelection(table))
     viewer.layers.remove(shapes)
 
 
 def open_map(refining, path, image):
-    refining.open_map(path, lambda: None, image, lambda _: None)
+    refining.open_map(path, TableSelection(), image, lambda _: None)
     return refining.model.message
 
 
@@ -106,7 +107,7 @@ def test_shapes_of_the_eraser_erase_in_the_own_map(viewer, opened, palette):
     shapes = viewer.add_shapes([BOX], shape_type="polygon")
     shapes.selected_data = {0}
     palette.choose(NOTHING)
-    palette.map_of_shapes(opened.image, shapes, lambda: SHAPES)
+    palette.map_of_shapes(opened.image, shapes, TableSelection(SHAPES))
     assert "Drew 1 shapes in 'one coarse'" in palette.palette.message
     assert (opened.coarse.data[4:12, 6:20] == NOTHING).all()
     assert (opened.coarse.data[15:] == GROUND.index).all()
@@ -159,7 +160,7 @@ def test_locked_classes_stay(viewer, opened, refining, map_file):
 def test_a_new_map_of_the_image_is_its_own(viewer, opened, request, widget):
     controller = request.getfixturevalue(widget)
     viewer.layers.selection.active, opened.coarse.visible = opened.image, False
-    controller.new_map(opened.image, lambda: SHAPES)
+    controller.new_map(opened.image, TableSelection(SHAPES))
     assert maps(viewer) == ["one coarse"]
     assert viewer.layers.selection.active is opened.coarse
     assert opened.coarse.visible
@@ -168,7 +169,7 @@ def test_a_new_map_of_the_image_is_its_own(viewer, opened, request, widget):
 
 def test_other_images_get_maps_of_their_own(viewer, opened, palette, refining, map_file):
     other = viewer.add_image(np.zeros(SIZE, np.uint8), name="other")
-    palette.new_map(other, lambda: SHAPES)
+    palette.new_map(other, TableSelection(SHAPES))
     open_map(refining, map_file(), other)
     draw_box(viewer, palette, other)
     assert maps(viewer) == ["one coarse", "other coarse", "map", "other coarse 2"]

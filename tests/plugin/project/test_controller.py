@@ -18,6 +18,7 @@ from c2f_core.io.maps import write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.records import Parameters
 from c2f_core.project.work import stored_confidence
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.layers.convert import PLACE_KEY, set_class_table
 from napari_c2f.layers.locks import lock
@@ -91,13 +92,13 @@ def test_maps_that_are_drawn_with_shapes_and_opened_are_saved(desk, tmp_path):
     for moved in (box, box + 20):
         features = {"class": [SHAPES.names[1]]}
         shapes = desk.viewer.add_shapes([moved], shape_type="polygon", features=features)
-        palette.map_of_shapes(image.image, shapes, lambda: SHAPES)
+        palette.map_of_shapes(image.image, shapes, TableSelection(SHAPES))
     desk.show("one")
     saved = desk.read("two").coarse
     assert (saved == SHAPES.classes[1].index).sum() == 2 * 9 * 15
     image = desk.show("two")
     write_map(tmp_path / "map.png", FINE, SHAPES)
-    refining.open_map(str(tmp_path / "map.png"), lambda: None, image.image, lambda _: None)
+    refining.open_map(str(tmp_path / "map.png"), TableSelection(), image.image, lambda _: None)
     desk.show("one")
     np.testing.assert_array_equal(desk.read("two").coarse, FINE)
     assert desk.read("two").record.before.painted == 0
@@ -474,9 +475,9 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
 
 def test_a_new_project_needs_classes(qtbot, tmp_path):
     controller = ProjectController(ViewerModel())
-    controller.create(tmp_path / "new", lambda: None)
+    controller.create(tmp_path / "new", TableSelection())
     assert "Choose the classes" in controller.state.message
-    controller.create(tmp_path / "new", lambda: SHAPES)
+    controller.create(tmp_path / "new", TableSelection(SHAPES))
     assert controller.state.root == tmp_path / "new"
     controller.close()
 

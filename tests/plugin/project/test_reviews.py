@@ -8,6 +8,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.project import Status
 from c2f_core.review.decisions import Decision
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.layers.convert import (
     COARSE_KEY,
@@ -343,7 +344,7 @@ def test_a_mark_that_needs_no_question_is_saved_though_the_window_closes(desk, r
 def test_a_map_that_is_opened_is_not_hidden_by_the_fine_one(desk, reviewing, tmp_path):
     image = desk.controller.image
     write_map(tmp_path / "map.png", COARSE, SHAPES)
-    reviewing.refining.open_map(str(tmp_path / "map.png"), lambda: None, image.image, min)
+    reviewing.refining.open_map(str(tmp_path / "map.png"), TableSelection(), image.image, min)
     assert image.coarse.visible
     assert not image.fine.visible
 

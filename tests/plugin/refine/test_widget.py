@@ -328,9 +328,24 @@ def test_classes_stay_as_they_are_until_a_file_is_chosen(docked, qtbot, tmp_path
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
     for chosen in (FASSEG, SHAPES):
         qtbot.keyClick(widget.class_table, Qt.Key.Key_End)
-        assert widget.chosen_table() == chosen
+        assert widget.class_table.selection().table == chosen
         assert chosen.names[0] in widget.legend.text()
         assert widget.status.text() == before
+
+
+def test_a_class_table_file_is_read_once_for_all_layer_events(docked, tmp_path, monkeypatch):
+    viewer, widget = docked
+    table = tmp_path / "own.json"
+    table.write_text(SHAPES.model_dump_json())
+    read, paths = ClassTable.from_file, []
+    monkeypatch.setattr(ClassTable, "from_file", lambda path: paths.append(path) or read(path))
+    widget.class_table.setValue(str(table))
+    for name in ("one", "two"):
+        layer = viewer.add_labels(np.zeros((4, 5), np.uint8), name=name)
+        layer.features = {"index": [0, 1]}
+    viewer.layers.remove("one")
+    assert paths == [str(table)]
+    assert "triangle" in widget.legend.text()
 
 
 def test_of_annotations_of_several_images_the_user_chooses_one(
