@@ -31,6 +31,7 @@ from c2f_core.metrics.scores import boundary_pixels
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.networks.encoding import one_hot
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import Refiner
@@ -74,7 +75,8 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
     coloured = metadata.model_copy(update={"colour_weight": usual_weight})
     with_colours = Refiner(generator, coloured, name="network", device=device)
     image = torch.from_numpy(pair.image).permute(2, 0, 1)[None] / 127.5 - 1
-    coarse = torch.from_numpy(metadata.class_table.one_hot(pair.coarse))[None]
+    classes = metadata.class_table.number_of_classes
+    coarse = one_hot(torch.from_numpy(pair.coarse)[None], classes)
     bare: Any = generator.eval()
     bare.to(refiner.device, memory_format=torch.channels_last)
     inputs = generator_input(image, coarse, generator.conditional).to(

@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from skimage.color import gray2rgb, rgb2gray
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
@@ -104,7 +105,7 @@ def overlay(
     image: NDArray[np.uint8], positions: Positions, table: ClassTable
 ) -> NDArray[np.float64]:
     """Lay class colours over the photograph in grey; (Y, X, 3) in [0, 1]."""
-    colours = table.encode_colours(table.to_labels(positions)) / 255
+    colours = encode_colours(table.to_labels(positions), table) / 255
     mixed: NDArray[np.float64] = 0.45 * gray2rgb(rgb2gray(image)) + 0.55 * colours
     return mixed
 

@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.refine import learned
@@ -76,7 +77,7 @@ def draw(
     """Draw the maps over the photograph, and below them where they differ from the whole."""
     figure, axes = plt.subplots(2, len(maps), figsize=(3.4 * len(maps), 7.2), layout="constrained")
     for (upper, lower), (title, labels) in zip(axes.T, maps.items(), strict=True):
-        colours = refiner.class_table.encode_colours(labels)
+        colours = encode_colours(labels, refiner.class_table)
         upper.imshow((0.45 * pair.image + 0.55 * colours).astype(np.uint8))
         upper.set_title(title, fontsize=10)
         different = labels != whole

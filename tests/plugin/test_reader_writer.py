@@ -17,6 +17,7 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 from skimage.data import astronaut, camera
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import DataError, ImageError
@@ -61,7 +62,7 @@ def viewer(make_napari_viewer, monkeypatch):
 
 
 def test_a_dropped_colour_map_becomes_labels_with_names(viewer, tmp_path):
-    Image.fromarray(FASSEG.encode_colours(random_map(FASSEG))).save(tmp_path / "face.png")
+    Image.fromarray(encode_colours(random_map(FASSEG), FASSEG)).save(tmp_path / "face.png")
     drop(viewer, tmp_path / "face.png")
     (layer,) = viewer.layers
     assert isinstance(layer, Labels)
@@ -102,13 +103,13 @@ def test_damaged_files_are_left_to_napari(tmp_path, monkeypatch):
 
 
 def test_colours_outside_the_table_are_reported_with_count_and_place(viewer, tmp_path):
-    colours = FASSEG.encode_colours(random_map(FASSEG))
+    colours = encode_colours(random_map(FASSEG), FASSEG)
     colours[2, 3] = (128, 0, 128)
     path = tmp_path / "map.png"
     Image.fromarray(colours).save(path)
     drop(viewer, path)
     shown = notification_manager.records[-1].message
-    assert "1 of 672 pixels have a colour that is no class colour" in shown
+    assert "1 of 672 pixels have a colour that is not a class colour" in shown
     assert "row 2, column 3" in shown
     assert viewer.layers[0].data[2, 3] == 255
 

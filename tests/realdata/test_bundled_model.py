@@ -3,7 +3,7 @@
 import pytest
 
 from c2f_core import Refiner
-from c2f_core.data.layouts import fasseg_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.splits import read_split
 from c2f_core.experiments.evaluation import evaluate
 from c2f_core.metrics.scores import mean_scores
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.realdata
 
 def test_bundled_faces_model_improves_every_unseen_face(fasseg_root):
     names = read_split(fasseg_root / "splits.json", "report:test")
-    pairs = fasseg_pairs(fasseg_root).subset(names)
+    pairs = open_pairs(fasseg_root).subset(names)
     reference, learned = evaluate([Refiner.bundled("fasseg", "cpu")], pairs)
     assert len(learned.images) == 20
     before = mean_scores(reference.scores, pairs.class_table.names)

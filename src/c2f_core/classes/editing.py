@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from c2f_core.classes.table import LARGEST_INDEX, PRESETS, ClassEntry, ClassTable, Colour
+from c2f_core.classes.codec import MAX_LABEL
+from c2f_core.classes.table import PRESETS, ClassEntry, ClassTable, Colour
+from c2f_core.documents import first_problem
 from c2f_core.errors import Cancelled, ClassTableError
 
 CHUNK = 1 << 20
@@ -43,7 +45,7 @@ def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) 
         Name or colour is taken, or the table is full.
     """
     taken = {entry.index for entry in table.entries}
-    index = next(index for index in range(LARGEST_INDEX + 1) if index not in taken)
+    index = next(index for index in range(MAX_LABEL + 1) if index not in taken)
     added = ClassEntry(
         name=name.strip() or _free_name(table, index),
         index=index,
@@ -108,13 +110,13 @@ def pixel_shares(
     Cancelled
         It was asked to stop.
     """
-    counts = np.zeros(LARGEST_INDEX + 1, dtype=np.int64)
+    counts = np.zeros(MAX_LABEL + 1, dtype=np.int64)
     pixels = 0
     for part in _parts(index_map):
         if should_stop():
             raise Cancelled("Counting pixels was cancelled.")
         pixels += part.size
-        found = np.bincount(part[(part >= 0) & (part <= LARGEST_INDEX)].astype(np.intp))
+        found = np.bincount(part[(part >= 0) & (part <= MAX_LABEL)].astype(np.intp))
         counts[: len(found)] += found
     return {entry.index: counts[entry.index] / max(pixels, 1) for entry in table.entries}
 
@@ -151,5 +153,5 @@ def _edited(table: ClassTable, classes: tuple[ClassEntry, ...]) -> ClassTable:
     try:
         return ClassTable(name=name, classes=classes, unlabelled=table.unlabelled)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        reason = first_problem(error)[1]
         raise ClassTableError(f"The classes cannot be changed like this: {reason}.") from error

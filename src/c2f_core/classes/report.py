@@ -1,106 +1,112 @@
-"""What became of a map when it was read."""
+"""Reports on pixels of a map that could not be read exactly."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 BLENDED_SHARE = 0.03
-"""Blurred boundaries alone put fewer pixels beyond the tolerance: in FASSEG's maps at most 1 %."""
+"""Share of pixels that blended boundaries alone may put beyond the tolerance (FASSEG: <= 1 %)."""
 
-FOREIGN_SHARE = 0.999
-"""Where so many pixels have no class colour, hardly a stray one does: the table is another."""
+OTHER_TABLE_SHARE = 0.999
+"""Share of pixels without a class colour from which on a map must have another class table."""
+
+SHOWN_IDS = 5
 
 
 class MapReport(Protocol):
-    """What became of a map when it was read."""
+    """Report on reading a map."""
 
     def message(self) -> str:
-        """One sentence for the user, empty when all went in."""
+        """Return one sentence for the user, empty if everything was read exactly."""
 
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What became of the colours that are not in the class table.
+    """Report on colours that are not in the class table.
 
     Attributes
     ----------
     off_palette : int
-        Pixels whose colour is not exactly a class colour.
+        Number of pixels whose colour is not exactly a class colour.
     outside : int
-        Those among them farther than the tolerance: decoded as unlabelled, or in a
-        blended map as the nearest class.
-    places : tuple of (row, column)
-        Where the first ten pixels outside the tolerance are.
+        Number of pixels farther than the tolerance from every class colour. They
+        were read as unlabelled, in a blended map as the nearest class.
+    first_outside : tuple of (int, int)
+        Row and column of the first ten pixels outside the tolerance.
     pixels : int
-        All pixels of the map.
+        Number of pixels of the map.
     blended : bool
-        Whether colours between those of two classes are expected at the boundaries.
+        Whether mixtures of two class colours are expected at boundaries.
     """
 
     off_palette: int
     outside: int
-    places: tuple[tuple[int, int], ...]
+    first_outside: tuple[tuple[int, int], ...]
     pixels: int
     blended: bool = False
 
     @property
     def uses_other_table(self) -> bool:
-        """Whether the map was drawn with another class table: hardly a pixel has a class colour."""
-        return self.outside > 0 and self.outside >= FOREIGN_SHARE * self.pixels
+        """Whether the map was drawn with another class table, as almost no colour is known."""
+        return self.outside > 0 and self.outside >= OTHER_TABLE_SHARE * self.pixels
 
     def message(self) -> str:
-        """One sentence for the user, empty when nothing was outside that should not be."""
+        """Return one sentence for the user, empty if there are no unexpected colours."""
         expected = BLENDED_SHARE * self.pixels if self.blended else 0
         if self.outside <= expected:
             return ""
-        fate = "the nearest class" if self.blended else "unlabelled"
-        row, column = self.places[0]
+        row, column = self.first_outside[0]
         found = (
-            f"{self.outside} of {self.pixels} pixels have a colour that is no class colour (first "
-            f"at row {row}, column {column})"
+            f"{self.outside} of {self.pixels} pixels have a colour that is not a class colour "
+            f"(first at row {row}, column {column})"
         )
         if self.uses_other_table:
             return (
-                f"{found}: the map was drawn with another class table; choose that, or a model for "
-                "its classes."
+                f"{found}: the map was drawn with another class table; choose that table, or a "
+                "model for its classes."
             )
+        read_as = "the nearest class" if self.blended else "unlabelled"
         return (
-            f"{found} and were read as {fate}; where these are more than blurred boundaries, "
+            f"{found} and were read as {read_as}; if these are more than blurred boundaries, "
             "choose the class table that the map was drawn with."
         )
 
 
 @dataclass(frozen=True)
 class IdReport:
-    """What became of ids that the data set does not have: they were read as unlabelled.
+    """Report on label ids that the dataset does not define; they were read as unlabelled.
 
     Attributes
     ----------
     ids : tuple of int
-        Which they are.
+        Undefined label ids of the map.
     unknown : int
-        Pixels that hold one.
-    place : (row, column)
-        Where the first of these pixels is.
+        Number of pixels with one of these ids.
+    first : (int, int)
+        Row and column of the first of these pixels.
     pixels : int
-        All pixels of the map.
+        Number of pixels of the map.
     """
 
     ids: tuple[int, ...]
     unknown: int
-    place: tuple[int, int]
+    first: tuple[int, int]
     pixels: int
 
     def message(self) -> str:
-        """One sentence for the user."""
-        row, column = self.place
-        shown = ", ".join(str(each) for each in self.ids[:5])
+        """Return one sentence for the user."""
+        row, column = self.first
+        more = " …" if len(self.ids) > SHOWN_IDS else ""
+        shown = ", ".join(str(label_id) for label_id in self.ids[:SHOWN_IDS]) + more
         return (
-            f"{self.unknown} of {self.pixels} pixels hold ids that the data set does not have "
-            f"({shown}{' …' * (len(self.ids) > 5)}; first at row {row}, column {column}) and were "
-            "read as unlabelled; take the file of the data set, or relabel these pixels."
+            f"{self.unknown} of {self.pixels} pixels have ids that the dataset does not define "
+            f"({shown}; first at row {row}, column {column}) and were read as unlabelled; use the "
+            "original file of the dataset, or relabel these pixels."
         )
 
 
 def uses_other_table(report: MapReport) -> bool:
-    """Tell whether a map was drawn with another class table; annotations name their classes."""
+    """Return whether a map was drawn with another class table.
+
+    This is only known of colour images; annotations name their classes.
+    """
     return isinstance(report, DecodeReport) and report.uses_other_table

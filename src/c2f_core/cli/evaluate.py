@@ -118,10 +118,10 @@ def _evaluate(refiners: Sequence[RefinerInterface], pairs: FilePairs) -> list[Ev
                 refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
             )
     except DataError:
-        pairs.refuse_foreign()  # That is why, and says what to do.
+        pairs.check_class_tables()  # That is why, and says what to do.
         raise
     finally:
-        for doubt in pairs.doubts():
+        for doubt in pairs.warnings():
             print(f"warning: {doubt}", file=sys.stderr)
 
 

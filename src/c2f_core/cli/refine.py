@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
 from c2f_core.classes.report import MapReport, uses_other_table
-from c2f_core.classes.table import DEFAULT_TOLERANCE, ClassTable, refuse_tolerance
+from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
@@ -95,7 +96,7 @@ def refine_files(options: Options) -> None:
         A file lacks, does not fit or would be overwritten; then nothing has
         been written. Or the model or device cannot be used.
     """
-    refuse_tolerance(options.tolerance)
+    check_tolerance(options.tolerance)
     jobs = find_jobs(options)
     refuse_overwriting(jobs, options.overwrite)
     scope = Scope(

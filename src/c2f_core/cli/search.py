@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _search(options: Options) -> None:
     config, ranges = read_config(options.config), read_ranges(options.ranges)
     # Torch takes seconds to import; --help and errors in the config do not wait for it.
-    from c2f_core.experiments.search import BEST, TrialDone, TrialStarted, require_optuna, search
+    from c2f_core.experiments.search import BEST, TrialDone, TrialStarted, import_optuna, search
 
-    optuna = require_optuna()
+    optuna = import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stop = StopOnInterrupt()
     with ProgressBar() as bar, RunLogs() as log, stop:

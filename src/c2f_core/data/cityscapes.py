@@ -16,46 +16,46 @@ from c2f_core.errors import DataError
 
 IMAGES, COARSE, FINE = "leftImg8bit", "gtCoarse", "gtFine"
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""Label ids of the 19 classes that are evaluated, in the order of their train ids."""
+"""Label ids of the 19 evaluated classes, in the order of their train ids."""
 KNOWN_IDS = (*range(34), 255)
-"""All label ids that there are; 255 is that of license plates, -1, in 8 bits."""
+"""All defined label ids; 255 is the id -1 of licence plates in 8 bits."""
 
 
-def positions_of_label_ids() -> NDArray[np.int16]:
-    """Return the position in the class table by label id; -1 where there is no such id.
+def class_ids_by_label_id() -> NDArray[np.int16]:
+    """Return the class id by label id; -1 for undefined label ids.
 
     Returns
     -------
     (256,) int16 array
     """
-    positions = np.full(MAX_CLASS_IDS, -1, dtype=np.int16)
-    positions[list(KNOWN_IDS)] = UNLABELLED_ID
-    positions[list(LABEL_IDS)] = range(len(LABEL_IDS))
-    return positions
+    class_ids = np.full(MAX_CLASS_IDS, -1, dtype=np.int16)
+    class_ids[list(KNOWN_IDS)] = UNLABELLED_ID
+    class_ids[list(LABEL_IDS)] = range(len(LABEL_IDS))
+    return class_ids
 
 
 def cityscapes_listing(root: str | Path) -> Listing:
-    """List the parts of Cityscapes that have images and coarse maps: train, train_extra, val.
+    """List the pairs of Cityscapes in train, train_extra and val.
 
-    Pairs are named "train/aachen/aachen_000000_000019". `gtFine/` may lack, or
-    hold maps for some of the images only, as it does for train_extra.
+    Pairs are named "train/aachen/aachen_000000_000019". `gtFine/` may be missing or
+    incomplete, as it is for train_extra.
 
     Parameters
     ----------
     root : str or Path
-        Holds `leftImg8bit/` and `gtCoarse/`.
+        Folder with `leftImg8bit/` and `gtCoarse/`.
 
     Raises
     ------
     DataError
-        There is no part with both.
+        If no part has both images and coarse maps.
     """
     root = Path(root)
     parts = sorted(_folders(root / IMAGES) & _folders(root / COARSE))
     if not parts:
         raise DataError(
             f"{root} has no part such as 'train' in both {IMAGES} and {COARSE}; unpack both "
-            "archives of Cityscapes there."
+            "archives of Cityscapes into it."
         )
     images = _files(root, parts, IMAGES, IMAGES)
     coarse = _files(root, parts, COARSE, f"{COARSE}_labelIds")
@@ -65,13 +65,13 @@ def cityscapes_listing(root: str | Path) -> Listing:
         for name, path in images.items()
         if name in coarse
     ]
-    lonely = [
+    unmatched = [
         *unmatched_files(images, coarse, "image", "coarse map", root / COARSE),
         *unmatched_files(coarse, images, "coarse map", "image", root / IMAGES),
         *unmatched_files(fine, images, "fine map", "image", root / IMAGES),
     ]
     table = ClassTable.preset("cityscapes")
-    return Listing(files, lonely, table, positions=positions_of_label_ids())
+    return Listing(files, unmatched, table, class_id_lookup=class_ids_by_label_id())
 
 
 def _folders(folder: Path) -> set[str]:
@@ -79,7 +79,7 @@ def _folders(folder: Path) -> set[str]:
 
 
 def _files(root: Path, parts: list[str], folder: str, kind: str) -> dict[str, Path]:
-    """Files of a kind by "part/city/frame"."""
+    """Return the files of one kind by "part/city/frame"."""
     ending = f"_{kind}.png"
     return {
         f"{part}/{path.parent.name}/{path.name.removesuffix(ending)}": path

@@ -83,23 +83,12 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
         for stem in images
         if stem in coarse
     ]
-    lonely = [
+    unmatched = [
         *unmatched_files(images, coarse, "image", "coarse map", root / "coarse"),
         *unmatched_files(coarse, images, "coarse map", "image", root / "images"),
         *unmatched_files(fine, images, "fine map", "image", root / "images"),
     ]
-    return Listing(files, lonely, class_table)
-
-
-def folder_pairs(root: str | Path, class_table: ClassTable) -> FilePairs:
-    """Open `images/ coarse/ fine/`; see `folder_listing`.
-
-    Raises
-    ------
-    DataError
-        A folder lacks, an image lacks its coarse map, or a map lacks its image.
-    """
-    return folder_listing(root, class_table).complete_pairs()
+    return Listing(files, unmatched, class_table)
 
 
 def fasseg_listing(root: str | Path) -> Listing:
@@ -115,7 +104,7 @@ def fasseg_listing(root: str | Path) -> Listing:
         The layout is another.
     """
     root = Path(root)
-    files, lonely = [], []
+    files, unmatched = [], []
     for part in ("Train", "Test"):
         folders = [root / "V1" / f"{part}_RGB", root / "V1" / f"{part}_Labels"]
         folders.append(root / "V2" / f"{part}_Labels")
@@ -123,27 +112,16 @@ def fasseg_listing(root: str | Path) -> Listing:
             if not folder.is_dir():
                 raise DataError(f"{root} is no FASSEG folder: {folder} lacks; unpack it whole.")
         images, coarse, fine = (images_by_stem(folder) for folder in folders)
-        lonely += unmatched_files(images, coarse, "image", "coarse map", folders[1])
-        lonely += unmatched_files(images, fine, "image", "fine map", folders[2])
-        lonely += unmatched_files(coarse, images, "coarse map", "image", folders[0])
-        lonely += unmatched_files(fine, images, "fine map", "image", folders[0])
+        unmatched += unmatched_files(images, coarse, "image", "coarse map", folders[1])
+        unmatched += unmatched_files(images, fine, "image", "fine map", folders[2])
+        unmatched += unmatched_files(coarse, images, "coarse map", "image", folders[0])
+        unmatched += unmatched_files(fine, images, "fine map", "image", folders[0])
         files += [
             PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
             for stem in images
             if stem in coarse and stem in fine
         ]
-    return Listing(files, lonely, ClassTable.preset("fasseg"), blended=True)
-
-
-def fasseg_pairs(root: str | Path) -> FilePairs:
-    """Open FASSEG; see `fasseg_listing`.
-
-    Raises
-    ------
-    DataError
-        The layout is another, or a file lacks.
-    """
-    return fasseg_listing(root).complete_pairs()
+    return Listing(files, unmatched, ClassTable.preset("fasseg"), blended=True)
 
 
 def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listing:

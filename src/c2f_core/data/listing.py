@@ -1,4 +1,4 @@
-"""What a dataset holds, before any file is read."""
+"""Contents of a dataset, before any file is read."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from c2f_core.errors import DataError
 
 @dataclass(frozen=True)
 class UnmatchedFiles:
-    """Files of one kind whose partner lacks.
+    """Files of one kind whose partner is missing.
 
     Attributes
     ----------
     names : tuple of str
-        Without ending, in order.
+        File names without suffix, in order.
     kind, partner : str
-        As in "image" and "coarse map".
+        Kind of the files and of their missing partners, such as "image" and "coarse map".
     folder : Path
-        Where the partners belong.
+        Folder in which the partners are expected.
     """
 
     names: tuple[str, ...]
@@ -32,18 +32,18 @@ class UnmatchedFiles:
     folder: Path
 
     def message(self) -> str:
-        """Say in a sentence how many there are, which is the first, and what to do."""
+        """Return one sentence with the number of files, the first one, and what to do."""
         return (
             f"{len(self.names)} of the {self.kind}s have no {self.partner}, first "
-            f"'{self.names[0]}'; add it to {self.folder} under the same name or take the "
-            f"{self.kind} away."
+            f"'{self.names[0]}'; add it to {self.folder} under the same name or remove the "
+            f"{self.kind}."
         )
 
     def messages(self) -> list[str]:
-        """Say it for each file."""
+        """Return one sentence for each file."""
         return [
             f"{name}: the {self.kind} has no {self.partner}; add it to {self.folder} under the "
-            f"same name or take the {self.kind} away."
+            f"same name or remove the {self.kind}."
             for name in self.names
         ]
 
@@ -55,42 +55,55 @@ class Listing:
     Attributes
     ----------
     files : list of PairFiles
-        Whole pairs.
-    lonely : list of UnmatchedFiles
-        What has no partner.
+        Complete pairs.
+    unmatched : list of UnmatchedFiles
+        Files without a partner.
     class_table : ClassTable
     blended : bool
-        See `ClassTable.decode_colours`.
-    positions : (256,) int16 array or None
-        See `FilePairs`.
+        Whether class colours are blended at boundaries; see `decode_colours`.
+    class_id_lookup : (256,) int16 array or None
+        Class id by pixel value; see `FilePairs`.
     """
 
     files: list[PairFiles]
-    lonely: list[UnmatchedFiles]
+    unmatched: list[UnmatchedFiles]
     class_table: ClassTable
     blended: bool = False
-    positions: NDArray[np.int16] | None = None
+    class_id_lookup: NDArray[np.int16] | None = None
 
     def pairs(self) -> FilePairs:
-        """Open the whole pairs."""
-        return FilePairs(self.files, self.class_table, self.blended, self.positions)
+        """Open the complete pairs."""
+        return FilePairs(self.files, self.class_table, self.blended, self.class_id_lookup)
 
     def complete_pairs(self) -> FilePairs:
-        """Open the pairs.
+        """Open the pairs, all of which must be complete.
 
         Raises
         ------
         DataError
-            A file has no partner.
+            If a file has no partner.
         """
-        if self.lonely:
-            raise DataError(self.lonely[0].message())
+        if self.unmatched:
+            raise DataError(self.unmatched[0].message())
         return self.pairs()
 
 
 def unmatched_files(
     names: Collection[str], partners: Collection[str], kind: str, partner: str, folder: Path
 ) -> list[UnmatchedFiles]:
-    """Find the names that have no partner; `folder` is where the partners belong."""
+    """Return the files whose partner is missing.
+
+    Parameters
+    ----------
+    names, partners : collection of str
+        File names without suffix, of the files and of their possible partners.
+    kind, partner, folder
+        Attributes of `UnmatchedFiles`.
+
+    Returns
+    -------
+    list of UnmatchedFiles
+        One entry, or none if every name has a partner.
+    """
     missing = tuple(name for name in names if name not in partners)
     return [UnmatchedFiles(missing, kind, partner, folder)] if missing else []

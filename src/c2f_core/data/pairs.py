@@ -1,4 +1,4 @@
-"""Pairs of image and coarse map, with or without a fine map."""
+"""Pairs of an image and its coarse map, with or without a fine map."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,14 @@ class Pair:
     name : str
     image : (Y, X, 3) uint8 array
     coarse : (Y, X) uint8 array
-        Positions in the class table, 255 where unlabelled.
+        Class ids, 255 where unlabelled.
     fine : (Y, X) uint8 array or None
-        As `coarse`; None where there is no fine map.
+        Class ids, 255 where unlabelled; None if there is no fine map.
+
+    Raises
+    ------
+    DataError
+        If the image and its maps differ in size.
     """
 
     name: str
@@ -36,22 +41,22 @@ class Pair:
     fine: NDArray[np.uint8] | None
 
     def __post_init__(self) -> None:
-        for kind, positions in (("coarse", self.coarse), ("fine", self.fine)):
-            if positions is not None and positions.shape != self.image.shape[:2]:
+        for kind, class_ids in (("coarse", self.coarse), ("fine", self.fine)):
+            if class_ids is not None and class_ids.shape != self.image.shape[:2]:
                 raise DataError(
-                    f"{self.name}: the image is {self.image.shape[:2]} and its {kind} map "
-                    f"{positions.shape} pixels (rows, columns); export both at one size."
+                    f"{self.name}: the image has {self.image.shape[:2]} and its {kind} map "
+                    f"{class_ids.shape} pixels (rows, columns); export both at the same size."
                 )
 
     @property
     def has_labels(self) -> bool:
-        """Whether there is a fine map in which a pixel is labelled: something to learn or score."""
+        """Whether there is a fine map with a labelled pixel, to train on or to score with."""
         return self.fine is not None and bool((self.fine != UNLABELLED_ID).any())
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Files of one pair; `fine` is None where there is no fine map."""
+    """Files of one pair; `fine` is None if there is no fine map."""
 
     name: str
     image: Path
@@ -84,17 +89,26 @@ class PairSource(Protocol):
 
 
 class FilePairs:
-    """Pairs read from files when they are asked for.
+    """Pairs that are read from their files on access.
 
     Parameters
     ----------
     files : sequence of PairFiles
+        Files of each pair.
     class_table : ClassTable
+        Class table of all maps.
     blended : bool
-        See `ClassTable.decode_colours`.
-    positions : (256,) int16 array, optional
-        Position in the class table by value, where the maps hold ids of their own
-        instead of indices of the table; -1 where there is no such id.
+        Whether class colours are blended at boundaries; see `decode_colours`.
+    class_id_lookup : (256,) int16 array, optional
+        Class id by pixel value, -1 for undefined values. Needed if the maps store
+        label ids of their dataset instead of labels of the class table.
+
+    Attributes
+    ----------
+    reports : dict of Path to MapReport
+        Reports of the maps read so far that deserve a warning, by file.
+    blended_reports : dict of Path to DecodeReport
+        Reports of the maps read so far that only have blended boundaries, by file.
     """
 
     def __init__(
@@ -102,16 +116,14 @@ class FilePairs:
         files: Sequence[PairFiles],
         class_table: ClassTable,
         blended: bool = False,
-        positions: NDArray[np.int16] | None = None,
+        class_id_lookup: NDArray[np.int16] | None = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
         self._blended = blended
-        self._positions = positions
-        self.blended_reports: dict[Path, DecodeReport] = {}
-        """Of the maps read so far, by file, those whose blended boundaries raise no doubt."""
+        self._class_id_lookup = class_id_lookup
         self.reports: dict[Path, MapReport] = {}
-        """What reading met in the maps read so far, by file, where not all was clean."""
+        self.blended_reports: dict[Path, DecodeReport] = {}
 
     @property
     def class_table(self) -> ClassTable:
@@ -137,14 +149,14 @@ class FilePairs:
         Raises
         ------
         DataError
-            A file cannot be read, holds unknown classes or sizes differ.
+            If a file cannot be read, a map has unknown classes, or sizes differ.
         """
         files = self._files[index]
-        fine = None if files.fine is None else self._read_positions(files.fine, files.image)
+        fine = None if files.fine is None else self._read_class_ids(files.fine, files.image)
         return Pair(
             name=files.name,
             image=as_rgb8(read_image(files.image)),
-            coarse=self._read_positions(files.coarse, files.image),
+            coarse=self._read_class_ids(files.coarse, files.image),
             fine=fine,
         )
 
@@ -157,33 +169,34 @@ class FilePairs:
         Raises
         ------
         DataError
-            A name is not in the dataset.
+            If a name is not in the dataset.
         """
         by_name = {files.name: files for files in self._files}
         missing = [name for name in names if name not in by_name]
         if missing:
             raise DataError(
                 f"{len(missing)} pairs of the split are not in the data, first '{missing[0]}'; "
-                "check that split and data folder belong together."
+                "check that the split and the data folder belong together."
             )
         return self._part([by_name[name] for name in names])
 
     def only(self, index: int) -> "FilePairs":
-        """Return one pair, without looking at the others."""
+        """Return one pair, without checking the others."""
         return self._part([self._files[index]])
 
     def _part(self, files: Sequence[PairFiles]) -> "FilePairs":
-        chosen = FilePairs(files, self._class_table, self._blended, self._positions)
+        chosen = FilePairs(files, self._class_table, self._blended, self._class_id_lookup)
+        # Shared, so that the parent sees warnings raised by its subsets.
         chosen.blended_reports = self.blended_reports
-        chosen.reports = self.reports  # Whoever holds the whole learns what its parts met.
+        chosen.reports = self.reports
         return chosen
 
-    def doubts(self) -> list[str]:
-        """Say in one sentence per map of these pairs read so far what was not clean in it."""
-        return [_told(path, report) for path, report in self._own_reports().items()]
+    def warnings(self) -> list[str]:
+        """Return one sentence for each map of these pairs that was not read exactly so far."""
+        return [_warning(path, report) for path, report in self._own_reports().items()]
 
-    def told_of_blending(self) -> str:
-        """Say how many pixels at blended boundaries became the nearest class; empty if none."""
+    def blending_message(self) -> str:
+        """Return a sentence on pixels at blended boundaries, empty if there were none so far."""
         if not self.blended_reports:
             return ""
         total = sum(report.outside for report in self.blended_reports.values())
@@ -192,74 +205,74 @@ class FilePairs:
         )
         return (
             f"Blended boundaries: {total} pixels of {len(self.blended_reports)} maps have a colour "
-            "that is no class colour and were read as the nearest class, the largest share in "
+            "that is not a class colour and were read as the nearest class, the largest share in "
             f"{path.parent.parent.name}/{path.parent.name}/{path.name} ({worst.outside} of "
             f"{worst.pixels})."
         )
 
-    def doubt_about_fine(self, name: str) -> str:
-        """Say what was not clean in the fine map of a pair, as in `doubts`; empty if nothing."""
+    def fine_map_warning(self, name: str) -> str:
+        """Return the warning about the fine map of a pair, empty if there is none."""
         paths = [files.fine for files in self._files if files.name == name]
-        return "".join(_told(path, self.reports[path]) for path in paths if path in self.reports)
+        return "".join(_warning(path, self.reports[path]) for path in paths if path in self.reports)
 
-    def refuse_foreign(self) -> None:
-        """Refuse maps that have hardly a colour of the class table, of those read so far.
+    def check_class_tables(self) -> None:
+        """Check that the maps read so far were drawn with the class table of these pairs.
 
         Raises
         ------
         DataError
-            A map was drawn with another class table.
+            If a map was drawn with another class table.
         """
         for path, report in self._own_reports().items():
             if uses_other_table(report):
-                raise DataError(_told(path, report))
+                raise DataError(_warning(path, report))
 
     def _own_reports(self) -> dict[Path, MapReport]:
-        """Those of the reports that are of these pairs, not of the whole that they are part of."""
+        """Return the reports of these pairs, without those of the other subsets."""
         paths = [path for files in self._files for path in (files.coarse, files.fine)]
         return {path: self.reports[path] for path in paths if path in self.reports}
 
-    def _read_positions(self, path: Path, image: Path) -> NDArray[np.uint8]:
-        if self._positions is not None:
-            found, ids_report = _look_up(path, self._positions)
+    def _read_class_ids(self, path: Path, image: Path) -> NDArray[np.uint8]:
+        if self._class_id_lookup is not None:
+            class_ids, ids_report = _look_up(path, self._class_id_lookup)
             if ids_report is not None:
                 self.reports[path] = ids_report
-            return found
+            return class_ids
         try:
-            index_map, report = read_map(
-                path, self._class_table, image=image, blended=self._blended
-            )
+            labels, report = read_map(path, self._class_table, image=image, blended=self._blended)
         except C2FError as error:
             raise DataError(f"{path}: {error}") from error
         if report.message():
             self.reports[path] = report
         elif isinstance(report, DecodeReport) and report.outside:
             self.blended_reports[path] = report
-        return self._class_table.to_class_ids(index_map)
+        return self._class_table.to_class_ids(labels)
 
 
-def _told(path: Path, report: MapReport) -> str:
+def _warning(path: Path, report: MapReport) -> str:
     return f"{path.parent.name}/{path.name}: {report.message()}"
 
 
-def _look_up(path: Path, positions: NDArray[np.int16]) -> tuple[NDArray[np.uint8], IdReport | None]:
-    """Return positions by id, and what was met where some ids do not exist."""
-    ids = read_map_pixels(path)
-    if ids.ndim != 2 or ids.dtype != np.uint8:
-        raise DataError(f"{path} holds no ids (Y, X) of 8 bits; take the file of the data set.")
-    found = positions[ids]
-    unknown = found < 0
+def _look_up(path: Path, lookup: NDArray[np.int16]) -> tuple[NDArray[np.uint8], IdReport | None]:
+    """Return the class ids of a map of label ids, and a report if some are undefined."""
+    label_ids = read_map_pixels(path)
+    if label_ids.ndim != 2 or label_ids.dtype != np.uint8:
+        raise DataError(
+            f"{path} is not an 8-bit map of label ids (Y, X); use the original file of the dataset."
+        )
+    class_ids = lookup[label_ids]
+    unknown = class_ids < 0
     if not unknown.any():
-        return found.astype(np.uint8), None
-    found[unknown] = UNLABELLED_ID
-    values = tuple(np.unique(ids[unknown]).tolist())
-    row, column = divmod(int(unknown.argmax()), ids.shape[1])
-    report = IdReport(values, int(unknown.sum()), (row, column), ids.size)
-    return found.astype(np.uint8), report
+        return class_ids.astype(np.uint8), None
+    class_ids[unknown] = UNLABELLED_ID
+    values = tuple(np.unique(label_ids[unknown]).tolist())
+    row, column = divmod(int(unknown.argmax()), label_ids.shape[1])
+    report = IdReport(values, int(unknown.sum()), (row, column), label_ids.size)
+    return class_ids.astype(np.uint8), report
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
-    """Hash names and pixels of pairs, so that a checkpoint names its data.
+    """Hash the names and pixels of pairs, to identify the data of a checkpoint.
 
     Returns
     -------

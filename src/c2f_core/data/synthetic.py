@@ -75,37 +75,3 @@ def _blobby(fine: NDArray[np.uint8], reach: float, rng: np.random.Generator) -> 
     places = np.indices(fine.shape) + noise
     moved: NDArray[np.uint8] = ndimage.map_coordinates(fine, places, order=0, mode="nearest")
     return moved
-
-
-class SyntheticPairs:
-    """A fixed number of synthetic pairs, painted when they are asked for.
-
-    Parameters
-    ----------
-    count : int
-    size : int
-        Side in pixels.
-    seed : int
-        Pair number i is painted with seed + i.
-    """
-
-    def __init__(self, count: int, size: int = 256, seed: int = 0) -> None:
-        self._seeds = list(range(seed, seed + count))
-        self._size = size
-
-    @property
-    def class_table(self) -> ClassTable:
-        """The class table `SHAPES`."""
-        return SHAPES
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the pairs."""
-        return [f"shapes-{seed}" for seed in self._seeds]
-
-    def __len__(self) -> int:
-        return len(self._seeds)
-
-    def __getitem__(self, index: int) -> Pair:
-        """Paint one pair."""
-        return synthetic_pair(self._size, self._seeds[index])

@@ -71,7 +71,7 @@ class TrialDone:
     reason: str = ""
 
 
-def require_optuna() -> ModuleType:
+def import_optuna() -> ModuleType:
     """Import Optuna.
 
     Raises
@@ -134,7 +134,7 @@ def search(
         another search, or a trial fails before any has succeeded.
     """
     check_ranges(config, ranges)
-    require_optuna()
+    import_optuna()
     load_training_data(config)  # What is wrong with the data is said before anything is written.
     with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE):
         _begin(config, ranges, objective, pruner)

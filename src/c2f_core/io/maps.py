@@ -14,8 +14,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import ValidationError
 
+from c2f_core.classes.colours import DEFAULT_TOLERANCE, decode_colours, encode_colours
 from c2f_core.classes.report import DecodeReport, MapReport
-from c2f_core.classes.table import DEFAULT_TOLERANCE, ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io import formats
 from c2f_core.io.atomic import atomic_path
@@ -34,11 +35,11 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MapStyle",
     "atomic_path",
+    "check_map_suffix",
     "embedded_table",
     "read_image",
     "read_map",
     "read_map_pixels",
-    "refuse_ending",
     "write_annotations",
     "write_image",
     "write_map",
@@ -106,7 +107,7 @@ def read_map(
     if carried is not None:
         _refuse_other_classes(path, carried, class_table)
     if pixels.ndim == 3:
-        return class_table.decode_colours(as_rgb8(pixels), tolerance, blended=blended)
+        return decode_colours(as_rgb8(pixels), class_table, tolerance, blended=blended)
     if carried is not None and carried != class_table and _names_tell(carried, class_table):
         pixels = carried.translate(pixels, class_table)
     positions = class_table.to_class_ids(pixels)
@@ -163,7 +164,7 @@ def write_map(
         The ending or style does not fit, or the file cannot be written.
     """
     path = Path(path)
-    refuse_ending(path)
+    check_map_suffix(path)
     if np.ndim(index_map) != 2:
         raise ImageError(
             f"The map has shape {np.shape(index_map)}, and only two-dimensional maps are written; "
@@ -171,7 +172,7 @@ def write_map(
         )
     indices = class_table.to_labels(class_table.to_class_ids(index_map))
     if path.suffix.lower() in TIFF_SUFFIXES:
-        pixels = class_table.encode_colours(indices) if style == "colour" else indices
+        pixels = encode_colours(indices, class_table) if style == "colour" else indices
         with atomic_path(path) as temporary:
             tifffile.imwrite(
                 temporary,
@@ -185,7 +186,7 @@ def write_map(
             np.save(temporary, indices, allow_pickle=False)
         return
     if style == "colour":
-        picture = Image.fromarray(class_table.encode_colours(indices))
+        picture = Image.fromarray(encode_colours(indices, class_table))
     else:
         picture = Image.fromarray(indices)
         if style == "palette":
@@ -196,7 +197,7 @@ def write_map(
         picture.save(temporary, format="PNG", pnginfo=texts)
 
 
-def refuse_ending(path: Path) -> None:
+def check_map_suffix(path: Path) -> None:
     """Refuse a file name with an ending that no map is written with.
 
     Raises

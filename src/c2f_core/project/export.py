@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.maps import MapStyle, read_image, refuse_ending, write_map
+from c2f_core.io.maps import MapStyle, check_map_suffix, read_image, write_map
 from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import library_versions
 from c2f_core.project.project import Project
@@ -100,7 +100,7 @@ def export_map(
         or it was stopped; then nothing is written.
     """
     path, work = Path(path), project.read(name)
-    refuse_ending(path)
+    check_map_suffix(path)
     fine = work.fine
     if fine is None:
         raise DataError(f"'{name}' has no fine map yet; refine it first.")

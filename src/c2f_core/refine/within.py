@@ -212,7 +212,7 @@ class _Draft:
             for index_map in (self._before, self._labels)
         )
         counts = np.bincount(before * MAX_CLASS_IDS + after)
-        names = self._table.names_by_position
+        names = self._table.names_by_id
         return by_frequency(
             {
                 (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(counts[pair])

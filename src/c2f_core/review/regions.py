@@ -152,7 +152,7 @@ def review_changes(
     numbers, regions = _ranked(label(codes, background=0, connectivity=2), confidence)
     code_of = np.zeros(len(regions) + 1, dtype=np.uint16)
     code_of[numbers[changed]] = codes[changed]
-    names = class_table.names_by_position
+    names = class_table.names_by_id
     changed_regions = tuple(
         ChangedRegion(
             region.number,

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import list_pairs
@@ -152,7 +153,7 @@ def inspect_data(
     data = config.data
     listing = list_pairs(data.root, ClassTable.named(data.class_table))
     with_fine = {files.name for files in listing.files if files.fine is not None}
-    problems = [message for lonely in listing.lonely for message in lonely.messages()]
+    problems = [message for lonely in listing.unmatched for message in lonely.messages()]
     source = listing.pairs()
     listed, roles = set(source.names), dict[str, Role]()
     try:
@@ -180,7 +181,7 @@ def inspect_data(
         problems,
         shares["coarse"],
         shares["fine"],
-        source.told_of_blending(),
+        source.blending_message(),
     )
 
 
@@ -209,13 +210,13 @@ def _inspect(
     (name,) = source.names
     try:
         (pair,) = source
-        source.refuse_foreign()
+        source.check_class_tables()
         if role in ("trains", "validates"):
-            refuse_nothing_drawn(pair, source.doubt_about_fine(name))
+            refuse_nothing_drawn(pair, source.fine_map_warning(name))
     except C2FError as error:
         message = str(error)
         told = message if message.startswith(name) else f"{name}: {message}"
-        doubts = [doubt for doubt in source.doubts() if doubt not in told]
+        doubts = [doubt for doubt in source.warnings() if doubt not in told]
         return PairReport(name, role, has_fine, problems=(told,), doubts=tuple(doubts))
     accuracy = None
     counts["coarse"] += np.bincount(pair.coarse.ravel(), minlength=256)
@@ -229,7 +230,7 @@ def _inspect(
         has_fine,
         shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
         accuracy=accuracy,
-        doubts=tuple(source.doubts()),
+        doubts=tuple(source.warnings()),
         thumbnail=thumbnail(pair, source.class_table) if pictured else None,
     )
 
@@ -257,5 +258,5 @@ def thumbnail(pair: Pair, class_table: ClassTable) -> NDArray[np.uint8]:
     pictures = [pair.image[::step, ::step]]
     for positions in maps:
         indices = class_table.to_labels(positions[::step, ::step])
-        pictures.append(class_table.encode_colours(indices))
+        pictures.append(encode_colours(indices, class_table))
     return np.concatenate(pictures, axis=1)

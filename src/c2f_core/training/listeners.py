@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import WritingError
 from c2f_core.io.atomic import atomic_path
@@ -251,4 +252,4 @@ def panel(event: Preview) -> NDArray[np.uint8]:
 
 
 def _coloured(positions: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
-    return class_table.encode_colours(class_table.to_labels(positions))
+    return encode_colours(class_table.to_labels(positions), class_table)

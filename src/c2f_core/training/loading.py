@@ -64,16 +64,16 @@ def load_training_data(
     roles = assign_roles(
         data, config.seed, source.names, lambda name: loaded[name].fine is not None
     )
-    source.refuse_foreign()
+    source.check_class_tables()
     for name in (*roles.train, *roles.validation):
-        refuse_nothing_drawn(loaded[name], source.doubt_about_fine(name))
+        refuse_nothing_drawn(loaded[name], source.fine_map_warning(name))
     coarse_only = [replace(loaded[name], fine=None) for name in roles.coarse_only]
     return TrainingData(
         source.class_table,
         [loaded[name] for name in roles.train],
         coarse_only,
         [loaded[name] for name in roles.validation],
-        (*source.doubts(), *_fate_of(coarse_only, config.method, data)),
+        (*source.warnings(), *_fate_of(coarse_only, config.method, data)),
     )
 
 

@@ -49,7 +49,7 @@ def test_the_table_is_full_after_254_classes():
     table = new_table()
     for number in range(253):
         table = with_class(table, colour=(1, number, 7))
-    with pytest.raises(ClassTableError, match="at most 254"):
+    with pytest.raises(ClassTableError, match="between 1 and 254 classes, not 255"):
         with_class(table, colour=(1, 254, 7))
 
 

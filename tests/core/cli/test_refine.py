@@ -8,6 +8,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.refine import main
 from c2f_core.config.settings import GeneratorConfig
@@ -238,7 +239,7 @@ def test_all_pairs_are_checked_before_the_first_is_refined(run, tmp_path: Path) 
 
 def test_colours_that_are_no_class_are_reported(run, tmp_path: Path) -> None:
     image, coarse = write_pair(tmp_path, "a")
-    colours = TABLE.encode_colours(np.zeros((24, 32), dtype=np.uint8))
+    colours = encode_colours(np.zeros((24, 32), dtype=np.uint8), TABLE)
     colours[3, 4] = (128, 128, 128)
     Image.fromarray(colours).save(coarse)
     fine = tmp_path / "fine.png"

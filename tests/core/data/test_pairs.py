@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig
-from c2f_core.data.layouts import fasseg_pairs, folder_pairs, open_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import fingerprint
 from c2f_core.data.splits import assign_roles, draw_validation, read_groups, read_split
-from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
+from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import DataError
 from c2f_core.io.maps import write_map
 
@@ -41,7 +42,7 @@ def folder(tmp_path):
 
 
 def test_folders_are_matched_by_name(folder):
-    pairs = folder_pairs(folder, FASSEG)
+    pairs = open_pairs(folder, FASSEG)
     assert pairs.names == ["a", "b"]
     first, second = pairs
     assert (first.coarse == 1).all()
@@ -54,36 +55,36 @@ def test_folders_are_matched_by_name(folder):
 def test_missing_partners_are_named(folder, kind):
     (save_image if kind == "images" else save_map)(folder / kind / "lonely.png")
     with pytest.raises(DataError, match="'lonely'"):
-        folder_pairs(folder, FASSEG)
+        open_pairs(folder, FASSEG)
 
 
 def test_size_mismatch_is_named(folder):
     save_map(folder / "coarse" / "a.png", size=(20, 31))
     with pytest.raises(DataError, match=r"a: .*\(20, 30\) and its coarse map \(20, 31\)"):
-        folder_pairs(folder, FASSEG)[0]
+        open_pairs(folder, FASSEG)[0]
 
 
 def test_unknown_classes_are_named_with_the_file(folder):
     Image.fromarray(np.full((20, 30), 77, dtype=np.uint8)).save(folder / "coarse" / "a.png")
     with pytest.raises(DataError, match=r"a\.png: .*77 \(600 px\)"):
-        folder_pairs(folder, FASSEG)[0]
+        open_pairs(folder, FASSEG)[0]
 
 
 def test_unknown_colours_are_reported_with_the_file(folder):
     Image.fromarray(np.full((20, 30, 3), 130, dtype=np.uint8)).save(folder / "coarse" / "a.png")
-    pairs = folder_pairs(folder, FASSEG)
+    pairs = open_pairs(folder, FASSEG)
     assert (pairs.subset(["a"])[0].coarse == 255).all()
     assert [report.outside for report in pairs.reports.values()] == [600]
-    (doubt,) = pairs.doubts()
-    assert doubt.startswith("coarse/a.png: 600 of 600 pixels")
-    assert "drawn with another class table; choose that" in doubt
-    assert pairs.subset(["b"]).doubts() == []
+    (warning,) = pairs.warnings()
+    assert warning.startswith("coarse/a.png: 600 of 600 pixels")
+    assert "drawn with another class table; choose that table" in warning
+    assert pairs.subset(["b"]).warnings() == []
 
 
 def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path):
     save_image(folder / "images" / "a.bmp")
     with pytest.raises(DataError, match="keep one"):
-        folder_pairs(folder, FASSEG)
+        open_pairs(folder, FASSEG)
     with pytest.raises(DataError, match="does not exist"):
         open_pairs(tmp_path / "none")
     with pytest.raises(DataError, match="needs a class table"):
@@ -92,7 +93,7 @@ def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path)
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
 def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
-    colours = FASSEG.encode_colours(np.array([[0, 0, 1, 1]], dtype=np.uint8))
+    colours = encode_colours(np.array([[0, 0, 1, 1]], dtype=np.uint8), FASSEG)
     colours[0, 1] = (200, 0, 0)
     for part, count in (("Train", 2), ("Test", 1)):
         for number in range(1, count + 1):
@@ -106,7 +107,7 @@ def test_fasseg_layout_with_blended_boundaries(tmp_path, suffix):
     assert pairs[0].coarse.tolist() == [[0, 0, 1, 1]]
     (tmp_path / "V2" / "Train_Labels" / f"2.{suffix}").unlink()
     with pytest.raises(DataError, match="fine map"):
-        fasseg_pairs(tmp_path)
+        open_pairs(tmp_path)
 
 
 @pytest.mark.parametrize("version", ["V1", "V2"])
@@ -118,7 +119,7 @@ def test_fasseg_maps_without_an_image_are_named(tmp_path, version):
     save_map(tmp_path / version / "Train_Labels" / "2.png")
     kind = {"V1": "coarse", "V2": "fine"}[version]
     with pytest.raises(DataError, match=f"{kind} maps have no image, first '2'"):
-        fasseg_pairs(tmp_path)
+        open_pairs(tmp_path)
 
 
 def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
@@ -128,10 +129,10 @@ def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
             save_map(tmp_path / version / f"{part}_Labels" / "1.png", 1)
     noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "V2" / "Train_Labels" / "1.png")
-    pairs = fasseg_pairs(tmp_path)
+    pairs = open_pairs(tmp_path)
     assert [(pair.coarse == 1).all() for pair in pairs] == [True, True]
-    (doubt,) = pairs.doubts()
-    assert doubt.startswith("Train_Labels/1.png: ")
+    (warning,) = pairs.warnings()
+    assert warning.startswith("Train_Labels/1.png: ")
 
 
 def save_ids(root, folder, frame, ids):
@@ -172,9 +173,9 @@ def test_ids_that_cityscapes_does_not_have_are_told(cityscapes):
     save_ids(cityscapes, "gtFine", frame, [7, 200, 255, 34])
     pairs = open_pairs(cityscapes)
     assert pairs[0].fine.tolist() == [[0, 255, 255, 255]]
-    (doubt,) = pairs.doubts()
-    assert doubt.startswith("aachen/aachen_000000_000019_gtFine_labelIds.png: 2 of 4 pixels")
-    assert "(34, 200; first at row 0, column 1)" in doubt
+    (warning,) = pairs.warnings()
+    assert warning.startswith("aachen/aachen_000000_000019_gtFine_labelIds.png: 2 of 4 pixels")
+    assert "(34, 200; first at row 0, column 1)" in warning
 
 
 def test_cityscapes_files_without_partners_are_named(cityscapes):
@@ -185,7 +186,7 @@ def test_cityscapes_files_without_partners_are_named(cityscapes):
     Image.fromarray(np.zeros((1, 4, 3), dtype=np.uint8)).save(
         cityscapes / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
     )
-    with pytest.raises(DataError, match="no ids"):
+    with pytest.raises(DataError, match="not an 8-bit map of label ids"):
         open_pairs(cityscapes)[0]
     (cityscapes / "gtCoarse").rename(cityscapes / "other")
     with pytest.raises(DataError, match="unpack both"):
@@ -228,8 +229,8 @@ def test_validation_is_drawn_reproducibly_and_never_parts_a_group(names, share, 
 
 
 def test_synthetic_pairs_are_reproducible_and_coarse():
-    pairs = SyntheticPairs(2, 96, seed=5)
-    assert (pairs.names, len(pairs), pairs.class_table) == (["shapes-5", "shapes-6"], 2, SHAPES)
+    pairs = [synthetic_pair(96, seed) for seed in (5, 6)]
+    assert [pair.name for pair in pairs] == ["shapes-5", "shapes-6"]
     assert fingerprint([pairs[0]]) == fingerprint([synthetic_pair(96, 5)])
     assert fingerprint([pairs[0]]) != fingerprint([pairs[1]])
     agreement = (pairs[0].coarse == pairs[0].fine).mean()

@@ -12,7 +12,7 @@ from PIL import Image
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.evaluate import main
 from c2f_core.config.settings import GeneratorConfig
-from c2f_core.data.synthetic import SHAPES, SyntheticPairs, synthetic_pair
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.experiments.evaluation import REFERENCE, evaluate, summary_rows
 from c2f_core.io.maps import write_map
@@ -123,7 +123,7 @@ def test_maps_of_another_class_table_are_told_where_nothing_is_left_to_score(
     *warnings, error = capsys.readouterr().err.splitlines()
     assert [line.startswith("warning: fine/") for line in warnings] == [True, True]
     assert error.startswith("error: fine/0.png: 4096 of 4096 pixels")
-    assert "drawn with another class table; choose that" in error
+    assert "drawn with another class table; choose that table" in error
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,14 @@ def test_one_sentence_for_what_is_wrong(arguments, sentence: str, capsys) -> Non
     assert "Traceback" not in captured
 
 
+class PairList(list):
+    """Pairs in memory."""
+
+    class_table = SHAPES
+
+
 def test_reference_scores_the_coarse_map() -> None:
-    pairs = SyntheticPairs(2, size=48)
+    pairs = PairList([synthetic_pair(48, seed) for seed in (0, 1)])
     reference, watershed = evaluate([WatershedRefiner(SHAPES)], pairs)
     expected = np.mean([(pair.coarse == pair.fine).mean() for pair in pairs])
     row = summary_rows([reference], SHAPES.names)[0]
@@ -153,19 +159,13 @@ def test_reference_scores_the_coarse_map() -> None:
 
 def test_other_classes_are_refused() -> None:
     with pytest.raises(ClassTableError, match="knows the classes"):
-        evaluate([WatershedRefiner(ClassTable.preset("fasseg"))], SyntheticPairs(1, size=32))
-
-
-class Listed(list):
-    """Pairs in memory."""
-
-    class_table = SHAPES
+        evaluate([WatershedRefiner(ClassTable.preset("fasseg"))], PairList([synthetic_pair(32)]))
 
 
 def test_a_pair_in_which_nothing_is_drawn_ends_no_evaluation() -> None:
     pair = synthetic_pair(48)
     blank = replace(pair, name="blank", coarse=np.full_like(pair.coarse, 255))
-    evaluations = evaluate([WatershedRefiner(SHAPES)], Listed([pair, blank]))
+    evaluations = evaluate([WatershedRefiner(SHAPES)], PairList([pair, blank]))
     assert evaluations[1].images == [pair.name, "blank"]
 
 

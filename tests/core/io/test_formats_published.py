@@ -7,7 +7,7 @@ import pytest
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.refine import Options, find_jobs
-from c2f_core.data.layouts import folder_pairs
+from c2f_core.data.layouts import open_pairs
 from c2f_core.errors import ClassTableError, DataError, UnclearImageError
 from c2f_core.io.formats import open_annotations, own_table
 from c2f_core.io.formats.base import pick_image
@@ -317,7 +317,7 @@ def test_folders_of_pairs_take_annotations_where_no_map_is(tmp_path):
     np.save(tmp_path / "coarse" / "b.npy", np.full((6, 8), 3, dtype=np.uint8))
     save(tmp_path, "coarse/b.json", {"seconds": 12})
     save(tmp_path, "coarse/classes.json", table.model_dump_json())
-    pairs = folder_pairs(tmp_path, table)
+    pairs = open_pairs(tmp_path, table)
     assert [(pair.coarse == 2).sum() for pair in pairs] == [9, 0]
     assert (pairs[1].coarse == 3).all()
     jobs = find_jobs(Options(tmp_path / "images", tmp_path / "coarse", tmp_path / "fine"))

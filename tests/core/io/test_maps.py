@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.editing import renamed
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
@@ -48,13 +49,13 @@ def test_palette_png_shows_the_class_colours(tmp_path):
         assert opened.mode == "P"
         np.testing.assert_array_equal(np.array(opened), index_map)
         np.testing.assert_array_equal(
-            np.array(opened.convert("RGB")), TABLE.encode_colours(index_map)
+            np.array(opened.convert("RGB")), encode_colours(index_map, TABLE)
         )
 
 
 def test_bmp_colour_maps_are_read(tmp_path):
     index_map = np.array([[0, 1, 2], [3, 4, 5]], dtype=np.uint8)
-    Image.fromarray(TABLE.encode_colours(index_map)).save(tmp_path / "map.bmp")
+    Image.fromarray(encode_colours(index_map, TABLE)).save(tmp_path / "map.bmp")
     np.testing.assert_array_equal(read_map(tmp_path / "map.bmp", TABLE)[0], index_map)
 
 
@@ -141,10 +142,10 @@ def test_grey_with_alpha_is_read_as_grey(tmp_path, suffix):
 def test_printing_colours_are_read_as_rgb(tmp_path, suffix):
     path = tmp_path / f"print{suffix}"
     index_map = np.full((16, 16), 2, np.uint8)
-    Image.fromarray(TABLE.encode_colours(index_map)).convert("CMYK").save(path)
+    Image.fromarray(encode_colours(index_map, TABLE)).convert("CMYK").save(path)
     with Image.open(path) as opened:
         assert opened.mode == "CMYK"
-    difference = read_image(path).astype(int) - TABLE.encode_colours(index_map)
+    difference = read_image(path).astype(int) - encode_colours(index_map, TABLE)
     assert np.abs(difference).max() < 10
     np.testing.assert_array_equal(read_map(path, TABLE)[0], index_map)
 

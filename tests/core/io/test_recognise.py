@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut, camera
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import PRESETS, ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError
@@ -36,7 +37,7 @@ def test_written_maps_carry_their_class_table(tmp_path, name, style):
 
 @pytest.mark.parametrize("table", PRESETS.values(), ids=PRESETS)
 def test_presets_are_recognised_by_their_colours(tmp_path, table):
-    save_plain(tmp_path / "map.png", table.encode_colours(random_map(table)))
+    save_plain(tmp_path / "map.png", encode_colours(random_map(table), table))
     assert recognise_table(tmp_path / "map.png") == table
 
 
@@ -55,7 +56,7 @@ def test_photographs_on_white_and_black_are_no_maps(tmp_path, level):
 
 
 def test_blurred_boundaries_are_no_obstacle(tmp_path):
-    colours = FASSEG.encode_colours(np.kron(random_map(FASSEG), np.ones((8, 8), dtype=np.uint8)))
+    colours = encode_colours(np.kron(random_map(FASSEG), np.ones((8, 8), dtype=np.uint8)), FASSEG)
     small = Image.fromarray(colours)
     blurred = small.resize((small.width + 1, small.height + 1), Image.Resampling.BILINEAR)
     blurred.save(tmp_path / "map.png")
@@ -77,7 +78,7 @@ def test_a_class_table_beside_the_maps_is_taken(tmp_path, folder):
     path = tmp_path / "data" / "coarse" / "map.png"
     path.parent.mkdir(parents=True)
     (path.parent / folder / "classes.json").write_text(SHAPES.model_dump_json())
-    save_plain(path, SHAPES.encode_colours(random_map(SHAPES)))
+    save_plain(path, encode_colours(random_map(SHAPES), SHAPES))
     assert recognise_table(path) == SHAPES
     np.testing.assert_array_equal(read_map(path, SHAPES)[0], random_map(SHAPES))
     save_plain(path, astronaut())

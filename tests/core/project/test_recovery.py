@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.editing import with_class
 from c2f_core.classes.table import table_from_colours
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -257,7 +258,7 @@ def test_maps_of_other_classes_are_left_out_and_stay(tmp_path):
 def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
     project.close()
     Image.fromarray(PAIR.image).save(project.root / "images" / "painted.png")
-    colours = SHAPES.encode_colours(COARSE)
+    colours = encode_colours(COARSE, SHAPES)
     colours[3, 4] = (255, 0, 255)
     file = project.root / "coarse" / "painted.png"
     Image.fromarray(colours).save(file)

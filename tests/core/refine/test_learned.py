@@ -17,6 +17,7 @@ from c2f_core.errors import (
     ImageError,
 )
 from c2f_core.models.metadata import CheckpointMetadata, Normalisation
+from c2f_core.networks.encoding import one_hot
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.refine import learned
 from c2f_core.refine.learned import Refiner, bytes_per_pixel
@@ -67,9 +68,10 @@ def test_result_is_the_bare_network_output() -> None:
     image, coarse = pair(48, 72)
     result = tiny_refiner(temperature=1.7).refine(image, coarse)
     colours = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
-    one_hot = torch.from_numpy(TABLE.one_hot(TABLE.to_class_ids(coarse)))[None]
+    class_ids = torch.from_numpy(TABLE.to_class_ids(coarse))[None]
+    channels = one_hot(class_ids, TABLE.number_of_classes)
     with torch.no_grad():
-        logits = tiny_generator().eval()(torch.cat([colours, one_hot], dim=1))[0]
+        logits = tiny_generator().eval()(torch.cat([colours, channels], dim=1))[0]
     probabilities = (logits / 1.7).softmax(dim=0).numpy()
     np.testing.assert_array_equal(result.labels, probabilities.argmax(axis=0))
     np.testing.assert_allclose(result.confidence, probabilities.max(axis=0), atol=1e-5)

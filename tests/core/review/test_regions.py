@@ -47,7 +47,7 @@ def test_regions_partition_the_changed_pixels(review: Review) -> None:
         assert mask.any(axis=0)[[0, -1]].all()
         assert mask.sum() == region.size
         assert ndimage.label(mask, np.ones((3, 3)))[1] == 1
-        names = TABLE.names_by_position
+        names = TABLE.names_by_id
         for index_map, name in ((review.coarse, region.before), (review.refined, region.after)):
             positions = TABLE.to_class_ids(index_map[region.window][mask])
             assert {names[position] for position in positions.tolist()} == {name}

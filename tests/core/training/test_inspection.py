@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.train import main
 from c2f_core.config.settings import DataConfig, TrainConfig
@@ -77,7 +78,7 @@ def test_everything_that_does_not_fit_is_told_by_file(data):
         "eins: the image has no coarse map",
         "1: the coarse map has no image",
         "1: the fine map has no image",
-        "2: the image is (48, 48) and its coarse map (48, 40)",
+        "2: the image has (48, 48) and its coarse map (48, 40)",
         "77",
     ):
         assert expected in text
@@ -87,7 +88,7 @@ def test_everything_that_does_not_fit_is_told_by_file(data):
 
 def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
     with Image.open(data / "coarse" / "0.png") as opened:
-        colours = SHAPES.encode_colours(np.array(opened))
+        colours = encode_colours(np.array(opened), SHAPES)
     colours[3, 5] = (0, 255, 255)
     Image.fromarray(colours).save(data / "coarse" / "0.png")
     for name in "123":
@@ -109,7 +110,7 @@ def test_a_fine_map_with_nothing_drawn_is_told_and_refused(data):
 @pytest.mark.parametrize("kind", ["coarse", "fine"])
 def test_maps_of_another_class_table_are_told_and_refused(data, kind):
     Image.fromarray(np.full((48, 48, 3), 255, np.uint8)).save(data / kind / "1.png")
-    told = f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that"
+    told = f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that table"
     (problem,) = inspect(make_config(data)).all_problems
     assert re.match(f"1: {told}", problem)
     with pytest.raises(DataError, match=told):
@@ -131,7 +132,7 @@ def test_colours_that_leave_nothing_drawn_are_told(data):
 
 def test_doubts_about_a_pair_are_told_beside_its_problems(data):
     with Image.open(data / "fine" / "1.png") as opened:
-        colours = SHAPES.encode_colours(np.array(opened)[:, :40])
+        colours = encode_colours(np.array(opened)[:, :40], SHAPES)
     colours[3, 5] = 255
     Image.fromarray(colours).save(data / "fine" / "1.png")
     pair = inspect(make_config(data)).pairs[1]
@@ -179,7 +180,7 @@ def test_pairs_that_the_run_does_not_read_are_not_read(data):
     roles = ["trains", "trains", "validates", "unused", "coarse only"]
     assert [pair.role for pair in found.pairs] == roles
     assert found.pairs[3].shape is None
-    assert any("3: the image is" in each for each in inspect(make_config(data)).all_problems)
+    assert any("3: the image has (" in each for each in inspect(make_config(data)).all_problems)
 
 
 def test_inspecting_ends_when_asked(data):

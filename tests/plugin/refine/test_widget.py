@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from safetensors.numpy import save_file
 from scipy import ndimage
 
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -69,7 +70,7 @@ def slow_model(monkeypatch):
 
 def save_coarse(path, pair):
     """Save a coarse map as FASSEG has them: RGB, blurred at its boundaries."""
-    colours = FASSEG.encode_colours(FASSEG.to_labels(pair.coarse))
+    colours = encode_colours(FASSEG.to_labels(pair.coarse), FASSEG)
     blurred = ndimage.gaussian_filter(colours.astype(float), (0.4, 0.4, 0))
     Image.fromarray(np.rint(blurred).astype(np.uint8)).save(path)
 
@@ -303,7 +304,7 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     maps, table = tmp_path / "map.png", tmp_path / "own.json"
     table.write_text(SHAPES.model_dump_json())
     indices = SHAPES.to_labels(synthetic_pair(64).coarse)
-    Image.fromarray(SHAPES.encode_colours(indices)).save(maps)
+    Image.fromarray(encode_colours(indices, SHAPES)).save(maps)
     answer = str(maps), ""
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: answer)
     click(widget.open_button)
@@ -315,7 +316,7 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     np.testing.assert_array_equal(widget.coarse.value.data, indices)
     table.write_text("{}")
     click(widget.open_button)
-    assert "own.json is no valid class table" in widget.status.text()
+    assert "own.json is not a valid class table" in widget.status.text()
 
 
 def test_classes_stay_as_they_are_until_a_file_is_chosen(docked, qtbot, tmp_path, monkeypatch):

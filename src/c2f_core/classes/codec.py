@@ -1,0 +1,91 @@
+"""Conversion between the labels in maps and class ids."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.errors import ClassTableError
+
+UNLABELLED_ID = 255
+MAX_CLASS_IDS = UNLABELLED_ID + 1
+"""Number of possible class ids, `UNLABELLED_ID` included; the base of codes for pairs of them."""
+MAX_CLASSES = UNLABELLED_ID - 1
+MAX_LABEL = 65535
+
+
+class LabelCodec:
+    """Lookup tables between labels (as in files) and class ids (0 to C - 1).
+
+    Parameters
+    ----------
+    table_name : str
+        Name of the class table, for error messages.
+    labels : sequence of int
+        Label of each class, in the order of their ids.
+    unlabelled : int
+        Label of unlabelled pixels.
+    """
+
+    def __init__(self, table_name: str, labels: Sequence[int], unlabelled: int) -> None:
+        self._table_name = table_name
+        self._known = [*labels, unlabelled]
+        self._ids = np.full(MAX_LABEL + 1, -1, dtype=np.int16)
+        self._ids[list(labels)] = range(len(labels))
+        self._ids[unlabelled] = UNLABELLED_ID
+        self._labels = np.full(
+            MAX_CLASS_IDS, unlabelled, dtype=np.min_scalar_type(max(self._known))
+        )
+        self._labels[: len(labels)] = labels
+
+    def to_class_ids(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
+        """Convert labels to class ids; see `ClassTable.to_class_ids`."""
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "bui":
+            raise ClassTableError(
+                f"The map has {labels.dtype} values; convert it to integer labels."
+            )
+        if labels.size and (labels.min() < 0 or labels.max() > MAX_LABEL):
+            raise self._unknown_labels(labels)
+        ids = self._ids.take(labels.astype(np.uint16))
+        if ids.size and ids.min() < 0:
+            raise self._unknown_labels(labels)
+        return ids.astype(np.uint8)
+
+    def to_labels(self, class_ids: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+        """Convert class ids to labels; see `ClassTable.to_labels`."""
+        labels: NDArray[np.unsignedinteger[Any]] = self._labels.take(class_ids)
+        return labels
+
+    def _unknown_labels(self, labels: NDArray[Any]) -> ClassTableError:
+        unknown = ~np.isin(labels, self._known)
+        values, counts = np.unique(labels[unknown], return_counts=True)
+        shown = ", ".join(
+            f"{value} ({count} px)" for value, count in zip(values[:5], counts[:5], strict=True)
+        )
+        first = tuple(int(axis[0]) for axis in np.nonzero(unknown))
+        return ClassTableError(
+            f"The map has values that are not in the class table '{self._table_name}': {shown}, "
+            f"first at {first}; choose the class table that the map was drawn with, or relabel "
+            "these pixels."
+        )
+
+
+def id_lookup(names: Sequence[str], other_names: Sequence[str]) -> NDArray[np.uint8]:
+    """Return, by class id, the id of the class of the same name in another class table.
+
+    Parameters
+    ----------
+    names, other_names : sequence of str
+        Class names of the two tables, in the order of their ids.
+
+    Returns
+    -------
+    (256,) uint8 array
+        `UNLABELLED_ID` where the other table has no class of that name.
+    """
+    ids = {name: class_id for class_id, name in enumerate(other_names)}
+    lookup = np.full(MAX_CLASS_IDS, UNLABELLED_ID, dtype=np.uint8)
+    lookup[: len(names)] = [ids.get(name, UNLABELLED_ID) for name in names]
+    return lookup

@@ -1,0 +1,120 @@
+"""Colour images of maps: painting class colours, and reading them back."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from c2f_core.classes.report import DecodeReport
+from c2f_core.classes.table import UNLABELLED_ID, ClassTable
+from c2f_core.errors import ConfigError, ImageError
+
+DEFAULT_TOLERANCE = 64.0
+"""Default maximum Euclidean RGB distance between a pixel and a class colour."""
+REPORTED_PIXELS = 10
+
+
+def encode_colours(labels: NDArray[Any], class_table: ClassTable) -> NDArray[np.uint8]:
+    """Paint a map in the class colours.
+
+    Parameters
+    ----------
+    labels : (Y, X) integer array
+        Labels of `class_table`.
+    class_table : ClassTable
+
+    Returns
+    -------
+    (Y, X, 3) uint8 array
+
+    Raises
+    ------
+    ClassTableError
+        If the map has a label that is not in the class table.
+    """
+    palette = np.empty((256, 3), dtype=np.uint8)
+    palette[:] = class_table.unlabelled.colour
+    palette[: class_table.number_of_classes] = class_table.colours
+    return palette[class_table.to_class_ids(labels)]
+
+
+def decode_colours(
+    rgb: NDArray[np.uint8],
+    class_table: ClassTable,
+    tolerance: float = DEFAULT_TOLERANCE,
+    *,
+    blended: bool = False,
+) -> tuple[NDArray[np.unsignedinteger[Any]], DecodeReport]:
+    """Read a colour image as a map: each pixel becomes the class of the nearest colour.
+
+    Parameters
+    ----------
+    rgb : (Y, X, 3) uint8 array
+    class_table : ClassTable
+    tolerance : float
+        Maximum Euclidean RGB distance; pixels beyond it become unlabelled.
+    blended : bool
+        Whether class colours are blended at boundaries. If so, pixels beyond the
+        tolerance become the class of the nearest colour, too.
+
+    Returns
+    -------
+    labels : (Y, X) unsigned integer array
+        Labels of `class_table`.
+    report : DecodeReport
+        Number and position of the pixels without a class colour.
+
+    Raises
+    ------
+    ImageError
+        If the image is not RGB.
+    ConfigError
+        If the tolerance is negative or NaN.
+    """
+    check_tolerance(tolerance)
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ImageError(
+            f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
+            "labels."
+        )
+    colours, inverse = _distinct_colours(rgb)
+    palette = np.array([entry.colour for entry in class_table.entries], dtype=float)
+    distance, class_ids = cKDTree(palette).query(colours)
+    beyond = distance > tolerance
+    class_ids[class_ids == class_table.number_of_classes] = UNLABELLED_ID
+    if not blended:
+        class_ids[beyond] = UNLABELLED_ID
+    labels = class_table.to_labels(class_ids.astype(np.uint8)[inverse])
+    return labels, _report((distance > 0)[inverse], beyond[inverse], blended)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Check a tolerance of `decode_colours`.
+
+    Raises
+    ------
+    ConfigError
+        If it is negative or NaN.
+    """
+    if not tolerance >= 0:  # True for NaN, too.
+        raise ConfigError(f"The tolerance is {tolerance:g}; give an RGB distance of 0 or more.")
+
+
+def _distinct_colours(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the distinct colours (N, 3), and the (Y, X) index of each pixel's colour."""
+    codes = rgb.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    channels = np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], axis=1)
+    return channels.astype(float), inverse.reshape(codes.shape)
+
+
+def _report(off_palette: NDArray[Any], outside: NDArray[Any], blended: bool) -> DecodeReport:
+    first = (axis[:REPORTED_PIXELS].tolist() for axis in np.nonzero(outside))
+    return DecodeReport(
+        off_palette=int(off_palette.sum()),
+        outside=int(outside.sum()),
+        first_outside=tuple(zip(*first, strict=True)),
+        pixels=outside.size,
+        blended=blended,
+    )

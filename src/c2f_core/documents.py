@@ -1,0 +1,42 @@
+"""Read TOML and JSON files, and describe in one sentence what is wrong with them."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from c2f_core.errors import C2FError
+
+
+def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> Any:
+    """Read a TOML file (by its suffix) or else a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file is, for the error message, such as "class table".
+    error : type of C2FError
+        Error to raise.
+    advice : str
+        What the user should do, for the error message.
+
+    Raises
+    ------
+    C2FError
+        Of the given type, if the file is missing, unreadable or not valid TOML or JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError) as reason:
+        raise error(f"The {kind} {path} cannot be read ({reason}); {advice}.") from reason
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return the dotted name of the first invalid entry, "" for the whole, and the reason."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return name, first["msg"].removeprefix("Value error, ").rstrip(".")
