@@ -1,4 +1,4 @@
-"""Time of refining one face, beside the bare network and the classical methods.
+"""Time of refining one face, compared with the bare network and the classical methods.
 
     python benchmarks/refine.py [--size 512] [--repeats 15] [--device cpu] [--threads 1]
 
@@ -104,7 +104,7 @@ def load_or_build() -> tuple[UNet, CheckpointMetadata]:
     """Return the bundled network, or an untrained one of the same shape."""
     if "fasseg" in bundled_models():
         return load_checkpoint(BUNDLED_FOLDER / "fasseg.safetensors")
-    print("There is no bundled model; an untrained network of the usual shape is timed.")
+    print("No bundled model found; timing an untrained network of the default architecture.")
     table = astronaut_class_table()
     metadata = CheckpointMetadata(architecture=GeneratorConfig(), class_table=table)
     return build_generator(metadata.architecture, table.number_of_classes), metadata

@@ -1,4 +1,4 @@
-"""Throughput of training beside a bare loop, and minutes to a validation accuracy.
+"""Throughput of training compared with a bare loop, and minutes to a validation accuracy.
 
     python benchmarks/train.py [--steps 30] [--threads 2]
     python benchmarks/train.py --data FASSEG --splits FASSEG/splits.json --accuracy 0.945

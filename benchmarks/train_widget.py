@@ -1,4 +1,4 @@
-"""Largest stall of the window while the Train widget trains, and throughput beside `c2f-train`.
+"""Largest stall of the window while the Train widget trains, and throughput against `c2f-train`.
 
     python benchmarks/train_widget.py [--steps 60] [--threads 2] [--data FASSEG --splits SPLITS]
 

@@ -1,4 +1,4 @@
-"""Show what the package does: in napari's window, or as files where there is no screen.
+"""Show what the package does: in napari's window, or as files if there is no screen.
 
 python scripts/demo.py                        opens napari with the sample
 python scripts/demo.py --output demo-output   writes pictures and figures instead
@@ -61,7 +61,7 @@ def write_files(folder: Path) -> None:
 
 
 def describe(pair: Pair, result: RefineResult) -> str:
-    """Say in words how much was changed and how much is in doubt."""
+    """Describe how much was changed and how much is doubtful."""
     changed = (astronaut_class_table().to_class_ids(result.labels) != pair.coarse).mean()
     doubtful = (result.confidence < DOUBTFUL).mean()
     return (

@@ -103,7 +103,7 @@ def centres_of(arrows: Arrows) -> dict[str, tuple[float, float]]:
     centres: dict[str, tuple[float, float]] = {}
     for height, floor in reversed(list(enumerate(floors_of(arrows)))):
         wanted = {room: mean_x(centres, arrows, room) for room in floor}
-        shift = 0.04 * (-1) ** height  # Long arrows pass beside the boxes between.
+        shift = 0.04 * (-1) ** height  # So that long arrows miss the boxes between.
         for number, room in enumerate(sorted(floor, key=lambda each: (wanted[each], each))):
             centres[room] = ((number + 0.5) / len(floor) + shift * (len(floor) < 6), float(height))
     return centres

@@ -122,7 +122,7 @@ class Hand:
         self._canvas = viewer.window._qt_viewer.canvas
 
     def go_to(self, widget: QWidget, place: QPoint | None = None) -> QPoint:
-        """Move to a place in a widget, its centre unless told otherwise; return it."""
+        """Move to a position in a widget, by default its centre; return the position."""
         place = widget.rect().center() if place is None else place
         start, end = self._recorder.mouse, widget.mapTo(self._window, place)
         steps = min(1 + (end - start).manhattanLength() // 150, 4)
@@ -307,8 +307,8 @@ class Day:
         self.recorder.shoot(2000)
 
     def export(self, path: Path) -> None:
-        """Export the map; the file's name is not asked for, as a dialog is a window of its own."""
-        project = self.turn_to("Project", "Export the map, and beside it how it came about")
+        """Export the map without the file dialog, which would be a separate window."""
+        project = self.turn_to("Project", "Export the map, with a record of how it was made")
         self.hand.go_to(project.export_button)
         project._controller.export("astronaut", path)
         wait_until(lambda: not project.state.busy)

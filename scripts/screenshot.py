@@ -72,7 +72,7 @@ def open_viewer() -> napari.Viewer:
 
 
 def dock(viewer: napari.Viewer, name: str, width: int | None = None) -> Any:
-    """Dock a widget of the plugin, so many pixels wide, and return it."""
+    """Dock a widget of the plugin with this width in pixels, and return it."""
     docked, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
     if width is not None:
         viewer.window._qt_window.resizeDocks([docked], [width], Qt.Orientation.Horizontal)
@@ -106,7 +106,7 @@ def pause(milliseconds: int) -> None:
 
 
 def wait_until(condition: Callable[[], bool], longest: int = LONGEST_WAIT) -> None:
-    """Let the window work until the condition holds, at most so many milliseconds."""
+    """Process events until the condition holds, for at most this many milliseconds."""
     for _ in range(longest // 100):
         pause(100)
         if condition():

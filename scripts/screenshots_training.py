@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--run-folder", type=Path, help="a new folder; beside the data without it")
+    parser.add_argument("--run-folder", type=Path, help="a new folder; by default next to the data")
     parser.add_argument("--classes", help="class table; that of the folder or FASSEG's without it")
     parser.add_argument("--splits", type=Path)
     parser.add_argument("--train", default="train", help="list of the split file")

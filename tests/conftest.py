@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked ``realdata`` where the data sets are not beside the checkout."""
+    """Skip tests marked ``realdata`` where the data sets are not next to the checkout."""
     if (SHARED / "fasseg").is_dir():
         return
     skip = pytest.mark.skip(reason="needs the data sets in ../shared, see CONTRIBUTING.md")
