@@ -37,7 +37,7 @@ from c2f_core.experiments.cross_validation import Record, add_record, read_recor
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, markdown_table
 from c2f_core.models.bundled import BUNDLED_FOLDER
-from c2f_core.project.records import KEPT_BACK_EVERY
+from c2f_core.project.records import HELD_OUT_EVERY
 from c2f_core.training.fine_tuning import (
     Corrections,
     FineTuneResult,
@@ -218,7 +218,7 @@ def lesson(
     options: argparse.Namespace,
 ) -> FineTuneResult:
     """Teach the corrected pairs, of which some are kept back."""
-    held_out = corrected[1::KEPT_BACK_EVERY]
+    held_out = corrected[1::HELD_OUT_EVERY]
     names = {pair.name for pair in held_out}
     corrections = Corrections(
         open_pairs(options.data).class_table,

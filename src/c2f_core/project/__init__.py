@@ -1,4 +1,4 @@
-"""A project: a folder of images in work, which restores the work and can be trained on."""
+"""A project: a folder that keeps the work on many images and serves as a training set."""
 
 from c2f_core.project.project import Project
 from c2f_core.project.records import Effort, ImageRecord, Status

@@ -1,4 +1,4 @@
-"""What the maps of a project cost: minutes and hand-painted pixels by image."""
+"""Effort spent on a project: minutes and hand-painted pixels per image."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from c2f_core.project.project import Project
 from c2f_core.project.records import Effort, Status
 
 TOTAL = "all"
-"""Name of the last row."""
+"""Name of the row for all images."""
 
 
 def effort_rows(project: Project) -> list[Row]:
-    """Return one row for each image, and one for all of them.
+    """Return one row per image, and one for all images.
 
-    Columns are the minutes in which the image was open and the window active, and
-    the pixels whose label was changed by hand, both before the first refining and
-    after it, and the doubt when the image was refined last.
+    Columns are the minutes during which the image was open and the window active and the pixels
+    whose label was changed by hand, both before and after the first refinement, and the doubt of
+    the last refinement.
     """
     rows = [
         _row(record.name, record.status, record.doubt, record.before, record.after)
@@ -43,12 +43,19 @@ def _row(name: str, status: str, doubt: float | None, before: Effort, after: Eff
 
 
 def write_effort(project: Project, path: str | Path) -> None:
-    """Write the table of `effort_rows` as CSV or, to a file that ends in .md, as Markdown.
+    """Write the table of `effort_rows`.
+
+    Parameters
+    ----------
+    project : Project
+        Project whose effort is written.
+    path : str or Path
+        File with the suffix .csv (CSV) or .md (Markdown).
 
     Raises
     ------
     DataError
-        The ending is another, or the file cannot be written.
+        If the suffix is another, or the file cannot be written.
     """
     path, rows = Path(path), effort_rows(project)
     if path.suffix.lower() == ".csv":

@@ -1,9 +1,9 @@
-"""Export a map with a sidecar that tells how it came about, and make it again from that.
+"""Export a fine map with a sidecar that records how it was made, and repeat it from the sidecar.
 
-An exported map is the coarse map, with the regions that the refiner changed and a
-person accepted, and with what a person painted. The sidecar holds the coarse map,
-the numbers of these regions and the painted pixels; image and model it names, with
-their hashes. So the map follows from the sidecar, to the last byte.
+An exported map consists of the coarse map, the accepted regions of the refiner's result, and
+pixels edited by hand. The sidecar contains the coarse map, the numbers of the accepted regions and
+the edited pixels; it refers to image and model by their hashes. Therefore the map can be
+reproduced from the sidecar byte by byte.
 """
 
 from dataclasses import dataclass, replace
@@ -21,33 +21,35 @@ from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import library_versions
 from c2f_core.project.project import Project
 from c2f_core.project.records import ImageRecord, Parameters
-from c2f_core.project.refining import file_of_model, proposal, refiner_of
+from c2f_core.project.refining import file_of_model, open_model, refine_job, run_job
 from c2f_core.project.sidecar import (
     SUFFIX,
     Sidecar,
+    check_hash,
     encode_run_lengths,
     hash_of,
     map_hash,
     paint_run_lengths,
     relative_to,
-    require_hash,
 )
-from c2f_core.project.work import Work, undecided_regions, undecided_text
-from c2f_core.refine.interface import Progress, RefineResult, ShouldStop
+from c2f_core.project.work import IndexMap, Work, undecided_regions, undecided_text
+from c2f_core.refine.interface import Progress, ShouldStop
 from c2f_core.review.regions import Review, review_changes
 
 
 @dataclass(frozen=True)
 class Export:
-    """The files of an exported map.
+    """Files of an exported map.
 
     Attributes
     ----------
     file, sidecar : Path
+        Files of the map and of its sidecar.
     undecided : int
-        How many of its regions are still undecided.
+        Number of regions of the map that are still undecided.
     uses_other_table : bool
-        The refiner does not know the classes any more, so that the sidecar names none.
+        Whether the refiner does not know the current classes, so that the sidecar does not name
+        a refiner.
     """
 
     file: Path
@@ -56,14 +58,14 @@ class Export:
     uses_other_table: bool
 
     def message(self) -> str:
-        """What was written, for the user."""
-        told = f"Exported to {self.file}; {self.sidecar.name} tells how it was made."
+        """Return a message for the user."""
+        message = f"Exported to {self.file}; {self.sidecar.name} records how it was made."
         if self.uses_other_table:
-            told += (
-                " It counts all changes as made by hand: classes were renamed or added since that "
-                "the model does not know."
+            message += (
+                " All changes count as made by hand: the model does not know classes that were "
+                "renamed or added since."
             )
-        return f"{told} {undecided_text(self.undecided)}" if self.undecided else told
+        return f"{message} {undecided_text(self.undecided)}" if self.undecided else message
 
 
 def export_map(
@@ -75,82 +77,106 @@ def export_map(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Export:
-    """Write the fine map of an image, and beside it how it came about.
+    """Write the fine map of an image, and a sidecar that records how it was made.
 
-    The refiner of the image refines once more, to tell what was accepted of its
-    result from what was painted. Where classes were renamed or added since that it does
-    not know, the sidecar names none, and counts all changes as made by hand. A sidecar
-    is written last and taken away first, so that there is none that tells of another map.
+    The refinement is repeated, to separate the accepted regions from pixels edited by hand. If
+    classes that the refiner does not know were renamed or added since, the sidecar does not name
+    the refiner and counts all changes as made by hand. An old sidecar is deleted before the map is
+    replaced, and the new one is written last, so that a sidecar never describes another map.
 
     Parameters
     ----------
     project : Project
+        Project that contains the image.
     name : str
-        Of an image that was refined.
+        Name of an image that was refined.
     path : str or Path
-        Ends in .png, .tif, .tiff or .npy; a file of this name is replaced.
+        File with the suffix .png, .tif, .tiff or .npy; an existing file is replaced.
     style : {"palette", "colour", "index"}
+        Style of the map, see `write_map`.
     progress, should_stop : callable, optional
         See `RefinerInterface.refine`.
+
+    Returns
+    -------
+    Export
+        Written files.
 
     Raises
     ------
     C2FError
-        The image has no fine map, the model is missing, a file cannot be written,
-        or it was stopped; then nothing is written.
+        If the image does not have a fine map, the model is missing, a file cannot be written or
+        the refinement was stopped; no file is written then.
     """
     path, work = Path(path), project.read(name)
     check_map_suffix(path)
-    fine = work.fine
-    if fine is None:
-        raise DataError(f"'{name}' has no fine map yet; refine it first.")
-    uses_other_table = False
-    try:
-        accepted = _accepted(project, work, progress, should_stop)
-    except ClassTableError:  # Of a damaged map it comes again.
-        uses_other_table, work = True, _without_refiner(work)
-        accepted = _accepted(project, work)
+    if work.fine is None:
+        raise DataError(f"'{name}' does not have a fine map yet; refine it first.")
+    explained, accepted = _explain(project, work, work.fine, progress, should_stop)
     sidecar = Path(f"{path}{SUFFIX}")
     with atomic_path(path) as temporary:
-        write_map(temporary, fine, work.class_table, style)
-        told = Sidecar(
+        write_map(temporary, work.fine, work.class_table, style)
+        content = Sidecar(
             file=path.name,
             file_sha256=hash_of(temporary),
             style=style,
             made=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-            parameters=work.record.parameters,
-            **_told_of_files(project, work.record, path.parent),
-            **_told_of_work(work, accepted),
+            parameters=explained.record.parameters,
+            **_file_fields(project, explained.record, path.parent),
+            **_work_fields(explained, work.fine, accepted),
         )
-        sidecar.unlink(missing_ok=True)  # It would tell of another map.
+        sidecar.unlink(missing_ok=True)  # It describes the map that is about to be replaced.
     with atomic_path(sidecar) as temporary:
-        temporary.write_text(told.model_dump_json() + "\n", encoding="utf-8")
+        temporary.write_text(content.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
-    return Export(path, sidecar, undecided_regions(work), uses_other_table)
+    return Export(path, sidecar, undecided_regions(work), explained is not work)
+
+
+def _explain(
+    project: Project,
+    work: Work,
+    fine: IndexMap,
+    progress: Progress | None,
+    should_stop: ShouldStop | None,
+) -> tuple[Work, Review]:
+    """Refine again; return the work and the review in which the regions of its map are accepted.
+
+    If the refiner does not know the classes, the returned work does not name a refiner.
+    """
+    try:
+        return work, _accepted(project, work, fine, progress, should_stop)
+    except ClassTableError:  # Raised again below if a map is damaged.
+        changes = {"model": "", "parameters": Parameters()}
+        work = replace(work, record=work.record.model_copy(update=changes))
+        return work, _accepted(project, work, fine)
 
 
 def _accepted(
     project: Project,
     work: Work,
+    fine: IndexMap,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Review:
-    """Let the refiner refine once more; return the review in which its regions are accepted."""
-    record, asked = work.record, work.record.parameters
-    refiner = refiner_of(project.model_file(record.model), work.class_table, asked)
-    image = project.read_image(record.name)
-    proposed = proposal(refiner, image, work, asked, progress, should_stop)
-    assert work.fine is not None
-    return _mostly_taken(_review(work, proposed), work.fine)
+    record, parameters = work.record, work.record.parameters
+    refiner = open_model(project.model_file(record.model), work.class_table, parameters)
+    job = refine_job(project.read_image(record.name), work, parameters)
+    result = run_job(job, refiner, progress, should_stop)
+    review = review_changes(work.coarse, result.labels, result.confidence, work.class_table)
+    return _accept_matching(review, fine)
 
 
-def _without_refiner(work: Work) -> Work:
-    changes = {"model": "", "parameters": Parameters()}
-    return replace(work, record=work.record.model_copy(update=changes))
+def _accept_matching(review: Review, fine: NDArray[Any]) -> Review:
+    """Accept the regions in which most pixels of the fine map are as in the refined map."""
+    taken = review.numbers[fine == review.refined]
+    counts = np.bincount(taken, minlength=len(review.regions) + 1)
+    return review.accept(
+        region for region in review.regions if 2 * counts[region.number] > region.size
+    )
 
 
-def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[str, Any]:
-    """Return what a sidecar in this folder says of image and model."""
+def _file_fields(project: Project, record: ImageRecord, folder: Path) -> dict[str, Any]:
+    """Return the fields of a sidecar in this folder that concern image and model."""
     image, model = project.image_path(record.name), project.model_file(record.model)
     file = file_of_model(model)
     return {
@@ -162,10 +188,9 @@ def _told_of_files(project: Project, record: ImageRecord, folder: Path) -> dict[
     }
 
 
-def _told_of_work(work: Work, accepted: Review) -> dict[str, Any]:
-    """Return what a sidecar says of a person's work."""
-    assert work.fine is not None
-    edited = work.fine != accepted.final_map()
+def _work_fields(work: Work, fine: IndexMap, accepted: Review) -> dict[str, Any]:
+    """Return the fields of a sidecar that concern the user's work."""
+    edited = fine != accepted.final_map()
     return {
         "class_table": work.class_table,
         "size": work.record.size,
@@ -173,7 +198,7 @@ def _told_of_work(work: Work, accepted: Review) -> dict[str, Any]:
         "coarse_sha256": map_hash(work.coarse),
         "regions": len(accepted.regions),
         "accepted_regions": sorted(accepted.accepted),
-        "hand_edited": encode_run_lengths(work.fine, edited),
+        "hand_edited": encode_run_lengths(fine, edited),
         "hand_edited_pixels": int(edited.sum()),
         "painted_pixels": 0 if work.painted is None else int((edited & work.painted).sum()),
         "before": work.record.before,
@@ -188,93 +213,95 @@ def rerun(
     image: str | Path | None = None,
     model: str | Path | None = None,
 ) -> Path:
-    """Make an exported map again from its sidecar.
+    """Reproduce an exported map from its sidecar.
 
     Parameters
     ----------
     sidecar : str or Path
+        Sidecar of the exported map.
     output : str or Path
-        With the ending of the exported file.
+        File to write, with the suffix of the exported file.
     image, model : str or Path, optional
-        Where these files are now, if they are not where the sidecar says.
+        Current paths of these files, if they were moved since the export.
 
     Returns
     -------
     Path
-        The written file, equal to the exported one byte by byte.
+        Written file, identical to the exported one byte by byte.
 
     Raises
     ------
     DataError
-        Image, model or coarse map are not those of the sidecar, or the result is
-        another: other libraries, or another machine, may round otherwise.
+        If image, model or coarse map are not those of the sidecar, or the result differs: other
+        libraries or another machine may round differently.
     """
-    told, folder, output = Sidecar.read(sidecar), Path(sidecar).parent, Path(output)
-    _refuse_damage(told)
-    if output.suffix.lower() != Path(told.file).suffix.lower():
-        raise DataError(f"The map was written as {told.file}; give an output of the same ending.")
-    image_file = Path(image or folder / told.image)
-    name = str(model or (folder / told.model if is_model_file(told.model) else told.model))
-    require_hash(image_file, told.image_sha256, "image")
-    if told.model_sha256:
-        require_hash(file_of_model(name) or Path(name), told.model_sha256, "model")
-    refiner = refiner_of(name, told.class_table, told.parameters)
-    work = Work(_record_of(told), told.class_table, _coarse_of(told))
-    review = _review(work, proposal(refiner, read_image(image_file), work, told.parameters))
-    if len(review.regions) != told.regions:
-        raise _is_other(told)
-    chosen = (review.regions[number - 1] for number in told.accepted_regions)
-    final = np.ascontiguousarray(review.accept(chosen).final_map())
-    paint_run_lengths(final, told.hand_edited)
+    source, output = Sidecar.read(sidecar), Path(output)
+    _check_sidecar(source)
+    if output.suffix.lower() != Path(source.file).suffix.lower():
+        raise DataError(f"The map was exported as {source.file}; choose an output of this suffix.")
+    folder = Path(sidecar).parent
+    image_file = Path(image or folder / source.image)
+    check_hash(image_file, source.image_sha256, "image")
+    final = _final_map(source, image_file, _model_name(source, folder, model))
     with atomic_path(output) as temporary:
-        write_map(temporary, final, told.class_table, told.style)
-        if hash_of(temporary) != told.file_sha256:
-            raise _is_other(told)
+        write_map(temporary, final, source.class_table, source.style)
+        if hash_of(temporary) != source.file_sha256:
+            raise _differs(source)
     return output
 
 
-def _review(work: Work, proposed: RefineResult) -> Review:
-    return review_changes(work.coarse, proposed.labels, proposed.confidence, work.class_table)
+def _model_name(source: Sidecar, folder: Path, model: str | Path | None) -> str:
+    """Return the refiner of a sidecar in this folder, whose file is checked."""
+    recorded = str(folder / source.model) if is_model_file(source.model) else source.model
+    name = recorded if model is None else str(model)
+    if source.model_sha256:
+        check_hash(file_of_model(name) or Path(name), source.model_sha256, "model")
+    return name
 
 
-def _mostly_taken(review: Review, fine: NDArray[Any]) -> Review:
-    """Accept the regions most of whose pixels are in the fine map as the refiner made them."""
-    taken = review.numbers[fine == review.refined]
-    counts = np.bincount(taken, minlength=len(review.regions) + 1)
-    return review.accept(
-        region for region in review.regions if 2 * counts[region.number] > region.size
-    )
+def _final_map(source: Sidecar, image: Path, model: str) -> NDArray[Any]:
+    """Refine again, accept the regions of the sidecar and apply its edits."""
+    name, image_name = Path(source.file).stem, Path(source.image).name
+    record = ImageRecord(name=name, image=image_name, size=source.size)
+    work = Work(record, source.class_table, _read_coarse(source))
+    refiner = open_model(model, source.class_table, source.parameters)
+    result = run_job(refine_job(read_image(image), work, source.parameters), refiner)
+    review = review_changes(work.coarse, result.labels, result.confidence, work.class_table)
+    if len(review.regions) != source.regions:
+        raise _differs(source)
+    accepted = (review.regions[number - 1] for number in source.accepted_regions)
+    final = np.ascontiguousarray(review.accept(accepted).final_map())
+    paint_run_lengths(final, source.hand_edited)
+    return final
 
 
-def _refuse_damage(told: Sidecar) -> None:
-    """Refuse numbers that no export writes."""
-    labels = {entry.index for entry in told.class_table.entries}
-    runs_are_sound = all(
+def _check_sidecar(source: Sidecar) -> None:
+    """Raise an error if the numbers in a sidecar cannot come from an export."""
+    labels = {entry.index for entry in source.class_table.entries}
+    runs_are_valid = all(
         start >= 0 and length > 0 and label in labels
-        for start, length, label in (*told.coarse, *told.hand_edited)
+        for start, length, label in (*source.coarse, *source.hand_edited)
     )
-    regions_are_sound = all(1 <= number <= told.regions for number in told.accepted_regions)
-    rows, columns = told.size
-    size_is_sound = min(told.size) > 0 and rows * columns == sum(run[1] for run in told.coarse)
-    if not (runs_are_sound and regions_are_sound and size_is_sound):
-        raise DataError(f"The sidecar of {told.file} is damaged; export the map again.")
+    regions_are_valid = all(1 <= number <= source.regions for number in source.accepted_regions)
+    rows, columns = source.size
+    size_is_valid = min(source.size) > 0 and rows * columns == sum(run[1] for run in source.coarse)
+    if not (runs_are_valid and regions_are_valid and size_is_valid):
+        raise DataError(f"The sidecar of {source.file} is damaged; export the map again.")
 
 
-def _record_of(told: Sidecar) -> ImageRecord:
-    return ImageRecord(name=Path(told.file).stem, image=Path(told.image).name, size=told.size)
-
-
-def _coarse_of(told: Sidecar) -> NDArray[Any]:
-    coarse = told.class_table.to_labels(np.zeros(told.size, dtype=np.uint8))
-    paint_run_lengths(coarse, told.coarse)
-    if map_hash(coarse) != told.coarse_sha256:
-        raise DataError(f"The sidecar of {told.file} is damaged: its coarse map is another.")
+def _read_coarse(source: Sidecar) -> NDArray[Any]:
+    coarse = source.class_table.to_labels(np.zeros(source.size, dtype=np.uint8))
+    paint_run_lengths(coarse, source.coarse)
+    if map_hash(coarse) != source.coarse_sha256:
+        raise DataError(
+            f"The coarse map in the sidecar of {source.file} is damaged; export the map again."
+        )
     return coarse
 
 
-def _is_other(told: Sidecar) -> DataError:
-    made_with = ", ".join(f"{name} {number}" for name, number in told.library_versions.items())
+def _differs(source: Sidecar) -> DataError:
+    versions = ", ".join(f"{name} {number}" for name, number in source.library_versions.items())
     return DataError(
-        f"The map that follows from the sidecar of {told.file} is another one here; make it with "
-        f"{made_with} on a machine like the first."
+        f"The map reproduced from the sidecar of {source.file} differs from the exported one; "
+        f"reproduce it with {versions} on a machine like the first."
     )

@@ -1,4 +1,4 @@
-"""The files of a project: its lock, and what is copied into it."""
+"""Files of a project: its lock, copies of images and models, and removed images."""
 
 import shutil
 import unicodedata
@@ -21,13 +21,13 @@ from c2f_core.project.maps import KINDS, REMOVED, MapFiles
 from c2f_core.project.records import ImageRecord
 
 
-def acquired(root: Path) -> FileLock:
-    """Return the lock of a project, acquired; it ends with the process.
+def lock_project(root: Path) -> FileLock:
+    """Lock the folder of a project; the lock ends with the process.
 
     Raises
     ------
     DataError
-        The project is open elsewhere, or its folder cannot be written.
+        If the project is open elsewhere or its folder is not writable.
     """
     return lock_folder(
         root,
@@ -37,24 +37,34 @@ def acquired(root: Path) -> FileLock:
     )
 
 
-def as_one_file(name: str) -> str:
-    """Return what is equal for names that Windows or macOS take for one file."""
+def comparable_name(name: str) -> str:
+    """Normalise a file name so that names that collide on Windows or macOS compare equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> tuple[Path, Size]:
-    """Copy an image file as it is, or write an array as TIFF.
+    """Copy an image file unchanged, or write an array as TIFF.
+
+    Parameters
+    ----------
+    source : str, Path or (Y, X) or (Y, X, 3 or 4) array
+        Image file or pixels.
+    folder : Path
+        Folder to write to.
+    name : str
+        Name of the new file, without suffix.
 
     Returns
     -------
     path : Path
+        Written file.
     size : (int, int)
-        Rows and columns.
+        Height and width in pixels.
 
     Raises
     ------
     C2FError
-        It is no image that can be refined, or cannot be written.
+        If the source is not an image that can be refined, or cannot be written.
     """
     if isinstance(source, np.ndarray):
         height, width, _ = as_rgb8(source).shape
@@ -65,7 +75,7 @@ def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> t
         return path, (height, width)
     source = Path(source)
     if source.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(f"{source} is no image; choose a {', '.join(IMAGE_SUFFIXES)} file.")
+        raise DataError(f"{source} is not an image; choose a {', '.join(IMAGE_SUFFIXES)} file.")
     height, width, _ = as_rgb8(read_image(source)).shape
     path = folder / f"{name}{source.suffix.lower()}"
     with atomic_path(path) as temporary:
@@ -73,15 +83,20 @@ def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> t
     return path, (height, width)
 
 
-def kept_model(path: Path, folder: Path) -> Path:
-    """Copy a model file into a folder unless it is there; return it there.
+def copy_model(path: Path, folder: Path) -> Path:
+    """Copy a model file into a folder, unless the folder already contains it.
 
-    Another model of the same name stays, and the copy gets a number.
+    If another model has the same name, a number is appended to the name of the copy.
+
+    Returns
+    -------
+    Path
+        File in the folder.
 
     Raises
     ------
     DataError
-        The file cannot be read or copied.
+        If the file cannot be read or copied.
     """
     if path.parent.resolve() == folder.resolve():
         return path
@@ -89,23 +104,28 @@ def kept_model(path: Path, folder: Path) -> Path:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"The model {path} cannot be read ({error}); choose another.") from error
-    kept, number = folder / path.name, 1
-    while kept.exists() and kept.read_bytes() != content:
+    copy, number = folder / path.name, 1
+    while copy.exists() and copy.read_bytes() != content:
         number += 1
-        kept = folder / f"{path.stem}-{number}{path.suffix}"
-    if not kept.exists():
-        with atomic_path(kept) as temporary:
+        copy = folder / f"{path.stem}-{number}{path.suffix}"
+    if not copy.exists():
+        with atomic_path(copy) as temporary:
             temporary.write_bytes(content)
-    return kept
+    return copy
 
 
 def move_image(root: Path, record: ImageRecord) -> Path:
-    """Move the file of an image into a new folder; return that.
+    """Move the file of an image into a new folder among the removed images.
+
+    Returns
+    -------
+    Path
+        New folder.
 
     Raises
     ------
     DataError
-        It cannot be moved; nothing has changed.
+        If the file cannot be moved; nothing has changed then.
     """
     folder, number = root / REMOVED / record.name, 1
     while folder.exists():
@@ -118,36 +138,36 @@ def move_image(root: Path, record: ImageRecord) -> Path:
         if folder.exists():
             folder.rmdir()
         raise DataError(
-            f"'{record.name}' cannot be moved to {folder} ({error}); mend the permissions of the "
+            f"'{record.name}' cannot be moved to {folder} ({error}); check the permissions of the "
             "project's folder."
         ) from error
     return folder
 
 
 def move_maps(maps: MapFiles, record: ImageRecord, folder: Path) -> None:
-    """Move all maps of an image into the folder of its image; doing it twice does no harm.
+    """Move all maps of an image to its removed image file; maps that have moved are skipped.
 
     Raises
     ------
     DataError
-        One cannot be moved.
+        If a map cannot be moved.
     """
     for kind in KINDS:
         path = maps.path(kind, record.name)
         try:
             if path.exists():
-                path.rename(_place_of(kind, folder))
+                path.rename(_moved_path(kind, folder))
         except OSError as error:
             raise DataError(
-                f"{path} cannot be moved to {folder} ({error}); close it in other programs, and "
-                "open the project again: then it follows its image."
+                f"{path} cannot be moved to {folder} ({error}); close it in other programs, then "
+                "open the project again to complete the removal."
             ) from error
 
 
-def interrupted(maps: MapFiles, root: Path, record: ImageRecord) -> Path | None:
-    """Return the folder that the image of a record was moved to before a crash, if it was.
+def interrupted_removal(maps: MapFiles, root: Path, record: ImageRecord) -> Path | None:
+    """Return the folder that an image was moved to before a crash; None if it was not moved.
 
-    Another image of this name that was taken out earlier has its maps beside it already.
+    Folders that already contain maps belong to images of the same name removed earlier.
     """
     if (root / "images" / record.image).exists():
         return None
@@ -155,10 +175,10 @@ def interrupted(maps: MapFiles, root: Path, record: ImageRecord) -> Path | None:
     folders = [
         path.parent
         for path in (root / REMOVED).glob(f"*/{escape(record.image)}")
-        if not any(_place_of(kind, path.parent).exists() for kind in left)
+        if not any(_moved_path(kind, path.parent).exists() for kind in left)
     ]
     return max(folders, key=lambda folder: folder.stat().st_mtime_ns, default=None)
 
 
-def _place_of(kind: str, folder: Path) -> Path:
+def _moved_path(kind: str, folder: Path) -> Path:
     return folder / f"{kind}.png"

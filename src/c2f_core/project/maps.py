@@ -1,4 +1,4 @@
-"""The map files of a project: one PNG for each image and kind of map."""
+"""Map files of a project: one PNG file per image and kind of map."""
 
 from itertools import count
 from pathlib import Path
@@ -13,30 +13,30 @@ from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.work import IndexMap, Work
 
 REMOVED = "removed"
-"""Folder of a project for what was taken out of it, with a folder for each image."""
+"""Name of the folder of a project for removed images, with a subfolder for each."""
 KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted", "painted_refined")
 PAINTED = 255
-"""Value of painted pixels in their file, others have 0: one sees them in any viewer."""
+"""Value of painted pixels in their file, so that any viewer shows them; others have 0."""
 
 
 class MapFiles:
-    """The folders of maps.
+    """Map files of a project.
 
     Parameters
     ----------
     root : Path
-        Of the project.
+        Folder of the project.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def path(self, kind: str, name: str) -> Path:
-        """Return the file of a map."""
+        """Return the file of a map of this kind."""
         return self._root / kind / f"{name}.png"
 
     def fine_path(self, record: ImageRecord) -> Path:
-        """Return the file of the fine map of an image: only what was reviewed may teach."""
+        """Return the file of the fine map of an image: only reviewed maps are training data."""
         return self.path("fine" if record.status is Status.REVIEWED else "drafts", record.name)
 
     def read(self, record: ImageRecord, class_table: ClassTable) -> Work:
@@ -45,7 +45,7 @@ class MapFiles:
         Raises
         ------
         C2FError
-            A file is damaged, or holds other classes.
+            If a file is damaged or contains other classes.
         """
         name = record.name
         coarse = _read(self.path("coarse", name), class_table)
@@ -60,62 +60,73 @@ class MapFiles:
             _read_mask(self.path("painted_refined", name)),
         )
 
-    def unclear(self, name: str, class_table: ClassTable) -> dict[str, str]:
-        """Return what could not be read for certain of coarse and fine map, by kind.
+    def ambiguities(self, name: str, class_table: ClassTable) -> dict[str, str]:
+        """Return what was ambiguous in the colours of the coarse and the fine map.
+
+        Returns
+        -------
+        dict of str to str
+            Message by kind of map; maps that are unambiguous or missing are omitted.
 
         Raises
         ------
         C2FError
-            A file is damaged, or holds other classes.
+            If a file is damaged or contains other classes.
         """
         messages = {}
         for kind in ("coarse", "fine"):
             path = self.path(kind, name)
-            if path.exists() and (message := _read_told(path, class_table)[1].message()):
+            if path.exists() and (message := _read_reported(path, class_table)[1].message()):
                 messages[kind] = message
         return messages
 
-    def begin(self, record: ImageRecord, class_table: ClassTable) -> None:
-        """Write an unlabelled coarse map, unless there is one."""
+    def create_coarse(self, record: ImageRecord, class_table: ClassTable) -> None:
+        """Write an unlabelled coarse map, unless the image has a coarse map."""
         path = self.path("coarse", record.name)
         if not path.exists():
             _write(path, _unlabelled(record, class_table), class_table)
 
     def write(self, work: Work, before: ImageRecord) -> None:
-        """Write all maps of an image; without a fine map the one that is there stays.
+        """Write all maps of an image; without a fine map, only the coarse map is written.
+
+        A reviewed fine map that is replaced by another is moved to the removed files.
 
         Parameters
         ----------
         work : Work
-            Where its map takes the place of another that was reviewed, that one is kept
-            among what was removed.
+            Maps to write.
         before : ImageRecord
-            What was known of the image until now.
+            Record of the image as it was saved last.
 
         Raises
         ------
         DataError
-            A file cannot be written.
+            If a file cannot be written.
         """
         name, table = work.record.name, work.class_table
         _write(self.path("coarse", name), work.coarse, table)
         if work.fine is None:
             return
         _write(self.fine_path(work.record), work.fine, table)
-        earlier = self.fine_path(before)
-        if earlier != self.fine_path(work.record) and earlier.exists():
-            is_same = np.array_equal(_read_map(earlier, table), work.fine)
-            if before.status is Status.REVIEWED and not is_same:
-                earlier.rename(self.free_path(name, "reviewed"))
-            else:
-                earlier.unlink()
+        self._clear_earlier(before, work, work.fine)
         _write(self.path("refined", name), work.refined, table)
         _write_plane(self.path("confidence", name), work.confidence)
         _write_mask(self.path("painted", name), work.painted)
         _write_mask(self.path("painted_refined", name), work.painted_refined)
 
+    def _clear_earlier(self, before: ImageRecord, work: Work, fine: IndexMap) -> None:
+        """Delete the fine map of the earlier status; keep another one that was reviewed."""
+        earlier = self.fine_path(before)
+        if earlier == self.fine_path(work.record) or not earlier.exists():
+            return
+        is_same = np.array_equal(_read_map(earlier, work.class_table), fine)
+        if before.status is Status.REVIEWED and not is_same:
+            earlier.rename(self.free_path(before.name, "reviewed"))
+        else:
+            earlier.unlink()
+
     def free_path(self, name: str, what: str) -> Path:
-        """Return a free file among what was removed, for a map that another one replaces."""
+        """Return an unused file name among the removed files, for a map that is replaced."""
         folder = self._root / REMOVED / name
         folder.mkdir(parents=True, exist_ok=True)
         numbers = (folder / f"{what}-{number}.png" for number in count(1))
@@ -131,11 +142,11 @@ def _read(path: Path, class_table: ClassTable) -> IndexMap | None:
 
 
 def _read_map(path: Path, class_table: ClassTable) -> IndexMap:
-    return _read_told(path, class_table)[0]
+    return _read_reported(path, class_table)[0]
 
 
-def _read_told(path: Path, class_table: ClassTable) -> tuple[IndexMap, MapReport]:
-    # A map keeps its indices when its classes are recoloured, so that its own table reads it.
+def _read_reported(path: Path, class_table: ClassTable) -> tuple[IndexMap, MapReport]:
+    # Recolouring classes keeps their labels, so the table embedded in the file reads it correctly.
     return read_map(path, embedded_table(path) or class_table)
 
 

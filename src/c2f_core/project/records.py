@@ -1,4 +1,4 @@
-"""What a project knows of each image, and the file that holds it."""
+"""Records of the images of a project, and the file that stores them."""
 
 import zlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from c2f_core.refine.scope import Scope
 
 
 class Versioned(Settings):
-    """Settings in a file of their own, with the number of their format as default."""
+    """Content of a JSON file; the default of `format_version` is the version that is written."""
 
     format_version: int
 
@@ -29,17 +29,29 @@ Read = TypeVar("Read", bound=Versioned)
 
 
 def read_versioned(kind: type[Read], path: Path) -> Read:
-    """Read a file of settings.
+    """Read a versioned JSON file.
+
+    Parameters
+    ----------
+    kind : type of Versioned
+        Model of the content.
+    path : Path
+        File to read.
+
+    Returns
+    -------
+    Versioned
+        Validated content.
 
     Raises
     ------
     OSError, ValueError
-        It lacks, or is damaged.
+        If the file is missing or damaged.
     DataError
-        Its format is another.
+        If the file has another format version.
     """
     text = path.read_text(encoding="utf-8")
-    # A newer program may have put in what this one does not know.
+    # Check the version first: a newer format may contain keys that are unknown here.
     found = _Number.model_validate_json(text).format_version
     known = kind.model_fields["format_version"].default
     if found not in (None, known):
@@ -49,12 +61,13 @@ def read_versioned(kind: type[Read], path: Path) -> Read:
     return kind.model_validate_json(text)
 
 
-KEPT_BACK_EVERY = 4
-"""Of so many reviewed images one is kept back, the second of them: two images make a lesson."""
+HELD_OUT_EVERY = 4
+"""Every fourth reviewed image is held out, starting with the second: fine-tuning needs two images,
+one to train on and one to evaluate on."""
 
 
 class Status(StrEnum):
-    """How far the work on an image is."""
+    """Stage that the work on an image has reached."""
 
     TO_DO = "to do"
     REFINED = "refined"
@@ -62,91 +75,97 @@ class Status(StrEnum):
 
 
 class Effort(Settings):
-    """Work of a person on one image, before or after its first refining."""
+    """Work that a person spent on one image, before or after its first refinement."""
 
     seconds: float = Field(default=0.0, ge=0)
-    """Time in which the image was open and the window active."""
+    """Time during which the image was open and the window active."""
     painted: int = Field(default=0, ge=0)
-    """Pixels whose label was changed by hand, counted anew at each stroke."""
+    """Pixels whose label was changed by hand; a pixel counts once per stroke."""
 
     def __add__(self, other: "Effort") -> "Effort":
-        """Add the work of another sitting."""
+        """Return the sum of both."""
         return Effort(seconds=self.seconds + other.seconds, painted=self.painted + other.painted)
 
 
 class Parameters(Settings):
-    """How the refiner was asked."""
+    """Parameters of a refinement."""
 
     device: str = "cpu"
-    """Where it computes when it is asked again: other devices may round otherwise."""
-    average_flips: bool = False
-    """Whether it averages over the image and its mirror image."""
+    """Device on which the refinement is repeated; other devices may round differently."""
     scope: Record = Field(default_factory=lambda: scope_record(Scope()))
-    """Where it may change the map, see `scope_record`."""
+    """Record of the scope in which the map may change, see `scope_record`."""
 
     @field_validator("scope")
     @classmethod
-    def _is_the_record_of_a_scope(cls, scope: Record) -> Record:
+    def _check_scope(cls, scope: Record) -> Record:
         try:
             scope_of_record(scope)
         except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise ValueError(f"the scope is damaged ({error})") from error
         return scope
 
-    @property
-    def where(self) -> Scope:
-        """Where it may change the map."""
+    def read_scope(self) -> Scope:
+        """Return the scope in which the map may change."""
         return scope_of_record(self.scope)
 
 
 class ImageRecord(Settings):
-    """One image of a project."""
+    """Record of one image of a project."""
 
     name: str
-    """Name of its files without ending."""
+    """Name of the image: its file names without suffix."""
     image: str
-    """File name in `images`."""
+    """Name of the image file in the folder `images`."""
     size: tuple[int, int]
-    """Rows and columns."""
+    """Height and width of the image in pixels."""
     status: Status = Status.TO_DO
-    """To do, refined or reviewed."""
+    """Stage that the work has reached."""
     doubt: float | None = Field(default=None, ge=0, le=1)
-    """One minus the mean confidence when it was refined last; None before."""
+    """One minus the mean confidence of the last refinement; None before the first."""
     model: str = ""
-    """Refiner that refined it last, as in `ProjectFile`; empty where none did."""
+    """Refiner of the last refinement, as in `ProjectFile`; empty if unknown."""
     parameters: Parameters = Parameters()
-    """How that was asked."""
+    """Parameters of the last refinement."""
     before: Effort = Effort()
-    """Work before the first refining."""
+    """Work before the first refinement."""
     after: Effort = Effort()
-    """Work after the first refining."""
+    """Work after the first refinement."""
     rejected: tuple[tuple[int, int, int], ...] = ()
-    """Keys of the regions that were rejected in a review, see `ChangedPixels.keys`."""
+    """Keys of the regions rejected in the review, see `ChangedPixels.keys`."""
     held_out: bool | None = None
-    """No lesson trains on it, so that it judges them; None before the first review."""
+    """Whether the image evaluates models and never trains one; None before its first review."""
 
     @field_validator("name", "image")
     @classmethod
-    def _is_a_file_name(cls, name: str) -> str:
+    def _check_file_name(cls, name: str) -> str:
         if not is_file_name(name):
-            raise ValueError("a name is that of a file, not of a path")
+            raise ValueError("the name is not a plain file name")
         return name
 
     def refined(self, model: str, confidence: float, parameters: Parameters) -> Self:
-        """Return the record after refining with a model, with this mean confidence.
+        """Return the record after a refinement.
 
-        Nobody has looked at the new map, even where an earlier one was reviewed.
+        The new map counts as not reviewed, even if an earlier one was reviewed.
+
+        Parameters
+        ----------
+        model : str
+            Refiner, as in `ProjectFile`.
+        confidence : float
+            Mean confidence in [0, 1].
+        parameters : Parameters
+            Parameters of the refinement.
         """
         changes = {"model": model, "doubt": 1 - confidence, "parameters": parameters}
         return self.model_copy(update=changes | {"status": Status.REFINED})
 
     def under_review(self) -> Self:
-        """Return the record of an image whose map is being reviewed, perhaps once more."""
+        """Return the record after a review has begun: the image is no longer reviewed."""
         is_reviewed = self.status is Status.REVIEWED
         return self.model_copy(update={"status": Status.REFINED}) if is_reviewed else self
 
     def with_effort(self, effort: Effort) -> Self:
-        """Return the record with more work, which counts before or after by the status."""
+        """Return the record with effort added, before or after the first refinement."""
         kind = "before" if self.status is Status.TO_DO else "after"
         return self.model_copy(update={kind: getattr(self, kind) + effort})
 
@@ -155,11 +174,11 @@ class ProjectFile(Versioned):
     """Content of `project.json`."""
 
     format_version: int = 1
-    """Changes where older programs could not read the file."""
+    """Raised whenever older programs can no longer read the file."""
     model: str = ""
-    """Refiner of the project: a bundled or classical one, or a file in `models`; empty is none."""
+    """Refiner of the project: a bundled or classical one, or a file in `models`; empty if none."""
     images: tuple[ImageRecord, ...] = ()
-    """In the order in which they were added."""
+    """Records of the images, in the order in which they were added."""
 
     @classmethod
     def read(cls, path: Path) -> "ProjectFile":
@@ -168,15 +187,15 @@ class ProjectFile(Versioned):
         Raises
         ------
         DataError
-            It lacks, is damaged, or a newer program wrote it.
+            If the file is missing or damaged, or a newer program wrote it.
         """
         try:
             return read_versioned(cls, path)
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
-                f"{path.parent} holds no project that can be read ({reason}); choose the folder of "
-                "a project, or create one."
+                f"{path.parent} does not contain a readable project ({reason}); choose the folder "
+                "of a project, or create one."
             ) from error
 
     def write(self, path: Path) -> None:
@@ -185,38 +204,43 @@ class ProjectFile(Versioned):
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def with_record(self, record: ImageRecord) -> "ProjectFile":
-        """Return the content with a record added, or put in the place of the one of its name."""
+        """Return the content with a record added or, if its name exists, replaced."""
         records = {each.name: each for each in self.images} | {record.name: record}
         return self.model_copy(update={"images": tuple(records.values())})
 
     def without(self, record: ImageRecord) -> "ProjectFile":
-        """Return the content without a record."""
+        """Return the content without the record of this name."""
         left = tuple(each for each in self.images if each.name != record.name)
         return self.model_copy(update={"images": left})
 
 
 def is_file_name(name: str) -> bool:
-    """Tell the name of a visible file from a path, a hidden file, and what is no text."""
+    """Return whether `name` is a plain, visible and decodable file name."""
     is_visible = bool(name) and not name.startswith(".") and name == Path(name).name
-    # Python puts surrogates where the bytes of a name are no UTF-8; JSON cannot hold them.
+    # Python decodes bytes that are not UTF-8 as surrogates, which JSON cannot encode.
     return is_visible and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def is_held_out(reviewed: Iterable[ImageRecord]) -> bool:
-    """Say whether the next image that is reviewed is kept back, given those that were.
+def is_next_held_out(records: Iterable[ImageRecord]) -> bool:
+    """Return whether the next image to be reviewed is held out.
 
-    It is decided once, at the first review, so that no image on which a lesson
-    trained ever judges a later one.
+    This is decided once, at the first review, so that no image that trained a model ever evaluates
+    a later one.
+
+    Parameters
+    ----------
+    records : iterable of ImageRecord
+        Records of all images of the project.
     """
-    decided = sum(record.held_out is not None for record in reviewed)
-    return decided % KEPT_BACK_EVERY == 1
+    decided = sum(record.held_out is not None for record in records)
+    return decided % HELD_OUT_EVERY == 1
 
 
 def by_doubt(records: Iterable[ImageRecord]) -> list[ImageRecord]:
-    """Order images by where a look is worth most.
+    """Sort images by how much they need a look.
 
-    First those not reviewed yet, the most doubtful before; those that were never
-    refined, of which nothing is known, come after them, and reviewed ones last.
+    Refined images come first, the most doubtful on top, then images that were never refined, and
+    reviewed ones last.
     """
     return sorted(
         records,

@@ -1,4 +1,4 @@
-"""Refine the images of a project, without a screen."""
+"""Refine the images of a project, without a window."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,17 +31,29 @@ def refine_image(
 ) -> Work:
     """Refine the coarse map of an image with the model of the project, and save the fine map.
 
-    A fine map that is there is replaced, but where it was painted by hand.
+    An earlier fine map is replaced, except for pixels that were painted by hand.
+
+    Parameters
+    ----------
+    project : Project
+        Project that contains the image.
+    name : str
+        Name of the image.
+    parameters : Parameters, optional
+        Parameters of the refinement; by default the whole map is refined on the CPU.
+    progress, should_stop : callable, optional
+        See `RefinerInterface.refine`.
 
     Returns
     -------
     Work
-        As it was saved.
+        Work on the image as it was saved.
 
     Raises
     ------
     C2FError
-        The project has no model, or it does not fit, or the work was stopped.
+        If the project does not have a model, the model does not match the image, or the
+        refinement was stopped.
     """
     work = refined_work(
         project, project.read(name), parameters, progress=progress, should_stop=should_stop
@@ -58,37 +70,76 @@ def refined_work(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Work:
-    """Return the work as it is after refining, see `refine_image`; no map is saved.
+    """Return the work after refining, see `refine_image`; no map is saved.
 
     Raises
     ------
     C2FError
-        As `refine_image`.
+        See `refine_image`.
     """
-    name, model, asked = work.record.name, project.model, parameters or Parameters()
-    refiner = refiner_of(model, work.class_table, asked)
+    model, parameters = project.model, parameters or Parameters()
+    refiner = open_model(model, work.class_table, parameters)
     if refiner is None:
-        raise DataError("The project has no model yet; choose one first.")
-    image, painted = project.read_image(name), painted_patches(work)
-    result = proposal(refiner, image, work, asked, progress, should_stop, painted)
-    where = Covered(work.coarse.shape, painted)[...]
-    record = work.record.refined(project.keep_model(model), mean_confidence(result), asked)
-    confidence = stored_confidence(result.confidence)
+        raise DataError("The project does not have a model yet; choose one first.")
+    painted = painted_patches(work)
+    job = refine_job(project.read_image(work.record.name), work, parameters, painted)
+    result = run_refinement(job, refiner, progress=progress, should_stop=should_stop)
+    confidence = mean_confidence(result.confidence)
     return replace(
         work,
-        record=record,
+        record=work.record.refined(project.keep_model(model), confidence, parameters),
         fine=result.labels,
         refined=None,
-        confidence=confidence,
-        painted=where if painted else None,
+        confidence=stored_confidence(result.confidence),
+        painted=Covered(work.coarse.shape, painted)[...] if painted else None,
         painted_refined=None,
     )
 
 
-def painted_patches(work: Work) -> list[Patch]:
-    """Return what a person painted in the refined and in the fine map, the latter uppermost.
+def refine_job(
+    image: NDArray[Any], work: Work, parameters: Parameters, painted: Sequence[Patch] = ()
+) -> RefineJob:
+    """Return the job that refines the coarse map of the work in its own classes.
 
-    What was erased there is given free.
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, 3 or 4) array
+        Pixels of the image.
+    work : Work
+        Work on the image.
+    parameters : Parameters
+        Parameters of the refinement.
+    painted : sequence of Patch
+        Pixels painted by hand, which the refiner sees and does not change.
+    """
+    scope = parameters.read_scope()
+    return RefineJob(image, work.coarse, work.class_table, scope, painted=painted)
+
+
+def run_job(
+    job: RefineJob,
+    refiner: RefinerInterface | None,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> RefineResult:
+    """Run a refinement; without a refiner, return the coarse map unchanged.
+
+    Raises
+    ------
+    C2FError
+        If image, map and classes do not match, or the refinement was stopped.
+    """
+    if refiner is None:
+        coarse = np.asarray(job.coarse[...])
+        return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
+    result = run_refinement(job, refiner, progress=progress, should_stop=should_stop)
+    return RefineResult(result.labels, result.confidence)
+
+
+def painted_patches(work: Work) -> list[Patch]:
+    """Return the pixels painted by hand in the refined and in the fine map, the latter on top.
+
+    Pixels that were erased in the fine map are omitted, so that they are refined again.
     """
     unlabelled = work.class_table.unlabelled.index
     erased = np.zeros(work.coarse.shape, np.bool_)
@@ -104,56 +155,33 @@ def painted_patches(work: Work) -> list[Patch]:
     return [patch for patch in patches if patch.mask.any()]
 
 
-def mean_confidence(result: RefineResult) -> float:
-    """Return the mean where there is a confidence; 1 where nothing was refined."""
-    known = result.confidence[np.isfinite(result.confidence)]
+def mean_confidence(confidence: NDArray[np.floating[Any]]) -> float:
+    """Return the mean of the known confidences; 1 if no pixel was refined.
+
+    Parameters
+    ----------
+    confidence : (Y, X) float array
+        Confidence in [0, 1]; NaN where the map was not refined.
+    """
+    known = confidence[np.isfinite(confidence)]
     return float(known.mean(dtype=np.float64)) if known.size else 1.0
 
 
-def proposal(
-    refiner: RefinerInterface | None,
-    image: NDArray[Any],
-    work: Work,
-    parameters: Parameters,
-    progress: Progress | None = None,
-    should_stop: ShouldStop | None = None,
-    painted: Sequence[Patch] = (),
-) -> RefineResult:
-    """Refine the coarse map of a work, in its own classes; without a refiner it stays.
-
-    What was painted the refiner sees, and leaves as it is.
-
-    Raises
-    ------
-    C2FError
-        Image, map and classes do not fit, or it was stopped.
-    """
-    coarse = work.coarse
-    if refiner is None:
-        return RefineResult(coarse, np.ones(coarse.shape, dtype=np.float32))
-    run = RefineJob(image, coarse, work.class_table, parameters.where, painted=painted)
-    result = run_refinement(run, refiner, progress=progress, should_stop=should_stop)
-    return RefineResult(result.labels, result.confidence)
-
-
-def refiner_of(
+def open_model(
     model: str, class_table: ClassTable, parameters: Parameters
 ) -> RefinerInterface | None:
-    """Open the refiner of a name or file; None for an empty name.
+    """Open the refiner of a name or file; return None for an empty name.
 
     Raises
     ------
     C2FError
-        As `open_refiner`.
+        See `open_refiner`.
     """
-    if not model:
-        return None
-    flips = parameters.average_flips
-    return open_refiner(model, lambda: class_table, parameters.device, average_flips=flips)
+    return open_refiner(model, lambda: class_table, parameters.device) if model else None
 
 
 def file_of_model(model: str) -> Path | None:
-    """Return the file of a model, bundled ones too; None for classical refiners and for none."""
+    """Return the file of a model, including bundled ones; None for classical refiners."""
     if is_model_file(model):
         return Path(model)
     return BUNDLED_FOLDER / f"{model}.safetensors" if model in bundled_models() else None

@@ -1,4 +1,4 @@
-"""The sidecar of an exported map: how the map came about."""
+"""Sidecar of an exported map: a file that records how the map was made."""
 
 import hashlib
 import os
@@ -17,101 +17,102 @@ from c2f_core.project.records import Effort, Parameters, Versioned, read_version
 from c2f_core.refine.record import file_hash
 
 RunLength = tuple[int, int, int]
-"""First pixel in row-major order, number of pixels, class index."""
+"""Run of equal labels: first pixel in row-major order, number of pixels, label."""
 
 
 def encode_run_lengths(
     index_map: NDArray[Any], where: NDArray[np.bool_] | None = None
 ) -> list[RunLength]:
-    """Return the runs of equal labels of a map.
+    """Encode a map as runs of equal labels.
 
     Parameters
     ----------
     index_map : (Y, X) integer array
+        Labels of the map.
     where : (Y, X) boolean array, optional
-        Pixels to keep; without it, all.
+        Pixels to encode; by default all.
 
     Returns
     -------
-    list of (first pixel, pixels, class index)
-        In row-major order; a run may go on in the next row.
+    list of (first pixel, number of pixels, label)
+        Runs in row-major order; a run may continue in the next row.
     """
-    places = np.arange(index_map.size) if where is None else np.flatnonzero(where)
-    if not places.size:
+    pixels = np.arange(index_map.size) if where is None else np.flatnonzero(where)
+    if not pixels.size:
         return []
-    labels = index_map.ravel()[places]
-    breaks = np.flatnonzero((np.diff(places) != 1) | (labels[1:] != labels[:-1])) + 1
+    labels = index_map.ravel()[pixels]
+    breaks = np.flatnonzero((np.diff(pixels) != 1) | (labels[1:] != labels[:-1])) + 1
     firsts = np.concatenate([[0], breaks])
-    lengths = np.diff([*firsts, places.size])
-    columns = (places[firsts].tolist(), lengths.tolist(), labels[firsts].tolist())
+    lengths = np.diff([*firsts, pixels.size])
+    columns = (pixels[firsts].tolist(), lengths.tolist(), labels[firsts].tolist())
     return list(zip(*columns, strict=True))
 
 
 def paint_run_lengths(index_map: NDArray[Any], runs: Sequence[RunLength]) -> None:
-    """Paint runs into a contiguous map (Y, X) in place."""
+    """Write runs into a contiguous map (Y, X), in place."""
     flat = index_map.reshape(-1)
     for start, length, label in runs:
         flat[start : start + length] = label
 
 
 def map_hash(index_map: NDArray[Any]) -> str:
-    """Hash size and labels of a map, whatever its dtype; hexadecimal SHA-256."""
+    """Return the SHA-256 of a map's size and labels, independent of its dtype."""
     digest = hashlib.sha256(repr(index_map.shape).encode())
     digest.update(np.ascontiguousarray(index_map, dtype="<u2").tobytes())
     return digest.hexdigest()
 
 
 SUFFIX = ".json"
-"""Added to the name of the map's file."""
+"""Suffix that is appended to the name of the map's file."""
 
 
 class Sidecar(Versioned):
-    """How an exported map came about."""
+    """How an exported map was made."""
 
     format_version: int = 1
-    """Changes where older programs could not read the file."""
+    """Raised whenever older programs can no longer read the file."""
     file: str
-    """Name of the map's file, beside this one."""
+    """Name of the exported file, in the folder of the sidecar."""
     file_sha256: str
-    """Hash of its bytes."""
+    """SHA-256 of the exported file."""
     style: MapStyle
-    """How it was written."""
+    """Style in which the map was written."""
     made: str
-    """When, UTC."""
+    """Time of the export, UTC."""
     class_table: ClassTable
-    """Of all maps."""
+    """Classes of all maps."""
     image: str
-    """File of the image, from the folder of this file on."""
+    """Image file, relative to the folder of the sidecar."""
     image_sha256: str
-    """Hash of its bytes."""
+    """SHA-256 of the image file."""
     size: tuple[int, int]
-    """Rows and columns."""
+    """Height and width of the maps in pixels."""
     coarse: list[RunLength]
-    """The coarse map: first pixel in row-major order, number of pixels, class index."""
+    """Coarse map, see `encode_run_lengths`."""
     coarse_sha256: str
-    """See `map_hash`."""
+    """Hash of the coarse map, see `map_hash`."""
     model: str
-    """Name of a bundled or classical refiner, or the file of a model; empty: none."""
+    """Name of a bundled or classical refiner, or model file; empty if unknown."""
     model_sha256: str
-    """Hash of its bytes; empty for classical refiners."""
+    """SHA-256 of the model file; empty for classical refiners."""
     parameters: Parameters
-    """How it was asked."""
+    """Parameters of the refinement."""
     regions: int
-    """How many regions it changed."""
+    """Number of regions that the refiner changed."""
     accepted_regions: list[int]
-    """Numbers of those that were accepted, see `review_changes`."""
+    """Numbers of the accepted regions, see `review_changes`."""
     hand_edited: list[RunLength]
-    """Pixels that are neither as in the coarse map nor as the refiner made them, as `coarse`."""
+    """Pixels that neither the coarse map nor the accepted regions explain, as runs."""
     hand_edited_pixels: int = Field(ge=0)
-    """How many these are."""
+    """Number of these pixels."""
     painted_pixels: int = Field(default=0, ge=0)
-    """How many of these were painted by hand; the rest was refined anew around them."""
+    """Number of these that were painted by hand; the others were refined again around them."""
     before: Effort
-    """Work before the first refining."""
+    """Work before the first refinement."""
     after: Effort
-    """Work after it."""
+    """Work after the first refinement."""
     library_versions: dict[str, str]
-    """Of the libraries that shape a result."""
+    """Versions of the libraries that affect a result."""
 
     @classmethod
     def read(cls, path: str | Path) -> "Sidecar":
@@ -120,20 +121,20 @@ class Sidecar(Versioned):
         Raises
         ------
         DataError
-            It lacks, is damaged, or a newer program wrote it.
+            If the file is missing or damaged, or a newer program wrote it.
         """
         try:
             return read_versioned(cls, Path(path))
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
-                f"{path} is no sidecar of a map ({reason}); choose the .json file beside it, "
-                "or export the map again."
+                f"{path} is not the sidecar of a map ({reason}); choose the .json file that was "
+                "exported with the map, or export the map again."
             ) from error
 
 
 def relative_to(path: Path, folder: Path) -> str:
-    """Return the way from a folder to a file; the whole path where there is none."""
+    """Return a path relative to a folder; the absolute path if they are on different drives."""
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:  # On another drive of Windows.
@@ -141,26 +142,35 @@ def relative_to(path: Path, folder: Path) -> str:
 
 
 def hash_of(path: Path) -> str:
-    """Hash the bytes of a file; hexadecimal SHA-256.
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits.
 
     Raises
     ------
     DataError
-        The file cannot be read.
+        If the file cannot be read.
     """
     try:
         return file_hash(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); say where the file is.") from error
+        raise DataError(f"{path} cannot be read ({error}); give the path of the file.") from error
 
 
-def require_hash(path: Path, wanted: str, kind: str) -> None:
-    """Check that a file is the one that a sidecar tells of.
+def check_hash(path: Path, wanted: str, kind: str) -> None:
+    """Check that a file is the one recorded in a sidecar.
+
+    Parameters
+    ----------
+    path : Path
+        File to check.
+    wanted : str
+        SHA-256 recorded in the sidecar.
+    kind : str
+        Kind of file, for the message.
 
     Raises
     ------
     DataError
-        It is another, or cannot be read.
+        If the file is another one or cannot be read.
     """
     if hash_of(path) != wanted:
         raise DataError(

@@ -1,6 +1,6 @@
-"""What a project has on the disk, and the steps in which that changes.
+"""Files of a project on disk, and the steps that change them.
 
-A step writes several files. Where a crash interrupts it, taking it once more finishes it.
+A step writes several files. If a crash interrupts it, repeating the step completes it.
 """
 
 import json
@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import TABLE_FILE, write_table
@@ -20,31 +20,31 @@ from c2f_core.project.work import Work
 
 
 class Journal:
-    """A file of JSON lines.
+    """Log of a project's events, a file of JSON lines.
 
     Parameters
     ----------
     path : Path
-        Made at the first record.
+        File to append to; created with the first record.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def write(self, event: str, **details: Any) -> None:
-        """Append a record with the time (UTC, ISO 8601); it is on the disk on return.
+        """Append a record with the time (UTC, ISO 8601) and flush it to disk.
 
         Parameters
         ----------
         event : str
-            What happened, such as "saved".
+            Name of the event, such as "saved".
         **details
-            What JSON can hold.
+            Values that JSON can represent.
 
         Raises
         ------
         DataError
-            The file cannot be written.
+            If the file cannot be written.
         """
         record = {"time": datetime.now(tz=UTC).isoformat(timespec="seconds"), "event": event}
         line = json.dumps(record | details).encode() + b"\n"
@@ -57,12 +57,12 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise DataError(
-                f"{self.path} cannot be written ({error.strerror or error}); free space or mend "
-                "its permissions."
+                f"{self.path} cannot be written ({error.strerror or error}); free some space or "
+                "check its permissions."
             ) from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records in order; a line torn by a crash is passed over."""
+        """Yield the records in order; a line cut short by a crash is skipped."""
         if not self.path.exists():
             return
         for line in self.path.read_bytes().splitlines():
@@ -73,12 +73,12 @@ class Journal:
             yield record
 
     @staticmethod
-    def _is_torn(file: Any) -> bool:
-        """Tell whether a crash cut the last line short."""
+    def _is_torn(file: IO[bytes]) -> bool:
+        """Return whether a crash cut the last line short."""
         if file.seek(0, os.SEEK_END) == 0:
             return False
         file.seek(-1, os.SEEK_END)
-        return bool(file.read(1) != b"\n")
+        return file.read(1) != b"\n"
 
 
 FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
@@ -86,23 +86,28 @@ CONTENT_FILE = "project.json"
 
 
 class Store:
-    """The files of a project, see `Project` for what lies where.
+    """Files of a project; see `Project` for the layout of the folder.
 
     Parameters
     ----------
     root : Path
+        Folder of the project.
 
     Attributes
     ----------
     root : Path
+        Folder of the project.
     class_table : ClassTable
+        Classes of all maps.
     journal : Journal
+        Log of the project's events.
     maps : MapFiles
+        Files of the maps.
 
     Raises
     ------
     C2FError
-        The folder holds no project, or a file is damaged.
+        If the folder does not contain a project, or a file is damaged.
     """
 
     def __init__(self, root: Path) -> None:
@@ -114,44 +119,44 @@ class Store:
 
     @property
     def records(self) -> tuple[ImageRecord, ...]:
-        """The images, in the order in which they were added."""
+        """Records of the images, in the order in which they were added."""
         return self._content.images
 
     @property
     def model(self) -> str:
-        """Name of the project's refiner, see `ProjectFile`."""
+        """Refiner of the project, as in `ProjectFile`."""
         return self._content.model
 
     def record(self, name: str) -> ImageRecord:
-        """Return what is known of an image.
+        """Return the record of an image.
 
         Raises
         ------
         DataError
-            There is no such image.
+            If the project does not contain the image.
         """
         for record in self.records:
             if record.name == name:
                 return record
-        raise DataError(f"The project has no image '{name}'; add it first.")
+        raise DataError(f"The project does not contain an image '{name}'; add it first.")
 
     def snapshot(self, name: str) -> Path:
-        """Return the file of the work on an image that is not saved yet."""
+        """Return the file of the autosaved work on an image."""
         return self.root / "autosave" / f"{name}.npz"
 
-    def begin(self, record: ImageRecord) -> None:
-        """Take in an image whose file is in its place."""
-        self.maps.begin(record, self.class_table)
+    def add(self, record: ImageRecord) -> None:
+        """Add an image whose file is already in the folder `images`."""
+        self.maps.create_coarse(record, self.class_table)
         self._write(self._content.with_record(record))
         self.journal.write("added", image=record.name, file=record.image)
 
-    def take_over(self, work: Work) -> None:
-        """Write the work on an image to its files, and drop its snapshot.
+    def commit(self, work: Work) -> None:
+        """Write the work on an image to its files, and delete its snapshot.
 
         Raises
         ------
         DataError
-            A file cannot be written, or another that it replaces cannot be taken away.
+            If a file cannot be written or replaced.
         """
         if work.class_table != self.class_table:
             write_table(self.root, work.class_table)
@@ -164,18 +169,18 @@ class Store:
         except OSError as error:
             raise DataError(
                 f"The maps of '{name}' cannot be replaced ({error}); close them in other programs, "
-                "and save again."
+                "then save again."
             ) from error
 
-    def drop(self, record: ImageRecord, folder: Path) -> None:
-        """Let all else that belongs to an image follow it into its folder."""
+    def remove(self, record: ImageRecord, folder: Path) -> None:
+        """Move the maps of a removed image to its folder, and delete its record."""
         move_maps(self.maps, record, folder)
         self.snapshot(record.name).unlink(missing_ok=True)
         self._write(self._content.without(record))
         self.journal.write("removed", image=record.name, folder=folder.name)
 
     def choose_model(self, model: str) -> None:
-        """Write which refiner is the project's."""
+        """Store the refiner of the project."""
         self._write(self._content.model_copy(update={"model": model}))
         self.journal.write("model", model=model)
 

@@ -1,4 +1,4 @@
-"""The work on one image in one file, so that saving it is all or nothing."""
+"""Work on one image, and a snapshot of it in one file, so that saving is all or nothing."""
 
 import json
 from dataclasses import dataclass
@@ -16,34 +16,34 @@ from c2f_core.review.decisions import Decision, changed_pixels
 from c2f_core.review.regions import review_changes
 
 UNKNOWN_CONFIDENCE = 255
-"""Stored where the refiner was not asked."""
+"""Stored value of pixels without a confidence."""
 OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted", "painted_refined")
 IndexMap = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """All that a person made of one image.
+    """Record and maps of one image.
 
     Attributes
     ----------
     record : ImageRecord
+        Record of the image.
     class_table : ClassTable
-        Of both maps.
+        Classes of all maps.
     coarse : (Y, X) unsigned integer array
-        Class indices.
+        Labels of the coarse map.
     fine : (Y, X) unsigned integer array or None
-        Class indices: what the person makes of the refined map; None before the
-        first refining.
+        Labels of the fine map, including corrections and decisions; None before the first
+        refinement.
     refined : (Y, X) unsigned integer array or None
-        What the refiner made, where `fine` is reviewed region by region beside it.
+        Labels as the refiner returned them, if `fine` is under review region by region.
     confidence : (Y, X) uint8 array or None
-        Of the refiner, see `stored_confidence`.
+        Confidence of the refiner, see `stored_confidence`.
     painted : (Y, X) boolean array or None
-        Where a person painted the fine map: what is refined again leaves these pixels
-        as they are.
+        Pixels of the fine map that were painted by hand; refining again does not change them.
     painted_refined : (Y, X) boolean array or None
-        The same of `refined`.
+        Pixels of `refined` that were painted by hand.
     """
 
     record: ImageRecord
@@ -64,8 +64,8 @@ class Work:
                     f"map {other.shape} pixels (rows, columns); save maps of one image."
                 )
 
-    def is_that_of(self, other: "Work") -> bool:
-        """Tell whether maps, classes and rejected regions are the same."""
+    def equals(self, other: "Work") -> bool:
+        """Return whether maps, classes and rejected regions are equal."""
         if (self.class_table, self.record.rejected) != (other.class_table, other.record.rejected):
             return False
         return all(
@@ -77,10 +77,21 @@ class Work:
 
 
 def stored_confidence(confidence: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Turn confidences in [0, 1] into 0 to 254, and NaN into 255."""
+    """Encode a confidence map for storage.
+
+    Parameters
+    ----------
+    confidence : (Y, X) float array
+        Confidence in [0, 1]; NaN if unknown.
+
+    Returns
+    -------
+    (Y, X) uint8 array
+        Confidence scaled to 0 to 254; 255 if unknown.
+    """
     scaled = confidence.astype(np.float32)
     scaled *= UNKNOWN_CONFIDENCE - 1
-    scaled += 0.5  # What follows cuts off: quicker than rounding, and this runs while one draws.
+    scaled += 0.5  # Truncated below: faster than rounding, and this runs while the user draws.
     with np.errstate(invalid="ignore"):
         levels: NDArray[np.uint8] = scaled.astype(np.uint8)
     levels[np.isnan(scaled)] = UNKNOWN_CONFIDENCE
@@ -88,7 +99,18 @@ def stored_confidence(confidence: NDArray[np.floating[Any]]) -> NDArray[np.uint8
 
 
 def read_confidence(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Turn what `stored_confidence` made back into confidences."""
+    """Decode a confidence map.
+
+    Parameters
+    ----------
+    stored : (Y, X) uint8 array
+        Map encoded by `stored_confidence`.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Confidence in [0, 1]; NaN if unknown.
+    """
     confidence = stored.astype(np.float32)
     confidence /= UNKNOWN_CONFIDENCE - 1
     confidence[stored == UNKNOWN_CONFIDENCE] = np.nan
@@ -96,14 +118,14 @@ def read_confidence(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def write_snapshot(path: Path, work: Work) -> None:
-    """Write the work atomically.
+    """Write the work atomically to one file.
 
     Raises
     ------
     DataError
-        The file cannot be written.
+        If the file cannot be written.
     ClassTableError
-        A map holds an index that is not in the class table.
+        If a map contains a label that is not in the class table.
     """
     about = {
         "record": work.record.model_dump(mode="json"),
@@ -123,12 +145,12 @@ def write_snapshot(path: Path, work: Work) -> None:
 
 
 def read_snapshot(path: Path) -> Work:
-    """Read the work.
+    """Read work written by `write_snapshot`.
 
     Raises
     ------
     DataError
-        The file lacks or is damaged.
+        If the file is missing or damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -139,41 +161,40 @@ def read_snapshot(path: Path) -> Work:
                 arrays["coarse"],
                 **{kind: arrays.get(kind) for kind in OPTIONAL_MAPS},
             )
-    except Exception as error:  # Archive, compression and records raise errors of their own.
+    except Exception as error:  # Archives and records raise many kinds of errors.
         raise DataError(
             f"The snapshot {path} is damaged ({error}); move it elsewhere, then open the project "
-            "as it was saved last."
+            "in its last saved state."
         ) from error
 
 
 def undecided_regions(work: Work) -> int:
-    """Count the regions of a review under way that are still as in the coarse map.
+    """Count the regions of the current review that are neither accepted nor rejected.
 
     Parameters
     ----------
     work : Work
-        Without a review there are none.
+        Work on an image; without a review, no region is undecided.
 
     Returns
     -------
     int
+        Number of undecided regions.
 
     Raises
     ------
     ClassTableError
-        A map holds an index that is not in the class table.
+        If a map contains a label that is not in the class table.
     """
     if work.refined is None or work.fine is None:
         return 0
-    nowhere_sure = np.zeros(work.coarse.shape, dtype=np.float32)  # It only tells their order.
-    pixels = changed_pixels(
-        review_changes(work.coarse, work.refined, nowhere_sure, work.class_table)
-    )
+    confidence = np.zeros(work.coarse.shape, dtype=np.float32)  # It only affects the order.
+    pixels = changed_pixels(review_changes(work.coarse, work.refined, confidence, work.class_table))
     decisions = pixels.decisions(work.fine, pixels.numbers_of(work.record.rejected))
     return int(np.count_nonzero(decisions == Decision.UNDECIDED))
 
 
 def undecided_text(number: int) -> str:
-    """Say that so many regions, at least one, are undecided, and what that means."""
+    """Return a sentence about the undecided regions, of which there is at least one."""
     regions = "One region is" if number == 1 else f"{number} regions are"
-    return f"{regions} undecided, and as in the coarse map."
+    return f"{regions} undecided and still as in the coarse map."

@@ -424,11 +424,11 @@ def _told_of(project: Project, told: str) -> str:
     """Add to a message what opening a project found."""
     if project.restored:
         told = f"Restored the work on {', '.join(project.restored)}, which was not saved."
-    if project.left_out:
-        told += f" Left out (journal.jsonl tells why): {', '.join(project.left_out)}."
-    if project.unclear:
+    if project.skipped:
+        told += f" Left out (journal.jsonl tells why): {', '.join(project.skipped)}."
+    if project.ambiguous:
         told += (
             " Colours of no class became unlabelled (journal.jsonl tells where, and 'removed' has "
-            f"the maps as they were): {', '.join(project.unclear)}."
+            f"the maps as they were): {', '.join(project.ambiguous)}."
         )
     return told

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from c2f_core.project import Project
-from c2f_core.project.lessons import learn
+from c2f_core.project.fine_tuning import fine_tune_model
 from c2f_core.training.events import Event, Finished, RunStarted, StepDone
 from c2f_core.training.fine_tuning import FineTuneResult, TeachingSettings
 from napari_c2f.base.clock import Clock
@@ -20,7 +20,7 @@ def learning(project: Project, replay: Path | None, settings: TeachingSettings) 
     """Return the work of a lesson; its result is the last event."""
 
     def work(report: Report, should_stop: ShouldStop) -> Event | FineTuneResult:
-        with closing(learn(project, replay, settings, should_stop=should_stop)) as events:
+        with closing(fine_tune_model(project, replay, settings, should_stop=should_stop)) as events:
             for event in events:
                 if isinstance(event, RunStarted | StepDone):
                     report(event)

@@ -69,7 +69,7 @@ class Saving:
         opened.is_changed = False
 
         def write(*_: Any) -> bool:
-            if work.is_that_of(kept):
+            if work.equals(kept):
                 return False
             self._project.autosave(work)
             return True
@@ -134,7 +134,7 @@ class Saving:
         def write(*_: Any) -> bool:
             now = project.read(name)
             same = replace(before, class_table=now.class_table)  # Classes are of all images.
-            if now.record != before.record or not now.is_that_of(same):
+            if now.record != before.record or not now.equals(same):
                 return False
             project.save(replace(after, class_table=now.class_table))
             return True

@@ -86,13 +86,13 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     project.choose_model(model)
     refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "face.png")
-    with pytest.raises(DataError, match="same ending"):
+    with pytest.raises(DataError, match="of this suffix"):
         rerun(made.sidecar, tmp_path / "face.tif")
     with pytest.raises(DataError, match="not the image"):
         rerun(made.sidecar, tmp_path / "b.png", image=made.file)
     with pytest.raises(DataError, match="not the model"):
         rerun(made.sidecar, tmp_path / "b.png", model="fasseg")
-    with pytest.raises(DataError, match="is no sidecar"):
+    with pytest.raises(DataError, match="is not the sidecar"):
         rerun(made.file, tmp_path / "b.png")
     text = made.sidecar.read_text()
     told = Sidecar.read(made.sidecar)
@@ -105,10 +105,10 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     with pytest.raises(DataError, match="update napari-c2f"):
         rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))
-    with pytest.raises(DataError, match="is no sidecar"):
+    with pytest.raises(DataError, match="is not the sidecar"):
         rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace(told.file_sha256, "0" * 64))
-    with pytest.raises(DataError, match="is another one here"):
+    with pytest.raises(DataError, match="differs from the exported one"):
         rerun(made.sidecar, tmp_path / "b.png")
 
 
@@ -118,7 +118,7 @@ def test_a_map_that_is_another_one_is_not_written(project, tmp_path):
     made = export_map(project, "face", tmp_path / "face.png")
     before, told = made.file.read_bytes(), Sidecar.read(made.sidecar)
     damaged = [
-        ("is another one here", {"hand_edited": [(0, 7, 4)]}),
+        ("differs from the exported one", {"hand_edited": [(0, 7, 4)]}),
         ("is damaged", {"accepted_regions": [9999]}),
         ("is damaged", {"hand_edited": [(0, 7, 70000)]}),
         ("is damaged", {"size": (-48, -48)}),
@@ -147,7 +147,7 @@ def test_an_export_tells_of_undecided_regions(project, tmp_path):
     work = refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "a.png")
     assert made.undecided == 0
-    assert made.message().endswith("tells how it was made.")
+    assert made.message().endswith("records how it was made.")
     project.save(replace(work, fine=work.coarse, refined=work.fine))
     made = export_map(project, "face", tmp_path / "a.png")
     assert made.undecided > 1
@@ -176,7 +176,7 @@ def test_a_map_whose_refiner_does_not_know_its_classes_any_more_is_exported(
     fine = np.where(by_hand, 4, work.fine)
     project.save(replace(work, fine=fine, painted=by_hand))
     made = export_map(project, "face", tmp_path / "a.png")
-    assert "all changes as made by hand" in made.message()
+    assert "All changes count as made by hand" in made.message()
     told = Sidecar.read(made.sidecar)
     assert (told.model, told.model_sha256, told.regions) == ("", "", 0)
     assert told.parameters == Parameters()
@@ -190,7 +190,7 @@ def test_what_is_not_refined_is_not_exported(project, tmp_path):
     with pytest.raises(DataError, match="refine it first"):
         export_map(project, "face", tmp_path / "face.png")
     assert not list(tmp_path.glob("face*"))
-    with pytest.raises(DataError, match="no model yet"):
+    with pytest.raises(DataError, match="does not have a model yet"):
         refine_image(project, "face")
     project.choose_model("nobody")
     with pytest.raises(C2FError, match="no model 'nobody'; choose one of fasseg, watershed"):

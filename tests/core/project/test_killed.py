@@ -48,7 +48,7 @@ def number_of(work):
     expected = state(work, number)
     assert work.record == expected.record, (work.record, number)
     assert work.class_table == expected.class_table, (work.class_table.name, number)
-    assert work.is_that_of(expected), number
+    assert work.equals(expected), number
     return number
 
 

@@ -16,7 +16,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.project import Effort, Project, Status
 from c2f_core.project.effort import effort_rows, write_effort
-from c2f_core.project.records import ImageRecord, by_doubt, is_held_out
+from c2f_core.project.records import ImageRecord, by_doubt, is_next_held_out
 from c2f_core.project.work import read_confidence, stored_confidence
 
 PAIR = synthetic_pair(48, 0)
@@ -56,11 +56,11 @@ def test_a_review_under_way_comes_back(project, refined):
     project.close()
     with Project.open(project.root) as opened:
         work = opened.read("face")
-        assert work.is_that_of(under_way)
-        assert not work.is_that_of(replace(under_way, fine=FINE))
-        assert not work.is_that_of(replace(under_way, refined=None))
-        assert not work.is_that_of(replace(under_way, painted=final == FINE))
-        assert not work.is_that_of(replace(under_way, painted_refined=None))
+        assert work.equals(under_way)
+        assert not work.equals(replace(under_way, fine=FINE))
+        assert not work.equals(replace(under_way, refined=None))
+        assert not work.equals(replace(under_way, painted=final == FINE))
+        assert not work.equals(replace(under_way, painted_refined=None))
         taken = ("refined", "confidence", "painted", "painted_refined")
         opened.save(replace(work, fine=FINE, **dict.fromkeys(taken)))
         again = opened.read("face")
@@ -93,7 +93,7 @@ def test_image_files_are_copied_as_they_are(project, tmp_path):
     np.testing.assert_array_equal(project.read_image("deep"), deep)
     copy = project.image_path("face-2")
     assert copy.read_bytes() == (tmp_path / "face.png").read_bytes()
-    with pytest.raises(DataError, match="is no image"):
+    with pytest.raises(DataError, match="is not an image"):
         project.add_image(tmp_path / "map.npy")
 
 
@@ -111,7 +111,7 @@ def test_a_project_is_open_in_one_place_at_a_time(project):
 
 
 def test_what_is_no_project_is_refused(tmp_path, project):
-    with pytest.raises(DataError, match="holds no project"):
+    with pytest.raises(DataError, match="does not contain a readable project"):
         Project.open(tmp_path)
     assert not (tmp_path / ".lock").exists()
     project.close()
@@ -121,7 +121,7 @@ def test_what_is_no_project_is_refused(tmp_path, project):
     with pytest.raises(DataError, match="format 2"):
         Project.open(project.root)
     file.write_text(file.read_text()[:40])
-    with pytest.raises(DataError, match="holds no project that can be read"):
+    with pytest.raises(DataError, match="does not contain a readable project"):
         Project.open(project.root)
 
 
@@ -129,7 +129,7 @@ def test_names_that_leave_the_folder_are_refused(project):
     project.close()
     file = project.root / "project.json"
     file.write_text(file.read_text().replace('"face.tif"', '"../face.tif"'))
-    with pytest.raises(DataError, match="of a file, not of a path"):
+    with pytest.raises(DataError, match="not a plain file name"):
         Project.open(project.root)
 
 
@@ -153,7 +153,7 @@ def test_maps_outlive_changes_of_their_classes(project):
 
 def test_work_that_does_not_fit_is_refused_and_nothing_changes(project):
     work = project.read("face")
-    with pytest.raises(DataError, match="save maps that were drawn on it"):
+    with pytest.raises(DataError, match="save maps of the same size"):
         project.save(replace(work, coarse=COARSE[:-1]))
     with pytest.raises(DataError, match="maps of one image"):
         replace(work, fine=FINE[:-1])
@@ -161,7 +161,7 @@ def test_work_that_does_not_fit_is_refused_and_nothing_changes(project):
         project.save(replace(work, class_table=ClassTable.preset("fasseg")))
     with pytest.raises(ClassTableError, match="not in the class table"):
         project.save(replace(work, coarse=np.full_like(COARSE, 9)))
-    with pytest.raises(DataError, match="no image 'nobody'"):
+    with pytest.raises(DataError, match="does not contain an image 'nobody'"):
         project.read("nobody")
     with pytest.raises(DataError, match="refine it first"):
         project.review("face")
@@ -202,7 +202,7 @@ def test_every_fourth_reviewed_image_is_kept_back_for_good(project, refined):
     assert kept == ["1", "5"]
     project.review("1", reviewed=False)
     assert project.review("1").held_out
-    assert not is_held_out(project.records)
+    assert not is_next_held_out(project.records)
 
 
 def test_effort_counts_before_or_after_refining(project, tmp_path, refined):

@@ -45,7 +45,7 @@ def test_existing_pairs_become_images_of_a_new_project(tmp_path, project, refine
     with Project.create(project.root, SHAPES) as again:
         assert [record.status for record in again.records] == [Status.REVIEWED]
         np.testing.assert_array_equal(again.read("face").fine, FINE)
-    with pytest.raises(DataError, match="holds a project already"):
+    with pytest.raises(DataError, match="already contains a project"):
         Project.create(project.root, SHAPES)
 
 
@@ -96,7 +96,7 @@ def test_a_removed_image_takes_its_maps_along(project):
     np.testing.assert_array_equal(read_image(folder / record.image), PAIR.image)
     np.testing.assert_array_equal(read_map(folder / "coarse.png", project.class_table)[0], COARSE)
     assert not list(project.root.glob("*/two.*"))
-    with pytest.raises(DataError, match="no image 'two'"):
+    with pytest.raises(DataError, match="does not contain an image 'two'"):
         project.remove_image("two")
     project.add_image(PAIR.image, "two")
     assert (project.read("two").coarse == project.class_table.unlabelled.index).all()
@@ -149,7 +149,7 @@ def test_what_cannot_be_moved_stays(project, monkeypatch):
     project.add_image(PAIR.image, "two")
     before = project.records
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(DataError, match="mend the permissions"):
+    with pytest.raises(DataError, match="check the permissions"):
         project.remove_image("two")
     assert project.records == before
     project.read_image("two")
@@ -182,7 +182,7 @@ def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
     write_map(project.root / "fine" / "exported.png", FINE, SHAPES)
     (project.root / "fine" / "exported.png.json").write_text("{}")
     with Project.open(project.root) as opened:
-        assert opened.left_out == ("stack.tif", "with-tiff.png")
+        assert opened.skipped == ("stack.tif", "with-tiff.png")
         assert not (opened.root / "coarse" / "with-tiff.png").exists()
         assert [record.name for record in opened.records] == ["face", "exported"]
         assert opened.add_image(PAIR.image, "stack").name == "stack-2"
@@ -196,13 +196,13 @@ def test_an_image_whose_name_is_no_text_keeps_no_project_from_opening(project):
     Image.fromarray(PAIR.image).save(file)
     for _ in range(2):
         with Project.open(project.root) as opened:
-            assert opened.left_out == (Path(file).name,)
+            assert opened.skipped == (Path(file).name,)
             assert [record.name for record in opened.records] == ["face"]
             with pytest.raises(DataError, match="readable letters"):
                 opened.add_image(file)
 
 
-def test_images_whose_maps_do_not_fit_are_left_out_and_the_maps_stay(project):
+def test_images_whose_maps_do_not_fit_are_skipped_and_the_maps_stay(project):
     project.close()
     maps = {}
     for name in ("annotated", "small", "unknown"):
@@ -215,9 +215,9 @@ def test_images_whose_maps_do_not_fit_are_left_out_and_the_maps_stay(project):
     before = {path: path.read_bytes() for path in maps.values()}
     with Project.open(project.root) as opened:
         assert [record.name for record in opened.records] == ["face"]
-        assert opened.left_out == ("small.png", "unknown.png", "annotated.png")
+        assert opened.skipped == ("small.png", "unknown.png", "annotated.png")
         reasons = [each["reason"] for each in opened.journal.records() if "reason" in each]
-        for told, reason in zip(("drawn on it", "77", "no PNG"), reasons, strict=True):
+        for told, reason in zip(("maps of the same size", "77", "not a PNG"), reasons, strict=True):
             assert told in reason
     assert {path: path.read_bytes() for path in maps.values()} == before
     assert len(list((project.root / "coarse").iterdir())) == 4
@@ -230,7 +230,7 @@ def table_of(unlabelled=0, **indices):
     )
 
 
-def test_maps_of_other_classes_are_left_out_and_stay(tmp_path):
+def test_maps_of_other_classes_are_skipped_and_stay(tmp_path):
     tables = {
         "others": table_of(nose=1, background=2),
         "swapped": table_of(disk=1, ground=2),
@@ -247,7 +247,7 @@ def test_maps_of_other_classes_are_left_out_and_stay(tmp_path):
         write_map(maps[name], drawn, table)
     before = {name: path.read_bytes() for name, path in maps.items()}
     with Project.create(tmp_path, SHAPES) as made:
-        assert made.left_out == ("others.png", "swapped.png", "unlabelled.png")
+        assert made.skipped == ("others.png", "swapped.png", "unlabelled.png")
         assert [record.name for record in made.records] == ["same"]
         np.testing.assert_array_equal(made.read("same").coarse, drawn)
         told = next(each["reason"] for each in made.journal.records() if "reason" in each)
@@ -264,14 +264,14 @@ def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
     Image.fromarray(colours).save(file)
     before = file.read_bytes()
     with Project.open(project.root) as opened:
-        assert opened.unclear == ("painted",)
-        (told,) = (each for each in opened.journal.records() if each["event"] == "unclear")
+        assert opened.ambiguous == ("painted",)
+        (told,) = (each for each in opened.journal.records() if each["event"] == "ambiguous")
         assert "first at row 3, column 4" in told["reason"]
         opened.save(opened.read("painted"))
         assert file.read_bytes() != before
         assert (opened.root / told["kept"]).read_bytes() == before
     with Project.open(project.root) as opened:
-        assert opened.unclear == ()
+        assert opened.ambiguous == ()
 
 
 def test_work_whose_maps_cannot_be_replaced_is_saved_at_the_next_opening(

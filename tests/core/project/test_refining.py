@@ -36,7 +36,7 @@ def test_refined_work_is_not_saved_before_it_is_asked_for(project):
     assert work.record.status is Status.REFINED
     assert project.record("face").status is Status.TO_DO
     assert project.read("face").fine is None
-    assert work.is_that_of(refine_image(project, "face"))
+    assert work.equals(refine_image(project, "face"))
 
 
 def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(project):

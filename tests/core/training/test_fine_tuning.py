@@ -15,7 +15,7 @@ from c2f_core.models.checkpoint import save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, read_metadata
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
-from c2f_core.project.lessons import corrections_of, learn
+from c2f_core.project.fine_tuning import corrections_of, fine_tune_model
 from c2f_core.project.records import Parameters
 from c2f_core.training.events import Finished, RunStarted, StepDone, Validated
 from c2f_core.training.fine_tuning import (
@@ -177,22 +177,25 @@ def outcome(monkeypatch, after):
 def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatch):
     project.choose_model(model)
     outcome(monkeypatch, 0.75)
-    *_, taught = learn(project, settings=QUICK)
+    *_, taught = fine_tune_model(project, settings=QUICK)
     assert taught.is_better
     assert "the new model is in use" in taught.message()
-    assert [path.name for path in project.models] == ["start.safetensors", "lesson-1.safetensors"]
+    assert [path.name for path in project.models] == [
+        "start.safetensors",
+        "fine-tuned-1.safetensors",
+    ]
     assert project.model == str(taught.checkpoint)
-    assert not (project.root / "lessons").exists()
+    assert not (project.root / "fine-tuning").exists()
     last = list(project.journal.records())[-1]
     assert (last["event"], last["model"], last["held_out"]) == (
-        "learned",
+        "fine-tuned",
         taught.checkpoint.name,
         1,
     )
-    *_, again = learn(project, settings=QUICK)
-    assert again.checkpoint.name == "lesson-2.safetensors"
+    *_, again = fine_tune_model(project, settings=QUICK)
+    assert again.checkpoint.name == "fine-tuned-2.safetensors"
     taught.checkpoint.unlink()
-    *_, third = learn(project, settings=QUICK)
+    *_, third = fine_tune_model(project, settings=QUICK)
     assert third.checkpoint != again.checkpoint
     assert again.checkpoint.exists()
 
@@ -200,12 +203,12 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
 def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypatch):
     project.choose_model(model)
     outcome(monkeypatch, 0.75)
-    lesson = learn(project, settings=QUICK)
+    lesson = fine_tune_model(project, settings=QUICK)
     next(lesson)
     project.choose_model("watershed")
     *_, taught = lesson
     assert project.model == "watershed"
-    assert "lesson-1.safetensors is kept, and the model chosen meanwhile" in taught.message()
+    assert "fine-tuned-1.safetensors is kept, and the model chosen meanwhile" in taught.message()
     assert taught.checkpoint in project.models
 
 
@@ -213,7 +216,7 @@ def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypa
 def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, after):
     project.choose_model(model)
     outcome(monkeypatch, after)
-    *_, taught = learn(project, settings=QUICK)
+    *_, taught = fine_tune_model(project, settings=QUICK)
     assert "the old model stays in use" in taught.message()
     assert [path.name for path in project.models] == ["start.safetensors"]
     assert project.model.endswith("start.safetensors")
@@ -222,7 +225,7 @@ def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, aft
 def test_without_a_model_it_starts_from_random_weights(project, monkeypatch):
     project.choose_model("watershed")
     outcome(monkeypatch, 0.75)
-    *_, taught = learn(project, settings=QUICK)
+    *_, taught = fine_tune_model(project, settings=QUICK)
     assert taught.before == taught.coarse == 0.25
     assert project.model == str(taught.checkpoint)
 

@@ -470,7 +470,7 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     desk.controller.export("one", tmp_path / "one.png")
     desk.wait()
     assert (tmp_path / "one.png.json").exists()
-    assert "one.png.json tells how it was made" in desk.state.message
+    assert "one.png.json records how it was made" in desk.state.message
 
 
 def test_a_new_project_needs_classes(qtbot, tmp_path):

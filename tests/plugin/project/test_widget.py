@@ -447,7 +447,7 @@ def test_learning_from_corrections(
     )
     click(widget.learn_button)
     qtbot.waitUntil(lambda: "the new model is in use" in widget.lesson.message, timeout=30000)
-    qtbot.waitUntil(lambda: widget.model.value().endswith("lesson-1.safetensors"), timeout=5000)
+    qtbot.waitUntil(lambda: widget.model.value().endswith("fine-tuned-1.safetensors"), timeout=5000)
     names = [widget.model.itemText(row) for row in range(widget.model.count())]
     assert any("start" in name for name in names)
 
