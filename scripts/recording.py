@@ -270,7 +270,7 @@ class Day:
             self.recorder.caption = caption
             self.hand.press(key, modifier, hold=800)
         self.say("Accept the rest: the final map")
-        self.hand.click(review.accept_rest_button, hold=300)
+        self.hand.click(review.buttons.accept_rest, hold=300)
         self.viewer.reset_view()
         pause(500)
         self.recorder.shoot(1300)

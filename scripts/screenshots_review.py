@@ -36,13 +36,13 @@ def take_pictures(folder: Path) -> None:
     widget = dock(viewer, "Review", DOCK_WIDTH)
     widget.begin_button.click()
     wait_until(widget.table.isEnabled)
-    for button in (widget.accept_button, widget.accept_button, widget.reject_button):
+    for button in (widget.buttons.accept, widget.buttons.accept, widget.buttons.reject):
         button.click()
-    widget.enough.setValue(85)
-    widget.above_button.click()
+    widget.buttons.threshold.setValue(85)
+    widget.buttons.accept_above.click()
     take_in_both_themes(viewer, folder, "review")
-    widget.accept_rest_button.click()
-    widget.outline_box.click()
+    widget.buttons.accept_rest.click()
+    widget.buttons.outlines.click()
     viewer.reset_view()
     take_in_both_themes(viewer, folder, "review-final")
     viewer.close()

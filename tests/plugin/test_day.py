@@ -179,7 +179,7 @@ def refine_in_a_box(desk, coarse):
 
 def decide_on_three_regions(desk, coarse, fine):
     """Accept, reject, accept; take the last back, and make it again."""
-    assert desk.review.confidence.value is desk.viewer.layers["astronaut coarse confidence"]
+    assert desk.review.maps.confidence.value is desk.viewer.layers["astronaut coarse confidence"]
     desk.click("Review", desk.review.begin_button)
     desk.qtbot.waitUntil(desk.review.table.isEnabled, timeout=10000)
     for key in (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_A):

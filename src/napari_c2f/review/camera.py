@@ -1,4 +1,4 @@
-"""Where the camera looks."""
+"""Moving the camera to a region."""
 
 from itertools import product
 
@@ -9,23 +9,25 @@ from napari.layers import Layer
 from c2f_core.geometry.windows import Window
 from c2f_core.refine.run import Plane
 
-FILLS = 0.3
-"""Share of the canvas that a place takes when the camera comes nearer, or goes away."""
+TARGET_SHARE = 0.3
+"""Share of the canvas that a region takes after the camera zoomed in or out."""
 COMFORTABLE = 0.08, 0.7
-"""Shares of the canvas at which the zoom stays as it is."""
+"""Smallest and largest share of the canvas at which the zoom stays unchanged."""
 LARGEST_PIXEL = 24.0
-"""Canvas pixels that a pixel of the map takes at most when the camera comes nearer."""
+"""Largest size, in canvas pixels, of a pixel of the map after the camera zoomed in."""
 
 
 def look_at(viewer: ViewerModel, layer: Layer, plane: Plane, window: Window) -> None:
-    """Bring a window of a layer's plane into the middle of the canvas, large enough to judge it.
+    """Centre the canvas on a window of a layer's plane, and zoom if the window is hard to see.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer whose camera moves.
     layer : Layer
+        Layer that contains the window.
     plane : tuple of int
-        () where there is but one.
+        Index of the plane; () if there is only one.
     window : (slice, slice)
         Rows and columns.
     """
@@ -43,15 +45,15 @@ def look_at(viewer: ViewerModel, layer: Layer, plane: Plane, window: Window) -> 
 
 
 def _camera_and_size(viewer: ViewerModel) -> tuple[Camera, tuple[int, int]]:
-    """Return camera and canvas size; before napari 0.9 they were parts of the viewer."""
+    """Return camera and canvas size, wherever this version of napari has them."""
     if hasattr(viewer, "scene"):
         return viewer.scene.camera, viewer.canvas.size
     return viewer.camera, viewer._canvas_size
 
 
 def _zoom(zoom: float, extent: float, canvas: float, pixels: int) -> float:
-    """Return the zoom at which this extent in the world, of so many pixels, is well seen."""
+    """Return the zoom at which an extent in the world, of this many map pixels, is easy to see."""
     least, most = COMFORTABLE
     if least <= extent * zoom / canvas <= most:
         return zoom
-    return min(FILLS * canvas / extent, LARGEST_PIXEL * pixels / extent)
+    return min(TARGET_SHARE * canvas / extent, LARGEST_PIXEL * pixels / extent)

@@ -1,7 +1,7 @@
-"""Decisions in the history of the final layer, so that napari's undo takes them back.
+"""Decisions as steps of the final layer's history, so that napari's undo takes them back.
 
 Accepting changes pixels, which napari records. Rejecting may change none: it is recorded
-as a step in which one pixel stays as it is; the step knows what was rejected before and after.
+as a step that leaves one pixel unchanged and knows what was rejected before and after.
 """
 
 from collections.abc import Iterable
@@ -39,51 +39,55 @@ class DecisionHistory:
 
     @property
     def rejected(self) -> RegionKeys:
-        """Keys of the regions that were rejected, whatever became of their pixels."""
+        """Keys of the rejected regions, even if their pixels have changed since."""
         return frozenset(self._layer.metadata.get(REJECTED_KEY, ()))
 
     def write(
-        self, places: NDArray[np.intp], labels: NDArray[Any], rejecting: Iterable[RegionKey] = ()
+        self,
+        flat_indices: NDArray[np.intp],
+        labels: NDArray[Any],
+        rejecting: Iterable[RegionKey] = (),
     ) -> None:
         """Change pixels, and reject regions, in one step of the history.
 
         Parameters
         ----------
-        places : (N,) integer array
-            Where the pixels are in the flattened map.
+        flat_indices : (N,) integer array
+            Indices of the pixels in the flattened map.
         labels : (N,) integer array
-            What they become.
+            Their new label values.
         rejecting : iterable of RegionKey
-            Of the regions that are rejected.
+            Keys of the regions to reject.
         """
         self.make_writable()
         before = self.rejected
         after = before.union(rejecting)
-        indices = np.unravel_index(places, self._layer.data.shape)
+        indices = np.unravel_index(flat_indices, self._layer.data.shape)
         with programmatic_edit(self._layer), self._layer.block_history():
             self._layer.data_setitem(indices, labels)
             if after != before:
                 self._layer._save_history(self._rejection(indices, before, after))
-                self._remember(after)
+                self._store(after)
 
     def make_writable(self) -> None:
-        """Let napari look for the plane of a stack that is shown, which it does not when hidden.
+        """Update which plane of a hidden stack napari considers shown.
 
-        It writes into that plane as it is on the screen, too.
+        napari also writes changes of that plane into its copy for the screen, and does not
+        update the copy while a layer is hidden.
         """
         if self._layer.ndim > 2 and not self._layer.visible:
             self._layer.set_view_slice()
 
     def follow(self) -> None:
-        """Remember what is rejected now, after an undo or redo."""
+        """Store what is rejected after an undo or redo."""
         done, undone = (
             [step for item in history for step in item if isinstance(step, _Rejection)]
             for history in (self._layer._undo_history, self._layer._redo_history)
         )
         if done:
-            self._remember(done[-1].after)
+            self._store(done[-1].after)
         elif undone:
-            self._remember(undone[-1].before)
+            self._store(undone[-1].before)
 
     def _rejection(
         self, indices: tuple[NDArray[np.intp], ...], before: RegionKeys, after: RegionKeys
@@ -94,5 +98,5 @@ class DecisionHistory:
         step.before, step.after = before, after
         return step
 
-    def _remember(self, keys: RegionKeys) -> None:
+    def _store(self, keys: RegionKeys) -> None:
         self._layer.metadata[REJECTED_KEY] = tuple(sorted(keys))

@@ -1,58 +1,89 @@
-"""Keys of the review."""
+"""Keys of the Review widget."""
+
+from collections.abc import Callable
 
 from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
 
 from napari_c2f.base.keys import Action, Keys
-from napari_c2f.review.controller import ReviewController as Review
+from napari_c2f.review.controller import ReviewController
+from napari_c2f.review.open_review import OpenReview
 
 
-def _key(key: int) -> KeyBinding:
-    return KeyBinding.from_int(key)
+def _action(
+    key: int, description: str, run: Callable[..., None], *, is_held: bool = False
+) -> Action:
+    """Return an action on the review under way; it does nothing without one.
+
+    Parameters
+    ----------
+    key : int
+        napari's code of the key.
+    description : str
+        What the key does, for tool tips and napari's preferences.
+    run : callable
+        Called with the review and, for a key that is held, whether it was pressed.
+    is_held : bool
+        Whether the action lasts while the key is held.
+    """
+
+    def run_in_review(controller: ReviewController, *pressed: bool) -> None:
+        if controller.review is not None:
+            run(controller.review, *pressed)
+
+    return Action(KeyBinding.from_int(key), description, run_in_review, is_held)
 
 
 KEYS = Keys(
     "Review",
     {
-        "accept": Action(_key(KeyCode.KeyA), "take the region into the final map", Review.accept),
-        "reject": Action(_key(KeyCode.KeyR), "keep the coarse map in the region", Review.reject),
-        "next": Action(_key(KeyCode.KeyN), "go to the next undecided region", Review.next),
-        "previous": Action(
-            _key(KeyMod.Shift | KeyCode.KeyN),
+        "accept": _action(KeyCode.KeyA, "accept the region", OpenReview.accept),
+        "reject": _action(
+            KeyCode.KeyR, "reject the region: keep the coarse map there", OpenReview.reject
+        ),
+        "next": _action(
+            KeyCode.KeyN, "go to the next undecided region", lambda review: review.navigator.next()
+        ),
+        "previous": _action(
+            KeyMod.Shift | KeyCode.KeyN,
             "go to the previous undecided region",
-            Review.previous,
+            lambda review: review.navigator.previous(),
         ),
-        "accept_above": Action(
-            _key(KeyMod.Shift | KeyCode.KeyA),
-            "accept all undecided regions of enough confidence",
-            Review.accept_above,
+        "accept_above": _action(
+            KeyMod.Shift | KeyCode.KeyA,
+            "accept all undecided regions with at least the minimum confidence",
+            OpenReview.accept_above,
         ),
-        "accept_rest": Action(
-            _key(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyA),
+        "accept_rest": _action(
+            KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyA,
             "accept all undecided regions",
-            Review.accept_rest,
+            OpenReview.accept_rest,
         ),
-        "reject_rest": Action(
-            _key(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyR),
+        "reject_rest": _action(
+            KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyR,
             "reject all undecided regions",
-            Review.reject_rest,
+            OpenReview.reject_rest,
         ),
-        "next_doubtful": Action(
-            _key(KeyCode.KeyD),
-            "go to the next doubtful place, changed or not",
-            Review.next_doubtful,
+        "next_doubtful": _action(
+            KeyCode.KeyD,
+            "go to the next doubtful region, changed or not",
+            lambda review: review.navigator.next_doubtful(),
         ),
-        "compare": Action(
-            _key(KeyCode.KeyH),
-            "show the coarse map as long as this is held",
-            Review.compare,
+        "compare": _action(
+            KeyCode.KeyH,
+            "show the coarse map while held",
+            lambda review, pressed: review.display.compare(pressed),
             is_held=True,
         ),
-        "switch_final": Action(
-            _key(KeyCode.KeyG), "show the final map, or the refined one again", Review.switch_final
+        "switch_final": _action(
+            KeyCode.KeyG,
+            "switch between the final and the fine map",
+            lambda review: review.display.switch_final(),
         ),
-        "switch_outlines": Action(
-            _key(KeyCode.KeyW), "show maps as outlines, or filled again", Review.switch_outlines
+        "switch_outlines": _action(
+            KeyCode.KeyW,
+            "switch between outlined and filled maps",
+            lambda review: review.display.switch_outlines(),
         ),
     },
 )
-"""By the name of the controller's method."""
+"""Actions of the review by name; the widget's buttons run the same ones."""

@@ -1,4 +1,4 @@
-"""What the Review widget shows. Evented; only its controller writes it."""
+"""State that the Review widget shows. Evented; only the controller and its parts write it."""
 
 import operator
 from dataclasses import dataclass, field
@@ -14,25 +14,25 @@ from napari_c2f.base.activity import Activity
 
 
 @dataclass
-class ReviewState(Activity):
+class ReviewModel(Activity):
     """State of a review.
 
     Attributes
     ----------
     regions : tuple of ChangedRegion
-        In the order of priority; empty where there is no review.
+        Changed regions by falling priority; empty without a review.
     decisions : (R,) uint8 array
         A `Decision` for each region.
     current : int
-        Number of the region that is looked at, 0 for none.
-    enough : float
-        Mean confidence from which regions are accepted together, in [0, 1].
+        Number of the region in view, 0 for none.
+    threshold : float
+        Minimum mean confidence of regions that are accepted together, in [0, 1].
     reviewing : bool
-        There is a review.
+        Whether a review is under way.
     shows_final : bool
-        The final map is shown, not the refined one.
+        Whether the final map is shown instead of the fine map.
     outlined : bool
-        Maps are shown as outlines of their classes.
+        Whether maps are shown as outlines of their classes.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -42,15 +42,19 @@ class ReviewState(Activity):
     regions: tuple[ChangedRegion, ...] = ()
     decisions: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     current: int = 0
-    enough: float = 0.9
+    threshold: float = 0.9
     reviewing: bool = False
     shows_final: bool = False
     outlined: bool = False
 
+    def region(self, number: int) -> ChangedRegion:
+        """Return the region of a number."""
+        return self.regions[number - 1]
+
     def count(self, decision: Decision) -> int:
-        """Number of regions on which this was decided."""
+        """Return how many regions have a decision."""
         return int(np.count_nonzero(self.decisions == decision))
 
     def numbers(self, decision: Decision) -> list[int]:
-        """Numbers of the regions on which this was decided, in the order of priority."""
-        return (np.flatnonzero(self.decisions == decision) + 1).tolist()
+        """Return the numbers of the regions that have a decision, by falling priority."""
+        return [int(index) + 1 for index in np.flatnonzero(self.decisions == decision)]

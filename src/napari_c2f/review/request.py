@@ -1,4 +1,4 @@
-"""Finding what is to be reviewed, for a thread: arrays in, arrays out."""
+"""Finding the changes to review, in the background: arrays in, arrays out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,6 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import C2FError
 from c2f_core.geometry.lazy import Sliceable
 from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import ChangedPixels, changed_pixels
@@ -41,24 +40,27 @@ from napari_c2f.layers.lineage import (
 from napari_c2f.layers.locks import inherit_locks
 from napari_c2f.layers.planes import current_plane
 from napari_c2f.layers.strokes import Stroke, follow
-from napari_c2f.review.layers import Outlines
+from napari_c2f.review.changes import Outlines
 
 
 @dataclass(frozen=True, eq=False)
 class ReviewRequest:
-    """What is to be reviewed, as it was when the user clicked.
+    """Data of a review, copied from the layers when the user clicked.
 
     Attributes
     ----------
-    fine, coarse, confidence : (Y, X) arrays
-        Of the plane that is reviewed.
-    all_coarse : (..., Y, X) array
-        The part of the coarse layer that the fine one covers, with all its planes.
+    fine, coarse : (Y, X) integer array
+        Label values of the reviewed plane.
+    confidence : (Y, X) float array or None
+        Confidence of `fine`, in [0, 1].
+    all_coarse : (..., Y, X) integer array
+        All planes of the part of the coarse layer that the fine one covers.
     plane : tuple of int
-        Which of them is reviewed; () where there is but one.
+        Index of the reviewed plane; () if there is only one.
     fine_table, coarse_table : ClassTable
-    kept : sequence of ProtectedStroke
-        What was painted by hand in the fine layer, or accepted and painted before it.
+        Class tables of the two maps.
+    protected : sequence of ProtectedStroke
+        Strokes in the fine layer, or accepted and painted in earlier reviews.
     """
 
     fine: NDArray[Any]
@@ -68,28 +70,31 @@ class ReviewRequest:
     plane: Plane
     fine_table: ClassTable
     coarse_table: ClassTable
-    kept: Sequence[ProtectedStroke]
+    protected: Sequence[ProtectedStroke]
 
 
 @dataclass(frozen=True, eq=False)
 class ReviewData:
-    """What was found; all labels are those of the class table.
+    """Changes to review; all label values are those of the class table.
 
     Attributes
     ----------
     review : Review
-        Of the plane.
+        Changed regions of the reviewed plane.
     pixels : ChangedPixels
-        Their places are those in the final map.
-    unreviewed : (..., Y, X) array
-        The final map before the first decision: the coarse map, and hand work on it.
+        Changed pixels, by their flat indices in the final map.
+    unreviewed : (..., Y, X) integer array
+        The final map before the first decision: the coarse map with protected strokes.
     strokes : sequence of Stroke
-        Where that hand work is.
+        Those strokes.
     plane : tuple of int
-        Of the final map, which is reviewed.
+        Index of the reviewed plane in the final map; () if there is only one.
     outlines : Outlines
-    places : list of ReviewRegion
+        Outlines of the changed regions.
+    doubtful : list of ReviewRegion
+        Doubtful regions, changed or not.
     class_table : ClassTable
+        Class table of the coarse map.
     """
 
     review: Review
@@ -98,24 +103,20 @@ class ReviewData:
     strokes: Sequence[Stroke]
     plane: Plane
     outlines: Outlines
-    places: list[ReviewRegion]
+    doubtful: list[ReviewRegion]
     class_table: ClassTable
 
 
 def request_of_layers(
-    fine: Labels | None, coarse: Labels | None, confidence: Image | None, viewer: ViewerModel
+    fine: Labels, coarse: Labels, confidence: Image | None, viewer: ViewerModel
 ) -> ReviewRequest:
-    """Take the data of layers as they are now; of a stack, the plane that the viewer shows.
+    """Copy the current data of layers; of stacks, the plane in view.
 
     Raises
     ------
     C2FError
-        A map lacks, they do not have the same planes, or nothing is drawn in one.
+        If the layers do not have the same planes, or nothing is drawn in a map.
     """
-    if fine is None or coarse is None or fine is coarse:
-        raise C2FError(
-            "Choose a fine map and the coarse map that it was made of; refine one first."
-        )
     check_planes(fine, coarse, place_of(fine))
     if confidence is not None:
         check_planes(fine, confidence, whole_place(fine))
@@ -128,12 +129,12 @@ def request_of_layers(
         plane=plane,
         fine_table=class_table_of_layer(fine),
         coarse_table=class_table_of_layer(coarse),
-        kept=protected_strokes_in(bare(fine)),
+        protected=protected_strokes_in(bare(fine)),
     )
 
 
-def reviewing(request: ReviewRequest) -> TaskFunction:
-    """Return the work of one request, for a thread."""
+def find_changes(request: ReviewRequest) -> TaskFunction:
+    """Return the function that finds the changes, for a thread."""
 
     def work(_report: Report, _should_stop: ShouldStop) -> ReviewData:
         table, confidence = request.coarse_table, request.confidence
@@ -147,10 +148,10 @@ def reviewing(request: ReviewRequest) -> TaskFunction:
             review=review,
             pixels=replace(pixels, flat_indices=pixels.flat_indices + first),
             unreviewed=unreviewed,
-            strokes=[each.stroke for each in request.kept],
+            strokes=[each.stroke for each in request.protected],
             plane=request.plane,
             outlines=Outlines(pixels, review.numbers),
-            places=doubtful_regions(unknown),
+            doubtful=doubtful_regions(unknown),
             class_table=table,
         )
 
@@ -158,23 +159,23 @@ def reviewing(request: ReviewRequest) -> TaskFunction:
 
 
 def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
-    """Return the map that a review begins with: what is hand work need not be decided again."""
+    """Return the map that a review begins with, in which protected strokes are decided already."""
     unreviewed = np.array(request.all_coarse)
     unreviewed[request.plane] = request.coarse
-    for patch in (each.patch for each in request.kept):
+    for patch in (each.patch for each in request.protected):
         labels = request.fine_table.translate(patch.values, request.coarse_table)
         unreviewed[patch.place][patch.mask] = labels
     return unreviewed
 
 
-def final_layer(viewer: ViewerModel, reviewed: ReviewData, fine: Labels, coarse: Labels) -> Labels:
+def final_layer(viewer: ViewerModel, data: ReviewData, fine: Labels, coarse: Labels) -> Labels:
     """Return the final layer of an earlier review of the same fine map, or make a new one.
 
-    A new one is not added to the viewer. It has its strokes and locks: whoever hears of the
-    new layer may use them at once.
+    A new one is not added to the viewer yet, but has its strokes and locks: other widgets use
+    them as soon as it is added.
     """
     known = final_of(viewer.layers, fine)
-    if known is not None and known.data.shape == reviewed.unreviewed.shape:
+    if known is not None and known.data.shape == data.unreviewed.shape:
         return known
     keys = COARSE_KEY, CONFIDENCE_KEY, PLACE_KEY
     about = {key: fine.metadata[key] for key in keys if key in fine.metadata}
@@ -183,8 +184,8 @@ def final_layer(viewer: ViewerModel, reviewed: ReviewData, fine: Labels, coarse:
         FINE_KEY: fine.unique_id,
         REJECTED_KEY: rejected_regions(viewer.layers, coarse, place_of(fine)),
     }
-    name, table = f"{coarse.name} final", reviewed.class_table
-    final = new_map(viewer, reviewed.unreviewed, table, name, spatial_keywords(fine), **about)
-    follow(final).inherit(reviewed.strokes)
+    name, table = f"{coarse.name} final", data.class_table
+    final = new_map(viewer, data.unreviewed, table, name, spatial_keywords(fine), **about)
+    follow(final).inherit(data.strokes)
     inherit_locks(final, fine)
     return final

@@ -1,4 +1,4 @@
-"""The changed regions as a table: what changed, size, confidence, decision."""
+"""Table of the changed regions: change, size, confidence and decision."""
 
 from typing import Any
 
@@ -14,17 +14,19 @@ from napari_c2f.layers.lineage import CHANGES
 from napari_c2f.widgets.parts import types_text, untinted
 
 COLUMNS = {
-    "Change": "Class in the coarse map, and in the refined one",
-    "Pixels": "Size of the region",
-    "Sure": "Mean confidence of the refined map in the region",
-    "Decision": "What was decided; the colour is that of the changes layer",
+    "Change": "Class in the coarse map → class in the fine map",
+    "Pixels": "Area of the region",
+    "Confidence": "Mean confidence of the fine map in the region",
+    "Decision": "Decision, with its colour in the changes layer",
 }
-CHANGE, PIXELS, SURE, DECISION = range(len(COLUMNS))
+CHANGE, PIXELS, CONFIDENCE, DECISION = range(len(COLUMNS))
+WIDTHS = {PIXELS: 62, CONFIDENCE: 84, DECISION: 96}
+"""Initial widths of columns, in pixels of the screen."""
 ICON = QSize(12, 12)
 
 
 class RegionModel(QAbstractTableModel):
-    """One row for each region; only rows that are seen take time."""
+    """Table model with one row per region; only visible rows cost time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +37,7 @@ class RegionModel(QAbstractTableModel):
     def show_regions(
         self, regions: tuple[ChangedRegion, ...], decisions: NDArray[np.uint8]
     ) -> None:
-        """Show other regions, or other decisions on the same ones."""
+        """Show regions and their decisions."""
         if regions is not self._regions:
             self.beginResetModel()
             self._regions, self._decisions = regions, decisions
@@ -56,19 +58,20 @@ class RegionModel(QAbstractTableModel):
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
-        """Return the head of a column and its tool tip."""
+        """Return the title or the tool tip of a column."""
         if orientation == Qt.Orientation.Horizontal:
-            texts = {Qt.ItemDataRole.DisplayRole: list(COLUMNS)}
-            texts[Qt.ItemDataRole.ToolTipRole] = list(COLUMNS.values())
-            return texts[role][section] if role in texts else None
+            if role == Qt.ItemDataRole.DisplayRole:
+                return list(COLUMNS)[section]
+            if role == Qt.ItemDataRole.ToolTipRole:
+                return list(COLUMNS.values())[section]
         return None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows."""
+        """Return the text, alignment, icon or tool tip of a cell."""
         row, column = index.row(), index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(row, column)
-        if role == Qt.ItemDataRole.TextAlignmentRole and column in (PIXELS, SURE):
+        if role == Qt.ItemDataRole.TextAlignmentRole and column in (PIXELS, CONFIDENCE):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.DecorationRole and column == DECISION:
             return self._icons[self._decisions[row]]
@@ -87,25 +90,30 @@ class RegionModel(QAbstractTableModel):
 
 
 class ReviewTable(QTableView):
-    """The regions in the order of priority; it only tells which one the user chose."""
+    """Table of the regions by falling priority; emits which one the user chose."""
 
     chosen = Signal(int)
+    """Emitted with the number of a region."""
 
     def __init__(self) -> None:
         super().__init__()
         self._model = RegionModel()
         self.setModel(self._model)
         self._lay_out()
-        self.selectionModel().currentRowChanged.connect(self._choose)
+        selection = self.selectionModel()
+        assert selection is not None  # It comes with the model.
+        selection.currentRowChanged.connect(self._choose)
 
     def _lay_out(self) -> None:
-        self.setToolTip("What refining changed, the most doubtful and largest first")
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
-        header = self.horizontalHeader()
+        self.setToolTip("Changed regions, the most doubtful and largest first")
+        rows, header = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None
+        assert header is not None
+        rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
         header.setHighlightSections(False)
-        for column in range(len(COLUMNS)):
-            header.resizeSection(column, 62 if column in (PIXELS, SURE) else 96)
+        for column, width in WIDTHS.items():
+            header.resizeSection(column, width)
         header.setSectionResizeMode(CHANGE, QHeaderView.ResizeMode.Stretch)
         self.setShowGrid(False)
         self.setIconSize(ICON)
@@ -120,7 +128,7 @@ class ReviewTable(QTableView):
         return self.currentIndex().row() + 1
 
     def setValue(self, number: int) -> None:  # noqa: N802
-        """Show which region is chosen."""
+        """Show which region is in view, without emitting `chosen`."""
         if number != self.value():
             was = self.blockSignals(True)
             self.setCurrentIndex(self._model.index(number - 1, CHANGE))
@@ -129,12 +137,12 @@ class ReviewTable(QTableView):
     def show_regions(
         self, regions: tuple[ChangedRegion, ...], decisions: NDArray[np.uint8]
     ) -> None:
-        """Show other regions, or other decisions on the same ones."""
+        """Show regions and their decisions."""
         self._model.show_regions(regions, decisions)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Leave letters to napari's keys."""
-        if types_text(event):
+        """Pass letters on to napari's keys."""
+        if event is not None and types_text(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
@@ -145,7 +153,7 @@ class ReviewTable(QTableView):
 
 
 def icon_of(colour: tuple[int, int, int]) -> QIcon:
-    """Draw a patch of a colour."""
+    """Return a square icon of one colour."""
     pixmap = QPixmap(ICON)
     pixmap.fill(QColor(*colour))
     return untinted(pixmap)

@@ -53,32 +53,32 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     refining = RefineController(desk.viewer)
     refining.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
-    review = ReviewController(desk.viewer)
+    controller = ReviewController(desk.viewer)
 
     def begin():
         image = desk.controller.image
         confidence = confidence_of(desk.viewer.layers, image.fine)
-        review.begin(image.fine, image.coarse, confidence)
-        desk.qtbot.waitUntil(lambda: review.state.reviewing, timeout=20000)
+        controller.begin(image.fine, image.coarse, confidence)
+        desk.qtbot.waitUntil(lambda: controller.model.reviewing, timeout=20000)
 
     begin()
-    review.accept()
-    review.accept()
-    review.reject()
-    assert review.state.count(Decision.ACCEPTED) == 2
+    controller.review.accept()
+    controller.review.accept()
+    controller.review.reject()
+    assert controller.model.count(Decision.ACCEPTED) == 2
     final = desk.controller.image.final.data.copy()
     desk.wait()
     desk.show("two")
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
-    assert not review.state.reviewing
+    assert not controller.model.reviewing
     image = desk.show("one")
     np.testing.assert_array_equal(image.final.data, final)
     np.testing.assert_array_equal(desk.read().fine, final)
     begin()
-    assert review.state.count(Decision.ACCEPTED) == 2
-    assert review.state.count(Decision.REJECTED) == 1
+    assert controller.model.count(Decision.ACCEPTED) == 2
+    assert controller.model.count(Decision.REJECTED) == 1
     assert desk.controller.image.final is image.final
-    review.close()
+    controller.close()
 
 
 class Reviewing:
@@ -86,7 +86,8 @@ class Reviewing:
 
     def __init__(self, desk, kind):
         self.desk, self.kind = desk, kind
-        self.refining, self.review = RefineController(desk.viewer), ReviewController(desk.viewer)
+        self.refining = RefineController(desk.viewer)
+        self.controller = ReviewController(desk.viewer)
 
     def refine(self):
         self.refining.refine(self.desk.asked(self.kind))
@@ -97,22 +98,22 @@ class Reviewing:
     def begin(self):
         image = self.desk.controller.image
         confidence = confidence_of(self.desk.viewer.layers, image.fine)
-        self.review.begin(image.fine, image.coarse, confidence)
-        self.desk.qtbot.waitUntil(lambda: not self.review.state.busy, timeout=20000)
-        assert self.review.state.reviewing, self.review.state.message
+        self.controller.begin(image.fine, image.coarse, confidence)
+        self.desk.qtbot.waitUntil(lambda: not self.controller.model.busy, timeout=20000)
+        assert self.controller.model.reviewing, self.controller.model.message
         self.desk.wait()
         return image.final
 
     def choose(self, after):
         """Look at the largest region that became this class; return where it is."""
-        regions = [each for each in self.review.state.regions if each.after == after]
+        regions = [each for each in self.controller.model.regions if each.after == after]
         largest = max(regions, key=lambda region: region.size)
-        self.review.choose(largest.number)
-        numbers = self.review._review.reviewed.review.numbers
+        self.controller.choose(largest.number)
+        numbers = self.controller.review.data.review.numbers
         return numbers == largest.number
 
     def counts(self):
-        return {each.name: self.review.state.count(each) for each in Decision}
+        return {each.name: self.controller.model.count(each) for each in Decision}
 
 
 @pytest.fixture
@@ -122,16 +123,16 @@ def reviewing(desk, next_class):
     reviewing = Reviewing(desk, next_class)
     reviewing.refine()
     yield reviewing
-    reviewing.review.close()
+    reviewing.controller.close()
     reviewing.refining.close()
 
 
 def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(desk, reviewing):
     reviewing.begin()
     accepted = reviewing.choose("disk")
-    reviewing.review.accept()
+    reviewing.controller.review.accept()
     rejected = reviewing.choose("ellipse")
-    reviewing.review.reject()
+    reviewing.controller.review.reject()
     final = desk.controller.image.final
     rows, columns = np.nonzero(accepted)
     rows, columns = rows[:9], columns[:9]
@@ -150,7 +151,7 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     desk.controller.autosave()
     desk.wait()
     np.testing.assert_array_equal(desk.read().fine, expected)
-    reviewing.review.reject_rest()
+    reviewing.controller.review.reject_rest()
     np.testing.assert_array_equal(again.data, expected)
     np.testing.assert_array_equal(reviewing.refine().data[rows, columns], 4)
 
@@ -161,9 +162,9 @@ def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, re
         reviewing.refine()  # The earlier fine map stays in the viewer.
     reviewing.begin()
     accepted = reviewing.choose("disk")
-    reviewing.review.accept()
+    reviewing.controller.review.accept()
     rejected = reviewing.choose("ellipse")
-    reviewing.review.reject()
+    reviewing.controller.review.reject()
     if image == "opened again":
         desk.show("two")
         desk.show("one")
@@ -200,7 +201,7 @@ def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, re
     assert (final.data[changed] == 4).all()
     coarse = desk.controller.image.coarse.data
     np.testing.assert_array_equal(final.data[~changed], coarse[~changed])
-    reviewing.review.reject_rest()
+    reviewing.controller.review.reject_rest()
     assert (final.data[changed] == 4).all()
 
 
@@ -234,9 +235,9 @@ def test_an_image_with_undecided_regions_is_marked_only_after_a_question(
     desk, reviewing, opened, mark, tmp_path
 ):
     reviewing.begin()
-    reviewing.review.accept()
+    reviewing.controller.review.accept()
     reviewing.choose("ellipse")
-    reviewing.review.reject()
+    reviewing.controller.review.reject()
     left = reviewing.counts()["UNDECIDED"]
     assert left > 1
     if not opened:
@@ -254,8 +255,8 @@ def test_an_image_with_undecided_regions_is_marked_only_after_a_question(
 
 def test_an_image_on_which_all_is_decided_is_marked_at_once(desk, reviewing, tmp_path):
     reviewing.begin()
-    reviewing.review.accept()
-    reviewing.review.reject_rest()
+    reviewing.controller.review.accept()
+    reviewing.controller.review.reject_rest()
     asked = []
     desk.controller.review("one", True, asked.append)
     desk.wait()
@@ -319,11 +320,11 @@ def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
     desk.add_fine(FINE[place], **{PLACE_KEY: place})
     reviewing, asked = Reviewing(desk, next_class), []
     reviewing.begin()
-    reviewing.review.reject_rest()
+    reviewing.controller.review.reject_rest()
     assert reviewing.counts()["REJECTED"] > 0
     desk.controller.review("one", True, asked.append)
     desk.wait()
-    reviewing.review.close()
+    reviewing.controller.close()
     reviewing.refining.close()
     assert asked == []
     assert desk.read().record.status is Status.REVIEWED

@@ -190,11 +190,11 @@ def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     reviewing = ReviewController(viewer)
     reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
-    wait_for(qtbot, lambda: reviewing.state.reviewing)
+    wait_for(qtbot, lambda: reviewing.model.reviewing)
     assert not widget.live.isChecked()
     assert "is being reviewed" in widget.status.text()
-    reviewing.accept()
-    reviewing.reject_rest()
+    reviewing.review.accept()
+    reviewing.review.reject_rest()
     final, before = viewer.layers["coarse final"], fine.data.copy()
     accepted = final.data != coarse.data
     assert 0 < accepted.sum() < accepted.size

@@ -11,6 +11,7 @@ from napari_c2f.layers.lineage import CHANGES, protected_strokes
 from napari_c2f.layers.locks import lock
 from napari_c2f.review import controller as _review_controller
 from napari_c2f.review.controller import ReviewController
+from napari_c2f.review.keys import KEYS
 from napari_c2f.review.request import final_layer
 
 FASSEG = ClassTable.preset("fasseg")
@@ -32,8 +33,8 @@ def start(viewer, qtbot):
         controller = ReviewController(viewer)
         controllers.append(controller)
         controller.begin(fine, coarse, confidence)
-        qtbot.waitUntil(lambda: not controller.state.busy, timeout=10000)
-        assert controller.state.reviewing, controller.state.message
+        qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
+        assert controller.model.reviewing, controller.model.message
         return controller, viewer.layers["face coarse final"]
 
     yield begin
@@ -47,11 +48,11 @@ def review(viewer, start, add_result):
 
 
 def decisions(controller):
-    return [Decision(each) for each in controller.state.decisions]
+    return [Decision(each) for each in controller.model.decisions]
 
 
 def code_of(controller, number):
-    region = controller.state.regions[number - 1]
+    region = controller.model.regions[number - 1]
     row, column = (axis.start for axis in region.window)
     return CHANGES.names[controller._viewer.layers["face coarse changes"].data[row, column] - 1]
 
@@ -59,8 +60,8 @@ def code_of(controller, number):
 def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_maps):
     controller, final = review
     coarse_map, fine_map, _ = review_maps
-    assert [region.after for region in controller.state.regions] == ["skin", "eyes", "hair", "hair"]
-    assert controller.state.current == 1
+    assert [region.after for region in controller.model.regions] == ["skin", "eyes", "hair", "hair"]
+    assert controller.model.current == 1
     assert decisions(controller) == [UNDECIDED] * 4
     np.testing.assert_array_equal(final.data, coarse_map)
     outlines = viewer.layers["face coarse changes"].data > 0
@@ -68,7 +69,7 @@ def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_ma
     assert outlines[4:10, 4:12].sum() == 48 - 2 * 4  # Two pixels wide.
     assert [code_of(controller, n) for n in (1, 2, 3, 4)] == ["looked at"] + ["undecided"] * 3
     center = viewer.scene.camera.center[-2:]
-    np.testing.assert_allclose(center, controller.state.regions[0].centre)
+    np.testing.assert_allclose(center, (6.5, 7.5))
 
 
 def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
@@ -84,8 +85,8 @@ def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
     monkeypatch.setattr(_review_controller, "final_layer", make_and_lose)
     controller = ReviewController(viewer)
     controller.begin(fine, coarse, confidence)
-    qtbot.waitUntil(lambda: not controller.state.busy, timeout=10000)
-    assert "was removed" in controller.state.message
+    qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
+    assert "was removed" in controller.model.message
     assert "face coarse final" not in viewer.layers
     controller.close()
 
@@ -93,10 +94,10 @@ def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
 def test_accepted_regions_alone_go_into_the_final_map(viewer, review, review_maps):
     controller, final = review
     coarse_map, fine_map, _ = review_maps
-    controller.accept()
-    assert controller.state.current == 2
-    controller.reject()
-    controller.accept()
+    controller.review.accept()
+    assert controller.model.current == 2
+    controller.review.reject()
+    controller.review.accept()
     assert decisions(controller) == [ACCEPTED, REJECTED, ACCEPTED, UNDECIDED]
     assert [code_of(controller, n) for n in (1, 2, 3)] == ["accepted", "rejected", "accepted"]
     expected = np.where(np.isin(fine_map, [SKIN]), fine_map, coarse_map)
@@ -104,14 +105,18 @@ def test_accepted_regions_alone_go_into_the_final_map(viewer, review, review_map
     np.testing.assert_array_equal(final.data, expected)
     np.testing.assert_array_equal(viewer.layers["face coarse"].data, coarse_map)
     np.testing.assert_array_equal(viewer.layers["face refined"].data, fine_map)
-    assert "1 left to decide" in controller.state.message
+    assert "1 region left to review" in controller.model.message
 
 
 def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review, review_maps):
     controller, final = review
-    controller.show_final(True)
+    controller.review.display.show_final(True)
     steps = [decisions(controller)]
-    for decide in (controller.accept, controller.reject, controller.accept_rest):
+    for decide in (
+        controller.review.accept,
+        controller.review.reject,
+        controller.review.accept_rest,
+    ):
         decide()
         steps.append(decisions(controller))
     assert steps[-1] == [ACCEPTED, REJECTED, ACCEPTED, ACCEPTED]
@@ -126,41 +131,55 @@ def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review
 
 def test_undo_looks_at_what_it_took_back(review):
     controller, final = review
-    controller.accept()
-    controller.reject()
-    controller.undo()
-    assert (controller.state.current, decisions(controller)[1]) == (2, UNDECIDED)
-    assert "Undone: background → eyes, 24 px" in controller.state.message
-    controller.undo()
-    assert (controller.state.current, decisions(controller)[0]) == (1, UNDECIDED)
-    controller.redo()
+    controller.review.accept()
+    controller.review.reject()
+    controller.review.undo()
+    assert (controller.model.current, decisions(controller)[1]) == (2, UNDECIDED)
+    assert "Undone: background → eyes, 24 px" in controller.model.message
+    controller.review.undo()
+    assert (controller.model.current, decisions(controller)[0]) == (1, UNDECIDED)
+    controller.review.redo()
     assert decisions(controller) == [ACCEPTED, UNDECIDED, UNDECIDED, UNDECIDED]
     assert not final.visible  # The refined map is shown: hidden layers follow undo, too.
 
 
 def test_a_decision_can_be_changed(review, review_maps):
     controller, final = review
-    controller.accept()
+    controller.review.accept()
     controller.choose(1)
-    controller.reject()
+    controller.review.reject()
     assert decisions(controller)[0] is REJECTED
     np.testing.assert_array_equal(final.data, review_maps[0])
     controller.choose(1)
-    controller.accept()
+    controller.review.accept()
     assert decisions(controller)[0] is ACCEPTED
-    controller.undo()
+    controller.review.undo()
     assert decisions(controller)[0] is REJECTED
-    controller.undo()
+    controller.review.undo()
     assert decisions(controller)[0] is ACCEPTED
+
+
+def test_without_a_region_in_view_or_above_the_threshold_nothing_is_decided(review):
+    controller, final = review
+    controller.set_threshold(0.97)
+    controller.review.accept_above()
+    message = "No undecided region has a confidence of at least 97 %. 4 regions left to review."
+    assert controller.model.message == message
+    controller.review.accept_rest()
+    final.undo()
+    assert controller.model.current == 0
+    controller.review.accept()
+    assert controller.model.message == "Choose a region first. 4 regions left to review."
+    assert decisions(controller) == [UNDECIDED] * 4
 
 
 def test_what_is_painted_over_a_region_by_hand_is_edited_and_kept(review):
     controller, final = review
-    controller.show_final(True)
+    controller.review.display.show_final(True)
     with final.block_history():
         final.data_setitem((np.array([5, 5]), np.array([5, 6])), EYES)
     assert decisions(controller)[0] is EDITED
-    controller.accept_rest()
+    controller.review.accept_rest()
     assert decisions(controller) == [EDITED, ACCEPTED, ACCEPTED, ACCEPTED]
     assert (final.data[5, 5:7] == EYES).all()
     final.undo()
@@ -170,7 +189,7 @@ def test_what_is_painted_over_a_region_by_hand_is_edited_and_kept(review):
 
 def test_a_rejection_outlives_more_strokes_than_napari_remembers(review):
     controller, final = review
-    controller.reject()
+    controller.review.reject()
     for column in range(110):
         final.data_setitem((np.array([39]), np.array([column % 60])), 1 + column // 60)
     assert decisions(controller)[0] is REJECTED
@@ -182,7 +201,7 @@ def test_a_rejection_outlives_more_strokes_than_napari_remembers(review):
 def test_locked_classes_of_the_final_layer_are_kept(review, review_maps):
     controller, final = review
     lock(final, 0, True)
-    controller.accept()
+    controller.review.accept()
     assert decisions(controller)[0] is UNDECIDED
     np.testing.assert_array_equal(final.data, review_maps[0])
 
@@ -193,54 +212,54 @@ def test_classes_that_are_locked_in_the_fine_map_are_locked_in_the_final_one(
     fine, coarse, confidence = add_result(viewer)
     lock(fine, 0, True)
     controller, final = start(fine, coarse, confidence)
-    controller.accept()
+    controller.review.accept()
     assert decisions(controller)[0] is UNDECIDED
     np.testing.assert_array_equal(final.data, review_maps[0])
 
 
 def test_regions_of_a_confidence_are_accepted_but_what_was_rejected(review):
     controller, _ = review
-    controller.reject()
-    controller.set_enough(0.55)
-    controller.accept_above()
+    controller.review.reject()
+    controller.set_threshold(0.55)
+    controller.review.accept_above()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, UNDECIDED]
-    controller.reject_rest()
+    controller.review.reject_rest()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, REJECTED]
-    assert "All is decided" in controller.state.message
-    assert (controller.state.current, controller.state.shows_final) == (0, True)
+    assert "Nothing left to review; save the final layer" in controller.model.message
+    assert (controller.model.current, controller.model.shows_final) == (0, True)
     assert code_of(controller, 1) == "rejected"
-    controller.reject_rest()
-    assert "There is no such region" in controller.state.message
+    controller.review.reject_rest()
+    assert controller.model.message == "Nothing left to review; save the final layer."
 
 
 def test_next_and_previous_go_round_the_undecided_regions(review):
     controller, _ = review
     seen = []
     for _ in range(4):
-        controller.next()
-        seen.append(controller.state.current)
+        controller.review.navigator.next()
+        seen.append(controller.model.current)
     assert seen == [2, 3, 4, 1]
     controller.choose(2)
-    controller.accept()
-    controller.previous()
-    assert controller.state.current == 1
-    controller.previous()
-    assert controller.state.current == 4
-    controller.accept_rest()
+    controller.review.accept()
+    controller.review.navigator.previous()
+    assert controller.model.current == 1
+    controller.review.navigator.previous()
+    assert controller.model.current == 4
+    controller.review.accept_rest()
     controller.choose(4)
-    controller.next()
-    assert controller.state.current == 1
+    controller.review.navigator.next()
+    assert controller.model.current == 1
 
 
-def test_doubtful_places_are_passed_over_once_seen(viewer, review):
+def test_doubtful_regions_are_passed_over_once_seen(viewer, review):
     controller, _ = review
     centres, messages = [], []
     for _ in range(5):
-        controller.next_doubtful()
+        controller.review.navigator.next_doubtful()
         centres.append(tuple(viewer.scene.camera.center[-2:]))
-        messages.append(controller.state.message)
+        messages.append(controller.model.message)
     assert centres[0] == (4.5, 44.5)  # Nothing changed here.
-    assert "place 1 of 4: 60 px, mean confidence 20 %" in messages[0]
+    assert "region 1 of 4: 60 px, mean confidence 20 %" in messages[0]
     assert len(set(centres[:4])) == 4
     assert "last one" in messages[3]
     assert centres[4] == centres[0]
@@ -255,17 +274,17 @@ def test_comparing_shows_the_coarse_map_only_while_it_is_held(viewer, review):
         return {layer.name for layer in viewer.layers if layer.visible}
 
     assert shown() == {fine.name, changes.name}
-    controller.compare(True)
-    controller.compare(True)  # A key that repeats.
+    controller.review.display.compare(True)
+    controller.review.display.compare(True)  # A key that repeats.
     assert shown() == {coarse.name}
-    controller.compare(False)
-    controller.compare(False)
+    controller.review.display.compare(False)
+    controller.review.display.compare(False)
     assert shown() == {fine.name, changes.name}
-    controller.show_final(True)
+    controller.review.display.show_final(True)
     assert shown() == {final.name, changes.name}
-    controller.outline(True)
+    controller.review.display.outline(True)
     assert (fine.contour, final.contour, coarse.contour) == (2, 2, 2)
-    controller.outline(False)
+    controller.review.display.outline(False)
     assert (fine.contour, final.contour, coarse.contour) == (0, 0, 0)
 
 
@@ -281,10 +300,10 @@ def test_the_camera_finds_regions_in_the_world(viewer, start, add_result):
 def test_a_review_goes_on_where_it_was(viewer, start, add_result):
     fine, coarse, confidence = add_result(viewer)
     controller, final = start(fine, coarse, confidence)
-    controller.accept()
-    controller.reject()
+    controller.review.accept()
+    controller.review.reject()
     controller.end()
-    assert not controller.state.reviewing
+    assert not controller.model.reviewing
     controller, again = start(fine, coarse, confidence)
     assert again is final
     assert decisions(controller) == [ACCEPTED, REJECTED, UNDECIDED, UNDECIDED]
@@ -301,33 +320,34 @@ def test_a_review_goes_on_where_it_was(viewer, start, add_result):
 def test_without_confidence_larger_regions_come_first(viewer, start, add_result):
     fine, coarse, _ = add_result(viewer)
     controller, _ = start(fine, coarse, None)
-    assert [region.size for region in controller.state.regions] == [48, 30, 24, 4]
-    controller.next_doubtful()
-    assert controller.state.message == "No place is doubtful."
+    assert [region.size for region in controller.model.regions] == [48, 30, 24, 4]
+    controller.review.navigator.next_doubtful()
+    assert controller.model.message == "No region is doubtful."
 
 
 def test_a_removed_layer_ends_the_review(viewer, review):
     controller, final = review
     viewer.layers.remove(final)
-    assert not controller.state.reviewing
-    assert "'face coarse final' was removed" in controller.state.message
-    controller.accept()
-    controller.next()
-    controller.next_doubtful()
-    controller.compare(True)
-    assert controller.state.current == 0
+    assert not controller.model.reviewing
+    assert "'face coarse final' was removed" in controller.model.message
+    assert controller.review is None
+    for name, action in KEYS.actions.items():
+        action.run(controller, *([True] if action.is_held else []))
+        assert "was removed" in controller.model.message, name
+    controller.choose(1)
+    assert controller.model.current == 0
 
 
-def test_what_cannot_be_reviewed_is_told(viewer, qtbot, add_result):
+def test_what_cannot_be_reviewed_is_explained(viewer, qtbot, add_result):
     fine, coarse, _ = add_result(viewer)
     controller = ReviewController(viewer)
     for pair in ((None, coarse), (fine, None), (fine, fine)):
         controller.begin(*pair, None)
-        assert "Choose a fine map" in controller.state.message
+        assert "Choose a fine map" in controller.model.message
     small = viewer.add_labels(coarse.data[:20], metadata=coarse.metadata, name="small")
     controller.begin(fine, small, None)
-    qtbot.waitUntil(lambda: not controller.state.busy, timeout=10000)
-    assert "choose those of one image" in controller.state.message
+    qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
+    assert "choose those of one image" in controller.model.message
     controller.close()
 
 
@@ -342,7 +362,7 @@ def test_a_fine_map_of_a_part_is_reviewed_in_its_place(viewer, start, add_result
     )
     sure = viewer.add_image(confidence.data[place], translate=(4, 6), scale=(2, 2))
     controller, final = start(part, coarse, sure)
-    controller.accept_rest()
+    controller.review.accept_rest()
     expected = np.where(review_maps[1] > 0, review_maps[1], review_maps[0])[place]
     np.testing.assert_array_equal(final.data, expected)
     np.testing.assert_array_equal(final.translate, (4, 6))
@@ -357,10 +377,10 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
         pixels = protected_strokes(viewer.layers, viewer.layers["face coarse"], True, True)
         return [int(each.patch.mask.sum()) for each in pixels if each.patch.mask.any()]
 
-    controller.reject()
-    controller.accept()
+    controller.review.reject()
+    controller.review.accept()
     assert kept() == [24]
-    controller.undo()
+    controller.review.undo()
     assert kept() == []
 
 
@@ -378,7 +398,7 @@ def test_of_a_stack_the_plane_that_is_shown_is_reviewed(viewer, start, stack):
     fine, coarse, _ = stack
     viewer.dims.set_current_step((0, 1), (1, 2))
     controller, final = start(*stack)
-    assert [region.size for region in controller.state.regions] == [9]
+    assert [region.size for region in controller.model.regions] == [9]
     viewer.dims.set_current_step((0, 1), (0, 0))
     controller.choose(1)
     assert viewer.dims.current_step[:2] == (1, 2)  # The plane comes back into view.
@@ -387,12 +407,12 @@ def test_of_a_stack_the_plane_that_is_shown_is_reviewed(viewer, start, stack):
     np.testing.assert_array_equal(
         changes.data.any(axis=(2, 3)), [[False] * 3, [False, False, True]]
     )
-    controller.accept()
+    controller.review.accept()
     expected = coarse.data.copy()
     expected[1, 2] = fine.data[1, 2]
     np.testing.assert_array_equal(final.data, expected)
     assert final.data.shape == coarse.data.shape
-    controller.undo()
+    controller.review.undo()
     np.testing.assert_array_equal(final.data, coarse.data)
 
 
@@ -403,8 +423,8 @@ def test_each_plane_of_a_stack_keeps_its_decisions(viewer, start, stack):
         viewer.dims.set_current_step((0, 1), plane)
         controller, final = start(*stack)
         assert decisions(controller) == [UNDECIDED] * 4
-        controller.reject()
-        controller.accept()
+        controller.review.reject()
+        controller.review.accept()
         expected[plane] = np.where(fine.data[plane] == EYES, EYES, coarse.data[plane])
     np.testing.assert_array_equal(final.data, expected)
     viewer.dims.set_current_step((0, 1), (0, 0))
@@ -426,6 +446,6 @@ def test_layers_with_other_planes_are_not_reviewed(viewer, qtbot, stack):
         (coarse, viewer.add_image(confidence.data[0])),
     ):
         controller.begin(fine, other, sure)
-        assert "choose layers of one image" in controller.state.message
-    assert not controller.state.busy
+        assert "choose layers of one image" in controller.model.message
+    assert not controller.model.busy
     controller.close()

@@ -17,7 +17,7 @@ from c2f_core.training.trainer import train
 from napari_c2f.base.settings import remember_model
 from napari_c2f.layers.convert import COARSE_KEY
 from napari_c2f.review.keys import KEYS
-from napari_c2f.review.table import CHANGE, DECISION, PIXELS, SURE
+from napari_c2f.review.table import CHANGE, CONFIDENCE, DECISION, PIXELS
 
 PLUGIN = "napari-c2f"
 HAIR, SKIN, EYES = 1, 2, 3
@@ -73,12 +73,12 @@ def test_the_table_lists_what_changed_and_follows_the_review(begun, qtbot):
     viewer, widget, _ = begun
     assert column(widget, CHANGE) == [f"background → {x}" for x in ("skin", "eyes", "hair", "hair")]
     assert column(widget, PIXELS) == ["48", "24", "30", "4"]
-    assert column(widget, SURE) == ["50 %", "60 %", "90 %", "50 %"]
+    assert column(widget, CONFIDENCE) == ["50 %", "60 %", "90 %", "50 %"]
     assert column(widget, DECISION) == ["undecided"] * 4
     assert widget.table.value() == 1
     click_row(qtbot, widget, 2)
     assert center(viewer) == (22.0, 32.5)
-    assert widget._controller.state.current == 3
+    assert widget._controller.model.current == 3
     qtbot.keyClick(widget.table, Qt.Key.Key_Down)
     assert center(viewer) == (34.5, 50.5)
 
@@ -125,7 +125,7 @@ def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qt
         press(viewer, Qt.Key.Key_N)
         assert viewer.dims.current_step[0] == plane
         press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
-        assert "All is decided in this plane" in widget.status.text()
+        assert "Nothing left to review in this plane" in widget.status.text()
     np.testing.assert_array_equal(viewer.layers["face coarse final"].data[1:], fine.data[1:])
     np.testing.assert_array_equal(viewer.layers["face coarse final"].data[0], coarse.data[0])
 
@@ -134,7 +134,7 @@ def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
     viewer, widget, final = begun
     press(viewer, Qt.Key.Key_G)
     assert viewer.layers.selection.active is final
-    assert widget.final_box.isChecked()
+    assert widget.buttons.final.isChecked()
     press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
     assert column(widget, DECISION) == ["accepted"] * 4
     press(viewer, Qt.Key.Key_Z, CONTROL)
@@ -145,24 +145,24 @@ def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
 
 def test_buttons_decide_as_keys_do(begun, click):
     _, widget, final = begun
-    click(widget.next_button)
-    click(widget.reject_button)
-    widget.enough.setValue(90)
-    click(widget.above_button)
+    click(widget.buttons.next)
+    click(widget.buttons.reject)
+    widget.buttons.threshold.setValue(90)
+    click(widget.buttons.accept_above)
     assert column(widget, DECISION) == ["undecided", "rejected", "accepted", "undecided"]
-    click(widget.previous_button)
-    click(widget.accept_button)
+    click(widget.buttons.previous)
+    click(widget.buttons.accept)
     assert widget.counts.text() == "2 accepted, 1 rejected, 0 edited, 1 undecided"
-    click(widget.accept_rest_button)
+    click(widget.buttons.accept_rest)
     assert column(widget, DECISION) == ["accepted", "rejected", "accepted", "accepted"]
-    assert "All is decided" in widget.status.text()
-    assert widget.final_box.isChecked()
+    assert "Nothing left to review" in widget.status.text()
+    assert widget.buttons.final.isChecked()
     assert final.visible
 
 
 def test_all_above_a_confidence_are_accepted_by_key(begun, press):
     viewer, widget, _ = begun
-    widget.enough.setValue(60)
+    widget.buttons.threshold.setValue(60)
     press(viewer, Qt.Key.Key_A, SHIFT)
     assert column(widget, DECISION) == ["undecided", "accepted", "accepted", "undecided"]
 
@@ -195,13 +195,13 @@ def test_the_coarse_map_is_shown_while_the_key_is_held(begun, qtbot, focus):
 def test_the_coarse_map_is_shown_while_the_button_is_held(begun, qtbot):
     viewer, widget, _ = begun
     coarse, left = viewer.layers["face coarse"], Qt.MouseButton.LeftButton
-    qtbot.mousePress(widget.compare_button, left)
+    qtbot.mousePress(widget.buttons.compare, left)
     assert coarse.visible
-    qtbot.mouseRelease(widget.compare_button, left)
+    qtbot.mouseRelease(widget.buttons.compare, left)
     assert not coarse.visible
 
 
-def test_doubtful_places_are_visited_by_key(begun, press):
+def test_doubtful_regions_are_visited_by_key(begun, press):
     viewer, widget, _ = begun
     seen = set()
     for _ in range(4):
@@ -209,15 +209,15 @@ def test_doubtful_places_are_visited_by_key(begun, press):
         seen.add(center(viewer))
     assert (4.5, 44.5) in seen
     assert len(seen) == 4
-    assert "That was the last one" in widget.status.text()
+    assert "This is the last one" in widget.status.text()
 
 
 def test_maps_are_outlined_by_key_and_box(begun, press, click):
     viewer, widget, _ = begun
     press(viewer, Qt.Key.Key_W)
     assert viewer.layers["face refined"].contour == 2
-    assert widget.outline_box.isChecked()
-    click(widget.outline_box)
+    assert widget.buttons.outlines.isChecked()
+    click(widget.buttons.outlines)
     assert viewer.layers["face refined"].contour == 0
 
 
@@ -234,12 +234,18 @@ def test_a_click_on_a_region_chooses_it(begun, drag):
 def test_the_widget_follows_the_fine_layers(docked, add_result):
     viewer, widget = docked
     first, *others = add_result(viewer)
-    assert [widget.fine.value, widget.coarse.value, widget.confidence.value] == [first, *others]
+    assert [widget.maps.fine.value, widget.maps.coarse.value, widget.maps.confidence.value] == [
+        first,
+        *others,
+    ]
     second, *others = add_result(viewer)
     viewer.layers.selection.active = second
-    assert [widget.fine.value, widget.coarse.value, widget.confidence.value] == [second, *others]
+    assert [widget.maps.fine.value, widget.maps.coarse.value, widget.maps.confidence.value] == [
+        second,
+        *others,
+    ]
     viewer.layers.selection.active = others[0]
-    assert widget.fine.value is second
+    assert widget.maps.fine.value is second
 
 
 def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
@@ -253,7 +259,7 @@ def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
 
 def test_nothing_can_be_decided_without_a_review(docked, click, press):
     viewer, widget = docked
-    for button in widget._actions:
+    for button in widget.buttons.actions_by_button:
         assert not button.isEnabled()
     for key in (Qt.Key.Key_A, Qt.Key.Key_N, Qt.Key.Key_D, Qt.Key.Key_H):
         press(viewer, key)
@@ -267,12 +273,12 @@ def test_keys_are_listed_in_the_preferences_and_can_be_changed(begun, press, qtb
     qtbot.addWidget(editor)
     listed = editor.key_bindings_strs[ShortcutEditor.VIEWER_KEYBINDINGS]
     assert {KEYS.full_name(name) for name in KEYS.actions} <= set(listed)
-    assert widget.accept_button.toolTip() == "Take the region into the final map (A)"
+    assert widget.buttons.accept.toolTip() == "Accept the region (A)"
     name = KEYS.full_name("accept")
     action_manager.unbind_shortcut(name)
     action_manager.bind_shortcut(name, "J")
     try:
-        assert widget.accept_button.toolTip().endswith("(J)")
+        assert widget.buttons.accept.toolTip().endswith("(J)")
         press(viewer, Qt.Key.Key_A)
         assert column(widget, DECISION)[0] == "undecided"
         press(viewer, Qt.Key.Key_J)
@@ -290,7 +296,7 @@ def test_keys_that_the_user_chose_before_are_kept(make_napari_viewer):
     action_manager.bind_shortcut(name, "K")  # napari does so when it starts.
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Review")
     try:
-        assert widget.next_button.toolTip().endswith("(K)")
+        assert widget.buttons.next.toolTip().endswith("(K)")
     finally:
         action_manager.unbind_shortcut(name)
         action_manager.bind_shortcut(name, KEYS.actions["next"].key)
@@ -305,10 +311,10 @@ def test_keys_of_a_closed_widget_do_nothing(begun, press):
     np.testing.assert_array_equal(final.data, before)
 
 
-def test_everything_can_be_reached_by_keyboard_and_tells_what_it_does(begun):
+def test_everything_can_be_reached_by_keyboard_and_has_a_tool_tip(begun):
     _, widget, _ = begun
-    editors = [*widget.findChildren(QAbstractButton), widget.enough, widget.table]
-    for editor in (each for each in editors if each.parent() is widget):
+    editors = [*widget.findChildren(QAbstractButton), widget.buttons.threshold, widget.table]
+    for editor in (each for each in editors if each.parent() in (widget, widget.buttons)):
         assert editor.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert editor.toolTip()
     assert len({action.key for action in KEYS.actions.values()}) == len(KEYS.actions)
@@ -323,7 +329,7 @@ def trained(data, tiny):
     return str(best)
 
 
-def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qtbot, trained):
+def test_the_realism_map_of_a_discriminator_is_a_layer(make_napari_viewer, click, qtbot, trained):
     remember_model(trained)
     remember_model(BUNDLED_FOLDER / "fasseg.safetensors")  # It has none.
     viewer = make_napari_viewer(show=True)
@@ -333,15 +339,15 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
     fine = viewer.add_labels(
         coarse.data.copy(), metadata=coarse.metadata | {COARSE_KEY: coarse.unique_id}, name="fine"
     )
-    section = widget.judge
+    section = widget.discriminator
     assert (section.model.value(), section.image.value) == (trained, image)
-    click(widget.judge_section.toggleButton())
+    click(widget.discriminator_box.toggleButton())
     qtbot.waitUntil(section.button.isVisible)
     click(section.button)
-    qtbot.waitUntil(lambda: "real; what looks" in widget.status.text(), timeout=20000)
-    verdict = viewer.layers["fine verdict"]
-    assert verdict.data.shape == fine.data.shape
-    assert 0 <= verdict.data.min() <= verdict.data.max() <= 1
+    qtbot.waitUntil(lambda: "unrealistic are blue" in widget.status.text(), timeout=20000)
+    realism = viewer.layers["fine realism"]
+    assert realism.data.shape == fine.data.shape
+    assert 0 <= realism.data.min() <= realism.data.max() <= 1
     assert viewer.layers.selection.active is fine
     section.model.setValue(str(BUNDLED_FOLDER / "fasseg.safetensors"))
     assert not section.button.isEnabled()
@@ -349,12 +355,12 @@ def test_the_verdict_of_a_discriminator_is_a_layer(make_napari_viewer, click, qt
     section.model.setValue(trained)
     section.image.value = images(np.stack([image.data] * 2), name="images", rgb=True)
     about = {"metadata": fine.metadata, "name": "fine maps"}
-    widget.fine.value = maps(np.stack([coarse.data] * 2), **about)
+    widget.maps.fine.value = maps(np.stack([coarse.data] * 2), **about)
     viewer.dims.set_current_step(0, 1)
     click(section.button)
-    qtbot.waitUntil(lambda: "fine maps verdict" in viewer.layers, timeout=20000)
-    of_stack = viewer.layers["fine maps verdict"]
-    np.testing.assert_array_equal(of_stack.data, verdict.data[np.newaxis])
+    qtbot.waitUntil(lambda: "fine maps realism" in viewer.layers, timeout=20000)
+    of_stack = viewer.layers["fine maps realism"]
+    np.testing.assert_array_equal(of_stack.data, realism.data[np.newaxis])
     np.testing.assert_array_equal(of_stack.translate, (1, 0, 0))
 
 
