@@ -31,7 +31,7 @@ STEPS = {
     "next": (Qt.Key.Key_N, NONE),
     "accept": (Qt.Key.Key_A, NONE),
     "reject": (Qt.Key.Key_R, NONE),
-    "next doubtful place": (Qt.Key.Key_D, NONE),
+    "next doubtful region": (Qt.Key.Key_D, NONE),
     "outlines": (Qt.Key.Key_W, NONE),
     "filled": (Qt.Key.Key_W, NONE),
     "final map": (Qt.Key.Key_G, NONE),
