@@ -11,8 +11,8 @@ from napari.utils.notifications import show_warning
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, ClassTableError, DataError
-from c2f_core.io.formats import SUFFIXES, is_annotation_file
-from c2f_core.io.maps import ARRAY_SUFFIX
+from c2f_core.io.annotations import ANNOTATION_SUFFIXES, is_annotation_file
+from c2f_core.io.images import ARRAY_SUFFIX
 from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
 from napari_c2f.layers.map_files import placement, read_map_of
@@ -30,9 +30,10 @@ def get_reader(path: Paths) -> Reader | None:
     that only those are taken that are surely maps.
     """
     if not isinstance(path, str):
-        return None if any(_suffix(one) in SUFFIXES for one in path) else read_with_napari
-    if _suffix(path) in SUFFIXES:
-        return read_annotations if is_annotation_file(path) else None
+        has_annotations = any(_suffix(one) in ANNOTATION_SUFFIXES for one in path)
+        return None if has_annotations else read_with_napari
+    if _suffix(path) in ANNOTATION_SUFFIXES:
+        return read_annotation_file if is_annotation_file(path) else None
     if _suffix(path) == ARRAY_SUFFIX and not _is_map(path):
         return None
     return read_file
@@ -67,7 +68,7 @@ def read_file(path: str) -> list[LayerDataTuple]:
     return read_with_napari(path)
 
 
-def read_annotations(path: str) -> list[LayerDataTuple]:
+def read_annotation_file(path: str) -> list[LayerDataTuple]:
     """Read an annotation file as a Labels layer; of several images, that of the selected one.
 
     Raises

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError, ImageError
-from c2f_core.io.formats import Form, FormatName
-from c2f_core.io.maps import MapStyle, write_annotations, write_map
+from c2f_core.io.annotations import FormatName, write_annotations
+from c2f_core.io.formats.base import Form
+from c2f_core.io.maps import MapStyle, write_map
 from napari_c2f.layers.convert import class_table_of_layer
 
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")

@@ -21,7 +21,7 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import DataError, ImageError
-from c2f_core.io.maps import write_annotations
+from c2f_core.io.annotations import write_annotations
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
 from napari_c2f._sample_data import shapes

@@ -44,7 +44,7 @@ class LabelCodec:
         labels = np.asarray(labels)
         if labels.dtype.kind not in "bui":
             raise ClassTableError(
-                f"The map has {labels.dtype} values; convert it to integer labels."
+                f"The map has {labels.dtype} values; convert it to integer class indices."
             )
         if labels.size and (labels.min() < 0 or labels.max() > MAX_LABEL):
             raise self._unknown_labels(labels)

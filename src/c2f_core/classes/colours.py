@@ -76,7 +76,7 @@ def decode_colours(
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ImageError(
             f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
-            "labels."
+            "class indices."
         )
     colours, inverse = _distinct_colours(rgb)
     palette = np.array([entry.colour for entry in class_table.entries], dtype=float)

@@ -19,7 +19,8 @@ from c2f_core.cli.console import run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.maps import MapStyle, read_image, read_map, write_map
+from c2f_core.io.images import read_image
+from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.interface import RefinerInterface, check_inputs
 from c2f_core.refine.opening import open_refiner

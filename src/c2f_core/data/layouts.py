@@ -8,8 +8,8 @@ from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
 from c2f_core.data.listing import Listing, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
-from c2f_core.io.formats import is_annotation_file
-from c2f_core.io.maps import ARRAY_SUFFIX, IMAGE_SUFFIXES
+from c2f_core.io.annotations import is_annotation_file
+from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from c2f_core.classes.report import DecodeReport, IdReport, MapReport, uses_other_table
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, DataError
+from c2f_core.io.images import read_image, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
-from c2f_core.io.maps import read_image, read_map, read_map_pixels
+from c2f_core.io.maps import read_map
 
 
 @dataclass(frozen=True)

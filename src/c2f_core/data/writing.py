@@ -7,7 +7,8 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.maps import MapStyle, write_image, write_map
+from c2f_core.io.images import write_image
+from c2f_core.io.maps import MapStyle, write_map
 
 TABLE_FILE = "classes.json"
 LARGEST_PALETTE_INDEX = 255

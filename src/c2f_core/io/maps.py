@@ -1,9 +1,8 @@
-"""Read and write images and maps; every file is written atomically.
+"""Read and write maps: images of labels or colours, and NumPy arrays of labels.
 
-Maps are images of class indices or colours, NumPy arrays, or annotation files.
+Annotation files are read, too; see `c2f_core.io.annotations` for writing them.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,52 +10,20 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-from pydantic import ValidationError
 
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, decode_colours, encode_colours
 from c2f_core.classes.report import DecodeReport, MapReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError
-from c2f_core.io import formats
+from c2f_core.io.annotations import ANNOTATION_SUFFIXES, read_annotations
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.formats.base import TABLE_KEY, Form
+from c2f_core.io.embedded import embedded_table, png_text, tiff_description
+from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
-from c2f_core.io.pixels import (
-    ARRAY_SUFFIX,
-    IMAGE_SUFFIXES,
-    TIFF_SUFFIXES,
-    read_image,
-    read_map_pixels,
-)
 
-__all__ = [
-    "ARRAY_SUFFIX",
-    "IMAGE_SUFFIXES",
-    "MapStyle",
-    "atomic_path",
-    "check_map_suffix",
-    "embedded_table",
-    "read_image",
-    "read_map",
-    "read_map_pixels",
-    "write_annotations",
-    "write_image",
-    "write_map",
-]
 MapStyle = Literal["palette", "colour", "index"]
-
-
-def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write a grey (Y, X) or RGB image (Y, X, 3) uint8 atomically as PNG.
-
-    Raises
-    ------
-    DataError
-        The file cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+MAP_SUFFIXES = (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX)
+"""Suffixes of the files that `write_map` writes."""
 
 
 def read_map(
@@ -67,238 +34,164 @@ def read_map(
     *,
     blended: bool = False,
 ) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
-    """Read a map: a colour image, a palette image, class indices or annotations.
+    """Read a map: a colour image, a palette image, an image of labels, or annotations.
 
-    Class indices of a file that carries its own class table are those of the classes of
-    the same names. Where some were renamed, indices tell; where all have other names, the
-    map is refused.
+    If the file has an embedded class table, its labels are converted by class name.
+    If some classes were merely renamed, the labels are kept; if no name is known,
+    the map is rejected.
 
     Parameters
     ----------
     path : str or Path
-        An image, a NumPy array (.npy), or an annotation file (.json, .xml).
+        Image, NumPy array (.npy), or annotation file (.json, .xml).
     class_table : ClassTable
+        Class table of the result.
     tolerance : float
-        See `ClassTable.decode_colours`.
+        Maximum RGB distance from a class colour; see `decode_colours`.
     image : str or Path, optional
-        Which image is meant, where an annotation file is about several.
+        Image to read the map of, if an annotation file covers several images.
     blended : bool
-        See `ClassTable.decode_colours`.
+        Whether class colours are blended at boundaries; see `decode_colours`.
 
     Returns
     -------
-    index_map : (Y, X) unsigned integer array
+    labels : (Y, X) unsigned integer array
+        Labels of `class_table`.
     report : MapReport
+        Report on pixels that could not be read exactly.
 
     Raises
     ------
     UnclearImageError
-        An annotation file is about several images, and it is not clear which is meant.
+        If an annotation file covers several images, and `image` is not clearly one
+        of them.
     DataError
-        The file is missing, truncated or no map.
+        If the file is missing, truncated or not a map.
     ClassTableError
-        An index or class is not in the table, or the file's own table has none of its classes.
+        If a label or class is not in the table, or the embedded table has none of
+        its classes.
     """
     path = Path(path)
-    if path.suffix.lower() in formats.SUFFIXES:
-        return formats.read_annotations(path, class_table, image)
+    if path.suffix.lower() in ANNOTATION_SUFFIXES:
+        return read_annotations(path, class_table, image)
     pixels = read_map_pixels(path)
-    carried = embedded_table(path)
-    if carried is not None:
-        _refuse_other_classes(path, carried, class_table)
+    embedded = embedded_table(path)
+    if embedded is not None:
+        _check_shared_classes(path, embedded, class_table)
     if pixels.ndim == 3:
         return decode_colours(as_rgb8(pixels), class_table, tolerance, blended=blended)
-    if carried is not None and carried != class_table and _names_tell(carried, class_table):
-        pixels = carried.translate(pixels, class_table)
-    positions = class_table.to_class_ids(pixels)
-    return class_table.to_labels(positions), DecodeReport(0, 0, (), positions.size)
+    if embedded is not None and _converts_by_name(embedded, class_table):
+        pixels = embedded.translate(pixels, class_table)
+    class_ids = class_table.to_class_ids(pixels)
+    return class_table.to_labels(class_ids), DecodeReport(0, 0, (), class_ids.size)
 
 
-def _refuse_other_classes(path: Path, carried: ClassTable, wanted: ClassTable) -> None:
-    """Refuse a map whose indices and colours are those of classes that are all others."""
-    if set(carried.names).isdisjoint(wanted.names):
+def _check_shared_classes(path: Path, embedded: ClassTable, wanted: ClassTable) -> None:
+    """Check that the embedded table has at least one class of the wanted table."""
+    if set(embedded.names).isdisjoint(wanted.names):
         raise ClassTableError(
-            f"{path.name} was drawn with the class table '{carried.name}' "
-            f"({', '.join(carried.names)}), which has none of the classes of '{wanted.name}' "
-            f"({', '.join(wanted.names)}); choose '{carried.name}', or a model for its classes."
+            f"{path.name} was drawn with the class table '{embedded.name}' "
+            f"({', '.join(embedded.names)}), which has none of the classes of '{wanted.name}' "
+            f"({', '.join(wanted.names)}); choose '{embedded.name}', or a model for its classes."
         )
 
 
-def _names_tell(carried: ClassTable, wanted: ClassTable) -> bool:
-    """Tell whether a file's classes are known by name: where some were renamed, indices tell."""
-    indices = {entry.name: entry.index for entry in wanted.classes}
-    if carried.unlabelled.name in indices:
+def _converts_by_name(embedded: ClassTable, wanted: ClassTable) -> bool:
+    """Return whether labels are converted by name, rather than kept because of renamed classes."""
+    if embedded == wanted:
         return False
-    # Renaming moves no index: where one has moved, the table is another one.
-    shared = [entry for entry in carried.classes if entry.name in indices]
-    is_moved = any(entry.index != indices[entry.name] for entry in shared)
-    return is_moved or len(shared) == carried.number_of_classes
+    labels = {entry.name: entry.index for entry in wanted.classes}
+    if embedded.unlabelled.name in labels:
+        return False
+    # Renaming changes no label: if a label differs, the table is a different one.
+    shared = [entry for entry in embedded.classes if entry.name in labels]
+    has_moved = any(entry.index != labels[entry.name] for entry in shared)
+    return has_moved or len(shared) == embedded.number_of_classes
 
 
 def write_map(
     path: str | Path,
-    index_map: NDArray[Any],
+    labels: NDArray[Any],
     class_table: ClassTable,
     style: MapStyle = "palette",
 ) -> None:
-    """Write a map atomically as PNG or TIFF, which carry its class table, or as NPY.
+    """Write a map atomically as PNG or TIFF, both with an embedded class table, or as NPY.
 
     Parameters
     ----------
     path : str or Path
-        Ends in .png, .tif, .tiff or .npy.
-    index_map : (Y, X) integer array
-        Class indices.
+        File name that ends in .png, .tif, .tiff or .npy.
+    labels : (Y, X) integer array
+        Labels of `class_table`.
     class_table : ClassTable
     style : {"palette", "colour", "index"}
-        Palette PNG (indices up to 255 with the class colours), RGB image, or
-        plain grey image of the indices. NPY always holds the indices.
+        Palette PNG (labels up to 255 with the class colours), RGB image, or plain
+        grey image of the labels. NPY always stores the labels.
 
     Raises
     ------
     ImageError
-        The map is not of two dimensions.
+        If the map is not two-dimensional.
     ClassTableError
-        The map holds an index that is not in the table.
+        If the map has a label that is not in the table.
     DataError
-        The ending or style does not fit, or the file cannot be written.
+        If the suffix or style is not supported, or the file cannot be written.
     """
     path = Path(path)
     check_map_suffix(path)
-    if np.ndim(index_map) != 2:
+    if np.ndim(labels) != 2:
         raise ImageError(
-            f"The map has shape {np.shape(index_map)}, and only two-dimensional maps are written; "
+            f"The map has shape {np.shape(labels)}, but only two-dimensional maps can be written; "
             "give one plane of it."
         )
-    indices = class_table.to_labels(class_table.to_class_ids(index_map))
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        pixels = encode_colours(indices, class_table) if style == "colour" else indices
+    labels = class_table.to_labels(class_table.to_class_ids(labels))
+    if is_tiff(path):
+        _write_tiff(path, labels, class_table, style)
+    elif path.suffix.lower() == ARRAY_SUFFIX:
         with atomic_path(path) as temporary:
-            tifffile.imwrite(
-                temporary,
-                pixels,
-                compression="zlib",
-                description=json.dumps({TABLE_KEY: class_table.model_dump()}),
-            )
-        return
-    if path.suffix.lower() == ARRAY_SUFFIX:
-        with atomic_path(path) as temporary:
-            np.save(temporary, indices, allow_pickle=False)
-        return
-    if style == "colour":
-        picture = Image.fromarray(encode_colours(indices, class_table))
+            np.save(temporary, labels, allow_pickle=False)
     else:
-        picture = Image.fromarray(indices)
-        if style == "palette":
-            picture = _palette_picture(indices, class_table)
-    texts = PngInfo()
-    texts.add_itxt(TABLE_KEY, class_table.model_dump_json())
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=texts)
+        _write_png(path, labels, class_table, style)
 
 
 def check_map_suffix(path: Path) -> None:
-    """Refuse a file name with an ending that no map is written with.
+    """Check that a file name has a suffix that `write_map` supports.
 
     Raises
     ------
     DataError
-        It has none of the endings of `write_map`.
+        If it has another suffix.
     """
-    if path.suffix.lower() not in (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX):
+    if path.suffix.lower() not in MAP_SUFFIXES:
         raise DataError(f"Maps are written as .png, .tif or .npy; rename {path.name}.")
 
 
-def write_annotations(
-    path: str | Path,
-    index_map: NDArray[Any],
-    class_table: ClassTable,
-    layout: formats.FormatName,
-    image: str | None = None,
-    form: Form = "masks",
-) -> None:
-    """Write a map atomically as an annotation file, which carries its class table.
-
-    Parameters
-    ----------
-    path : str or Path
-        Ends in .json, or .xml for CVAT.
-    index_map : (Y, X) integer array
-        Class indices.
-    class_table : ClassTable
-    layout : {"coco", "labelme", "cityscapes", "cvat"}
-    image : str, optional
-        File name of the image; without it, that of the file with the ending .png.
-    form : {"masks", "polygons"}
-        One mask per class, or one polygon per region; Cityscapes has polygons only.
-
-    Raises
-    ------
-    ClassTableError
-        The map holds an index that is not in the table.
-    DataError
-        The ending does not fit, the format cannot hold a name, or the file cannot be
-        written.
-    """
-    path = Path(path)
-    suffix = formats.FORMATS[layout].SUFFIX
-    if path.suffix.lower() != suffix:
-        raise DataError(f"Annotations of this format are written as {suffix}; rename {path.name}.")
-    name = image or f"{path.stem}.png"
-    text = formats.encode_annotations(index_map, class_table, layout, name, form)
+def _write_tiff(path: Path, labels: NDArray[Any], class_table: ClassTable, style: MapStyle) -> None:
+    pixels = encode_colours(labels, class_table) if style == "colour" else labels
+    description = tiff_description(class_table)
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        tifffile.imwrite(temporary, pixels, compression="zlib", description=description)
 
 
-def embedded_table(path: str | Path) -> ClassTable | None:
-    """Return the class table that was written into a file; None where there is none.
+def _write_png(path: Path, labels: NDArray[Any], class_table: ClassTable, style: MapStyle) -> None:
+    if style == "palette":
+        picture = _palette_image(labels, class_table)
+    else:
+        colours = encode_colours(labels, class_table) if style == "colour" else labels
+        picture = Image.fromarray(colours)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=png_text(class_table))
 
-    Raises
-    ------
-    DataError
-        The file is missing, truncated or no map, or its class table is damaged.
-    """
-    path = Path(path)
-    if path.suffix.lower() in formats.SUFFIXES:
-        return formats.open_annotations(path).carried
-    if path.suffix.lower() == ARRAY_SUFFIX:
-        return None
-    try:
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            content = _table_in_tiff(path)
-        else:
-            with Image.open(path) as opened:
-                text = opened.info.get(TABLE_KEY)
-            content = None if text is None else json.loads(text)
-        return None if content is None else ClassTable.model_validate(content)
-    except ValidationError as error:
-        raise DataError(f"The class table in {path} is damaged; save the map again.") from error
-    except Exception as error:  # Each codec raises errors of its own.
+
+def _palette_image(labels: NDArray[Any], class_table: ClassTable) -> Image.Image:
+    if labels.dtype != np.uint8:
         raise DataError(
-            f"{path} cannot be read as a map ({error}); check that the file is whole."
-        ) from error
-
-
-def _table_in_tiff(path: Path) -> Any:
-    with tifffile.TiffFile(path) as opened:
-        description = opened.pages.first.description
-    try:
-        return json.loads(description)[TABLE_KEY]
-    except (ValueError, KeyError, TypeError):
-        return None  # The description of another program.
-
-
-def _palette_picture(
-    indices: NDArray[np.unsignedinteger[Any]], class_table: ClassTable
-) -> Image.Image:
-    if indices.dtype != np.uint8:
-        raise DataError(
-            "A palette PNG holds indices up to 255 only; write this class table as colour or "
+            "A palette PNG can only store indices up to 255; write this class table as a colour or "
             "index image."
         )
     palette = np.zeros((256, 3), dtype=np.uint8)
     for entry in class_table.entries:
         palette[entry.index] = entry.colour
-    picture = Image.fromarray(indices)
+    picture = Image.fromarray(labels)
     picture.putpalette(palette.tobytes())
     return picture

@@ -1,4 +1,4 @@
-"""Find out whether a file is a map, and with which class table it was drawn."""
+"""Recognise maps among image files, and the class table that they were drawn with."""
 
 from pathlib import Path
 from typing import Any
@@ -7,30 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import PRESETS, ClassTable
-from c2f_core.io import formats
-from c2f_core.io.maps import embedded_table, read_map_pixels
+from c2f_core.io.annotations import ANNOTATION_SUFFIXES, class_names, open_annotations, own_table
+from c2f_core.io.embedded import embedded_table
+from c2f_core.io.images import read_map_pixels
 
-SMALLEST_SHARE = 0.8
-"""Share of pixels that must have exactly a class colour: a photograph has hardly any."""
-FEWEST_INDICES = 3
-"""A grey image of two values is rather a mask than a map of a preset."""
-FEWEST_NAMES = 3
-"""Annotations of one or two classes are rather of their own than of a preset."""
-SAMPLES = 512
-"""Rows and columns of a colour image that are looked at, at least."""
+MIN_SHARE = 0.8
+"""Minimum share of pixels with exactly a class colour; photographs have hardly any."""
+MIN_VALUES = 3
+"""Minimum number of values of a grey map of a preset; two values are probably a mask."""
+MIN_NAMES = 3
+"""Minimum number of classes from which on annotations may use a preset instead of their own."""
+SAMPLE_SIDE = 512
+"""Minimum number of rows and columns of a colour image that are compared."""
+RGB_CODE = np.array([65536, 256, 1], dtype=np.uint32)
+"""Factors that turn a colour into one number."""
 TABLE_NAMES = ("classes.toml", "classes.json")
 
 
 def recognise_table(path: str | Path) -> ClassTable | None:
-    """Return the class table of a map, None where the file is rather a photograph.
+    """Return the class table of a map, or None if the file is probably a photograph.
 
-    The table that the file carries itself comes first, then `classes.toml` or
-    `classes.json` in its folder or the one above, then the presets. A colour
-    image fits a table when most of its pixels have exactly the table's colours,
-    a grey image when it holds indices of the table only. Where several presets
-    fit, the one with most colours in common is taken, then the smallest.
-    Annotation files fit a table that has all their classes, and name classes
-    enough for a table of their own.
+    Candidates are, in this order: the table embedded in the file; `classes.toml` or
+    `classes.json` in its folder or the parent folder; the presets. A colour image
+    matches a table if most of its pixels have exactly a class colour, a grey image if
+    all of its values are labels of the table. If several presets match, the one with
+    the largest share wins, then the smallest one. Annotation files match a table
+    that has all of their classes; otherwise they get a table of their classes.
 
     Parameters
     ----------
@@ -40,51 +42,55 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     Raises
     ------
     DataError
-        The file is missing, truncated or no map.
+        If the file is missing, truncated or not a map.
     ClassTableError
-        The class table beside the file is not valid.
+        If the class table next to the file is not valid.
     """
     path = Path(path)
-    if path.suffix.lower() in formats.SUFFIXES:
+    if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return _table_of_annotations(path)
-    carried = embedded_table(path)
-    if carried is not None:
-        return carried
+    embedded = embedded_table(path)
+    if embedded is not None:
+        return embedded
     pixels = read_map_pixels(path)
     beside = table_beside(path)
-    if beside is not None and share_in_table(pixels, beside) >= SMALLEST_SHARE:
+    if beside is not None and share_in_table(pixels, beside) >= MIN_SHARE:
         return beside
+    return _matching_preset(pixels)
+
+
+def _matching_preset(pixels: NDArray[Any]) -> ClassTable | None:
     share, _, name = max(
         (share_in_table(pixels, table), -table.number_of_classes, name)
         for name, table in PRESETS.items()
     )
-    is_mask = pixels.ndim == 2 and share > 0 and len(np.unique(pixels)) < FEWEST_INDICES
-    return PRESETS[name] if share >= SMALLEST_SHARE and not is_mask else None
+    is_mask = pixels.ndim == 2 and share > 0 and len(np.unique(pixels)) < MIN_VALUES
+    return PRESETS[name] if share >= MIN_SHARE and not is_mask else None
 
 
 def _table_of_annotations(path: Path) -> ClassTable:
-    annotations = formats.open_annotations(path)
-    if annotations.carried is not None:
-        return annotations.carried
-    names = set(formats.meant_names(annotations))
+    annotations = open_annotations(path)
+    if annotations.embedded is not None:
+        return annotations.embedded
+    names = set(class_names(annotations))
     beside = table_beside(path)
     if beside is not None and names <= set(beside.names):
         return beside
-    fitting = [table for table in PRESETS.values() if names <= set(table.names)]
-    if annotations.preset is not None and PRESETS[annotations.preset] in fitting:
+    matching = [table for table in PRESETS.values() if names <= set(table.names)]
+    if annotations.preset is not None and PRESETS[annotations.preset] in matching:
         return PRESETS[annotations.preset]
-    if fitting and len(names) >= FEWEST_NAMES:
-        return min(fitting, key=lambda table: table.number_of_classes)
-    return formats.own_table(path, annotations)
+    if matching and len(names) >= MIN_NAMES:
+        return min(matching, key=lambda table: table.number_of_classes)
+    return own_table(path, annotations)
 
 
 def table_beside(path: Path) -> ClassTable | None:
-    """Read the class table that lies in the folder of a file or in the one above.
+    """Read the class table in the folder of a file or in the parent folder, if any.
 
     Raises
     ------
     ClassTableError
-        It is not valid.
+        If the class table is not valid.
     """
     for folder in (path.parent, path.parent.parent):
         for name in TABLE_NAMES:
@@ -94,7 +100,7 @@ def table_beside(path: Path) -> ClassTable | None:
 
 
 def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
-    """Measure how well pixels fit a class table.
+    """Measure how well the pixels of an image match a class table.
 
     Parameters
     ----------
@@ -104,20 +110,21 @@ def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
     Returns
     -------
     float
-        Of a colour image the share of pixels that have exactly a class colour,
-        without those of the unlabelled colour: the white round a photograph is no map.
-        Of a grey one 1 where it holds indices of the table only, otherwise 0.
+        Of a grey image, 1 if all values are labels of the table, otherwise 0. Of a
+        colour image, the share of pixels with exactly a class colour. Pixels of the
+        unlabelled colour are not counted, such as the white margin of a photograph.
     """
     if pixels.ndim == 2:
-        indices = [entry.index for entry in class_table.entries]
-        return float(pixels.dtype.kind in "bui" and bool(np.isin(pixels, indices).all()))
+        labels = [entry.index for entry in class_table.entries]
+        return float(pixels.dtype.kind in "bui" and bool(np.isin(pixels, labels).all()))
     if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
         return 0.0
-    rows, columns = (max(1, size // SAMPLES) for size in pixels.shape[:2])
-    sample = pixels[::rows, ::columns, :3].astype(np.uint32)
-    colours = np.array([entry.colour for entry in class_table.classes], dtype=np.uint32)
-    codes = np.array([65536, 256, 1], dtype=np.uint32)
-    unlabelled = np.array(class_table.unlabelled.colour, dtype=np.uint32)
-    drawn = sample @ codes
-    drawn = drawn[drawn != unlabelled @ codes]
-    return float(np.isin(drawn, colours @ codes).mean()) if drawn.size else 0.0
+    return _share_of_colours(pixels[..., :3], class_table)
+
+
+def _share_of_colours(rgb: NDArray[np.uint8], class_table: ClassTable) -> float:
+    rows, columns = (max(1, size // SAMPLE_SIDE) for size in rgb.shape[:2])
+    sample = rgb[::rows, ::columns].astype(np.uint32) @ RGB_CODE
+    drawn = sample[sample != np.array(class_table.unlabelled.colour, dtype=np.uint32) @ RGB_CODE]
+    colours = class_table.colours.astype(np.uint32) @ RGB_CODE
+    return float(np.isin(drawn, colours).mean()) if drawn.size else 0.0

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.maps import MapStyle, check_map_suffix, read_image, write_map
+from c2f_core.io.images import read_image
+from c2f_core.io.maps import MapStyle, check_map_suffix, write_map
 from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import library_versions
 from c2f_core.project.project import Project

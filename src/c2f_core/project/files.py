@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from c2f_core.errors import DataError
 from c2f_core.geometry.windows import Size
 from c2f_core.io.atomic import atomic_path
+from c2f_core.io.images import IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.lock import lock_folder
-from c2f_core.io.maps import IMAGE_SUFFIXES, read_image
 from c2f_core.project.maps import KINDS, REMOVED, MapFiles
 from c2f_core.project.records import ImageRecord
 

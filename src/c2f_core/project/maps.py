@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.report import MapReport
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
-from c2f_core.io.maps import embedded_table, read_image, read_map, write_image, write_map
+from c2f_core.io.embedded import embedded_table
+from c2f_core.io.images import read_image, write_image
+from c2f_core.io.maps import read_map, write_map
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.work import IndexMap, Work
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import begin_dataset
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io.maps import read_image
+from c2f_core.io.images import read_image
 from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import (
     comparable_name,

@@ -11,10 +11,11 @@ from typing import NamedTuple
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.layouts import images_by_stem
 from c2f_core.errors import C2FError, DataError
+from c2f_core.io.annotations import is_annotation_file
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.formats import is_annotation_file
+from c2f_core.io.embedded import embedded_table
+from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
-from c2f_core.io.maps import ARRAY_SUFFIX, IMAGE_SUFFIXES, embedded_table, read_image
 from c2f_core.project.files import interrupted_removal
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
 from c2f_core.project.store import FOLDERS, Store

@@ -18,7 +18,7 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import WritingError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.maps import write_image
+from c2f_core.io.images import write_image
 from c2f_core.training.curves import HEAD, NOTE, notes_of, values_of
 from c2f_core.training.events import (
     ClassicalReference,

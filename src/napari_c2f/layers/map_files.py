@@ -6,9 +6,10 @@ from typing import Any
 from napari.layers import Image
 from numpy.typing import NDArray
 
+from c2f_core.classes.report import MapReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import UnclearImageError
-from c2f_core.io.maps import MapReport, read_map
+from c2f_core.io.maps import read_map
 from napari_c2f.layers.convert import plane_shape, spatial_keywords
 
 ChooseImage = Callable[[Sequence[str]], str | None]

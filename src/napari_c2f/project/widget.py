@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from c2f_core.config.files import invalid_setting
-from c2f_core.io.maps import IMAGE_SUFFIXES
+from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.files import REMOVED
 from c2f_core.project.work import undecided_text

@@ -9,9 +9,10 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.cli.refine import Options, find_jobs
 from c2f_core.data.layouts import open_pairs
 from c2f_core.errors import ClassTableError, DataError, UnclearImageError
-from c2f_core.io.formats import open_annotations, own_table
+from c2f_core.io.annotations import open_annotations, own_table
 from c2f_core.io.formats.base import pick_image
-from c2f_core.io.maps import read_map, write_image
+from c2f_core.io.images import write_image
+from c2f_core.io.maps import read_map
 from c2f_core.io.recognise import recognise_table
 
 CITYSCAPES = ClassTable.preset("cityscapes")
@@ -291,7 +292,7 @@ def test_annotations_take_the_table_beside_them_or_a_preset_that_has_their_class
 
 def test_a_file_that_names_no_class_needs_a_class_table(tmp_path):
     path = save(tmp_path, "scene.json", LABELME | {"shapes": []})
-    with pytest.raises(ClassTableError, match="names no class"):
+    with pytest.raises(ClassTableError, match="has no classes"):
         recognise_table(path)
     assert (read_map(path, CITYSCAPES)[0] == 255).all()
 

@@ -16,8 +16,9 @@ from pycocotools import mask as coco_mask
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io.formats import FORMATS, is_annotation_file
-from c2f_core.io.maps import embedded_table, read_map, write_annotations, write_map
+from c2f_core.io.annotations import FORMATS, is_annotation_file, write_annotations
+from c2f_core.io.embedded import embedded_table
+from c2f_core.io.maps import read_map, write_map
 from c2f_core.io.recognise import recognise_table
 
 # pycocotools 2.0.11 does not know NumPy 2's keyword yet.

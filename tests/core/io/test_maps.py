@@ -15,8 +15,9 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io.atomic import atomic_path
+from c2f_core.io.images import read_image
 from c2f_core.io.intensity import as_rgb8, intensity_limits
-from c2f_core.io.maps import read_image, read_map, write_map
+from c2f_core.io.maps import read_map, write_map
 
 TABLE = ClassTable.preset("fasseg")
 MAPS = hnp.arrays(
@@ -71,7 +72,7 @@ def test_truncated_files_give_one_sentence(tmp_path, suffix):
     write_map(path, np.zeros((64, 64), dtype=np.uint8), TABLE, "colour")
     path.write_bytes(path.read_bytes()[:60])
     for read in (read_image, lambda file: read_map(file, TABLE)):
-        with pytest.raises(DataError, match="check that the file is whole"):
+        with pytest.raises(DataError, match="check that the file is complete"):
             read(path)
 
 
@@ -164,7 +165,7 @@ def test_damaged_arrays_give_one_sentence(tmp_path, content):
         if content == "header":
             before, after = b"'shape'", b"'sha\n'e"
         path.write_bytes(path.read_bytes().replace(before, after))
-    with pytest.raises(DataError, match=r"save (an|one) array of class indices"):
+    with pytest.raises(DataError, match=r"save (an|a single) array of class indices"):
         read_map(path, TABLE)
 
 

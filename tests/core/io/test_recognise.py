@@ -9,7 +9,8 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import PRESETS, ClassTable
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io.maps import embedded_table, read_map, write_map
+from c2f_core.io.embedded import embedded_table
+from c2f_core.io.maps import read_map, write_map
 from c2f_core.io.recognise import recognise_table
 
 FASSEG = ClassTable.preset("fasseg")
@@ -95,7 +96,7 @@ def test_an_invalid_class_table_beside_the_maps_is_told(tmp_path):
 @pytest.mark.parametrize("name", ["map.png", "map.tif"])
 def test_damaged_files_give_one_sentence(tmp_path, name):
     (tmp_path / name).write_bytes(b"no image")
-    with pytest.raises(DataError, match="check that the file is whole"):
+    with pytest.raises(DataError, match="check that the file is complete"):
         recognise_table(tmp_path / name)
 
 

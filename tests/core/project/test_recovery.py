@@ -16,7 +16,9 @@ from c2f_core.classes.editing import with_class
 from c2f_core.classes.table import table_from_colours
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
-from c2f_core.io.maps import read_image, read_map, write_annotations, write_map
+from c2f_core.io.annotations import write_annotations
+from c2f_core.io.images import read_image
+from c2f_core.io.maps import read_map, write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.store import Store
 from c2f_core.project.work import read_snapshot

@@ -8,7 +8,8 @@ from napari.components import ViewerModel
 from napari.layers._source import layer_source
 
 from c2f_core.data.synthetic import SHAPES
-from c2f_core.io.maps import write_annotations, write_map
+from c2f_core.io.annotations import write_annotations
+from c2f_core.io.maps import write_map
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.refine.controller import RefineController
 

@@ -171,7 +171,7 @@ def test_one_image_that_cannot_be_refined_keeps_no_other_from_it(projects, to_do
     wait()
     assert list(statuses(projects).values()) == ["to do", "refined", "refined", "to do"]
     assert "Not refined: one (" in to_do.model.message
-    assert "check that the file is whole)." in to_do.model.message
+    assert "check that the file is complete)." in to_do.model.message
 
 
 def test_what_is_lacking_is_told(projects, to_do, wait):

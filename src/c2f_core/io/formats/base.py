@@ -15,7 +15,7 @@ from c2f_core.errors import DataError, UnclearImageError
 from c2f_core.geometry.shapes import Labelled
 from c2f_core.geometry.windows import Size
 
-TABLE_KEY = "c2f_class_table"
+EMBEDDED_TABLE_KEY = "c2f_class_table"
 """Key of the class table in files of all kinds, so that indices and colours come back."""
 LARGEST = 2**30
 """Pixels of the largest image that is drawn: a damaged size would fill the memory."""
@@ -50,8 +50,8 @@ class AnnotationFile:
         By name, in the order of the file.
     shapes : callable
         Returns the contents of one image.
-    carried : ClassTable or None
-        The class table that was written with it.
+    embedded : ClassTable or None
+        Class table embedded in the file.
     aliases : mapping of str to (str or None)
         Labels that stand for another class where the class table lacks them;
         None for unlabelled, `NOT_DRAWN` for nothing.
@@ -62,7 +62,7 @@ class AnnotationFile:
     images: Mapping[str, Size]
     classes: Mapping[str, FileClass]
     shapes: Callable[[str], Contents]
-    carried: ClassTable | None = None
+    embedded: ClassTable | None = None
     aliases: Mapping[str, str | None] = field(default_factory=lambda: UNLABELLED_ALIASES)
     preset: str | None = None
 
@@ -88,7 +88,7 @@ class Format(Protocol):
         """
 
     def encode(
-        self, positions: NDArray[Any], class_table: ClassTable, image: str, form: Form
+        self, class_ids: NDArray[Any], class_table: ClassTable, image: str, form: Form
     ) -> str:
         """Return the text of a file with the annotations of one image."""
 

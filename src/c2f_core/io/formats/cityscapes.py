@@ -18,8 +18,8 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.geometry.shapes import Area, Labelled, pixel_window
 from c2f_core.geometry.windows import Size, Window
 from c2f_core.io.formats.base import (
+    EMBEDDED_TABLE_KEY,
     NOT_DRAWN,
-    TABLE_KEY,
     UNLABELLED_ALIASES,
     AnnotationFile,
     Contents,
@@ -28,7 +28,7 @@ from c2f_core.io.formats.base import (
     check_size,
     parse_json,
 )
-from c2f_core.io.formats.outlines import Region, outer_pixels, regions
+from c2f_core.io.formats.outlines import ClassMask, connected_masks, outer_pixels
 
 SUFFIX = ".json"
 MARKERS = (b'"imgHeight"', b'"objects"')
@@ -111,7 +111,7 @@ def _aliases(labels: list[str]) -> dict[str, str | None]:
 
 
 def encode(
-    positions: NDArray[np.uint8],
+    class_ids: NDArray[np.uint8],
     class_table: ClassTable,
     image: str,  # noqa: ARG001 - the format names no image,
     form: Form,  # noqa: ARG001 - and knows polygons only.
@@ -121,22 +121,22 @@ def encode(
     A polygon has no holes: what lies in the hole of a region is drawn after it,
     with the label "unlabeled" where it is nothing, unless that is a class.
     """
-    found = sorted(regions(positions, class_table), key=lambda region: -region.mask.size)
+    found = sorted(connected_masks(class_ids, class_table), key=lambda region: -region.mask.size)
     annotations = [
         {"label": label, "polygon": outer_pixels(region)[:, ::-1].tolist()}
         for region in found
-        if (label := _label(region, class_table, positions.shape))
+        if (label := _label(region, class_table, class_ids.shape))
     ]
     document = {
-        "imgHeight": positions.shape[0],
-        "imgWidth": positions.shape[1],
+        "imgHeight": class_ids.shape[0],
+        "imgWidth": class_ids.shape[1],
         "objects": annotations,
-        TABLE_KEY: class_table.model_dump(),
+        EMBEDDED_TABLE_KEY: class_table.model_dump(),
     }
     return json.dumps(document, ensure_ascii=False)
 
 
-def _label(region: Region, class_table: ClassTable, size: tuple[int, ...]) -> str:
+def _label(region: ClassMask, class_table: ClassTable, size: tuple[int, ...]) -> str:
     if region.entry is not class_table.unlabelled:
         return region.entry.name
     last = region.top + region.mask.shape[0], region.left + region.mask.shape[1]

@@ -17,7 +17,7 @@ from c2f_core.errors import DataError
 from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape
 from c2f_core.geometry.windows import Size
 from c2f_core.io.formats.base import (
-    TABLE_KEY,
+    EMBEDDED_TABLE_KEY,
     AnnotationFile,
     Contents,
     FileClass,
@@ -27,19 +27,19 @@ from c2f_core.io.formats.base import (
     parse_json,
 )
 from c2f_core.io.formats.outlines import (
-    Region,
+    ClassMask,
     class_masks,
-    decode_runs,
-    encode_runs,
-    labelled_regions,
+    labelled_masks,
+    mask_from_run_lengths,
     outline,
+    run_lengths,
 )
 
 SUFFIX = ".json"
 MARKERS = (b'"annotations"', b'"images"', b'"categories"')
 
 
-class Image(BaseModel):
+class ImageEntry(BaseModel):
     """One image."""
 
     id: int
@@ -56,7 +56,7 @@ class Category(BaseModel):
     color: Any = None
 
 
-class Runs(BaseModel):
+class RunLengths(BaseModel):
     """A mask as run lengths down the columns, as numbers or packed into text."""
 
     size: tuple[int, int]
@@ -68,13 +68,13 @@ class Annotation(BaseModel):
 
     image_id: int
     category_id: int
-    segmentation: list[list[float]] | Runs | None = None
+    segmentation: list[list[float]] | RunLengths | None = None
 
 
 class Document(BaseModel):
     """The whole file."""
 
-    images: list[Image]
+    images: list[ImageEntry]
     categories: list[Category]
     annotations: list[Annotation]
     c2f_class_table: ClassTable | None = None
@@ -119,7 +119,7 @@ def _shapes(annotations: list[Annotation], names: dict[int, str], size: Size) ->
                 "not name; add the category or remove the annotation."
             )
         label = names[annotation.category_id]
-        if isinstance(annotation.segmentation, Runs):
+        if isinstance(annotation.segmentation, RunLengths):
             shapes.append(Labelled(label, _pixels(annotation.segmentation, size)))
         elif annotation.segmentation:
             # The parts of an object are united, as by COCO's own tools.
@@ -135,14 +135,14 @@ def _area(part: list[float]) -> Shape:
     return Area([np.array(part).reshape(-1, 2)[:, ::-1] - 0.5])
 
 
-def _pixels(runs: Runs, size: Size) -> Shape:
+def _pixels(runs: RunLengths, size: Size) -> Shape:
     if runs.size != size:
         raise DataError(
             f"a mask has the size {runs.size}, its image {size} (rows, columns); export the "
             "annotations again."
         )
     counts = _unpack(runs.counts) if isinstance(runs.counts, str) else runs.counts
-    return Pixels(decode_runs(counts, size[0] * size[1]).reshape(size[::-1]).T)
+    return Pixels(mask_from_run_lengths(counts, size[0] * size[1]).reshape(size[::-1]).T)
 
 
 def _unpack(text: str) -> list[int]:
@@ -174,14 +174,14 @@ def _unpack(text: str) -> list[int]:
     return counts
 
 
-def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are run lengths, one per class, marked as crowds, as the format asks
     for masks; polygons are one per region of a class.
     """
-    height, width = positions.shape
-    find = class_masks if form == "masks" else labelled_regions
+    height, width = class_ids.shape
+    find = class_masks if form == "masks" else labelled_masks
     annotations = [
         {
             "id": number,
@@ -192,7 +192,7 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
             "bbox": [region.left, region.top, *region.mask.shape[::-1]],
             "iscrowd": int(form == "masks"),
         }
-        for number, region in enumerate(find(positions, class_table), start=1)
+        for number, region in enumerate(find(class_ids, class_table), start=1)
     ]
     document = {
         "info": {"description": class_table.name},
@@ -203,15 +203,15 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
             for entry in class_table.classes
         ],
         "annotations": annotations,
-        TABLE_KEY: class_table.model_dump(),
+        EMBEDDED_TABLE_KEY: class_table.model_dump(),
     }
     return json.dumps(document)
 
 
-def _segmentation(region: Region, size: Size, form: Form) -> Any:
+def _segmentation(region: ClassMask, size: Size, form: Form) -> Any:
     if form == "polygons":
         return [outline(region)[:, ::-1].ravel().tolist()]
     mask = np.zeros(size, dtype=np.bool_)
     rows, columns = region.mask.shape
     mask[region.top : region.top + rows, region.left : region.left + columns] = region.mask
-    return {"size": size, "counts": encode_runs(mask.T.ravel())}
+    return {"size": size, "counts": run_lengths(mask.T.ravel())}

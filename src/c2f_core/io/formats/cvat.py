@@ -21,7 +21,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
 from c2f_core.io.formats.base import (
-    TABLE_KEY,
+    EMBEDDED_TABLE_KEY,
     AnnotationFile,
     Contents,
     FileClass,
@@ -30,12 +30,12 @@ from c2f_core.io.formats.base import (
     check_size,
 )
 from c2f_core.io.formats.outlines import (
-    Region,
+    ClassMask,
     class_masks,
-    decode_runs,
-    encode_runs,
-    labelled_regions,
+    labelled_masks,
+    mask_from_run_lengths,
     outline,
+    run_lengths,
 )
 
 SUFFIX = ".xml"
@@ -84,7 +84,7 @@ def parse(content: bytes) -> AnnotationFile:
     def shapes(image: str) -> Contents:
         return _shapes(found[image])
 
-    return AnnotationFile(images, _classes(root), shapes, _carried(root))
+    return AnnotationFile(images, _classes(root), shapes, _embedded_table(root))
 
 
 def _classes(root: ET.Element) -> dict[str, FileClass]:
@@ -96,8 +96,8 @@ def _classes(root: ET.Element) -> dict[str, FileClass]:
     return {name: named.get(name, FileClass()) for name in [*named, *sorted(used)] if name}
 
 
-def _carried(root: ET.Element) -> ClassTable | None:
-    text = root.findtext(f"meta/{TABLE_KEY}")
+def _embedded_table(root: ET.Element) -> ClassTable | None:
+    text = root.findtext(f"meta/{EMBEDDED_TABLE_KEY}")
     try:
         return None if text is None else ClassTable.model_validate_json(text)
     except ValidationError as error:
@@ -149,7 +149,7 @@ def _pixels(element: ET.Element) -> Shape:
     )
     runs = [int(_as_number(value)) for value in element.get("rle", "").split(",")]
     size = check_size((height, width))
-    return Pixels(decode_runs(runs, height * width).reshape(size), top, left)
+    return Pixels(mask_from_run_lengths(runs, height * width).reshape(size), top, left)
 
 
 def _number(element: ET.Element, name: str, default: str = "") -> float:
@@ -170,7 +170,7 @@ def _as_number(text: str, place: str = "a coordinate") -> float:
     return value
 
 
-def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are one per class, polygons one per region of a class.
@@ -183,11 +183,11 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     root.append(_meta(class_table))
-    height, width = positions.shape
+    height, width = class_ids.shape
     size = {"width": str(width), "height": str(height)}
     parent = ET.SubElement(root, "image", {"id": "0", "name": image, **size})
-    find = class_masks if form == "masks" else labelled_regions
-    parent.extend(_elements(find(positions, class_table), form))
+    find = class_masks if form == "masks" else labelled_masks
+    parent.extend(_elements(find(class_ids, class_table), form))
     ET.indent(root)
     text = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()
     if NOT_IN_XML.search(text):
@@ -211,11 +211,11 @@ def _meta(class_table: ClassTable) -> ET.Element:
         for name, text in (("name", entry.name), ("color", colour), ("type", "any")):
             ET.SubElement(label, name).text = text
         ET.SubElement(label, "attributes")
-    ET.SubElement(meta, TABLE_KEY).text = json.dumps(class_table.model_dump())
+    ET.SubElement(meta, EMBEDDED_TABLE_KEY).text = json.dumps(class_table.model_dump())
     return meta
 
 
-def _elements(found: Iterable[Region], form: Form) -> Iterable[ET.Element]:
+def _elements(found: Iterable[ClassMask], form: Form) -> Iterable[ET.Element]:
     for region in found:
         element = ET.Element("polygon" if form == "polygons" else "mask")
         element.set("label", region.entry.name)
@@ -226,7 +226,7 @@ def _elements(found: Iterable[Region], form: Form) -> Iterable[ET.Element]:
             element.set("points", ";".join(f"{column},{row}" for row, column in corners))
         else:
             rows, columns = region.mask.shape
-            element.set("rle", ", ".join(map(str, encode_runs(region.mask.ravel()))))
+            element.set("rle", ", ".join(map(str, run_lengths(region.mask.ravel()))))
             element.set("left", str(region.left))
             element.set("top", str(region.top))
             element.set("width", str(columns))

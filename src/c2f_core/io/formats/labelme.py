@@ -19,7 +19,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
 from c2f_core.io.formats.base import (
-    TABLE_KEY,
+    EMBEDDED_TABLE_KEY,
     AnnotationFile,
     Contents,
     FileClass,
@@ -27,7 +27,7 @@ from c2f_core.io.formats.base import (
     check_size,
     parse_json,
 )
-from c2f_core.io.formats.outlines import Region, class_masks, labelled_regions, outline
+from c2f_core.io.formats.outlines import ClassMask, class_masks, labelled_masks, outline
 
 SUFFIX = ".json"
 MARKERS = (b'"shapes"', b'"imagePath"')
@@ -104,12 +104,12 @@ def _pixels(mask: str, first: NDArray[np.int64], last: NDArray[np.int64]) -> Sha
         raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
 
 
-def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are one per class, polygons one per region of a class.
     """
-    find = class_masks if form == "masks" else labelled_regions
+    find = class_masks if form == "masks" else labelled_masks
     annotations = [
         {
             "label": region.entry.name,
@@ -118,7 +118,7 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
             "description": "",
             "flags": {},
         }
-        for region in find(positions, class_table)
+        for region in find(class_ids, class_table)
     ]
     document = {
         "version": VERSION,
@@ -126,14 +126,14 @@ def encode(positions: NDArray[np.uint8], class_table: ClassTable, image: str, fo
         "shapes": annotations,
         "imagePath": image,
         "imageData": None,
-        "imageHeight": positions.shape[0],
-        "imageWidth": positions.shape[1],
-        TABLE_KEY: class_table.model_dump(),
+        "imageHeight": class_ids.shape[0],
+        "imageWidth": class_ids.shape[1],
+        EMBEDDED_TABLE_KEY: class_table.model_dump(),
     }
     return json.dumps(document, ensure_ascii=False)
 
 
-def _geometry(region: Region, form: Form) -> dict[str, Any]:
+def _geometry(region: ClassMask, form: Form) -> dict[str, Any]:
     if form == "polygons":
         points = outline(region)[:, ::-1].tolist()
         return {"points": points, "shape_type": "polygon", "mask": None}

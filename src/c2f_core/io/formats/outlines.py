@@ -16,7 +16,7 @@ EIGHT = np.ones((3, 3), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
-class Region:
+class ClassMask:
     """Pixels of one class.
 
     Attributes
@@ -34,39 +34,39 @@ class Region:
     left: int
 
 
-def class_masks(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+def class_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
     """Yield all pixels of each class that the map holds.
 
     Parameters
     ----------
-    positions : (Y, X) uint8 array
+    class_ids : (Y, X) uint8 array
         Positions in the class table, 255 where unlabelled.
     class_table : ClassTable
     """
     for position, entry in enumerate(class_table.classes):
-        for box in ndimage.find_objects((positions == position).astype(np.uint8)):
-            yield Region(entry, positions[box] == position, box[0].start, box[1].start)
+        for box in ndimage.find_objects((class_ids == position).astype(np.uint8)):
+            yield ClassMask(entry, class_ids[box] == position, box[0].start, box[1].start)
 
 
-def regions(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+def connected_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
     """Yield the regions of one class connected by edges, unlabelled ones too."""
     entries = dict(enumerate(class_table.classes))
-    numbers = label(positions, connectivity=1, background=-1)
+    numbers = label(class_ids, connectivity=1, background=-1)
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
         mask = numbers[box] == number
-        position = int(positions[box][mask][0])
+        position = int(class_ids[box][mask][0])
         entry = entries.get(position, class_table.unlabelled)
-        yield Region(entry, mask, box[0].start, box[1].start)
+        yield ClassMask(entry, mask, box[0].start, box[1].start)
 
 
-def labelled_regions(positions: NDArray[np.uint8], class_table: ClassTable) -> Iterator[Region]:
+def labelled_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
     """Yield the regions of one class connected by edges."""
-    for region in regions(positions, class_table):
+    for region in connected_masks(class_ids, class_table):
         if region.entry is not class_table.unlabelled:
             yield region
 
 
-def outline(region: Region) -> NDArray[np.int64]:
+def outline(region: ClassMask) -> NDArray[np.int64]:
     """Return one closed ring along the pixel edges around a region, holes excepted.
 
     The ring runs to each hole and back along the same line, which no pixel
@@ -75,7 +75,7 @@ def outline(region: Region) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    region : Region
+    region : ClassMask
         Connected by edges.
 
     Returns
@@ -89,7 +89,7 @@ def outline(region: Region) -> NDArray[np.int64]:
     return np.add(ring, (region.top, region.left))
 
 
-def outer_pixels(region: Region) -> NDArray[np.int64]:
+def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
     """Return the ring of outermost pixels of a region, whose holes count as filled.
 
     Returns
@@ -174,14 +174,14 @@ def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
     return turns
 
 
-def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
+def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     """Return the lengths of the runs of a flat mask (N,), the first one of False."""
     bounds = np.flatnonzero(np.diff(mask, prepend=np.False_, append=~mask[-1:]))
     runs: list[int] = np.diff(bounds, prepend=0).tolist()
     return runs
 
 
-def decode_runs(runs: Sequence[int], length: int) -> NDArray[np.bool_]:
+def mask_from_run_lengths(runs: Sequence[int], length: int) -> NDArray[np.bool_]:
     """Return the flat mask (length,) of run lengths, the first one of False.
 
     Raises

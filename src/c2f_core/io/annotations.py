@@ -1,0 +1,231 @@
+"""Read and write annotation files of other tools: COCO, LabelMe, Cityscapes and CVAT."""
+
+import colorsys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import ClassTable, Colour, table_from_colours
+from c2f_core.errors import ClassTableError, DataError, UnclearImageError
+from c2f_core.geometry.shapes import DrawReport, Labelled, draw
+from c2f_core.io.atomic import atomic_path
+from c2f_core.io.formats import cityscapes, coco, cvat, labelme
+from c2f_core.io.formats.base import NOT_DRAWN, AnnotationFile, FileClass, Form, Format, pick_image
+
+FormatName = Literal["coco", "labelme", "cityscapes", "cvat"]
+FORMATS: dict[FormatName, Format] = {
+    "coco": coco,
+    "labelme": labelme,
+    "cityscapes": cityscapes,
+    "cvat": cvat,
+}
+ANNOTATION_SUFFIXES = (".json", ".xml")
+GOLDEN_RATIO = 0.618034
+"""Share of the colour circle between successive classes, so that neighbours differ clearly."""
+
+
+def is_annotation_file(path: str | Path) -> bool:
+    """Return whether a file has one of the formats, by its suffix and the keys in it."""
+    path = Path(path)
+    if path.suffix.lower() not in ANNOTATION_SUFFIXES or not path.is_file():
+        return False
+    return _format_of(path, path.read_bytes()) is not None
+
+
+def open_annotations(path: str | Path) -> AnnotationFile:
+    """Read an annotation file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or in another format.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    found = _format_of(path, content)
+    if found is None:
+        raise DataError(
+            f"{path} is truncated, or not an annotation file of COCO, LabelMe, Cityscapes or CVAT "
+            "for images; export it again in one of these formats."
+        )
+    try:
+        return found.parse(content)
+    except DataError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _format_of(path: Path, content: bytes) -> Format | None:
+    """Return the format whose suffix and keys a file has."""
+    for known in FORMATS.values():
+        if path.suffix.lower() == known.SUFFIX and all(key in content for key in known.MARKERS):
+            return known
+    return None
+
+
+def read_annotations(
+    path: str | Path, class_table: ClassTable, image: str | Path | None = None
+) -> tuple[NDArray[np.unsignedinteger[Any]], DrawReport]:
+    """Draw the annotations of one image as a map.
+
+    Parameters
+    ----------
+    path : str or Path
+    class_table : ClassTable
+        Class table of the result.
+    image : str or Path, optional
+        Image to draw the annotations of, if the file covers several images.
+
+    Returns
+    -------
+    labels : (Y, X) unsigned integer array
+        Labels of `class_table`.
+    report : DrawReport
+
+    Raises
+    ------
+    UnclearImageError
+        If the file covers several images, and `image` is not clearly one of them.
+    DataError
+        If the file is missing, damaged or in another format, or a shape lies outside
+        the image.
+    ClassTableError
+        If a class is not in the table.
+    """
+    annotations = open_annotations(path)
+    try:
+        name = pick_image(annotations.images, None if image is None else str(image))
+        shapes, skipped = annotations.shapes(name)
+        named = [_renamed(shape, annotations, class_table) for shape in shapes]
+        drawn = [shape for shape in named if shape.label != NOT_DRAWN]
+        _check_inside(drawn, annotations.images[name])
+        return draw(drawn, annotations.images[name], class_table, skipped)
+    except UnclearImageError as error:
+        raise UnclearImageError(f"{path} cannot be read: {error}", error.images) from error
+    except (DataError, ClassTableError) as error:
+        raise type(error)(f"{path} cannot be read: {error}") from error
+
+
+def _renamed(shape: Labelled, annotations: AnnotationFile, class_table: ClassTable) -> Labelled:
+    if shape.label in class_table.names or shape.label not in annotations.aliases:
+        return shape
+    name = annotations.aliases[shape.label]
+    return Labelled(class_table.unlabelled.name if name is None else name, shape.shape)
+
+
+def _check_inside(shapes: list[Labelled], size: tuple[int, int]) -> None:
+    """Check that every shape touches the image."""
+    for labelled in shapes:
+        first, last = labelled.shape.span()
+        if (last <= -0.5).any() or (first >= np.array(size) - 0.5).any():
+            raise DataError(
+                f"a shape of the class '{labelled.label}' lies outside the image of {size[0]} "
+                f"rows and {size[1]} columns, from {_coordinates(first)} to {_coordinates(last)}; "
+                "export the annotations for the image at this size, or remove the shape."
+            )
+
+
+def _coordinates(point: NDArray[np.float64]) -> str:
+    return f"row {point[0]:g}, column {point[1]:g}"
+
+
+def class_names(annotations: AnnotationFile) -> list[str]:
+    """Return the names of the classes that the labels of a file stand for, in file order."""
+    names = [annotations.aliases.get(name, name) for name in annotations.classes]
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def own_table(path: str | Path, annotations: AnnotationFile) -> ClassTable:
+    """Make a class table of the classes in an annotation file.
+
+    Labels and colours are those of the file, if it has them. Unlabelled is 0, or one
+    more than the largest label if a class has the label 0.
+
+    Parameters
+    ----------
+    path : str or Path
+        File name, whose stem becomes the name of the class table.
+    annotations : AnnotationFile
+
+    Raises
+    ------
+    ClassTableError
+        If the file has no classes, or too many.
+    """
+    classes = {
+        name: annotations.classes.get(name, FileClass()) for name in class_names(annotations)
+    }
+    if not classes:
+        raise ClassTableError(f"{path} has no classes; choose a class table.")
+    labels = _own_labels(list(classes.values()))
+    entries: dict[int, tuple[str, Colour]] = {}
+    for number, (label, (name, found)) in enumerate(zip(labels, classes.items(), strict=True)):
+        taken = {colour for _, colour in entries.values()}
+        entries[label] = (name, _free_colour(found.colour, number, taken))
+    return table_from_colours(Path(path).stem, entries, max(labels) + 1 if 0 in labels else 0)
+
+
+def _own_labels(classes: list[FileClass]) -> list[int]:
+    """Return the labels in the file, or 1 to N if they are incomplete, repeated or too large."""
+    given = [found.index for found in classes if found.index is not None]
+    is_usable = len(set(given)) == len(classes) and min(given) >= 0 and max(given) < 65535
+    return given if is_usable else list(range(1, len(classes) + 1))
+
+
+def _free_colour(colour: Colour | None, number: int, taken: set[Colour]) -> Colour:
+    while colour is None or colour in taken:
+        red, green, blue = colorsys.hsv_to_rgb(number * GOLDEN_RATIO % 1, 0.75, 0.9)
+        colour = round(red * 255), round(green * 255), round(blue * 255)
+        number += 1
+    return colour
+
+
+def write_annotations(
+    path: str | Path,
+    labels: NDArray[Any],
+    class_table: ClassTable,
+    layout: FormatName,
+    image: str | None = None,
+    form: Form = "masks",
+) -> None:
+    """Write a map atomically as an annotation file with an embedded class table.
+
+    Parameters
+    ----------
+    path : str or Path
+        File name that ends in .json, or .xml for CVAT.
+    labels : (Y, X) integer array
+        Labels of `class_table`.
+    class_table : ClassTable
+    layout : {"coco", "labelme", "cityscapes", "cvat"}
+    image : str, optional
+        File name of the image, by which the tool finds it. By default, the name of
+        the annotation file with the suffix .png.
+    form : {"masks", "polygons"}
+        One mask per class, or one polygon per region; Cityscapes only has polygons.
+
+    Raises
+    ------
+    ClassTableError
+        If the map has a label that is not in the table.
+    DataError
+        If the suffix does not match the format, the format cannot store a name, or
+        the file cannot be written.
+    """
+    path, chosen = Path(path), FORMATS[layout]
+    if path.suffix.lower() != chosen.SUFFIX:
+        raise DataError(
+            f"Annotations in this format are written as {chosen.SUFFIX}; rename {path.name}."
+        )
+    class_ids = class_table.to_class_ids(labels)
+    text = chosen.encode(class_ids, class_table, image or f"{path.stem}.png", form)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
