@@ -23,14 +23,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c2f_core.config.settings import GeneratorConfig, TrainConfig
+from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import CROP_SIDE, astronaut_class_table, astronaut_pair
 from c2f_core.device import choose_device
 from c2f_core.metrics.scores import boundary_pixels
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.encoding import one_hot
 from c2f_core.networks.unet import UNet, build_generator, generator_input
 from c2f_core.refine.classical import CLASSICAL_REFINERS
@@ -72,7 +72,8 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
     refiner = Refiner(generator, metadata, name="network", device=device)
     twice = Refiner(generator, metadata, name="network", device=device, average_flips=True)
     usual_weight = TrainConfig.model_fields["colour_weight"].default
-    coloured = metadata.model_copy(update={"colour_weight": usual_weight})
+    config = metadata.config.model_copy(update={"colour_weight": usual_weight})
+    coloured = metadata.model_copy(update={"config": config})
     with_colours = Refiner(generator, coloured, name="network", device=device)
     image = torch.from_numpy(pair.image).permute(2, 0, 1)[None] / 127.5 - 1
     classes = metadata.class_table.number_of_classes
@@ -106,8 +107,8 @@ def load_or_build() -> tuple[UNet, CheckpointMetadata]:
         return load_checkpoint(BUNDLED_FOLDER / "fasseg.safetensors")
     print("No bundled model found; timing an untrained network of the default architecture.")
     table = astronaut_class_table()
-    metadata = CheckpointMetadata(architecture=GeneratorConfig(), class_table=table)
-    return build_generator(metadata.architecture, table.number_of_classes), metadata
+    metadata = CheckpointMetadata(config=RecordedConfig(colour_weight=0.0), class_table=table)
+    return build_generator(metadata.config.architecture, table.number_of_classes), metadata
 
 
 def classical_methods(pair: Pair) -> dict[str, Method]:

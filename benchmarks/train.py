@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from c2f_core.config.settings import TrainConfig
-from c2f_core.data.batches import AugmentedBatches
+from c2f_core.data.batches import AugmentedBatches, CropSampling
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.device import computes_in_bfloat16
 from c2f_core.io.maps import write_map
@@ -109,9 +109,8 @@ class BareLoop:
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
         pairs = [synthetic_pair(512, seed) for seed in range(PAIRS)]
-        batches = AugmentedBatches(
-            pairs, SHAPES, config.augmentation, config.crop, config.batch_size, 0
-        )
+        sampling = CropSampling(config.crop, config.batch_size, seed=0)
+        batches = AugmentedBatches(pairs, SHAPES, config.augmentation, sampling)
         batch = batches(0).to(torch.device(self.device))
         self.inputs = generator_input(batch.images, batch.coarse, True)
         self.fine = batch.fine

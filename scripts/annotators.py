@@ -64,7 +64,7 @@ def main() -> None:
     source = open_pairs(options.data)
     photographs = [tuple(source.subset(names)) for names in twice]
     scores = [compare(first, second, refiner) for first, second in photographs]
-    config = refiner.metadata.config
+    config = refiner.metadata.config.model_dump()
     page = PAGE.format(
         photographs=len(photographs),
         same=sum(np.array_equal(first.coarse, second.coarse) for first, second in photographs),

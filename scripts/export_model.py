@@ -19,6 +19,7 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, formatted, markdown_table
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
+from c2f_core.models.metadata import RecordedConfig
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.learned import Refiner
 from c2f_core.training.loading import load_training_data
@@ -92,8 +93,8 @@ def main() -> None:
     }
     portable = config.model_copy(update=changes)
     path = BUNDLED_FOLDER / f"{options.name}.safetensors"
-    metadata = metadata.model_copy(update={"config": portable.model_dump(mode="json")})
-    save_checkpoint(path, generator, metadata, half=True)
+    recorded = RecordedConfig.model_validate(portable.model_dump(mode="json"))
+    save_checkpoint(path, generator, metadata.model_copy(update={"config": recorded}), half=True)
     with atomic_path(BUNDLED_FOLDER / f"{options.name}.config.json") as temporary:
         temporary.write_text(portable.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

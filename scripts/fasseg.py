@@ -39,7 +39,7 @@ REPORT_FINE = 20
 """Fine maps that stage 1 may see in the report's split."""
 NO_COARSE_ONLY = {"pseudo_label_weight": 0.0, "adversarial_weight": 0.0}
 NO_DISCRIMINATOR = {"adversarial_weight": 0.0, "discriminator_threshold": 0.0}
-NO_GAME = ("mean-teacher", "ablation-discriminator", "with-evidence-ablation-discriminator")
+NO_GAME = ("mean-teacher", "ablation-discriminator")
 """Rows of which stage 2 has no adversarial loss on the fine pairs either."""
 
 ECONOMICAL: dict[str, Any] = {
@@ -76,14 +76,11 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "ablation-replay": {"replay": False},
     "ablation-all-but-verdict": {"recipe": "report"},
 }
-WITH_EVIDENCE = {"evidence_weight": 0.5}
 STAGE2: dict[str, dict[str, Any]] = {
     "stage2": {},
     "control": NO_COARSE_ONLY,
     "mean-teacher": NO_DISCRIMINATOR | {"colour_weight": 0.0},
     **ABLATIONS,
-    "with-evidence": WITH_EVIDENCE,
-    **{f"with-evidence-{name}": changes | WITH_EVIDENCE for name, changes in ABLATIONS.items()},
 }
 """What differs from the default stage 2 in each row that goes on from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")
@@ -264,7 +261,8 @@ def without_colours(checkpoint: Path) -> Path:
     """Write a checkpoint that asks the network alone beside another; return its path."""
     path = checkpoint.with_stem("network-alone")
     generator, metadata = load_checkpoint(checkpoint)
-    save_checkpoint(path, generator, metadata.model_copy(update={"colour_weight": 0.0}))
+    config = metadata.config.model_copy(update={"colour_weight": 0.0})
+    save_checkpoint(path, generator, metadata.model_copy(update={"config": config}))
     return path
 
 

@@ -33,7 +33,6 @@ LOSSES = {
     "adversarial loss": "adversarial, generator",
     "discriminator loss": "discriminator",
     "pseudo-label loss": "pseudo-labels",
-    "evidence loss": "evidence",
 }
 """Curves by their name in the log."""
 SMOOTHED = 0.9

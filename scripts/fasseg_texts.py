@@ -12,7 +12,8 @@ last checkpoint on the fold's images, in per cent, as mean ± standard deviation
 folds named; where fewer than five are named, the others have not been run. *worse*
 counts images that refining made worse. *control* goes on from stage 1 with the fine
 pairs alone, for as many steps as stage 2 takes. *with evidence* is an earlier stage 2, which also
-hid coarse maps from the network and let it guess what explains them (`evidence_weight` 0.5).
+hid coarse maps from the network and let it guess what explains them (`evidence_weight` 0.5); its
+rows were run at commit b91e37b, after which that option was removed.
 *mean teacher* goes on from the same stage 1
 and learns pseudo-labels of the coarse-only images without discriminator and colours. *stage 1,
 longer* takes the steps of stage 1 and of what goes on from it in one run; its runs are older, with

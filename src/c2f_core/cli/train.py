@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 from pydantic import ValidationError
@@ -28,32 +30,57 @@ DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both sta
 
 --config FILE     start from the settings of a TOML or JSON file
 --preset NAME     start from a preset: quick, balanced, thorough, or report (as the report did it)
---resume FOLDER   go on with the run in FOLDER; Ctrl-C saves and stops a run
---check           look at the data and stop: what is there, what does not fit, who validates
-Flags given beside them take precedence."""
+--resume FOLDER   resume the run in FOLDER; Ctrl-C saves and stops a run
+--check           check the data and stop: what is there, what does not fit, which pairs validate
+Other flags take precedence over these settings."""
+
+SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command = _check if "--check" in arguments else _train
-    sys.exit(run_command(lambda: command([each for each in arguments if each != "--check"])))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(lambda: _run(parse(arguments))))
 
 
-def _check(arguments: Sequence[str]) -> None:
-    config, _ = parse(arguments)
+@dataclass(frozen=True)
+class Command:
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        Settings of the run.
+    resume : bool
+        Whether to resume the run in the run folder.
+    check : bool
+        Whether to check the data and stop.
+    """
+
+    config: TrainConfig
+    resume: bool
+    check: bool
+
+
+def _run(command: Command) -> None:
+    if command.check:
+        _check(command.config)
+    else:
+        _train(command.config, command.resume)
+
+
+def _check(config: TrainConfig) -> None:
     from c2f_core.training.inspection import Inspection, inspect_data
 
     *_, found = inspect_data(config)
     assert isinstance(found, Inspection)
     print("\n".join(found.lines()))
     if found.all_problems:
-        raise DataError("These data cannot be trained on yet; mend what is listed above.")
+        raise DataError("These data cannot train yet; fix the problems listed above.")
 
 
-def _train(arguments: Sequence[str]) -> None:
-    config, resume = parse(arguments)
-    # Torch takes seconds to import; --help and errors in flags do not wait for it.
+def _train(config: TrainConfig, resume: bool) -> None:
+    # Imported lazily: torch takes seconds, and --help and errors in flags do not need it.
     from c2f_core.training.trainer import train
 
     stop = StopOnInterrupt()
@@ -62,91 +89,138 @@ def _train(arguments: Sequence[str]) -> None:
             bar(event)
             logs(event)
     assert isinstance(event, Finished)
-    if event.stopped and not RunFolder(config.run_folder).has_checkpoint:
-        print("Stopped before the first step; nothing was trained.")
-    elif event.stopped:
-        after = f" after step {event.step}" if event.step else ""
-        again = command_line("c2f-train", "--resume", config.run_folder)
-        print(f"Stopped{after}. Go on with: {again}")
-    else:
-        print(f"Done. The best model is {event.best_checkpoint}")
+    print(_farewell(config, event))
 
 
-def parse(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
+def _farewell(config: TrainConfig, event: Finished) -> str:
+    if not event.stopped:
+        return f"Done. The best model is {event.best_checkpoint}"
+    if not RunFolder(config.run_folder).has_checkpoint:
+        return "Stopped before the first step; nothing was trained."
+    after = f" after step {event.step}" if event.step else ""
+    again = command_line("c2f-train", "--resume", config.run_folder)
+    return f"Stopped{after}. Resume with: {again}"
+
+
+def parse(arguments: Sequence[str]) -> Command:
     """Turn flags, config file, preset or run folder into one validated config.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Command line without the name of the program.
 
     Returns
     -------
-    config : TrainConfig
-    resume : bool
+    Command
+        Validated config, and what to do with it.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or settings are invalid or contradict each other.
+        If the file cannot be read, or settings are invalid or contradict each other.
     """
-    bases = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = bases.add_mutually_exclusive_group()
+    options, flags = _option_parser().parse_known_args(arguments)
+    settings = _initial_settings(options)
+    try:
+        config = TrainConfig.model_validate(_merged(settings, _changed(settings, flags)))
+    except ValidationError as error:
+        raise ConfigError(invalid_setting(error)) from error
+    return Command(config, options.resume is not None, options.check)
+
+
+def _option_parser() -> argparse.ArgumentParser:
+    """Parse the options that are not settings; tyro parses the rest."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--check", action="store_true")
+    group = parser.add_mutually_exclusive_group()
     group.add_argument("--config", type=Path)
     group.add_argument("--preset", choices=get_args(Preset))
     group.add_argument("--resume", type=Path)
-    base, flags = bases.parse_known_args(arguments)
-    settings: dict[str, Any] = {}
-    if base.config is not None:
-        settings = read_settings(base.config)
-    elif base.preset is not None:
-        settings = preset_settings(base.preset)
-    elif base.resume is not None:
+    return parser
+
+
+def _initial_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the flags change, unchecked."""
+    if options.config is not None:
+        return read_settings(options.config)
+    if options.preset is not None:
+        return preset_settings(options.preset)
+    if options.resume is not None:
         # The folder may have been moved or copied since.
-        run = RunFolder(base.resume).read_config()
-        settings = run.model_dump() | {"run_folder": base.resume}
-    try:
-        default = _with_missing(settings)
-        with _registry:
-            tree = tyro.cli(
-                TrainConfig, args=flags, default=default, prog="c2f-train", description=DESCRIPTION
-            )
-        return TrainConfig.model_validate(tree), base.resume is not None
-    except ValidationError as error:
-        raise ConfigError(invalid_setting(error)) from error
+        settings = RunFolder(options.resume).read_config().model_dump()
+        return settings | {"run_folder": options.resume}
+    return {}
 
 
+def _changed(settings: dict[str, Any], flags: Sequence[str]) -> Any:
+    """Return the settings as flags change them, unchecked."""
+    with _registry, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tyro warns of values that are refused below.
+        return tyro.cli(
+            TrainConfig,
+            args=flags,
+            default=_unchecked(TrainConfig, settings),
+            prog="c2f-train",
+            description=DESCRIPTION,
+        )
+
+
+def _unchecked(kind: type[SomeSettings], settings: dict[str, Any]) -> SomeSettings:
+    """Build settings without checking them, for tyro to show and to change."""
+    values = {name: settings[name] for name in kind.model_fields if name in settings}
+    for name, field in kind.model_fields.items():
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, Settings):
+            given = settings.get(name)
+            values[name] = _unchecked(table, given if isinstance(given, dict) else {})
+        elif field.is_required():
+            values.setdefault(name, _MISSING)
+    return kind.model_construct(**values)
+
+
+def _merged(settings: Any, changes: dict[str, Any]) -> Any:
+    """Return settings with changes, table by table; what is wrong stays, to be reported."""
+    if not isinstance(settings, dict):
+        return settings
+    return settings | {
+        name: _merged(settings.get(name, {}), value) if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
+
+
+_MISSING = Path("required")
+"""Stands for required settings until all are checked; they are paths."""
 _registry = ConstructorRegistry()
+"""Rules of tyro, in force where this is used as a context manager."""
 
 
 @_registry.struct_rule
-def _unchecked(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Have tyro make trees of settings unchecked, as it shows pydantic's errors as they are."""
+def _settings_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Let tyro turn settings into trees of plain values.
+
+    By its own rule tyro would check settings table by table, and show pydantic's
+    errors as they are. Here all are checked at once, when the flags are known.
+    """
     if not (isinstance(info.type, type) and issubclass(info.type, Settings)):
         return None
 
     def tree_of(**settings: Any) -> dict[str, Any]:
-        return settings
+        return {name: value for name, value in settings.items() if value is not _MISSING}
 
-    tree_of.__doc__ = info.type.__doc__  # Which tyro shows in the help.
+    tree_of.__doc__ = info.type.__doc__  # Shown in the help.
     kinds = get_type_hints(info.type, include_extras=True)
     fields = tuple(
-        StructFieldSpec(name, kinds[name], getattr(info.default, name), field.description)
+        _field(name, kinds[name], getattr(info.default, name), field.description)
         for name, field in info.type.model_fields.items()
     )
     return StructConstructorSpec(tree_of, fields)
 
 
-def _with_missing(settings: dict[str, Any]) -> TrainConfig:
-    """Fill the required settings that lack with tyro's mark, so that it asks for them."""
-    missing: Any = tyro.MISSING
-    data = settings.get("data", {})
-    if not isinstance(data, dict):
-        raise ConfigError("The setting data is no table; give data.root and the rest in one.")
-    config = TrainConfig.model_validate(
-        {"run_folder": "missing", **settings, "data": {"root": "missing", **data}}
-    )
-    if "root" not in data:
-        rootless = config.data.model_copy(update={"root": missing})
-        config = config.model_copy(update={"data": rootless})
-    if "run_folder" not in settings:
-        config = config.model_copy(update={"run_folder": missing})
-    return config
+def _field(name: str, kind: Any, default: Any, description: str | None) -> StructFieldSpec:
+    if default is _MISSING:
+        kind = Annotated[kind, tyro.conf.arg(help_behavior_hint="(required)")]
+    return StructFieldSpec(name, kind, default, description)
 
 
 if __name__ == "__main__":

@@ -48,13 +48,18 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def invalid_setting(error: ValidationError) -> str:
-    """Say in one sentence which setting is invalid, and why."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    """Return one sentence that names the first invalid setting, or else the first missing one."""
+    errors = error.errors()
+    first = next((each for each in errors if each["type"] != "missing"), errors[0])
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"The setting {name} is missing; give it."
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-    if not place:
+    if first["type"] == "model_type":
+        reason = "it must be a table of settings"
+    if not name:
         return f"The settings are invalid: {reason}."
-    return f"The setting {place} is invalid: {reason}; correct it."
+    return f"The setting {name} is invalid: {reason}; correct it."
 
 
 def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

@@ -16,7 +16,7 @@ def report_settings() -> dict[str, Any]:
     return {
         "preprocessing": "report",
         "loss": "report",
-        "network": {"widths": (16, 32, 64, 128, 256), "stem": 1, "upsampling": "transposed"},
+        "network": {"widths": (16, 32, 64, 128, 256), "stem": 1},
         "optimiser": {
             "name": "adam",
             "learning_rate": 2e-4,

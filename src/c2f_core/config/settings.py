@@ -25,10 +25,6 @@ class NetworkConfig(Settings):
     """Channels of each level, from the finest to the coarsest."""
     stem: Literal[1, 2, 4] = 4
     """Side of the space-to-depth blocks; 1 works at full resolution."""
-    normalisation: Literal["batch", "group", "none"] = "batch"
-    """Normalisation after each convolution."""
-    upsampling: Literal["transposed", "nearest", "bilinear"] = "transposed"
-    """How the decoder doubles the resolution."""
 
 
 class GeneratorConfig(NetworkConfig):
@@ -41,8 +37,8 @@ class GeneratorConfig(NetworkConfig):
 class DiscriminatorConfig(Settings):
     """Shape of the discriminator of Model 2."""
 
-    kind: Literal["image", "pixel", "patch"] = "pixel"
-    """What is judged real or fake: the whole image, every pixel, or overlapping patches."""
+    kind: Literal["image", "pixel"] = "pixel"
+    """What is classified as real or fake: the whole image, or every pixel."""
     widths: tuple[Width, ...] = Field(default=(32, 64, 96, 128), min_length=1, max_length=10)
     """Channels of each convolution of the encoder, from the finest to the coarsest."""
     spectral_norm: bool = True
@@ -133,14 +129,10 @@ class OptimiserConfig(Settings):
 class Stage1Config(Settings):
     """Stage 1 of Model 2: generator and discriminator in competition."""
 
-    loss: Literal["least_squares", "minimax", "non_saturating"] = "least_squares"
+    loss: Literal["least_squares", "minimax"] = "least_squares"
     """Adversarial loss."""
     adversarial_weight: float = Field(default=0.01, ge=0)
     """Weight of the adversarial loss beside the pixel-wise loss."""
-    feature_matching_weight: float = Field(default=0.0, ge=0)
-    """Weight of the distance between the discriminator's features of fine and refined maps."""
-    ramp_steps: int = Field(default=0, ge=0)
-    """Steps of stage 1 over which the weights of its adversarial losses rise from zero."""
     discriminator_learning_rate: float = Field(default=1e-3, gt=0)
     """Constant learning rate of the discriminator; Adam with betas 0.5 and 0.999."""
     wrong_pixels_only: bool = True
@@ -178,31 +170,37 @@ class Stage2Config(Settings):
     """Weight of the classes' colours in a crop in its pseudo-labels; 0 asks the teacher alone."""
     cut_mix: bool = True
     """Paste a box of one coarse-only crop into the next, with all that belongs to it."""
-    evidence_weight: float = Field(default=0.0, ge=0)
-    """Weight of the likelihood of the coarse map, where it is hidden from the generator."""
-    hidden_share: float = Field(default=0.25, ge=0, le=1)
-    """Share of coarse-only crops whose coarse map is hidden, where evidence has a weight."""
     few_fine_maps: int = Field(default=5, ge=1)
     """Up to so many, losses on coarse-only pairs count in full; with n, which is more, this / n."""
-    ramp_steps: int = Field(default=0, ge=0)
-    """Steps over which the weights of the losses on coarse-only pairs rise from zero."""
     strong_colour: float = Field(default=0.5, ge=0, le=1)
     """Strength of the colour changes of the images that the generator learns pseudo-labels on."""
     guard: float | None = Field(default=0.002, ge=0)
     """Stop and roll back below the start's validation accuracy less this; None never stops."""
 
 
-class TrainConfig(Settings):
+class ModelConfig(Settings):
+    """The part of a run's config that using its model depends on."""
+
+    method: Method = "model1"
+    """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, or model2: both in a row."""
+    network: NetworkConfig = NetworkConfig()
+    """Network."""
+    colour_weight: float = Field(default=0.25, ge=0)
+    """Weight of the classes' colours in an image when it is refined; 0 uses the network alone."""
+
+    @property
+    def architecture(self) -> GeneratorConfig:
+        """The network with the input that the method gives it."""
+        return GeneratorConfig(**self.network.model_dump(), conditional=self.method != "plain")
+
+
+class TrainConfig(ModelConfig):
     """Everything that decides a training run."""
 
     data: DataConfig
     """Data."""
     run_folder: Path
     """Folder of checkpoints, logs and the resolved config."""
-    method: Method = "model1"
-    """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, or model2: both in a row."""
-    network: NetworkConfig = NetworkConfig()
-    """Network."""
     initial_weights: str | None = None
     """Checkpoint, run folder or bundled model whose weights training starts from; None: random."""
     preprocessing: Literal["default", "report"] = "default"
@@ -227,8 +225,6 @@ class TrainConfig(Settings):
     """Steps between validations; each one also saves a checkpoint."""
     loss: Literal["unbiased", "report"] = "unbiased"
     """Pixel-wise loss: class weights without their bias in the result, or the report's as it is."""
-    colour_weight: float = Field(default=0.25, ge=0)
-    """Weight of the classes' colours in an image when it is refined; 0 asks the network alone."""
     class_weight_cap: float = Field(default=3.0, ge=1)
     """Largest class weight, relative to the smallest."""
     seed: int = Field(default=0, ge=0)
@@ -244,7 +240,7 @@ class TrainConfig(Settings):
     def _batch_normalisation_has_values(self) -> Self:
         stride = self.network.stem * 2 ** (len(self.network.widths) - 1)
         deepest = self.batch_size * math.ceil(self.crop / stride) ** 2
-        if self.network.normalisation == "batch" and deepest < 2:
+        if deepest < 2:
             raise ValueError(
                 f"a crop of {self.crop} px leaves one value per channel to normalise over; "
                 f"use a batch_size of 2 or a crop above {stride} px"
@@ -283,8 +279,3 @@ class TrainConfig(Settings):
     def schedule(self) -> Literal["cosine", "constant"]:
         """What becomes of the learning rate after the warm-up."""
         return self.stage2.schedule if self.method == "stage2" else self.optimiser.schedule
-
-    @property
-    def architecture(self) -> GeneratorConfig:
-        """The network with the input that the method gives it."""
-        return GeneratorConfig(**self.network.model_dump(), conditional=self.method != "plain")

@@ -45,8 +45,6 @@ class Batch:
     coarse : (N, C, Y, X) float32 tensor, one-hot
     fine : (N, Y, X) int64 tensor
         Positions, 255 where unlabelled; 255 everywhere for a pair without a fine map.
-    evidence : (N, Y, X) int64 tensor or None
-        What `AugmentedBatches` was given as evidence, 255 where there is none.
     strong_images : (N, 3, Y, X) float32 tensor in [-1, 1] or None
         The same crops as `images` with stronger changes of their colours.
     """
@@ -54,17 +52,15 @@ class Batch:
     images: Tensor
     coarse: Tensor
     fine: Tensor
-    evidence: Tensor | None = None
     strong_images: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Move all tensors to a device."""
-        evidence, strong = self.evidence, self.strong_images
+        strong = self.strong_images
         return Batch(
             self.images.to(device, memory_format=memory_format(device)),
             self.coarse.to(device),
             self.fine.to(device),
-            None if evidence is None else evidence.to(device),
             None if strong is None else strong.to(device, memory_format=memory_format(device)),
         )
 
@@ -152,16 +148,15 @@ class _Crop:
     Attributes
     ----------
     image : (Y, X, 3) uint8 array
-    fine : (Y, X) uint8 array
-    guides : list of (Y, X) uint8 arrays
-        As of `_Planes`.
+    fine, coarse : (Y, X) uint8 array
+        Class ids, 255 where unlabelled.
     outside : (Y, X) boolean array or None
-        Pixels outside of the pair; None where there are none.
+        Pixels outside of the pair; None if there are none.
     """
 
     image: NDArray[np.uint8]
     fine: NDArray[np.uint8]
-    guides: list[NDArray[np.uint8]]
+    coarse: NDArray[np.uint8]
     outside: NDArray[np.bool_] | None
 
 
@@ -172,31 +167,47 @@ class _Planes:
     Attributes
     ----------
     image : (Y, X, 3) uint8 array
-    fine : (Y, X) uint8 array
-        Positions, 255 where unlabelled.
-    guides : list of (Y, X) uint8 arrays
-        The coarse map, and the evidence where there is any.
+    fine, coarse : (Y, X) uint8 array
+        Class ids, 255 where unlabelled.
     has_fine : bool
     """
 
     image: NDArray[np.uint8]
     fine: NDArray[np.uint8]
-    guides: list[NDArray[np.uint8]]
+    coarse: NDArray[np.uint8]
     has_fine: bool
 
     def part(self, window: tuple[slice, slice]) -> "_Planes":
-        """Cut out rows and columns; nothing is copied."""
-        guides = [guide[window] for guide in self.guides]
-        return _Planes(self.image[window], self.fine[window], guides, self.has_fine)
+        """Return views of some rows and columns."""
+        return _Planes(self.image[window], self.fine[window], self.coarse[window], self.has_fine)
 
     def sample(self, placement: Placement, shift: NDArray[np.float32] | None) -> _Crop:
-        """Sample a crop; a shift (Y, X, 2) in pixels of the crop moves coarse map and evidence."""
-        outside = placement.outside(self.fine.shape)
-        guides = [placement.map(guide, shift) for guide in self.guides]
-        if outside is not None:
-            for evidence in guides[1:]:
-                evidence[outside] = UNLABELLED_ID
-        return _Crop(placement.image(self.image), placement.map(self.fine), guides, outside)
+        """Sample a crop; a shift (Y, X, 2) in pixels of the crop moves its coarse map."""
+        return _Crop(
+            placement.image(self.image),
+            placement.map(self.fine),
+            placement.map(self.coarse, shift),
+            placement.outside(self.fine.shape),
+        )
+
+
+@dataclass(frozen=True)
+class CropSampling:
+    """How many crops of which size are drawn in a step, and from which seed.
+
+    Attributes
+    ----------
+    side : int
+        Side of the crops in pixels.
+    batch_size : int
+        Crops in a step.
+    seed : int
+        Seed of all random numbers.
+    """
+
+    side: int
+    batch_size: int
+    seed: int
 
 
 class AugmentedBatches:
@@ -205,97 +216,83 @@ class AugmentedBatches:
     Parameters
     ----------
     pairs : sequence of Pair
+        Pairs to crop, with or without fine maps.
     class_table : ClassTable
-    config : AugmentationConfig
-    crop : int
-        Side of the crops in pixels.
-    batch_size : int
-    seed : int
-    evidence : sequence of (Y, X) uint8 arrays or None
-        One map for each pair, 255 where it says nothing. It is warped like the coarse
-        map, and 255 outside of the image, on painted background and where the coarse
-        map is erased.
-    strong : AugmentationConfig or None
+        Class table of the pairs.
+    augmentation : AugmentationConfig
+        Random changes of the crops.
+    sampling : CropSampling
+        Size, number and seed of the crops.
+    strong : AugmentationConfig, optional
         Its `colour` and `blur_and_noise` make `Batch.strong_images`, on top of the
-        changes of `config`.
+        changes of `augmentation`.
 
     Raises
     ------
     ConfigError
-        `config.background_class` is not in the class table.
-    ValueError
-        Evidence does not fit the pairs in number or size.
+        If `augmentation.background_class` is not in the class table.
     """
 
     def __init__(
         self,
         pairs: Sequence[Pair],
         class_table: ClassTable,
-        config: AugmentationConfig,
-        crop: int,
-        batch_size: int,
-        seed: int,
-        *,
-        evidence: Sequence[NDArray[np.uint8]] | None = None,
+        augmentation: AugmentationConfig,
+        sampling: CropSampling,
         strong: AugmentationConfig | None = None,
     ) -> None:
-        guides = [[pair.coarse] for pair in pairs]
-        for maps, more in zip(guides, evidence or [], strict=evidence is not None):
-            maps.append(more)
-        self._planes = [_planes_of(pair, maps) for pair, maps in zip(pairs, guides, strict=True)]
+        self._planes = [_planes_of(pair) for pair in pairs]
         self._number_of_classes = class_table.number_of_classes
-        self._background = _background_position(config.background_class, class_table)
-        self._config = config
+        self._background = _background_id(augmentation.background_class, class_table)
+        self._augmentation = augmentation
+        self._sampling = sampling
         self._strong = strong
-        self._crop = crop
-        self._batch_size = batch_size
-        self._seed = seed
-        # A third number, so that it is the generator of no step.
-        rng = np.random.default_rng([seed, 0, 1])
-        self._change_colours = ColourChanges(crop, rng)
+        # The third number keeps this generator apart from those of the steps.
+        rng = np.random.default_rng([sampling.seed, 0, 1])
+        self._change_colours = ColourChanges(sampling.side, rng)
         self._textures = None
         if self._background is not None:
-            self._textures = TextureBank(crop, [planes.image for planes in self._planes], rng)
+            images = [planes.image for planes in self._planes]
+            self._textures = TextureBank(sampling.side, images, rng)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of one step; the same step gives the same batch."""
-        rng = np.random.default_rng([self._seed, step])
-        crops = [self._sample(rng) for _ in range(self._batch_size)]
-        # Drawn after all crops: a strong view changes nothing in the rest of the batch.
+        rng = np.random.default_rng([self._sampling.seed, step])
+        crops = [self._sample(rng) for _ in range(self._sampling.batch_size)]
+        # Drawn after all crops, so that strong views leave the rest of the batch unchanged.
         strong = None
         if self._strong is not None:
             strong = _signed([self._change_colours(c.image, self._strong, rng) for c in crops])
-        coarse, *evidence = (
-            _stacked(maps) for maps in zip(*(c.guides for c in crops), strict=True)
-        )
         return Batch(
             _signed([crop.image for crop in crops]),
-            one_hot(coarse, self._number_of_classes),
+            one_hot(_stacked([crop.coarse for crop in crops]), self._number_of_classes),
             _stacked([crop.fine for crop in crops]).long(),
-            evidence[0].long() if evidence else None,
             strong,
         )
 
     def _sample(self, rng: np.random.Generator) -> _Crop:
-        config = self._config
+        augmentation = self._augmentation
         planes = self._planes[int(rng.integers(len(self._planes)))]
-        wide = rng.random() < config.wide_scale_share
-        scales = config.wide_scale if wide else config.scale
-        size = planes.fine.shape
-        placement = draw_placement(size, self._crop, scales, config, rng)
-        shift = draw_shift(self._crop, config, rng) if rng.random() < 0.5 else None
-        placement, window = placement.of_window(
-            size, config.coarse_shift + config.coarse_distortion
-        )
-        crop = planes.part(window).sample(placement, shift)
-        if self._textures is not None and (wide or rng.random() < config.background_share):
+        wide = rng.random() < augmentation.wide_scale_share
+        crop = self._cut(planes, augmentation.wide_scale if wide else augmentation.scale, rng)
+        if self._textures is not None and (wide or rng.random() < augmentation.background_share):
             self._paint(crop, self._textures.draw(rng), planes.has_fine)
-        if rng.random() < config.recolour_share:
+        if rng.random() < augmentation.recolour_share:
             self._recolour(crop, rng)
-        if rng.random() < config.coarse_erase_share:
-            self._erase(crop.guides, rng)
-        crop.image = self._change_colours(crop.image, config, rng)
+        if rng.random() < augmentation.coarse_erase_share:
+            self._erase(crop.coarse, rng)
+        crop.image = self._change_colours(crop.image, augmentation, rng)
         return crop
+
+    def _cut(self, planes: _Planes, scales: tuple[float, float], rng: np.random.Generator) -> _Crop:
+        """Cut a crop at a random place and scale, its coarse map shifted in half of the cases."""
+        augmentation, side = self._augmentation, self._sampling.side
+        size = planes.fine.shape
+        placement = draw_placement(size, side, scales, augmentation, rng)
+        shift = draw_shift(side, augmentation, rng) if rng.random() < 0.5 else None
+        margin = augmentation.coarse_shift + augmentation.coarse_distortion
+        placement, window = placement.of_window(size, margin)
+        return planes.part(window).sample(placement, shift)
 
     def _paint(self, crop: _Crop, texture: NDArray[np.uint8], has_fine: bool) -> None:
         """Paint a texture (Y, X, 3) over the background and around the image."""
@@ -303,39 +300,33 @@ class AugmentedBatches:
         painted = crop.fine == self._background
         if crop.outside is not None:
             painted |= crop.outside
-            crop.guides[0][crop.outside] = self._background
+            crop.coarse[crop.outside] = self._background
             if has_fine:
                 crop.fine[crop.outside] = self._background
-        for evidence in crop.guides[1:]:
-            evidence[painted] = UNLABELLED_ID
         crop.image = blend(crop.image, texture, painted)
 
     def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
-        """Change the colours of half of the classes, each by itself."""
-        for position in range(self._number_of_classes):
-            region = crop.fine == position
+        """Change the colours of half of the classes, each independently."""
+        for class_id in range(self._number_of_classes):
+            region = crop.fine == class_id
             if rng.random() < 0.5 and (box := box_of(region)):
                 part = crop.image[box]
                 recoloured = self._change_colours(part, RECOLOURING, rng)
                 crop.image[box] = blend(part, recoloured, region[box])
 
-    def _erase(self, guides: list[NDArray[np.uint8]], rng: np.random.Generator) -> None:
-        """Make a random box, or a whole class, of a coarse map (and its evidence) unlabelled."""
+    def _erase(self, coarse: NDArray[np.uint8], rng: np.random.Generator) -> None:
+        """Make a random box, or a whole class, of a coarse map unlabelled."""
         if rng.random() < 0.5:
-            erased = guides[0] == int(rng.integers(self._number_of_classes))
-            for guide in guides:
-                guide[erased] = UNLABELLED_ID
+            coarse[coarse == int(rng.integers(self._number_of_classes))] = UNLABELLED_ID
             return
-        top, left = rng.integers(0, self._crop, 2).tolist()
-        height, width = rng.integers(self._crop // 16, self._crop // 2, 2).tolist()
-        for guide in guides:
-            guide[top : top + height, left : left + width] = UNLABELLED_ID
+        side = self._sampling.side
+        top, left = rng.integers(0, side, 2).tolist()
+        height, width = rng.integers(side // 16, side // 2, 2).tolist()
+        coarse[top : top + height, left : left + width] = UNLABELLED_ID
 
 
-def _planes_of(pair: Pair, guides: list[NDArray[np.uint8]]) -> _Planes:
-    if any(guide.shape != pair.coarse.shape for guide in guides):
-        raise ValueError("a map of evidence has another size than its pair")
-    return _Planes(pair.image, _fine_of(pair), guides, pair.fine is not None)
+def _planes_of(pair: Pair) -> _Planes:
+    return _Planes(pair.image, _fine_of(pair), pair.coarse, pair.fine is not None)
 
 
 def _stacked(maps: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -349,7 +340,7 @@ def _signed(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     return (stacked - 127.5).div_(127.5)
 
 
-def _background_position(name: str | None, class_table: ClassTable) -> int | None:
+def _background_id(name: str | None, class_table: ClassTable) -> int | None:
     if name is None:
         return None
     if name not in class_table.names:
@@ -365,14 +356,14 @@ Batches = Callable[[int], Batch]
 
 
 class Prefetcher:
-    """Batches of which the next one is made in a thread of its own.
+    """Prefetch the next batch in a background thread.
 
-    The batch of a step is the same as without it, so that runs stay what they are.
+    Each step gets the same batch as without prefetching.
 
     Parameters
     ----------
     batches : callable
-        From step to batch; called from two threads.
+        Function from step to batch; called from two threads.
     """
 
     def __init__(self, batches: Batches) -> None:
@@ -381,12 +372,12 @@ class Prefetcher:
         self._next: tuple[int, Future[Batch]] | None = None
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of one step and begin with that of the next.
+        """Return the batch of one step and start with that of the next.
 
         Raises
         ------
         Exception
-            Whatever making the batch raised.
+            Any error raised while the batch was made.
         """
         made = self._next
         batch = made[1].result() if made and made[0] == step else self._batches(step)
@@ -394,6 +385,6 @@ class Prefetcher:
         return batch
 
 
-def made_ahead(batches: Batches, device: torch.device) -> Batches:
-    """Make batches ahead for a GPU; a CPU that trains has nothing to spare (measured: no gain)."""
+def prefetched(batches: Batches, device: torch.device) -> Batches:
+    """Prefetch batches for a GPU; on a CPU there is no spare time (measured: no gain)."""
     return batches if device.type == "cpu" else Prefetcher(batches)

@@ -10,7 +10,7 @@ call serves all kinds: an image that is half unlabelled counts half. Weights
 that are zero everywhere give a loss of 0.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +56,7 @@ def minimax_discriminator(
     )
 
 
-def saturating_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
+def minimax_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""The generator's side of the minimax game (Goodfellow et al., NeurIPS 2014, eq. 1).
 
     .. math:: L_G = E[\log (1 - D(x, G(x)))]
@@ -74,24 +74,6 @@ def saturating_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
     () float tensor
     """
     return -_mean(functional.softplus(fake), weights)
-
-
-def non_saturating_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
-    r"""The generator's loss with strong gradients (Goodfellow et al., NeurIPS 2014, section 3).
-
-    .. math:: L_G = -E[\log D(x, G(x))]
-
-    Parameters
-    ----------
-    fake : (N, 1, y, x) float tensor
-        Logits of the fake maps.
-    weights : (N, 1, Y, X) tensor, optional
-
-    Returns
-    -------
-    () float tensor
-    """
-    return _mean(functional.softplus(-fake), weights)
 
 
 def least_squares_discriminator(
@@ -124,7 +106,7 @@ def least_squares_generator(fake: Tensor, weights: Tensor | None = None) -> Tens
     Parameters
     ----------
     fake, weights
-        As in `non_saturating_generator`.
+        As in `minimax_generator`.
 
     Returns
     -------
@@ -153,8 +135,7 @@ class AdversarialLoss:
 
 
 ADVERSARIAL_LOSSES = {
-    "minimax": AdversarialLoss(minimax_discriminator, saturating_generator, 0.0),
-    "non_saturating": AdversarialLoss(minimax_discriminator, non_saturating_generator, 0.0),
+    "minimax": AdversarialLoss(minimax_discriminator, minimax_generator, 0.0),
     "least_squares": AdversarialLoss(least_squares_discriminator, least_squares_generator, 0.5),
 }
 """By name."""
@@ -175,32 +156,6 @@ def realness(logits: Tensor, loss: str) -> Tensor:
         In [0, 1]: 0 is fake, 1 is real.
     """
     return logits.clamp(0, 1) if loss == "least_squares" else logits.sigmoid()
-
-
-def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    r"""Distance of the mean features (Salimans et al., NeurIPS 2016, section 3.1).
-
-    .. math:: L = \frac1K \sum_{k=1}^{K} \frac{1}{F_k}
-        \lVert E[f_k(x, y)] - E[f_k(x, G(x))] \rVert_1
-
-    with the :math:`F_k` features :math:`f_k` of layer k, averaged over images
-    and places. Salimans et al. take the squared L2 norm; L1 is s4GAN's (Mittal
-    et al., TPAMI 2019). The real features get no gradient: they are the target.
-
-    Parameters
-    ----------
-    real, fake : sequence of (N, F, y, x) float tensor
-        Features of each layer. Batches and sizes may differ, the channels not.
-
-    Returns
-    -------
-    () float tensor
-    """
-    distances = [
-        functional.l1_loss(of_fake.mean(dim=(0, 2, 3)), of_real.detach().mean(dim=(0, 2, 3)))
-        for of_real, of_fake in zip(real, fake, strict=True)
-    ]
-    return torch.stack(distances).mean()
 
 
 def discriminator_accuracy(

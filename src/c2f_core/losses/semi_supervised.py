@@ -38,31 +38,6 @@ def soft_cross_entropy(
     return total / trusted.numel()
 
 
-def evidence_loss(logits: Tensor, evidence: Tensor, hidden: Tensor) -> Tensor:
-    r"""Forward-corrected cross-entropy against the coarse map (Patrini et al., CVPR 2017).
-
-    .. math:: L = -\frac{1}{N A} \sum_{n \in \mathrm{hidden}} \sum_p
-        \log \sum_f P(e_{np} \mid f)\, s_{npf}
-
-    with the softmax s of logits that were computed without the coarse map.
-
-    Parameters
-    ----------
-    logits : (N, C, Y, X) float tensor
-    evidence : (N, C, Y, X) float tensor
-        P(e | f) up to a factor for each pixel, positive.
-    hidden : (N, Y, X) boolean tensor
-        Pixels of crops whose coarse map was hidden; only they count.
-
-    Returns
-    -------
-    () float tensor
-    """
-    likelihood = torch.logsumexp(logits.log_softmax(dim=1) + evidence.log(), dim=1)
-    total: Tensor = -(likelihood * hidden).sum()
-    return total / likelihood.numel()
-
-
 def draw_boxes(count: int, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
     """Draw a box of a tenth to a half of the area for each crop.
 

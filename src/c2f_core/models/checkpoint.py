@@ -81,7 +81,7 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
     path = Path(path)
     metadata = read_metadata(path)
     number_of_classes = metadata.class_table.number_of_classes
-    wanted = _shapes_of(metadata.architecture, number_of_classes)
+    wanted = _shapes_of(metadata.config.architecture, number_of_classes)
     if sum(math.prod(shape) for shape in wanted.values()) > LARGEST_PARAMETER_COUNT:
         raise CheckpointError(
             f"{path} asks for an absurdly large network and was not loaded; train it again."
@@ -100,6 +100,6 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
         )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise CheckpointError(f"{path} holds weights that are not finite; train the model again.")
-    generator = build_generator(metadata.architecture, number_of_classes)
+    generator = build_generator(metadata.config.architecture, number_of_classes)
     generator.load_state_dict(tensors)
     return generator.eval(), metadata

@@ -3,16 +3,15 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import GeneratorConfig, Settings
+from c2f_core.config.settings import ModelConfig, Settings
 from c2f_core.errors import CheckpointError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_KEY = "c2f"
 
 
@@ -31,19 +30,26 @@ class Normalisation(Settings):
     scale: float = Field(default=127.5, gt=0)
 
 
+class RecordedConfig(ModelConfig):
+    """Config of the run that trained a model.
+
+    Settings that using the model does not depend on are kept unchecked, so that
+    models outlive settings that later versions rename or drop.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+
 class CheckpointMetadata(Settings):
     """Everything about a model that is not a weight."""
 
     format_version: int = FORMAT_VERSION
-    architecture: GeneratorConfig
     class_table: ClassTable
+    config: RecordedConfig
     normalisation: Normalisation = Normalisation()
-    config: dict[str, Any] = Field(default_factory=dict)
     data_fingerprint: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0)
-    colour_weight: float = Field(default=0.0, ge=0)
-    """See `c2f_core.networks.colour_prior`."""
     library_versions: dict[str, str] = Field(default_factory=dict)
 
 

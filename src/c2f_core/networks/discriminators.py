@@ -1,4 +1,4 @@
-r"""Discriminators of Model 2: one logit per image, per pixel or per patch.
+r"""Discriminators of Model 2: one logit per image or per pixel.
 
 All are conditional: they see the RGB image beside the map. A positive logit
 says that the map is a real fine map, a negative one that the generator made it.
@@ -8,7 +8,6 @@ says that the map is a real fine map, a negative one that the generator made it.
 - pixel: fully convolutional as in Hung et al. (BMVC 2018), here with a decoder
   and skip connections. A space-to-depth stem leaves all the work to a quarter of
   the resolution and less.
-- patch: PatchGAN (Isola et al., CVPR 2017). With four widths a logit sees 70 x 70 px.
 
 Real and fake maps must differ in what they say, not in how they are written,
 or the discriminator wins without looking at the classes:
@@ -120,11 +119,13 @@ def mask_unlabelled(maps: Tensor, fine: Tensor) -> Tensor:
 
 
 def _convolution(
-    inputs: int, outputs: int, side: int, stride: int, spectral_norm: bool
+    in_channels: int, out_channels: int, kernel_size: int, stride: int, spectral_norm: bool
 ) -> nn.Module:
     """Make a convolution, padded so that Y pixels become Y / stride, with weights N(0, 0.02)."""
-    total = side - stride
-    convolution: nn.Module = nn.Conv2d(inputs, outputs, side, stride, padding=total // 2)
+    total = kernel_size - stride
+    convolution: nn.Module = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride, padding=total // 2
+    )
     nn.init.normal_(cast(Tensor, convolution.weight), std=0.02)
     nn.init.zeros_(cast(Tensor, convolution.bias))
     if spectral_norm:
@@ -134,33 +135,23 @@ def _convolution(
     return convolution
 
 
-def _block(inputs: int, outputs: int, side: int, stride: int, spectral_norm: bool) -> nn.Module:
-    convolution = _convolution(inputs, outputs, side, stride, spectral_norm)
+def _block(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int, spectral_norm: bool
+) -> nn.Module:
+    convolution = _convolution(in_channels, out_channels, kernel_size, stride, spectral_norm)
     return nn.Sequential(convolution, nn.LeakyReLU(0.2, inplace=True))
 
 
 class ImageHead(nn.Module):
-    """One logit from the features averaged over the image."""
+    """One logit from the feature maps averaged over the image."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.score = _convolution(config.widths[-1], 1, 1, 1, config.spectral_norm)
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Map features, the deepest of them (N, F, y, x), to (N, 1, 1, 1)."""
-        return cast(Tensor, self.score(features[-1].mean(dim=(2, 3), keepdim=True)))
-
-
-class PatchHead(nn.Module):
-    """One logit for each place of the deepest features."""
-
-    def __init__(self, config: DiscriminatorConfig) -> None:
-        super().__init__()
-        self.score = _convolution(config.widths[-1], 1, 4, 1, config.spectral_norm)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Map features, the deepest of them (N, F, y, x), to (N, 1, y, x)."""
-        return cast(Tensor, self.score(features[-1]))
+    def forward(self, feature_maps: list[Tensor]) -> Tensor:
+        """Map feature maps, the coarsest of them (N, F, y, x), to (N, 1, 1, 1)."""
+        return cast(Tensor, self.score(feature_maps[-1].mean(dim=(2, 3), keepdim=True)))
 
 
 class PixelHead(nn.Module):
@@ -170,31 +161,27 @@ class PixelHead(nn.Module):
         super().__init__()
         widths = config.widths
         self.up = nn.ModuleList(
-            _block(deep + skip, skip, 3, 1, config.spectral_norm)
-            for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            _block(channels + skip_channels, skip_channels, 3, 1, config.spectral_norm)
+            for channels, skip_channels in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.score = _convolution(widths[0], PIXEL_STEM**2, 1, 1, config.spectral_norm)
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Map features, the finest of them (N, F, Y / 4, X / 4), to (N, 1, Y, X)."""
-        deep = features[-1]
-        for block, skip in zip(self.up, features[-2::-1], strict=True):
-            raised = functional.interpolate(deep, scale_factor=2, mode="nearest")
-            deep = block(torch.cat([skip, raised], dim=1))
-        return functional.pixel_shuffle(self.score(deep), PIXEL_STEM)
+    def forward(self, feature_maps: list[Tensor]) -> Tensor:
+        """Map feature maps, the finest of them (N, F, Y / 4, X / 4), to (N, 1, Y, X)."""
+        feature_map = feature_maps[-1]
+        for block, skip in zip(self.up, feature_maps[-2::-1], strict=True):
+            upsampled = functional.interpolate(feature_map, scale_factor=2, mode="nearest")
+            feature_map = block(torch.cat([skip, upsampled], dim=1))
+        return functional.pixel_shuffle(self.score(feature_map), PIXEL_STEM)
 
 
-HEADS = {"image": ImageHead, "pixel": PixelHead, "patch": PatchHead}
+HEADS = {"image": ImageHead, "pixel": PixelHead}
 
 
 def _kernels(config: DiscriminatorConfig) -> list[tuple[int, int]]:
-    """Side and stride of each convolution of the encoder."""
+    """Kernel size and stride of each convolution of the encoder."""
     strided = [(4, 2)] * (len(config.widths) - 1)
-    return {
-        "image": [*strided, (4, 2)],
-        "pixel": [(3, 1), *strided],
-        "patch": [*strided, (4, 1)],
-    }[config.kind]
+    return [(3, 1), *strided] if config.kind == "pixel" else [*strided, (4, 2)]
 
 
 class Discriminator(nn.Module):
@@ -213,11 +200,11 @@ class Discriminator(nn.Module):
         self.stem = PIXEL_STEM if config.kind == "pixel" else 1
         kernels = _kernels(config)
         self.stride = self.stem * math.prod(stride for _, stride in kernels)
-        inputs = (IMAGE_CHANNELS + number_of_classes) * self.stem**2
+        in_channels = (IMAGE_CHANNELS + number_of_classes) * self.stem**2
         self.encoder = nn.ModuleList(
             _block(before, after, *kernel, config.spectral_norm)
             for before, after, kernel in zip(
-                (inputs, *config.widths[:-1]), config.widths, kernels, strict=True
+                (in_channels, *config.widths[:-1]), config.widths, kernels, strict=True
             )
         )
         self.head = HEADS[config.kind](config)
@@ -235,8 +222,7 @@ class Discriminator(nn.Module):
         Returns
         -------
         float tensor
-            (N, 1, 1, 1) of kind image, (N, 1, Y, X) of kind pixel, (N, 1, y, x)
-            of kind patch with y = Y / `stride`, rounded up.
+            (N, 1, 1, 1) for kind image, (N, 1, Y, X) for kind pixel.
 
         Raises
         ------
@@ -244,22 +230,11 @@ class Discriminator(nn.Module):
             The shapes do not fit.
         """
         height, width = images.shape[-2:]
-        logits: Tensor = self.head(self.features(images, maps))
+        logits: Tensor = self.head(self._feature_maps(images, maps))
         return logits[..., :height, :width]
 
-    def features(self, images: Tensor, maps: Tensor) -> list[Tensor]:
-        """Compute the features of the encoder alone, from the finest to the coarsest.
-
-        Parameters
-        ----------
-        images, maps
-            As in `forward`.
-
-        Returns
-        -------
-        list of (N, F, y, x) float tensor
-            One for each width.
-        """
+    def _feature_maps(self, images: Tensor, maps: Tensor) -> list[Tensor]:
+        """Encode to one feature map (N, F, y, x) for each width, the finest first."""
         self._check(images, maps)
         blurred = blur(maps.to(images.dtype))
         height, width = images.shape[-2:]
@@ -267,12 +242,12 @@ class Discriminator(nn.Module):
         inputs = torch.cat([images, blurred], dim=1)
         if any(padding):
             inputs = functional.pad(inputs, padding, mode="replicate")
-        deepest = functional.pixel_unshuffle(inputs, self.stem)
-        features = []
+        feature_map = functional.pixel_unshuffle(inputs, self.stem)
+        feature_maps = []
         for block in self.encoder:
-            deepest = block(deepest)
-            features.append(deepest)
-        return features
+            feature_map = block(feature_map)
+            feature_maps.append(feature_map)
+        return feature_maps
 
     def _check(self, images: Tensor, maps: Tensor) -> None:
         expected = (len(images), self.number_of_classes, *images.shape[-2:])

@@ -20,48 +20,31 @@ from c2f_core.device import memory_format
 IMAGE_CHANNELS = 3
 
 
-def _normalisation(kind: str, channels: int) -> nn.Module:
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    if kind == "group":
-        groups = next(groups for groups in (8, 4, 2, 1) if channels % groups == 0)
-        return nn.GroupNorm(groups, channels)
-    return nn.Identity()
-
-
 class ConvolutionBlock(nn.Sequential):
-    """Two 3 x 3 convolutions, each normalised and rectified."""
+    """Two 3 x 3 convolutions, each with batch normalisation and ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, normalisation: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         layers: list[nn.Module] = []
-        for channels in (inputs, outputs):
+        for channels in (in_channels, out_channels):
             layers += [
-                nn.Conv2d(channels, outputs, 3, padding=1, bias=normalisation == "none"),
-                _normalisation(normalisation, outputs),
+                nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(out_channels),
                 nn.ReLU(inplace=True),
             ]
         super().__init__(*layers)
 
 
 class UpBlock(nn.Module):
-    """Double the resolution, join the skip connection, convolve."""
+    """Double the resolution, concatenate the skip connection, convolve."""
 
-    def __init__(self, inputs: int, skip: int, config: GeneratorConfig) -> None:
+    def __init__(self, in_channels: int, skip_channels: int) -> None:
         super().__init__()
-        self.mode = config.upsampling
-        self.up: nn.Module = (
-            nn.ConvTranspose2d(inputs, skip, 2, stride=2)
-            if config.upsampling == "transposed"
-            else nn.Conv2d(inputs, skip, 1)
-        )
-        self.block = ConvolutionBlock(2 * skip, skip, config.normalisation)
+        self.up = nn.ConvTranspose2d(in_channels, skip_channels, 2, stride=2)
+        self.block = ConvolutionBlock(2 * skip_channels, skip_channels)
 
-    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        """Map (N, inputs, Y/2, X/2) and (N, skip, Y, X) to (N, skip, Y, X)."""
-        raised = self.up(deep)
-        if self.mode != "transposed":
-            raised = functional.interpolate(raised, scale_factor=2, mode=self.mode)
-        return cast(Tensor, self.block(torch.cat([skip, raised], dim=1)))
+    def forward(self, feature_map: Tensor, skip: Tensor) -> Tensor:
+        """Map (N, in_channels, Y/2, X/2) and (N, skip_channels, Y, X) to the shape of `skip`."""
+        return cast(Tensor, self.block(torch.cat([skip, self.up(feature_map)], dim=1)))
 
 
 class UNet(nn.Module):
@@ -80,21 +63,21 @@ class UNet(nn.Module):
         self.conditional = config.conditional
         widths = config.widths
         self.stem: nn.Module = nn.PixelUnshuffle(config.stem)
-        inputs = self.input_channels * config.stem**2
+        in_channels = self.in_channels * config.stem**2
         self.down = nn.ModuleList(
-            ConvolutionBlock(before, after, config.normalisation)
-            for before, after in zip((inputs, *widths[:-1]), widths, strict=True)
+            ConvolutionBlock(before, after)
+            for before, after in zip((in_channels, *widths[:-1]), widths, strict=True)
         )
         self.up = nn.ModuleList(
-            UpBlock(deep, skip, config)
-            for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            UpBlock(before, after)
+            for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], number_of_classes * config.stem**2, 1)
         self.apply(_he_initialisation)
 
     @property
-    def input_channels(self) -> int:
-        """Channels of the input: 3 + C when conditional, else 3."""
+    def in_channels(self) -> int:
+        """Number of input channels: 3 + C if conditional, else 3."""
         return IMAGE_CHANNELS + (self.number_of_classes if self.conditional else 0)
 
     @property
@@ -106,14 +89,11 @@ class UNet(nn.Module):
     def reach(self) -> int:
         """Distance in pixels, per axis, up to which the input matters for an output pixel.
 
-        Two 3 x 3 convolutions see 2 cells to each side, on the way down and on
-        the way up; bilinear upsampling sees one more. At the coarsest level a
-        cell is as large as the stride. Group normalisation is left out: through
-        the means and deviations of its groups, all pixels matter a little.
+        Two 3 x 3 convolutions see 2 cells to each side, in the encoder and in
+        the decoder. At the coarsest level a cell is as large as the stride.
         """
         cells: list[int] = [self.config.stem * 2**level for level in range(len(self.config.widths))]
-        seen = 2 * sum(cells) + 2 * sum(cells[:-1]) + self.stride - 1
-        return seen + (sum(cells[1:]) if self.config.upsampling == "bilinear" else 0)
+        return 2 * sum(cells) + 2 * sum(cells[:-1]) + self.stride - 1
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits.
@@ -132,21 +112,21 @@ class UNet(nn.Module):
         ValueError
             The number of channels does not fit.
         """
-        if inputs.ndim != 4 or inputs.shape[1] != self.input_channels:
+        if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
             raise ValueError(
-                f"the U-Net takes (N, {self.input_channels}, Y, X), not {tuple(inputs.shape)}"
+                f"the U-Net takes (N, {self.in_channels}, Y, X), not {tuple(inputs.shape)}"
             )
         height, width = inputs.shape[-2:]
         padding = (0, -width % self.stride, 0, -height % self.stride)
-        features = functional.pad(inputs, padding, mode="replicate") if any(padding) else inputs
-        features = self.stem(features)
+        feature_map = functional.pad(inputs, padding, mode="replicate") if any(padding) else inputs
+        feature_map = self.stem(feature_map)
         skips = []
         for level, block in enumerate(self.down):
-            features = block(functional.max_pool2d(features, 2) if level else features)
-            skips.append(features)
+            feature_map = block(functional.max_pool2d(feature_map, 2) if level else feature_map)
+            skips.append(feature_map)
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            features = block(features, skip)
-        logits = self.head(features)
+            feature_map = block(feature_map, skip)
+        logits = self.head(feature_map)
         if self.config.stem > 1:
             logits = functional.pixel_shuffle(logits, self.config.stem)
         return cast(Tensor, logits[..., :height, :width])
@@ -221,7 +201,7 @@ def with_strided_stem(generator: UNet) -> UNet:
     block = cast(ConvolutionBlock, generator.down[0])
     first = cast(nn.Conv2d, block[0])
     strided = nn.Conv2d(
-        generator.input_channels, first.out_channels, 3 * stem, stride=stem, padding=stem
+        generator.in_channels, first.out_channels, 3 * stem, stride=stem, padding=stem
     )
     strided.weight = nn.Parameter(functional.pixel_shuffle(first.weight, stem), False)
     strided.bias = first.bias

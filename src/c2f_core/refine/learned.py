@@ -204,7 +204,7 @@ class Refiner:
         The window holds all that the network sees of the part, on the grid on
         which it samples the whole image. So the result in the part is that of the
         whole image where both fit into a tile, and as close as tiles are where
-        they do not, where flips are averaged, groups are normalised or colours count.
+        they do not, where flips are averaged or colours count.
         """
         return grown(part, self._generator.reach, size, self._generator.stride)
 
@@ -241,9 +241,9 @@ class Refiner:
         logits: Tensor = self._generator(inputs)
         if self.average_flips:
             logits = (logits + self._generator(inputs.flip(-1)).flip(-1)) / 2
-        if self.metadata.colour_weight:
+        if self.metadata.config.colour_weight:
             image = image_to_tensor(rgb).to(self.device)
-            logits = with_colour_models(logits, image, self.metadata.colour_weight)
+            logits = with_colour_models(logits, image, self.metadata.config.colour_weight)
         return logits[0]
 
     def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
@@ -287,7 +287,7 @@ class Refiner:
 
 def _one_hot_channels(generator: UNet) -> Tensor:
     """Input channels (256, 3 + C) of a black pixel by the position of its coarse class."""
-    channels = torch.zeros(256, generator.input_channels)
+    channels = torch.zeros(256, generator.in_channels)
     channels[:, 3:].fill_diagonal_(1)
     return channels
 
@@ -303,7 +303,7 @@ def bytes_per_pixel(generator: UNet) -> int:
     features = sum(
         8 * width / (config.stem * 2**level) ** 2 for level, width in enumerate(config.widths)
     )
-    borders = 3 * generator.input_channels + 4 * generator.number_of_classes
+    borders = 3 * generator.in_channels + 4 * generator.number_of_classes
     return int(4 * (features + borders))
 
 

@@ -24,7 +24,7 @@ from c2f_core.data.writing import TABLE_FILE, write_pairs
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
-from c2f_core.models.metadata import read_metadata
+from c2f_core.models.metadata import RecordedConfig, read_metadata
 from c2f_core.training.events import Event, Finished
 from c2f_core.training.loading import ShouldStop
 
@@ -284,12 +284,11 @@ def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainC
     }
     if model is None:
         return TrainConfig.model_validate(tree)
-    metadata = read_metadata(model)
-    architecture = metadata.architecture.model_dump()
-    tree["method"] = "model1" if architecture.pop("conditional") else "plain"
-    tree["network"], tree["initial_weights"] = architecture, str(model)
-    tree["colour_weight"] = metadata.colour_weight
-    tree["augmentation"] = _augmentation_of(metadata.config)
+    recorded = read_metadata(model).config
+    tree["method"] = "plain" if recorded.method == "plain" else "model1"
+    tree["network"], tree["initial_weights"] = recorded.network, str(model)
+    tree["colour_weight"] = recorded.colour_weight
+    tree["augmentation"] = _augmentation_of(recorded)
     tree["optimiser"] = {
         "learning_rate": settings.learning_rate,
         "warmup_steps": round(WARMUP_SHARE * settings.steps),
@@ -297,11 +296,12 @@ def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainC
     return TrainConfig.model_validate(tree)
 
 
-def _augmentation_of(config: dict[str, Any]) -> AugmentationConfig:
-    """Return how the model's own pairs were changed; the default where that is not known."""
+def _augmentation_of(config: RecordedConfig) -> AugmentationConfig:
+    """Return the augmentation that a model was trained with; the default if it is not known."""
+    recorded = (config.model_extra or {}).get("augmentation", {})
     try:
-        return AugmentationConfig.model_validate(config.get("augmentation", {}))
-    except ValidationError:  # Of an older version.
+        return AugmentationConfig.model_validate(recorded)
+    except ValidationError:  # The model was trained by another version.
         return AugmentationConfig()
 
 

@@ -61,7 +61,7 @@ def load_initial_weights(
     """
     generator, metadata = load_checkpoint(checkpoint_of(source))
     _refuse_other_classes(source, metadata.class_table, class_table)
-    differing = _differing(metadata.architecture, architecture)
+    differing = _differing(metadata.config.architecture, architecture)
     if differing:
         raise CheckpointError(
             f"The model {source} is another network ({differing}); choose these settings and its "

@@ -13,7 +13,6 @@ from c2f_core.config.settings import TrainConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-from typing import TYPE_CHECKING
 
 from c2f_core.device import computes_in_bfloat16
 from c2f_core.errors import ConfigError
@@ -41,24 +40,6 @@ def learning_rate(step: int, config: TrainConfig) -> float:
         return peak * warmup
     progress = max(0, step - warmup_steps) / max(1, config.total_steps - warmup_steps)
     return peak * warmup * (1 + math.cos(math.pi * progress)) / 2
-
-
-def ramp(step: int, steps: int) -> float:
-    """Share of its weight that a loss has in a step: it rises from 0 linearly, over `steps` steps.
-
-    Parameters
-    ----------
-    step : int
-        Steps already done, from 0.
-    steps : int
-        With 0 the loss has its whole weight at once.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
-    return min(1.0, step / steps) if steps else 1.0
 
 
 class NetworkWithOptimiser:

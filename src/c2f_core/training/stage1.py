@@ -16,7 +16,6 @@ from c2f_core.device import memory_format
 from c2f_core.losses.adversarial import (
     ADVERSARIAL_LOSSES,
     discriminator_accuracy,
-    feature_matching,
     realness,
 )
 from c2f_core.networks.discriminators import (
@@ -27,7 +26,7 @@ from c2f_core.networks.discriminators import (
 )
 from c2f_core.networks.encoding import at_pixels, image_to_tensor, most_likely, one_hot
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.optimisation import NetworkWithOptimiser, ramp
+from c2f_core.training.optimisation import NetworkWithOptimiser
 from c2f_core.training.supervised import StepResult, SupervisedLearner
 
 if TYPE_CHECKING:
@@ -59,16 +58,14 @@ class Stage1Learner(SupervisedLearner):
         rate = config.stage1.discriminator_learning_rate
         optimiser = torch.optim.Adam(discriminator.parameters(), lr=rate, betas=ADAM_BETAS)
         self.discriminator = NetworkWithOptimiser(fabric, discriminator, optimiser)
-        self.discriminator.network.mark_forward_method("features")
         self._adversarial = ADVERSARIAL_LOSSES[config.stage1.loss]
-        self._ramp_steps = config.stage1.ramp_steps
 
     def step(self, number: int) -> StepResult:
         """Do step `number`: the discriminator's turn, then the generator's."""
         batch = self._fine_batch(number)
         logits = self._logits(batch.images, batch.coarse)
         values = self._discriminator_turn(batch, logits)
-        loss, parts = self._stage1_loss(number, batch, logits)
+        loss, parts = self._stage1_loss(batch, logits)
         return StepResult(loss.item(), self._descend(loss), values | parts)
 
     def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
@@ -117,35 +114,23 @@ class Stage1Learner(SupervisedLearner):
             return labelled
         return labelled * (most_likely(maps.detach()) != fine)[:, None]
 
-    def _stage1_loss(
-        self, number: int, batch: Batch, logits: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Pixel-wise loss + ramp x (weight x L_G(D(x, G(x))) + weight x feature matching)."""
-        config, share = self._config.stage1, ramp(number, self._ramp_steps)
+    def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Pixel-wise loss + weight x L_G(D(x, G(x)))."""
+        weight = self._config.stage1.adversarial_weight
         loss = self._pixel_loss(logits, batch.fine, self.class_weights)
         values = {"pixel loss": loss.item()}
-        with self.discriminator.frozen():
-            maps = self._fake_maps(logits, batch.fine)
-            if config.adversarial_weight:
+        if weight:
+            with self.discriminator.frozen():
+                maps = self._fake_maps(logits, batch.fine)
                 adversarial = self._adversarial_loss(batch.images, maps, _labelled(batch.fine))
-                loss = loss + share * config.adversarial_weight * adversarial
-                values["adversarial loss"] = adversarial.item()
-            if config.feature_matching_weight:
-                matching = self._feature_matching(batch, maps)
-                loss = loss + share * config.feature_matching_weight * matching
-                values["feature matching"] = matching.item()
+            loss = loss + weight * adversarial
+            values["adversarial loss"] = adversarial.item()
         return loss, values
 
     def _adversarial_loss(self, images: Tensor, maps: Tensor, labelled: Tensor | None) -> Tensor:
         """L_G(D(x, G(x))) with the discriminator as it stands."""
         fake = self.discriminator.network(images, maps).float()
         return self._adversarial.generator(fake, labelled)
-
-    def _feature_matching(self, batch: Batch, maps: Tensor) -> Tensor:
-        of_fake = self.discriminator.network.features(batch.images, maps)
-        with torch.no_grad():
-            of_real = self.discriminator.network.features(batch.images, self._fine_maps(batch))
-        return feature_matching(of_real, of_fake)
 
     def _fine_maps(self, batch: Batch) -> Tensor:
         return one_hot(batch.fine, batch.coarse.shape[1])

@@ -16,30 +16,30 @@ Recipe "default": three sources, each with its weight in `Stage2Config`.
    `c2f_core.colour_models`): what the fine pairs do not show, the image itself may. Pixels
    count where the discriminator finds the teacher's map real (Hung et al.).
 3. The adversarial loss, with a small weight.
-
-A fourth is off unless it gets a weight, for on FASSEG the others do better without it.
-Evidence: the coarse map is hidden from the generator, whose guess from the image alone
-must make the coarse map likely, by a model of how coarse maps deviate from fine ones that
-is learned on the fine pairs (see `c2f_core.training.label_noise`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from c2f_core.config.settings import AugmentationConfig, TrainConfig
-from c2f_core.data.batches import AugmentedBatches, Batch, Batches, ReportBatches, made_ahead
-from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, evidence_loss, soft_cross_entropy
+from c2f_core.data.batches import (
+    AugmentedBatches,
+    Batch,
+    Batches,
+    CropSampling,
+    ReportBatches,
+    prefetched,
+)
+from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, soft_cross_entropy
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import generator_input
-from c2f_core.training.label_noise import coarse_codes, evidence_of, likelihoods
 from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
-from c2f_core.training.optimisation import ramp
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
 
@@ -57,18 +57,12 @@ def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Batches
     size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
     if config.preprocessing == "report" and config.stage2.recipe == "report":
         return ReportBatches(data.coarse_only, classes, size, seed)
-    evidence = None
-    if config.stage2.evidence_weight:
-        evidence = [coarse_codes(pair.coarse, classes) for pair in data.coarse_only]
     # The default recipe needs strong views, which random crops alone have.
     return AugmentedBatches(
         data.coarse_only,
         data.class_table,
         config.augmentation,
-        config.crop,
-        size,
-        seed,
-        evidence=evidence,
+        CropSampling(config.crop, size, seed),
         strong=AugmentationConfig(colour=config.stage2.strong_colour),
     )
 
@@ -90,13 +84,8 @@ class Stage2Learner(Stage1Learner):
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         refuse_without_coarse_only(data.coarse_only)
-        self._coarse_only = made_ahead(make_coarse_only_batches(config, data), fabric.device)
-        self._likelihoods: Tensor | None = None
-        if config.stage2.evidence_weight:
-            table = likelihoods(data.train, data.class_table.number_of_classes)
-            self._likelihoods = torch.from_numpy(table).to(fabric.device)
+        self._coarse_only = prefetched(make_coarse_only_batches(config, data), fabric.device)
         self._names = data.class_table.names
-        self._ramp_steps = 0  # The weights of stage 1 have risen.
         self._coarse_only_weight = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
     def start_from(self, state: dict[str, Any]) -> None:
@@ -120,7 +109,7 @@ class Stage2Learner(Stage1Learner):
     @property
     def _learns_from_coarse_only(self) -> bool:
         config = self._config.stage2
-        return any((config.pseudo_label_weight, config.evidence_weight, config.adversarial_weight))
+        return bool(config.pseudo_label_weight or config.adversarial_weight)
 
     def _report_step(self, batch: Batch) -> StepResult:
         """Descend on L_G(D(x, G(x))) and nothing else; the discriminator stands still."""
@@ -131,44 +120,34 @@ class Stage2Learner(Stage1Learner):
             return StepResult(loss.item(), self._descend(loss), {"adversarial loss": loss.item()})
 
     def _default_step(self, number: int, batch: Batch) -> StepResult:
-        """Descend on the sum of replay, pseudo-labels, evidence and adversarial loss."""
-        values: dict[str, float] = {}
-        crops = self._prepare(number, batch, values)
+        """Take a step down the sum of replay, pseudo-label and adversarial losses."""
+        crops, values = self._prepare(number, batch)
         fine_batch = self._fine_batch(number)
         fine_logits, logits = self._joint_logits(fine_batch, crops)
         loss = torch.zeros((), device=logits.device)
         if self._config.stage2.replay:
             values |= self._discriminator_turn(fine_batch, fine_logits)
-            loss, parts = self._stage1_loss(number, fine_batch, fine_logits)
+            loss, parts = self._stage1_loss(fine_batch, fine_logits)
             values |= parts
-        share = self._coarse_only_weight * ramp(number, self._config.stage2.ramp_steps)
         for weight, name, part in self._coarse_only_losses(crops, logits):
-            loss = loss + share * weight * part
+            loss = loss + self._coarse_only_weight * weight * part
             values[name] = part.item()
         return StepResult(loss.item(), self._descend(loss), values)
 
-    def _prepare(self, number: int, batch: Batch, values: dict[str, float]) -> "_CoarseOnlyCrops":
-        """Hide coarse maps, ask the teacher, paste boxes; rates and shares go into `values`."""
-        config, device = self._config.stage2, batch.images.device
+    def _prepare(self, number: int, batch: Batch) -> tuple["_CoarseOnlyCrops", dict[str, float]]:
+        """Add pseudo-labels to a batch and paste boxes; also return the values to log."""
+        assert batch.strong_images is not None
+        targets, trusted, values = self._pseudo_labels(batch)
+        crops = _CoarseOnlyCrops(batch.images, batch.strong_images, batch.coarse, targets, trusted)
+        return self._cut_mixed(number, crops), values
+
+    def _cut_mixed(self, number: int, crops: "_CoarseOnlyCrops") -> "_CoarseOnlyCrops":
+        if not self._config.stage2.cut_mix:
+            return crops
         rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, number])
-        count, size = len(batch.images), (batch.images.shape[-2], batch.images.shape[-1])
-        evidence, hidden_share = None, 0.0
-        if self._likelihoods is not None:
-            evidence = evidence_of(cast(Tensor, batch.evidence), self._likelihoods)
-            hidden_share = config.hidden_share
-        drawn = torch.from_numpy(rng.random(count) < hidden_share).to(device)
-        hidden = drawn[:, None, None].expand(count, *size)
-        targets, trusted = self._pseudo_labels(batch, values)
-        crops = _CoarseOnlyCrops(
-            weak=batch.images,
-            strong=cast(Tensor, batch.strong_images),
-            coarse=batch.coarse * ~hidden[:, None],
-            evidence=evidence,
-            hidden=hidden,
-            targets=targets,
-            trusted=trusted,
-        )
-        return crops.mixed(draw_boxes(count, size, rng).to(device)) if config.cut_mix else crops
+        count, _, height, width = crops.weak.shape
+        rng.random(count)  # Skipped, so that the boxes are those of the published runs.
+        return crops.mixed(draw_boxes(count, (height, width), rng).to(crops.weak.device))
 
     def _joint_logits(self, fine_batch: Batch, crops: "_CoarseOnlyCrops") -> tuple[Tensor, Tensor]:
         """One pass for both batches, so that they share the statistics of the normalisation."""
@@ -187,9 +166,6 @@ class Stage2Learner(Stage1Learner):
         if config.pseudo_label_weight:
             loss = soft_cross_entropy(logits, crops.targets, crops.trusted, self.class_weights)
             yield config.pseudo_label_weight, "pseudo-label loss", loss
-        if crops.evidence is not None:
-            loss = evidence_loss(logits, crops.evidence, crops.hidden)
-            yield config.evidence_weight, "evidence loss", loss
         if config.adversarial_weight:
             with self.discriminator.frozen():
                 maps = self._fake_maps(logits, most_likely(logits.detach()))
@@ -197,32 +173,34 @@ class Stage2Learner(Stage1Learner):
             yield config.adversarial_weight, "coarse-only adversarial loss", loss
 
     @torch.no_grad()
-    def _pseudo_labels(self, batch: Batch, values: dict[str, float]) -> tuple[Tensor, Tensor]:
-        """Class probabilities (N, C, Y, X) of the averaged generator, and where they count."""
-        self.average.eval()
-        with self._fabric.autocast():
-            logits = self.average(generator_input(batch.images, batch.coarse, conditional=True))
-        weight = self._config.stage2.colour_weight
-        targets = with_colour_models(logits.float(), batch.images, weight).softmax(dim=1)
+    def _pseudo_labels(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Return class probabilities (N, C, Y, X), where they count, and the values to log."""
+        targets = self._teacher_probabilities(batch)
         trusted = torch.ones_like(targets[:, 0], dtype=torch.bool)
+        values = {}
         if self._config.stage2.discriminator_threshold:
             maps = one_hot(most_likely(targets), targets.shape[1])
             score = self._score(batch.images, maps)
             trusted = score >= self._config.stage2.discriminator_threshold
             values["discriminator score"] = score.mean().item()
-        self._log_pseudo_labels(targets, trusted, batch.coarse, values)
-        return targets, trusted
-
-    def _log_pseudo_labels(
-        self, targets: Tensor, trusted: Tensor, coarse: Tensor, values: dict[str, float]
-    ) -> None:
-        """Share of pixels with a pseudo-label; class shares there and in the coarse map."""
         values["pseudo-label rate"] = trusted.float().mean().item()
-        for kind, maps in (("pseudo-label", targets * trusted[:, None]), ("coarse", coarse)):
-            sums = maps.sum(dim=(0, 2, 3))
-            shares = sums / sums.sum().clamp(min=1)
-            for name, share in zip(self._names, shares.tolist(), strict=True):
-                values[f"{kind} share {name}"] = share
+        values |= self._class_shares("pseudo-label", targets * trusted[:, None])
+        values |= self._class_shares("coarse", batch.coarse)
+        return targets, trusted, values
+
+    def _teacher_probabilities(self, batch: Batch) -> Tensor:
+        """Class probabilities of the averaged generator, corrected by the colours of the crop."""
+        self.average.eval()
+        with self._fabric.autocast():
+            logits = self.average(generator_input(batch.images, batch.coarse, conditional=True))
+        weight = self._config.stage2.colour_weight
+        return with_colour_models(logits.float(), batch.images, weight).softmax(dim=1)
+
+    def _class_shares(self, kind: str, maps: Tensor) -> dict[str, float]:
+        sums = maps.sum(dim=(0, 2, 3))
+        shares = (sums / sums.sum().clamp(min=1)).tolist()
+        named = zip(self._names, shares, strict=True)
+        return {f"{kind} share {name}": share for name, share in named}
 
 
 @dataclass(frozen=True)
@@ -232,28 +210,22 @@ class _CoarseOnlyCrops:
     Attributes
     ----------
     weak, strong : (N, 3, Y, X) float tensor in [-1, 1]
+        Images with weak and with strong colour changes.
     coarse : (N, C, Y, X) float tensor
-        What the generator gets of the coarse map: one-hot, or zero where hidden.
-    evidence : (N, C, Y, X) float tensor or None
-        Likelihood of the coarse map by fine class, if it has a weight.
-    hidden : (N, Y, X) boolean tensor
-        Where the generator does not get the coarse map.
+        One-hot coarse maps.
     targets : (N, C, Y, X) float tensor
-        The teacher's class probabilities.
+        Class probabilities of the averaged generator.
     trusted : (N, Y, X) boolean tensor
-        Where they count.
+        Pixels whose targets count.
     """
 
     weak: Tensor
     strong: Tensor
     coarse: Tensor
-    evidence: Tensor | None
-    hidden: Tensor
     targets: Tensor
     trusted: Tensor
 
     def mixed(self, boxes: Tensor) -> "_CoarseOnlyCrops":
         """Paste boxes (N, Y, X) of each crop's predecessor into it, with all that belongs to it."""
-        maps: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        known = {name: tensor for name, tensor in maps.items() if tensor is not None}
-        return replace(self, **{name: cut_mix(tensor, boxes) for name, tensor in known.items()})
+        parts = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _CoarseOnlyCrops(**{name: cut_mix(part, boxes) for name, part in parts.items()})

@@ -8,7 +8,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from c2f_core.config.settings import OptimiserConfig, TrainConfig
-from c2f_core.data.batches import AugmentedBatches, Batch, Batches, ReportBatches, made_ahead
+from c2f_core.data.batches import (
+    AugmentedBatches,
+    Batch,
+    Batches,
+    CropSampling,
+    ReportBatches,
+    prefetched,
+)
 from c2f_core.device import memory_format
 from c2f_core.losses.pixelwise import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
@@ -59,9 +66,7 @@ def make_batches(config: TrainConfig, data: TrainingData) -> Batches:
         data.train,
         data.class_table,
         config.augmentation,
-        config.crop,
-        config.batch_size,
-        config.seed,
+        CropSampling(config.crop, config.batch_size, config.seed),
     )
 
 
@@ -108,7 +113,7 @@ class SupervisedLearner:
         self._config = config
         self._fabric = fabric
         self._pixel_loss = PIXEL_LOSSES[config.loss]
-        self._batches = made_ahead(make_batches(config, data), fabric.device)
+        self._batches = prefetched(make_batches(config, data), fabric.device)
 
     @property
     def validated_generator(self) -> UNet:

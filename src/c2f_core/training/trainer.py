@@ -12,7 +12,7 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import fingerprint
 from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata, library_versions
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig, library_versions
 from c2f_core.training.events import (
     Event,
     Finished,
@@ -294,13 +294,11 @@ class _Run:
 
     def _metadata(self, result: ValidationResult) -> CheckpointMetadata:
         return CheckpointMetadata(
-            architecture=self.config.architecture,
             class_table=self.data.class_table,
-            config=self.config.model_dump(mode="json"),
+            config=RecordedConfig.model_validate(self.config.model_dump(mode="json")),
             data_fingerprint=fingerprint(self.data.train),
             scores=result.scores,
             temperature=result.temperature,
-            colour_weight=self.config.colour_weight,
             library_versions=library_versions(),
         )
 

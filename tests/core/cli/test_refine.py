@@ -11,11 +11,11 @@ from PIL import Image
 from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.refine import main
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.classical import WatershedRefiner
 from c2f_core.refine.interface import RefineResult
@@ -29,10 +29,10 @@ TABLE = ClassTable.preset("fasseg")
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    config = GeneratorConfig(widths=(8, 12))
+    config = RecordedConfig(network=NetworkConfig(widths=(8, 12)), colour_weight=0.0)
     torch.manual_seed(0)
-    generator = build_generator(config, TABLE.number_of_classes)
-    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=TABLE))
+    generator = build_generator(config.architecture, TABLE.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(config=config, class_table=TABLE))
     return path
 
 

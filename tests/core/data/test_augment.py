@@ -1,4 +1,4 @@
-"""What becomes of pairs in batches: crops, augmentation, evidence."""
+"""Batches of pairs: crops and augmentation."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import AugmentationConfig
 from c2f_core.data.augment import Placement, TextureBank, draw_placement, draw_shift
-from c2f_core.data.batches import AugmentedBatches, ReportBatches, corner_crops
+from c2f_core.data.batches import AugmentedBatches, CropSampling, ReportBatches, corner_crops
 from c2f_core.data.pairs import Pair
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import ConfigError
@@ -41,6 +41,14 @@ def test_report_batches_see_every_crop_once_in_an_epoch():
     torch.testing.assert_close(batches(0).images, first.images, rtol=0, atol=0)
 
 
+def numbered_classes(count):
+    """Return a class table whose classes are named by number."""
+    classes = [{"name": str(n), "index": n, "colour": (n, n, n)} for n in range(count)]
+    unlabelled = {"name": "unlabelled", "index": 255, "colour": (255, 255, 255)}
+    tree = {"name": "numbers", "classes": classes, "unlabelled": unlabelled}
+    return ClassTable.model_validate(tree)
+
+
 def position_coloured_pairs():
     """Pairs whose image shows the class and whose coarse map equals the fine one."""
     table = ClassTable.preset("camvid")
@@ -61,7 +69,7 @@ def test_augmentation_changes_image_and_maps_alike():
         coarse_distortion=0,
         coarse_erase_share=0,
     )
-    batch = AugmentedBatches(pairs, table, config, crop=64, batch_size=8, seed=0)(0)
+    batch = AugmentedBatches(pairs, table, config, CropSampling(64, 8, 0))(0)
     seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
     # Bilinear boundaries differ from nearest-neighbour ones by a pixel.
     assert (seen == batch.fine).float().mean() > 0.9
@@ -100,13 +108,12 @@ def test_image_and_maps_stay_aligned(size, crop, rotation, scale, seed):
         coarse_erase_share=0,
     )
     pairs = [Pair("blocks", image, fine, fine)]
-    batch = AugmentedBatches(pairs, FASSEG, config, crop, 2, seed, evidence=[fine])(0)
+    batch = AugmentedBatches(pairs, FASSEG, config, CropSampling(crop, 2, seed))(0)
     inner = interior(batch.fine)
     red, green, blue = ((batch.images + 1) * 127.5).unbind(dim=1)
     for seen in (red / 60, (240 - green) / 60, (blue - 30) / 50):
         assert (seen.round().long() == batch.fine)[inner].all()
     assert (batch.coarse.argmax(dim=1) == batch.fine).all()
-    assert ((batch.evidence == batch.fine) | (batch.evidence == 255)).all()
 
 
 @settings(deadline=None, max_examples=60)
@@ -138,7 +145,7 @@ def test_the_part_that_a_crop_sees_is_all_that_it_needs(size, side, scale, seed)
     assert (marks[0] != marks[1]).mean() < 0.05
 
 
-def test_evidence_says_nothing_where_the_nearest_pixel_is_mirrored():
+def test_a_pixel_whose_nearest_neighbour_is_mirrored_lies_outside():
     placement = Placement(np.array([[1.0, 0, 0.7], [0, 1, 0]]), 16)
     places = np.arange(16, dtype=np.uint8)[None].repeat(16, axis=0)
     outside = placement.outside(places.shape)
@@ -155,7 +162,7 @@ def test_a_strip_that_opencv_refuses_as_a_whole_is_augmented():
     strip[:, 20_000:] = 1
     pair = Pair("strip", np.repeat(strip[..., None] * 200, 3, axis=2), strip, strip)
     config = AugmentationConfig(colour=0, recolour_share=0, blur_and_noise=0)
-    batch = AugmentedBatches([pair], FASSEG, config, 32, 8, 0)(0)
+    batch = AugmentedBatches([pair], FASSEG, config, CropSampling(32, 8, 0))(0)
     seen = (batch.images[:, 0] > 0).long()
     assert (seen == batch.fine).float().mean() > 0.95
 
@@ -171,10 +178,8 @@ def test_coarse_map_is_shifted_against_the_image():
         coarse_distortion=0,
         coarse_erase_share=0,
     )
-    batches = AugmentedBatches(
-        [Pair("noise", image, fine, fine)], FASSEG, config, 32, 16, 0, evidence=[fine]
-    )
-    batch = batches(0)
+    pairs = [Pair("noise", image, fine, fine)]
+    batch = AugmentedBatches(pairs, FASSEG, config, CropSampling(32, 16, 0))(0)
     coarse = batch.coarse.argmax(dim=1)
     shifts = set()
     for one, other in zip(coarse, batch.fine, strict=True):
@@ -186,7 +191,6 @@ def test_coarse_map_is_shifted_against_the_image():
         }
     assert (0, 0) in shifts
     assert len(shifts) > 4
-    assert (batch.evidence == coarse).all()
 
 
 def test_parts_of_the_coarse_map_move_against_each_other():
@@ -202,12 +206,12 @@ def test_parts_of_the_coarse_map_move_against_each_other():
         coarse_distortion=6,
         coarse_erase_share=0,
     )
+    table = numbered_classes(120)
     for places in (rows, columns):
-        # The fine map and the evidence number the rows, or columns, of the pair.
-        pair = Pair("places", image, np.zeros_like(places), places)
-        batches = AugmentedBatches([pair], FASSEG, config, 64, 16, 0, evidence=[places])
-        batch = batches(0)
-        shifts = batch.evidence - batch.fine
+        # Both maps number the rows, or columns, of the pair.
+        pair = Pair("places", image, places, places)
+        batch = AugmentedBatches([pair], table, config, CropSampling(64, 16, 0))(0)
+        shifts = batch.coarse.argmax(dim=1) - batch.fine
         moved = shifts.flatten(1).abs().amax(dim=1) > 0
         assert 0 < moved.sum() < 16
         assert 3 < shifts.abs().max() <= 6
@@ -220,47 +224,10 @@ def test_pairs_without_a_fine_map_are_unlabelled():
     table, pairs = position_coloured_pairs()
     pairs = [dataclasses.replace(pair, fine=None) for pair in pairs]
     config = AugmentationConfig(background_class="sky", background_share=1)
-    batch = AugmentedBatches(pairs, table, config, 64, 8, 0)(0)
+    batch = AugmentedBatches(pairs, table, config, CropSampling(64, 8, 0))(0)
     assert (batch.fine == 255).all()
-    assert batch.evidence is None
     assert batch.strong_images is None
     assert (ReportBatches(pairs, 4, batch_size=4, seed=0)(0).fine == 255).all()
-
-
-def test_evidence_follows_the_coarse_map():
-    table, pairs = position_coloured_pairs()
-    evidence = [pair.coarse for pair in pairs]
-    config = AugmentationConfig(wide_scale_share=0, scale=(1.3, 1.3), coarse_erase_share=1)
-    batch = AugmentedBatches(pairs, table, config, 48, 8, 0, evidence=evidence)(0)
-    coarse = batch.coarse.argmax(dim=1).where(batch.coarse.sum(dim=1) > 0, 255)
-    assert batch.evidence.dtype == torch.int64
-    known = batch.evidence != 255
-    assert known.any()
-    assert (coarse == batch.evidence)[known].all()
-    assert not known[coarse == 255].any()
-
-
-def test_evidence_says_nothing_outside_and_on_painted_background():
-    table, pairs = position_coloured_pairs()
-    evidence = [np.full_like(pair.coarse, 7) for pair in pairs]
-    base = {"coarse_shift": 0, "coarse_distortion": 0, "coarse_erase_share": 0, "rotation": 0}
-
-    def draw(**settings):
-        config = AugmentationConfig(**base, **settings)
-        return AugmentedBatches(pairs, table, config, 90, 4, 0, evidence=evidence)(0)
-
-    share = (draw(wide_scale_share=1, wide_scale=(0.5, 0.5)).evidence == 7).float().mean()
-    assert 0.05 < share < 0.27
-    painted = draw(wide_scale_share=0, background_class="sky", background_share=1)
-    assert (painted.evidence[painted.fine == 0] == 255).all()
-    assert (painted.evidence[painted.fine != 0] == 7).all()
-
-
-def test_evidence_has_to_fit_the_pairs():
-    table, pairs = position_coloured_pairs()
-    for evidence in ([pairs[0].coarse], [pairs[0].coarse, pairs[1].coarse[1:]]):
-        with pytest.raises(ValueError):  # noqa: PT011
-            AugmentedBatches(pairs, table, AugmentationConfig(), 32, 2, 0, evidence=evidence)
 
 
 def test_strong_views_share_everything_but_their_colours():
@@ -268,7 +235,7 @@ def test_strong_views_share_everything_but_their_colours():
 
     def draw(strong):
         config = AugmentationConfig(background_class="sky")
-        return AugmentedBatches(pairs, table, config, 64, 4, 0, strong=strong)(1)
+        return AugmentedBatches(pairs, table, config, CropSampling(64, 4, 0), strong)(1)
 
     weak = draw(None)
     strong = draw(AugmentationConfig(colour=1, blur_and_noise=1))
@@ -283,9 +250,8 @@ def test_strong_views_share_everything_but_their_colours():
 
 def test_a_batch_moves_as_a_whole():
     table, pairs = position_coloured_pairs()
-    evidence = [pair.coarse for pair in pairs]
     config = AugmentationConfig()
-    batches = AugmentedBatches(pairs, table, config, 32, 2, 0, evidence=evidence, strong=config)
+    batches = AugmentedBatches(pairs, table, config, CropSampling(32, 2, 0), strong=config)
     moved = batches(0).to(torch.device("meta"))
     assert all(getattr(moved, field.name).is_meta for field in dataclasses.fields(moved))
 
@@ -295,7 +261,7 @@ def test_augmentation_depends_on_seed_and_step_only():
     config = AugmentationConfig(background_class="sky", blur_and_noise=0.5)
 
     def draw(step, seed=0):
-        return AugmentedBatches(pairs, table, config, 32, 2, seed)(step).images
+        return AugmentedBatches(pairs, table, config, CropSampling(32, 2, seed))(step).images
 
     torch.testing.assert_close(draw(3), draw(3), rtol=0, atol=0)
     assert not torch.equal(draw(3), draw(4))
@@ -305,7 +271,7 @@ def test_augmentation_depends_on_seed_and_step_only():
 def test_erased_coarse_pixels_are_the_zero_vector():
     table, pairs = position_coloured_pairs()
     config = AugmentationConfig(coarse_erase_share=1)
-    coarse = AugmentedBatches(pairs, table, config, 64, 8, 0)(0).coarse
+    coarse = AugmentedBatches(pairs, table, config, CropSampling(64, 8, 0))(0).coarse
     assert set(coarse.sum(dim=1).unique().tolist()) == {0.0, 1.0}
 
 
@@ -319,7 +285,7 @@ def test_replaced_background_leaves_the_other_classes_alone():
         "coarse_erase_share": 0,
     }
     config = AugmentationConfig(**base, background_class="sky", background_share=1, scale=(1, 1))
-    batch = AugmentedBatches(pairs, table, config, 80, 4, 0)(0)
+    batch = AugmentedBatches(pairs, table, config, CropSampling(80, 4, 0))(0)
     seen = (batch.images[:, 0] + 1) * 127.5 / 60
     inner = torch.nn.functional.max_pool2d((batch.fine == 0).float(), 5, 1, 2) == 0
     assert inner.any()
@@ -335,7 +301,7 @@ def test_each_class_is_recoloured_by_itself():
     config = AugmentationConfig(
         colour=0, blur_and_noise=0, recolour_share=1, scale=(1, 1), wide_scale_share=0
     )
-    batch = AugmentedBatches([pair], table, config, 64, 60, 0)(0)
+    batch = AugmentedBatches([pair], table, config, CropSampling(64, 60, 0))(0)
     inner = interior(batch.fine)
     means = torch.tensor(
         [
@@ -354,7 +320,7 @@ def test_without_a_fine_map_nothing_is_recoloured():
     table, pairs = position_coloured_pairs()
     coarse_only = [dataclasses.replace(pair, fine=None) for pair in pairs]
     config = AugmentationConfig(colour=0, recolour_share=1, blur_and_noise=0)
-    batch = AugmentedBatches(coarse_only, table, config, 64, 8, 0)(0)
+    batch = AugmentedBatches(coarse_only, table, config, CropSampling(64, 8, 0))(0)
     seen = ((batch.images[:, 0] + 1) * 127.5 / 60).round().long()
     assert set(seen.unique().tolist()) <= {0, 1, 2, 3}
 
@@ -362,7 +328,9 @@ def test_without_a_fine_map_nothing_is_recoloured():
 def test_unknown_background_class_is_refused():
     table, pairs = position_coloured_pairs()
     with pytest.raises(ConfigError, match="'grass'"):
-        AugmentedBatches(pairs, table, AugmentationConfig(background_class="grass"), 32, 2, 0)
+        AugmentedBatches(
+            pairs, table, AugmentationConfig(background_class="grass"), CropSampling(32, 2, 0)
+        )
 
 
 def test_textures_are_painted_and_cut_from_the_images():

@@ -7,7 +7,7 @@ import torch
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import AugmentationConfig
-from c2f_core.data.batches import AugmentedBatches, Prefetcher, made_ahead
+from c2f_core.data.batches import AugmentedBatches, CropSampling, Prefetcher, prefetched
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import DataError
 
@@ -16,10 +16,10 @@ from c2f_core.errors import DataError
 def batches():
     pairs = [synthetic_pair(48, seed) for seed in range(3)]
     config = AugmentationConfig(background_class="hair")
-    return AugmentedBatches(pairs, ClassTable.preset("fasseg"), config, 32, 2, 0)
+    return AugmentedBatches(pairs, ClassTable.preset("fasseg"), config, CropSampling(32, 2, 0))
 
 
-def test_batches_made_ahead_are_the_same_in_any_order(batches):
+def test_prefetched_batches_are_the_same_in_any_order(batches):
     ahead = Prefetcher(batches)
     for step in (0, 1, 2, 7, 3, 4, 4):
         made, expected = ahead(step), batches(step)
@@ -58,5 +58,5 @@ def test_what_fails_in_the_thread_is_raised_for_its_step():
 
 
 def test_a_processor_that_trains_makes_no_batch_ahead(batches):
-    assert made_ahead(batches, torch.device("cpu")) is batches
-    assert isinstance(made_ahead(batches, torch.device("cuda")), Prefetcher)
+    assert prefetched(batches, torch.device("cpu")) is batches
+    assert isinstance(prefetched(batches, torch.device("cuda")), Prefetcher)

@@ -11,14 +11,14 @@ from PIL import Image
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.evaluate import main
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.experiments.evaluation import REFERENCE, evaluate, summary_rows
 from c2f_core.io.maps import write_map
 from c2f_core.io.tables import markdown_table, write_csv
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.classical import WatershedRefiner
 
@@ -41,9 +41,9 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
-    config = GeneratorConfig(widths=(8, 12))
-    generator = build_generator(config, SHAPES.number_of_classes)
-    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=SHAPES))
+    config = RecordedConfig(network=NetworkConfig(widths=(8, 12)), colour_weight=0.0)
+    generator = build_generator(config.architecture, SHAPES.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(config=config, class_table=SHAPES))
     return path
 
 

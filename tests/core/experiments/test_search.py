@@ -149,7 +149,7 @@ def test_trials_stay_in_their_ranges_and_the_best_is_a_config(shapes_folder, tmp
         event.scores["mIoU"] for event in events if isinstance(event, Validated) and event.best
     ]
     assert best.score in scores
-    written, _ = parse(["--config", str(tmp_path / "run" / "best.json")])
+    written = parse(["--config", str(tmp_path / "run" / "best.json")]).config
     assert written.optimiser.learning_rate == best.settings[RATE]
     assert written.run_folder == tmp_path / "run" / "best"
     assert len(ends(search(config, ranges, 4, objective="miou"))) == 1, "one trial more"

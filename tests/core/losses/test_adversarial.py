@@ -8,12 +8,10 @@ import torch
 from c2f_core.losses.adversarial import (
     ADVERSARIAL_LOSSES,
     discriminator_accuracy,
-    feature_matching,
     least_squares_discriminator,
     least_squares_generator,
     minimax_discriminator,
-    non_saturating_generator,
-    saturating_generator,
+    minimax_generator,
 )
 
 LOG3 = math.log(3)  # its sigmoid is 3/4
@@ -36,21 +34,15 @@ def test_minimax_of_a_discriminator_that_cannot_tell_is_log_4():
     assert minimax_discriminator(logits(0), logits(0)).item() == pytest.approx(math.log(4))
 
 
-def test_generators_by_hand():
-    saturating = (math.log(3 / 4) + math.log(1 / 4)) / 2
-    non_saturating = -(math.log(1 / 4) + math.log(3 / 4)) / 2
-    assert saturating_generator(FAKE).item() == pytest.approx(saturating)
-    assert non_saturating_generator(FAKE).item() == pytest.approx(non_saturating)
+def test_minimax_generator_by_hand():
+    expected = (math.log(3 / 4) + math.log(1 / 4)) / 2
+    assert minimax_generator(FAKE).item() == pytest.approx(expected)
 
 
-def test_only_the_saturating_generator_stalls_before_a_sure_discriminator():
-    gradients = {}
-    for loss in (saturating_generator, non_saturating_generator):
-        fake = logits(-20).requires_grad_()
-        loss(fake).backward()
-        gradients[loss] = fake.grad.item()
-    assert gradients[saturating_generator] == pytest.approx(0, abs=1e-8)
-    assert gradients[non_saturating_generator] == pytest.approx(-1)
+def test_the_minimax_generator_stalls_before_a_sure_discriminator():
+    fake = logits(-20).requires_grad_()
+    minimax_generator(fake).backward()
+    assert fake.grad.item() == pytest.approx(0, abs=1e-8)
 
 
 def test_least_squares_by_hand():
@@ -61,8 +53,7 @@ def test_least_squares_by_hand():
 
 def test_losses_stay_finite_at_extreme_logits():
     assert minimax_discriminator(logits(-1e4), logits(1e4)).item() == pytest.approx(2e4)
-    assert non_saturating_generator(logits(-1e4)).item() == pytest.approx(1e4)
-    assert saturating_generator(logits(1e4)).item() == pytest.approx(-1e4)
+    assert minimax_generator(logits(1e4)).item() == pytest.approx(-1e4)
 
 
 @pytest.mark.parametrize("loss", ADVERSARIAL_LOSSES.values(), ids=ADVERSARIAL_LOSSES)
@@ -105,21 +96,6 @@ def test_patches_weigh_the_pixels_below_them():
 def test_real_and_fake_batches_may_differ_in_size():
     loss = minimax_discriminator(torch.zeros(3, 1, 2, 2), torch.zeros(1, 1, 4, 4))
     assert loss.item() == pytest.approx(math.log(4))
-
-
-def test_feature_matching_by_hand():
-    real = [torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1), torch.zeros(2, 2, 1, 1)]
-    fake = [torch.full((1, 1, 2, 2), 5.0), torch.tensor([4.0, -2.0]).reshape(1, 2, 1, 1)]
-    # Layer 1: |5 - 2| = 3; layer 2: (|4| + |-2|) / 2 = 3.
-    assert feature_matching(real, fake).item() == pytest.approx(3)
-    assert feature_matching(real[:1], fake[:1]).item() == pytest.approx(3)
-
-
-def test_feature_matching_moves_the_generator_only():
-    real, fake = torch.randn(2, 3, 4, 4).requires_grad_(), torch.randn(2, 3, 4, 4).requires_grad_()
-    feature_matching([real], [fake]).backward()
-    assert real.grad is None
-    assert fake.grad.any()
 
 
 def test_accuracy_by_hand():

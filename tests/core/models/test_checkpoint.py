@@ -9,20 +9,20 @@ import torch
 from safetensors.torch import save_file
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import CheckpointError
 from c2f_core.models import bundled
 from c2f_core.models.bundled import bundled_models
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.refine import learned
 from c2f_core.refine.learned import Refiner
 
 TABLE = ClassTable.preset("fasseg")
-SMALL = GeneratorConfig(stem=2, widths=(8, 12, 16))
-METADATA = CheckpointMetadata(architecture=SMALL, class_table=TABLE, temperature=1.5)
+SMALL = RecordedConfig(network=NetworkConfig(stem=2, widths=(8, 12, 16)), colour_weight=0.0)
+METADATA = CheckpointMetadata(config=SMALL, class_table=TABLE, temperature=1.5)
 PAIR = synthetic_pair(96, 0)
 COARSE = TABLE.to_labels(PAIR.coarse)
 
@@ -30,7 +30,7 @@ COARSE = TABLE.to_labels(PAIR.coarse)
 @pytest.fixture
 def generator() -> UNet:
     torch.manual_seed(0)
-    return build_generator(SMALL, TABLE.number_of_classes)
+    return build_generator(SMALL.architecture, TABLE.number_of_classes)
 
 
 @pytest.fixture
@@ -95,11 +95,11 @@ def test_truncated_checkpoint_is_refused(checkpoint: Path, share: float) -> None
         lambda m: m.update(format_version=99),
         lambda m: m.update(temperature=0),
         lambda m: m.update(surprise="__import__('os')"),
-        lambda m: m["architecture"].update(widths=[8, 12, 17]),
-        lambda m: m["architecture"].update(widths=[10**9] * 5),
-        lambda m: m["architecture"].update(widths=[]),
+        lambda m: m["config"]["network"].update(widths=[8, 12, 17]),
+        lambda m: m["config"]["network"].update(widths=[10**9] * 5),
+        lambda m: m["config"]["network"].update(widths=[]),
         lambda m: m["class_table"].update(classes=m["class_table"]["classes"][:3]),
-        lambda m: m.pop("architecture"),
+        lambda m: m.pop("config"),
     ],
 )
 def test_hostile_metadata_is_refused(generator: UNet, tmp_path: Path, change) -> None:

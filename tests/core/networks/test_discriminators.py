@@ -14,7 +14,7 @@ from c2f_core.networks.discriminators import build_discriminator, harden, mask_u
 from c2f_core.networks.encoding import one_hot
 
 CLASSES = 3
-KINDS = ("image", "pixel", "patch")
+KINDS = ("image", "pixel")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_config = pytest.mark.parametrize(
     "config",
@@ -42,12 +42,8 @@ def test_logits_have_the_shape_of_their_kind(kind, height, width):
     images, maps, _ = random_batch(height, width)
     with torch.inference_mode():
         logits = discriminator(images, maps)
-    sizes = {
-        "image": (1, 1),
-        "pixel": (height, width),
-        "patch": (math.ceil(height / 8), math.ceil(width / 8)),
-    }
-    assert logits.shape == (2, 1, *sizes[kind])
+    size = (height, width) if kind == "pixel" else (1, 1)
+    assert logits.shape == (2, 1, *size)
 
 
 @every_config
@@ -104,29 +100,12 @@ def test_spectral_norm_bounds_every_weight(kind):
         assert norm.item() == pytest.approx(1, rel=0.1)
 
 
-@every_config
-def test_there_are_features_for_each_width(config):
-    discriminator = build_discriminator(config, CLASSES).eval()
-    images, maps, _ = random_batch()
-    features = discriminator.features(images, maps)
-    assert [layer.shape[1] for layer in features] == list(config.widths)
-
-
 @every_kind
 def test_images_of_a_batch_do_not_see_each_other(kind):
     discriminator = build_discriminator(DiscriminatorConfig(kind=kind), CLASSES).eval()
     images, maps, _ = random_batch()
     together = discriminator(images, maps)
     torch.testing.assert_close(together[:1], discriminator(images[:1], maps[:1]))
-
-
-def test_a_patch_of_four_widths_sees_70_pixels():
-    discriminator = build_discriminator(DiscriminatorConfig(kind="patch"), CLASSES)
-    images = torch.randn(1, 3, 128, 128, requires_grad=True)
-    discriminator(images, torch.zeros(1, CLASSES, 128, 128))[0, 0, 8, 8].backward()
-    for axis in (0, 1):
-        seen = images.grad.abs().sum((0, 1)).sum(axis).nonzero()
-        assert (seen.max() - seen.min() + 1).item() == 70
 
 
 def test_harden_gives_the_argmax_and_the_gradient_of_the_softmax():

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
 from c2f_core.project.records import Parameters
@@ -28,9 +28,9 @@ def project(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     """A small model with random weights."""
-    architecture = GeneratorConfig(widths=(4, 8), stem=1)
-    generator = build_generator(architecture, SHAPES.number_of_classes)
-    metadata = CheckpointMetadata(architecture=architecture, class_table=SHAPES)
+    config = RecordedConfig(network=NetworkConfig(widths=(4, 8), stem=1), colour_weight=0.0)
+    generator = build_generator(config.architecture, SHAPES.number_of_classes)
+    metadata = CheckpointMetadata(config=config, class_table=SHAPES)
     save_checkpoint(tmp_path / "random.safetensors", generator, metadata)
     return tmp_path / "random.safetensors"
 

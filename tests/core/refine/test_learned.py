@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from c2f_core.classes.table import ClassTable, table_from_colours
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.device import free_memory
 from c2f_core.errors import (
@@ -16,30 +16,26 @@ from c2f_core.errors import (
     ConfigError,
     ImageError,
 )
-from c2f_core.models.metadata import CheckpointMetadata, Normalisation
+from c2f_core.models.metadata import CheckpointMetadata, Normalisation, RecordedConfig
 from c2f_core.networks.encoding import one_hot
 from c2f_core.networks.unet import UNet, build_generator
 from c2f_core.refine import learned
 from c2f_core.refine.learned import Refiner, bytes_per_pixel
 
 TABLE = ClassTable.preset("fasseg")
-SMALL = GeneratorConfig(stem=2, widths=(8, 12, 16))
+SMALL = RecordedConfig(network=NetworkConfig(stem=2, widths=(8, 12, 16)), colour_weight=0.0)
 
 
-def tiny_generator(config: GeneratorConfig = SMALL, seed: int = 0) -> UNet:
+def tiny_generator(config: RecordedConfig = SMALL, seed: int = 0) -> UNet:
     torch.manual_seed(seed)
-    return build_generator(config, TABLE.number_of_classes)
+    return build_generator(config.architecture, TABLE.number_of_classes)
 
 
 def tiny_refiner(
-    config: GeneratorConfig = SMALL, temperature: float = 1.0, colour_weight: float = 0.0
+    config: RecordedConfig = SMALL, temperature: float = 1.0, colour_weight: float = 0.0
 ) -> Refiner:
-    metadata = CheckpointMetadata(
-        architecture=config,
-        class_table=TABLE,
-        temperature=temperature,
-        colour_weight=colour_weight,
-    )
+    recorded = config.model_copy(update={"colour_weight": colour_weight})
+    metadata = CheckpointMetadata(config=recorded, class_table=TABLE, temperature=temperature)
     return Refiner(tiny_generator(config), metadata, name="tiny", device="cpu")
 
 
@@ -161,7 +157,7 @@ def test_inputs_are_not_changed() -> None:
 def test_labels_are_indices_of_the_table() -> None:
     entries = {1000 + 10 * entry.index: (entry.name, entry.colour) for entry in TABLE.classes}
     shifted = table_from_colours("shifted", entries)
-    metadata = CheckpointMetadata(architecture=SMALL, class_table=shifted)
+    metadata = CheckpointMetadata(config=SMALL, class_table=shifted)
     refiner = Refiner(tiny_generator(), metadata, name="shifted", device="cpu")
     image, coarse = pair(40, 56)
     expected = tiny_refiner().refine(image, coarse).labels.astype(int) * 10 + 1000
@@ -177,7 +173,7 @@ def test_wholly_unlabelled_map_is_filled_in() -> None:
 
 
 def test_plain_network_does_not_see_the_coarse_map() -> None:
-    refiner = tiny_refiner(GeneratorConfig(widths=(8, 12), conditional=False))
+    refiner = tiny_refiner(RecordedConfig(network=NetworkConfig(widths=(8, 12)), method="plain"))
     image, coarse = pair(40, 56)
     first = refiner.refine(image, coarse)
     second = refiner.refine(image, np.zeros_like(coarse))
@@ -185,7 +181,7 @@ def test_plain_network_does_not_see_the_coarse_map() -> None:
 
 
 def test_average_of_flips_is_symmetric() -> None:
-    metadata = CheckpointMetadata(architecture=SMALL, class_table=TABLE)
+    metadata = CheckpointMetadata(config=SMALL, class_table=TABLE)
     refiner = Refiner(tiny_generator(), metadata, name="tiny", device="cpu", average_flips=True)
     image, coarse = pair(48, 64)
     direct = refiner.refine(image, coarse).confidence
@@ -208,7 +204,7 @@ def test_tiles_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch, size) -> No
 def test_deep_network_in_tiles_leaves_no_seam(
     monkeypatch: pytest.MonkeyPatch, stem, widths
 ) -> None:
-    refiner = tiny_refiner(GeneratorConfig(stem=stem, widths=widths))
+    refiner = tiny_refiner(RecordedConfig(network=NetworkConfig(stem=stem, widths=widths)))
     image, coarse = pair(512, 700)
     whole = refiner.refine(image, coarse).labels
     monkeypatch.setattr(learned, "LARGEST_TILE_ELSEWHERE", 512)
@@ -328,7 +324,7 @@ def test_unknown_device_is_named() -> None:
         with pytest.raises(ConfigError, match=device):
             Refiner(
                 tiny_generator(),
-                CheckpointMetadata(architecture=SMALL, class_table=TABLE),
+                CheckpointMetadata(config=SMALL, class_table=TABLE),
                 name="tiny",
                 device=device,
             )
@@ -337,10 +333,9 @@ def test_unknown_device_is_named() -> None:
 @pytest.mark.parametrize("colour_weight", [0.0, 0.25])
 def test_output_that_is_not_finite_is_refused(colour_weight: float) -> None:
     metadata = CheckpointMetadata(
-        architecture=SMALL,
+        config=SMALL.model_copy(update={"colour_weight": colour_weight}),
         class_table=TABLE,
         normalisation=Normalisation(scale=1e-38),
-        colour_weight=colour_weight,
     )
     refiner = Refiner(tiny_generator(), metadata, name="broken", device="cpu")
     with pytest.raises(CheckpointError, match="'broken' computes values that are not finite"):

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import GeneratorConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 from c2f_core.errors import Cancelled, ClassTableError, DataError
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata, read_metadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig, read_metadata
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project
 from c2f_core.project.fine_tuning import corrections_of, fine_tune_model
@@ -35,15 +34,11 @@ def save_model(path, class_table=SHAPES, seed=0):
     import torch
 
     torch.manual_seed(seed)
-    architecture = GeneratorConfig(widths=(4, 8), stem=2)
-    generator = build_generator(architecture, class_table.number_of_classes)
-    metadata = CheckpointMetadata(
-        architecture=architecture,
-        class_table=class_table,
-        config={"augmentation": {"old": 1}},
-        colour_weight=0.125,
-    )
-    save_checkpoint(path, generator, metadata)
+    network = {"widths": (4, 8), "stem": 2}
+    settings = {"network": network, "colour_weight": 0.125, "augmentation": {"old": 1}}
+    config = RecordedConfig.model_validate(settings)
+    generator = build_generator(config.architecture, class_table.number_of_classes)
+    save_checkpoint(path, generator, CheckpointMetadata(config=config, class_table=class_table))
     return path
 
 
@@ -92,7 +87,7 @@ def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(mod
     assert taught.after == accuracy_of(taught.checkpoint, PAIRS[4:5], SHAPES)
     assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
     assert taught.is_better == (taught.after > taught.before)
-    assert read_metadata(taught.checkpoint).colour_weight == 0.125
+    assert read_metadata(taught.checkpoint).config.colour_weight == 0.125
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,11 @@ def test_the_scores_are_those_of_training(config):
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
-@pytest.mark.parametrize("kind", ["pixel", "patch"])
-def test_tiles_show_no_seams(kind, monkeypatch):
+def test_tiles_show_no_seams(monkeypatch):
     monkeypatch.setattr(judge, "TILE", 128)
     monkeypatch.setattr(judge, "OVERLAP", 64)
     torch.manual_seed(0)
-    network = build_discriminator(
-        DiscriminatorConfig(kind=kind, widths=(4, 8)), SHAPES.number_of_classes
-    )
+    network = build_discriminator(DiscriminatorConfig(widths=(4, 8)), SHAPES.number_of_classes)
     pair = synthetic_pair(200, 0)
     inputs = pair.image, SHAPES.to_labels(pair.coarse)
     tiled = DiscriminatorScorer(network, SHAPES, "minimax", "cpu").judge(*inputs)

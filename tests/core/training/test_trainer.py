@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 
 from c2f_core.cli.console import StopOnInterrupt
 from c2f_core.cli.train import main, parse
-from c2f_core.config.settings import GeneratorConfig, TrainConfig
+from c2f_core.config.settings import NetworkConfig, TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io.maps import write_map
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
 from c2f_core.training.events import Finished, Preview, RunStarted, StepDone, Validated
@@ -96,8 +96,8 @@ def test_a_network_learns_on_tiny_data(shapes_folder, tmp_path, method, share_le
     assert scores["pixel accuracy"] > least_accuracy
     _, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
     assert metadata.class_table == SHAPES
-    assert metadata.architecture.conditional == (method == "model1")
-    assert metadata.config["method"] == method
+    assert metadata.config.architecture.conditional == (method == "model1")
+    assert metadata.config.method == method
 
 
 @pytest.mark.parametrize("stop_after", [2, 3, 4])
@@ -136,7 +136,7 @@ def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(shapes_folder, tmp
     config = make_config(shapes_folder, tmp_path / "run", colour_weight=0.5, steps=3)
     shown = [event for event in train(config) if isinstance(event, Preview)][-1]
     refiner = Refiner.load(tmp_path / "run" / "last.safetensors", "cpu")
-    assert refiner.metadata.colour_weight == 0.5
+    assert refiner.metadata.config.colour_weight == 0.5
     result = refiner.refine(shown.image, SHAPES.to_labels(shown.coarse))
     different = SHAPES.to_class_ids(result.labels) != shown.prediction
     # Convolutions that hold the normalisation round otherwise.
@@ -204,11 +204,11 @@ def test_a_missing_device_gives_one_sentence(shapes_folder, tmp_path):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    config = GeneratorConfig(widths=(4, 8))
+    config = RecordedConfig(network=NetworkConfig(widths=(4, 8)))
     path = tmp_path / "model.safetensors"
     torch.manual_seed(1)
-    generator = build_generator(config, SHAPES.number_of_classes).eval()
-    save_checkpoint(path, generator, CheckpointMetadata(architecture=config, class_table=SHAPES))
+    generator = build_generator(config.architecture, SHAPES.number_of_classes).eval()
+    save_checkpoint(path, generator, CheckpointMetadata(config=config, class_table=SHAPES))
     return path, generator
 
 
@@ -231,7 +231,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     path, generator = checkpoint
     tensors = generator.state_dict()
     bad = tmp_path / "bad.safetensors"
-    metadata = CheckpointMetadata(architecture=generator.config, class_table=SHAPES)
+    _, metadata = load_checkpoint(path)
     text = metadata.model_dump_json()
 
     def refuse(match):
@@ -248,11 +248,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     save_file(tensors, bad, metadata={"c2f": "{"})
     refuse("damaged metadata")
     save_file(
-        tensors, bad, metadata={"c2f": text.replace('"format_version":1', '"format_version":9')}
+        tensors, bad, metadata={"c2f": text.replace('"format_version":2', '"format_version":9')}
     )
     refuse("format 9")
     save_file(tensors, bad, metadata={"c2f": text.replace('"stem":4', '"stem":3')})
-    refuse("architecture.stem")
+    refuse("config.network.stem")
     save_file(tensors, bad, metadata={"c2f": text.replace('"widths":[4,8]', '"widths":[4,9]')})
     refuse("do not fit")
     save_file(
@@ -269,7 +269,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     for widths in (f"[{10**30}]", str([1] * 1000), "[0]"):
         hostile = text.replace('"widths":[4,8]', f'"widths":{widths}')
         save_file(tensors, bad, metadata={"c2f": hostile})
-        refuse("architecture.widths")
+        refuse("config.network.widths")
 
 
 # Command line
@@ -277,12 +277,15 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("name", ["config.toml", "CONFIG.TOML"])
 def test_flags_file_and_preset_make_one_config(tmp_path, name):
-    config, resume = parse(["--data.root", "d", "--run-folder", "r", "--preset", "report"])
-    assert (config.preprocessing, config.optimiser.learning_rate, resume) == ("report", 2e-4, False)
+    flags = ["--data.root", "d", "--run-folder", "r", "--preset", "report", "--check"]
+    command = parse(flags)
+    config = command.config
+    assert (config.preprocessing, config.optimiser.learning_rate) == ("report", 2e-4)
+    assert (command.resume, command.check) == (False, True)
     file = tmp_path / name
     settings = b'steps = 7\nrun_folder = "r"\n[data]\nroot = "d"\n[network]\nwidths = [4, 8]\n'
     file.write_bytes(BOM_UTF8 + settings)  # As Windows' Notepad saves it.
-    config, _ = parse(["--config", str(file), "--seed", "3"])
+    config = parse(["--config", str(file), "--seed", "3"]).config
     assert (config.steps, config.seed, config.network.widths) == (7, 3, (4, 8))
 
 
@@ -291,7 +294,10 @@ def test_flags_file_and_preset_make_one_config(tmp_path, name):
     [
         ("{", "cannot be read"),
         ('{"stepz": 1}', "stepz"),
-        ('{"data": 3}', "data"),
+        ('{"data": 3}', "setting data is invalid: it must be a table"),
+        ("{}", "setting data.root is missing"),
+        ('{"data": {"root": "d"}}', "setting run_folder is missing"),
+        ('{"steps": "many"}', "setting steps is invalid"),
         ("[]", "holds no"),
     ],
 )
@@ -356,7 +362,7 @@ def test_a_run_that_was_stopped_early_says_how_to_resume(
     monkeypatch.setattr(StopOnInterrupt, "__call__", lambda self: True)
     with pytest.raises(SystemExit):
         main(["--resume", str(run)])
-    told = capsys.readouterr().out.partition("Go on with: ")[2]
+    told = capsys.readouterr().out.partition("Resume with: ")[2]
     assert shlex.split(told) == ["c2f-train", "--resume", str(run)]
 
 

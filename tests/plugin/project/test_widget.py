@@ -22,12 +22,12 @@ from qtpy.QtWidgets import (
     QTreeWidget,
 )
 
-from c2f_core.config.settings import GeneratorConfig
+from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project, Status
 from c2f_core.project.export import rerun
@@ -403,9 +403,9 @@ def test_undecided_regions_are_asked_about_before_an_image_is_marked(
 
 def small_model(path):
     torch.manual_seed(0)
-    architecture = GeneratorConfig(widths=(4, 8), stem=2)
-    generator = build_generator(architecture, SHAPES.number_of_classes)
-    metadata = CheckpointMetadata(architecture=architecture, class_table=SHAPES)
+    config = RecordedConfig(network=NetworkConfig(widths=(4, 8), stem=2), colour_weight=0.0)
+    generator = build_generator(config.architecture, SHAPES.number_of_classes)
+    metadata = CheckpointMetadata(config=config, class_table=SHAPES)
     save_checkpoint(path, generator, metadata)
     return path
 

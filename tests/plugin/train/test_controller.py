@@ -329,7 +329,7 @@ def test_runs_of_the_command_line_go_on_here_and_the_other_way(
     capsys.readouterr()
     with pytest.raises(SystemExit, match="0"):
         main(["--resume", str(tmp_path / "run")])
-    assert f"Go on with: c2f-train --resume {tmp_path / 'run'}" in capsys.readouterr().out
+    assert f"Resume with: c2f-train --resume {tmp_path / 'run'}" in capsys.readouterr().out
     assert RunFolder(tmp_path / "run").read_state()["step"] == reached
 
 
