@@ -1,7 +1,5 @@
 """Settings read from files, and settings changed by name."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from c2f_core.config.settings import Settings, TrainConfig
+from c2f_core.documents import read_document
 from c2f_core.errors import ConfigError
 
 
@@ -21,13 +20,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     ConfigError
         The file cannot be read, or holds no table.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        settings = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"The config {path} cannot be read ({error}); give a TOML or JSON file."
-        ) from error
+    settings = read_document(path, "config", ConfigError, "give a TOML or JSON file")
     if not isinstance(settings, dict):
         raise ConfigError(f"The config {path} holds no settings; give a table of them.")
     return settings

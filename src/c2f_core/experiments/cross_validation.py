@@ -192,8 +192,9 @@ def _source(data: DataConfig) -> FilePairs:
 
 def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
     """Make the run folder, or check that what it holds was begun alike."""
-    folder = RunFolder(config.run_folder)
-    with RunFolder.open(config, folder.config.exists(), PLACE):
+    resume = RunFolder(config.run_folder).config.exists()
+    with RunFolder.open(config, resume, PLACE) as folder:
+        folder.write_config(config)
         path = folder.root / SPLITS
         if not path.exists():
             with atomic_path(path) as temporary:

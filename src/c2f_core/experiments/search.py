@@ -136,7 +136,8 @@ def search(
     check_ranges(config, ranges)
     import_optuna()
     load_training_data(config)  # What is wrong with the data is said before anything is written.
-    with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE):
+    with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE) as folder:
+        folder.write_config(config)
         _begin(config, ranges, objective, pruner)
         searched = _Search(config, ranges, OBJECTIVES[objective], _open_study(config, pruner))
         searched.write_best()

@@ -15,7 +15,7 @@ from c2f_core.data.pairs import FilePairs, Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
-from c2f_core.training.loading import ShouldStop, refuse_nothing_drawn, refuse_without_coarse_only
+from c2f_core.training.loading import ShouldStop, check_coarse_only, check_something_drawn
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 SAID: dict[Role, str] = {
@@ -189,7 +189,7 @@ def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str])
     roles = assign_roles(config.data, config.seed, names, lambda name: name in with_fine)
     in_stage_2 = config.method in ("stage2", "model2")
     if in_stage_2:
-        refuse_without_coarse_only(roles.coarse_only)
+        check_coarse_only(roles.coarse_only)
     left: Role = "coarse only" if in_stage_2 else "unused"
     return {
         **dict.fromkeys(roles.coarse_only, left),
@@ -212,7 +212,7 @@ def _inspect(
         (pair,) = source
         source.check_class_tables()
         if role in ("trains", "validates"):
-            refuse_nothing_drawn(pair, source.fine_map_warning(name))
+            check_something_drawn(pair, source.fine_map_warning(name))
     except C2FError as error:
         message = str(error)
         told = message if message.startswith(name) else f"{name}: {message}"

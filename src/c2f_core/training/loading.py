@@ -66,7 +66,7 @@ def load_training_data(
     )
     source.check_class_tables()
     for name in (*roles.train, *roles.validation):
-        refuse_nothing_drawn(loaded[name], source.fine_map_warning(name))
+        check_something_drawn(loaded[name], source.fine_map_warning(name))
     coarse_only = [replace(loaded[name], fine=None) for name in roles.coarse_only]
     return TrainingData(
         source.class_table,
@@ -77,7 +77,7 @@ def load_training_data(
     )
 
 
-def refuse_nothing_drawn(pair: Pair, doubt: str = "") -> None:
+def check_something_drawn(pair: Pair, doubt: str = "") -> None:
     """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
 
     Parameters
@@ -100,7 +100,7 @@ def refuse_nothing_drawn(pair: Pair, doubt: str = "") -> None:
         )
 
 
-def refuse_without_coarse_only(coarse_only: Sequence[object]) -> None:
+def check_coarse_only(coarse_only: Sequence[object]) -> None:
     """Refuse stage 2 where every pair has a fine map.
 
     Raises

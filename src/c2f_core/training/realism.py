@@ -91,7 +91,7 @@ class DiscriminatorScorer:
             ) from error
         return cls(discriminator, table, config.stage1.loss, device)
 
-    def judge(
+    def realism_map(
         self,
         image: NDArray[Any],
         labels: NDArray[Any],

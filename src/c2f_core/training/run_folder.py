@@ -1,9 +1,9 @@
-"""The folder of a run: config, checkpoints, logs, and the lock that keeps a second run out."""
+"""The run folder: config, checkpoints, logs, and the lock that keeps a second run out."""
 
 import io
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -17,19 +17,25 @@ from c2f_core.io.lock import lock_folder
 from c2f_core.models.bundled import bundled_models
 
 PLACE = {"run_folder", "device", "threads"}
-"""Settings that say where a run computes, not what it learns."""
+"""Settings that decide where a run computes, not what it learns."""
 CHANGEABLE = PLACE | {"batch_size", "crop", "stage2.start"}
 """Settings that may change when a run is resumed: its place, and what takes memory.
 
-A run that has begun does not go back to its start, which may have been moved.
+The start of stage 2 is not needed any more, so it may have been moved.
 """
 STAGES = ("stage1", "stage2")
-"""Folders of the stages in the folder of a model2 run."""
+"""Subfolders of the stages in the run folder of a model2 run."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run's files."""
+    """Paths of a run's files.
+
+    Attributes
+    ----------
+    root : Path
+        The run folder.
+    """
 
     root: Path
 
@@ -50,7 +56,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """All that resuming needs: weights, optimiser, step."""
+        """State for resuming: weights, optimiser, step."""
         return self.root / "state.pt"
 
     @property
@@ -60,13 +66,13 @@ class RunFolder:
 
     @property
     def best_model(self) -> Path | None:
-        """Best checkpoint, of the last stage that has one; None before the first validation."""
+        """Best checkpoint of the last stage that has one; None before the first validation."""
         folders = [*(RunFolder(self.root / stage) for stage in reversed(STAGES)), self]
         return next((folder.best for folder in folders if folder.best.exists()), None)
 
     @property
     def has_checkpoint(self) -> bool:
-        """Tell whether the run got as far as its first checkpoint, in any stage."""
+        """Whether the run has reached its first checkpoint, in any stage."""
         folders = [self, *(RunFolder(self.root / stage) for stage in STAGES)]
         return any(folder.state.exists() or folder.last.exists() for folder in folders)
 
@@ -75,41 +81,41 @@ class RunFolder:
     def open(
         cls, config: TrainConfig, resume: bool, changeable: Collection[str] = CHANGEABLE
     ) -> Iterator["RunFolder"]:
-        """Make the folder of a new run, or open that of an interrupted one, and lock it.
+        """Lock the folder of a new or interrupted run and check that the run fits.
 
-        A folder in which a run ended before its first checkpoint is as good as new.
+        A folder whose run ended before its first checkpoint counts as new. Nothing
+        stays in the folder if it was not a run folder before and `write_config` was
+        not called.
 
         Parameters
         ----------
         config : TrainConfig
+            Config of the run.
         resume : bool
+            Whether to resume the run in the folder.
         changeable : collection of str
-            Settings that may differ from those of the interrupted run, by dotted name.
+            Dotted names of settings that may differ from those of the interrupted run.
+
+        Yields
+        ------
+        RunFolder
+            The folder, locked until the end of the context.
 
         Raises
         ------
         ConfigError
-            A new run would overwrite another, there is nothing to resume, the
-            config differs from that of the interrupted run, or the run is under way.
+            If a new run would overwrite another, there is nothing to resume, the
+            config differs from that of the interrupted run, or a run is in progress.
         """
         folder = cls(Path(config.run_folder))
-        folder.refuse_unfit(config, resume, changeable)  # An unfit folder is left as it is.
         with folder.locked():
-            folder._refuse_other_run(config, resume, changeable)
-            with atomic_path(folder.config) as temporary:
-                text = with_absolute_paths(config).model_dump_json(indent=2)
-                temporary.write_text(text + "\n", encoding="utf-8")
+            if resume:
+                folder._check_same_config(config, changeable)
+            elif folder.has_checkpoint:
+                raise ConfigError(
+                    f"{folder.root} already holds a run; resume it or choose another run folder."
+                )
             yield folder
-
-    def refuse_unfit(
-        self, config: TrainConfig, resume: bool, changeable: Collection[str] = CHANGEABLE
-    ) -> None:
-        """Refuse what `open` would refuse, and write nothing.
-
-        Parameters and errors are those of `open`.
-        """
-        self._refuse_under_way()
-        self._refuse_other_run(config, resume, changeable)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -118,8 +124,9 @@ class RunFolder:
         Raises
         ------
         ConfigError
-            Another run is under way here, or the folder cannot be made.
+            If another run is in progress here, or the folder cannot be created.
         """
+        is_new = not self.root.exists()
         lock = lock_folder(
             self.root,
             ConfigError,
@@ -131,47 +138,66 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if not self.config.exists():
+                self._remove_lock(with_folder=is_new)
+
+    def _remove_lock(self, with_folder: bool) -> None:
+        """Remove the traces of a lock from a folder in which no run has begun."""
+        with suppress(OSError):  # Another process may be using the folder by now.
+            (self.root / ".lock").unlink(missing_ok=True)
+            if with_folder:
+                self.root.rmdir()
 
     @property
     def is_under_way(self) -> bool:
-        """Tell whether a run is training here now."""
+        """Whether a run is training here now."""
+        if not (self.root / ".lock").exists():
+            return False
         try:
-            self._refuse_under_way()
+            with self.locked():
+                return False
         except ConfigError:
             return True
-        return False
 
-    def _refuse_under_way(self) -> None:
-        if (self.root / ".lock").exists():
-            with self.locked():
-                return
+    def write_config(self, config: TrainConfig) -> None:
+        """Write the config of the run, atomically, with absolute paths.
+
+        Parameters
+        ----------
+        config : TrainConfig
+            Config of the run.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        with atomic_path(self.config) as temporary:
+            text = with_absolute_paths(config).model_dump_json(indent=2)
+            temporary.write_text(text + "\n", encoding="utf-8")
 
     def read_config(self) -> TrainConfig:
         """Read the resolved config of the run.
 
+        Returns
+        -------
+        TrainConfig
+            Validated config.
+
         Raises
         ------
         ConfigError
-            The folder holds no run, or its config is damaged.
+            If the folder does not contain a run, or its config is damaged.
         """
         try:
             return TrainConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # Of another encoding, or invalid.
+        except (OSError, ValueError) as error:  # Also a wrong encoding, and invalid settings.
             raise ConfigError(
                 f"{self.root} holds no run to resume; check the folder or start a new run."
             ) from error
 
-    def _refuse_other_run(
-        self, config: TrainConfig, resume: bool, changeable: Collection[str]
-    ) -> None:
-        if resume:
-            self._refuse_other_config(config, changeable)
-        elif self.has_checkpoint:
-            raise ConfigError(
-                f"{self.root} already holds a run; resume it or choose another run folder."
-            )
-
-    def _refuse_other_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
+    def _check_same_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
+        """Check that a config differs from that of the run in changeable settings alone."""
         was = with_absolute_paths(self.read_config()).model_dump(mode="json")
         now = with_absolute_paths(config).model_dump(mode="json")
         for settings in (was, now):
@@ -186,21 +212,26 @@ class RunFolder:
             )
 
     def restore_best(self) -> None:
-        """Put the best checkpoint in the place of the last."""
+        """Replace the last checkpoint by the best one."""
         with atomic_path(self.last) as temporary:
             shutil.copyfile(self.best, temporary)
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write the state for resuming, atomically.
 
+        Parameters
+        ----------
+        state : dict
+            Tensors and numbers by name.
+
         Raises
         ------
         DataError
-            The file cannot be written.
+            If the file cannot be written.
         """
-        import torch  # Only here and below: the folder is looked at by who needs no torch.
+        import torch  # Imported lazily so that listing runs does not import torch.
 
-        written = io.BytesIO()  # torch's own writer does not say that a disk is full.
+        written = io.BytesIO()  # torch's own writer does not report a full disk.
         torch.save(state, written)
         with atomic_path(self.state) as temporary:
             temporary.write_bytes(written.getbuffer())
@@ -208,10 +239,15 @@ class RunFolder:
     def read_state(self) -> dict[str, Any]:
         """Read the state for resuming; nothing in it is executed.
 
+        Returns
+        -------
+        dict
+            Tensors and numbers by name.
+
         Raises
         ------
         CheckpointError
-            The file lacks or is damaged.
+            If the file is missing or damaged.
         """
         import torch
 
@@ -224,7 +260,7 @@ class RunFolder:
                 if began
                 else f"{self.root} holds no run; choose the folder of one."
             ) from error
-        except Exception as error:  # Damaged archives raise many kinds.
+        except Exception as error:  # Damaged archives raise many kinds of errors.
             raise CheckpointError(
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."
             ) from error
@@ -232,7 +268,7 @@ class RunFolder:
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Return a config that finds its data from any working directory."""
+    """Return a config whose paths are absolute, so that any working directory will do."""
     data = config.data
     in_file = data.class_table not in PRESETS
     changes: dict[str, Any] = {
@@ -255,7 +291,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
 
 
 def has_discriminator(model: str | Path) -> bool:
-    """Tell whether a checkpoint lies in the folder of a run that trained a discriminator."""
+    """Return whether a checkpoint is in the folder of a run that trained a discriminator."""
     folder = RunFolder(Path(model).parent)
     try:
         return folder.state.is_file() and folder.read_config().method in STAGES

@@ -1,6 +1,7 @@
 """Stage 1 of Model 2: generator and discriminator in competition on pairs with fine maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -66,7 +67,7 @@ class Stage1Learner(SupervisedLearner):
         logits = self._logits(batch.images, batch.coarse)
         values = self._discriminator_turn(batch, logits)
         loss, parts = self._stage1_loss(batch, logits)
-        return StepResult(loss.item(), self._descend(loss), values | parts)
+        return StepResult(loss.item(), self._optimise(loss), values | parts)
 
     def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
         """Descend on L_D(D(x, y), D(x, G(x))), where coarse maps may stand beside G(x)."""
@@ -147,55 +148,53 @@ class Stage1Learner(SupervisedLearner):
         return module
 
     @torch.inference_mode()
-    def judge(self, pairs: Sequence[Pair], predictions: Sequence[NDArray[np.uint8]]) -> float:
-        """Accuracy of the discriminator on pairs that it has not seen, in [0, 1].
-
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            With fine maps.
-        predictions : sequence of (Y, X) uint8 array
-            Refined maps as positions, in the order of the pairs.
-
-        Returns
-        -------
-        float
-            0.5 where no map has a pixel that counts as fake.
-        """
-        self.bare_discriminator.eval()
-        judged = [self._judge(*each) for each in zip(pairs, predictions, strict=True)]
-        self.bare_discriminator.train()
-        known = [accuracy for accuracy in judged if accuracy is not None]
+    def discriminator_accuracy_on(
+        self, pairs: Sequence[Pair], predictions: Sequence[NDArray[np.uint8]]
+    ) -> float:
+        """Return the accuracy of the discriminator on held-out pairs; see `SupervisedLearner`."""
+        with self._evaluating():
+            scored = [self._accuracy_on(*each) for each in zip(pairs, predictions, strict=True)]
+        known = [accuracy for accuracy in scored if accuracy is not None]
         return float(np.mean(known)) if known else 0.5
 
-    def _judge(self, pair: Pair, prediction: NDArray[np.uint8]) -> float | None:
-        """Accuracy on one pair; None where no pixel counts as fake."""
-        assert pair.fine is not None, "only pairs with fine maps can be judged"
-        positions = torch.from_numpy(np.stack([pair.fine, prediction])).to(self._fabric.device)
-        maps = one_hot(positions, self.bare_discriminator.number_of_classes)
-        fine, fake = (mask_unlabelled(each[None], positions[:1]) for each in maps)
-        labelled = _labelled(positions[:1])
-        weights = self.fake_weights(fake, positions[:1])
+    def _accuracy_on(self, pair: Pair, prediction: NDArray[np.uint8]) -> float | None:
+        """Accuracy on one pair; None if no pixel counts as fake."""
+        assert pair.fine is not None, "held-out pairs have fine maps"
+        class_ids = torch.from_numpy(np.stack([pair.fine, prediction])).to(self._fabric.device)
+        truth = class_ids[:1]
+        maps = one_hot(class_ids, self.bare_discriminator.number_of_classes)
+        fine, fake = (mask_unlabelled(each[None], truth) for each in maps)
+        weights = self.fake_weights(fake, truth)
         if not weights.any():
             return None
         image = image_to_tensor(pair.image).to(self._fabric.device)
         real, fake = (self.discriminator.network(image, each).float() for each in (fine, fake))
-        return discriminator_accuracy(real, fake, labelled, weights, self._adversarial.threshold)
+        return discriminator_accuracy(
+            real, fake, _labelled(truth), weights, self._adversarial.threshold
+        )
 
     @torch.inference_mode()
-    def score_of(
-        self, image: NDArray[np.uint8], positions: NDArray[np.uint8]
+    def realism_map(
+        self, image: NDArray[np.uint8], class_ids: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        """How real the discriminator finds a map (Y, X) of an image (Y, X, 3), in [0, 1]."""
-        self.bare_discriminator.eval()
+        """Score how real each pixel of a map looks; see `SupervisedLearner`."""
         images = image_to_tensor(image).to(self._fabric.device)
-        maps = one_hot(torch.from_numpy(positions)[None], self.bare_discriminator.number_of_classes)
-        score = self._score(images, maps.to(images.device))[0].cpu().numpy()
-        self.bare_discriminator.train()
-        return cast(NDArray[np.float32], score)
+        known = torch.from_numpy(class_ids)[None].to(images.device)
+        maps = one_hot(known, self.bare_discriminator.number_of_classes)
+        with self._evaluating():
+            return cast(NDArray[np.float32], self._realism(images, maps)[0].cpu().numpy())
 
-    def _score(self, images: Tensor, maps: Tensor) -> Tensor:
-        """How real the discriminator finds each pixel of maps, (N, Y, X) in [0, 1]."""
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Put the discriminator into evaluation mode."""
+        self.bare_discriminator.eval()
+        try:
+            yield
+        finally:
+            self.bare_discriminator.train()
+
+    def _realism(self, images: Tensor, maps: Tensor) -> Tensor:
+        """Score how real each pixel of maps looks to the discriminator, (N, Y, X) in [0, 1]."""
         logits = self.discriminator.network(images, maps).float()
         score = realness(logits, self._config.stage1.loss)
         return at_pixels(score, (images.shape[-2], images.shape[-1]))

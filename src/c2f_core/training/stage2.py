@@ -39,7 +39,8 @@ from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, soft_cross_entr
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import generator_input
-from c2f_core.training.loading import TrainingData, refuse_without_coarse_only
+from c2f_core.training.initial import load_stage1
+from c2f_core.training.loading import TrainingData, check_coarse_only
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
 
@@ -83,10 +84,14 @@ class Stage2Learner(Stage1Learner):
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
-        refuse_without_coarse_only(data.coarse_only)
+        check_coarse_only(data.coarse_only)
         self._coarse_only = prefetched(make_coarse_only_batches(config, data), fabric.device)
-        self._names = data.class_table.names
         self._coarse_only_weight = min(1.0, config.stage2.few_fine_maps / len(data.train))
+
+    def load_start(self) -> None:
+        """Load generator and discriminator of the run of stage 1 that the config names."""
+        assert self._config.stage2.start is not None, "checked by TrainConfig"
+        self.start_from(load_stage1(self._config.stage2.start, self._config, self._class_table))
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Go on from the state of stage 1: its averaged generator, and its discriminator."""
@@ -117,7 +122,7 @@ class Stage2Learner(Stage1Learner):
         with self.discriminator.frozen():
             maps = self._fake_maps(logits, most_likely(logits.detach()))
             loss = self._adversarial_loss(batch.images, maps, None)
-            return StepResult(loss.item(), self._descend(loss), {"adversarial loss": loss.item()})
+            return StepResult(loss.item(), self._optimise(loss), {"adversarial loss": loss.item()})
 
     def _default_step(self, number: int, batch: Batch) -> StepResult:
         """Take a step down the sum of replay, pseudo-label and adversarial losses."""
@@ -132,7 +137,7 @@ class Stage2Learner(Stage1Learner):
         for weight, name, part in self._coarse_only_losses(crops, logits):
             loss = loss + self._coarse_only_weight * weight * part
             values[name] = part.item()
-        return StepResult(loss.item(), self._descend(loss), values)
+        return StepResult(loss.item(), self._optimise(loss), values)
 
     def _prepare(self, number: int, batch: Batch) -> tuple["_CoarseOnlyCrops", dict[str, float]]:
         """Add pseudo-labels to a batch and paste boxes; also return the values to log."""
@@ -180,7 +185,7 @@ class Stage2Learner(Stage1Learner):
         values = {}
         if self._config.stage2.discriminator_threshold:
             maps = one_hot(most_likely(targets), targets.shape[1])
-            score = self._score(batch.images, maps)
+            score = self._realism(batch.images, maps)
             trusted = score >= self._config.stage2.discriminator_threshold
             values["discriminator score"] = score.mean().item()
         values["pseudo-label rate"] = trusted.float().mean().item()
@@ -199,7 +204,7 @@ class Stage2Learner(Stage1Learner):
     def _class_shares(self, kind: str, maps: Tensor) -> dict[str, float]:
         sums = maps.sum(dim=(0, 2, 3))
         shares = (sums / sums.sum().clamp(min=1)).tolist()
-        named = zip(self._names, shares, strict=True)
+        named = zip(self._class_table.names, shares, strict=True)
         return {f"{kind} share {name}": share for name, share in named}
 
 

@@ -1,9 +1,12 @@
 """Model 1 and the plain U-Net: the pixel-wise loss on pairs with fine maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -16,9 +19,11 @@ from c2f_core.data.batches import (
     ReportBatches,
     prefetched,
 )
+from c2f_core.data.pairs import Pair
 from c2f_core.device import memory_format
 from c2f_core.losses.pixelwise import PIXEL_LOSSES, inverse_class_proportions
 from c2f_core.networks.unet import UNet, build_generator, generator_input
+from c2f_core.training.initial import load_initial_weights
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.optimisation import NetworkWithOptimiser
 
@@ -111,6 +116,7 @@ class SupervisedLearner:
         )
         self.class_weights = torch.from_numpy(weights).to(fabric.device)
         self._config = config
+        self._class_table = data.class_table
         self._fabric = fabric
         self._pixel_loss = PIXEL_LOSSES[config.loss]
         self._batches = prefetched(make_batches(config, data), fabric.device)
@@ -128,7 +134,7 @@ class SupervisedLearner:
         loss = self._pixel_loss(
             self._logits(batch.images, batch.coarse), batch.fine, self.class_weights
         )
-        return StepResult(loss.item(), self._descend(loss))
+        return StepResult(loss.item(), self._optimise(loss))
 
     def _fine_batch(self, number: int) -> Batch:
         return self._batches(number).to(self._fabric.device)
@@ -139,10 +145,65 @@ class SupervisedLearner:
         # Class by class in memory, the losses take a fifth less time than channels last.
         return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
-    def _descend(self, loss: Tensor) -> float:
+    def _optimise(self, loss: Tensor) -> float:
         norm = self.generator.optimise(loss)
         self.average.update_parameters(self.generator.module)
         return norm
+
+    def load_start(self) -> None:
+        """Load what the config names to start from; by default the weights stay random.
+
+        Raises
+        ------
+        C2FError
+            If it cannot be read, or does not fit the config and the data.
+        """
+        source = self._config.initial_weights
+        if source is not None:
+            architecture = self._config.architecture
+            self.set_weights(load_initial_weights(source, architecture, self._class_table))
+
+    def discriminator_accuracy_on(
+        self,
+        pairs: Sequence[Pair],  # noqa: ARG002
+        predictions: Sequence[NDArray[np.uint8]],  # noqa: ARG002
+    ) -> float | None:
+        """Return the accuracy of the discriminator on held-out pairs; None without one.
+
+        Parameters
+        ----------
+        pairs : sequence of Pair
+            Pairs with fine maps.
+        predictions : sequence of (Y, X) uint8 array
+            Class ids that the generator predicts, in the order of the pairs.
+
+        Returns
+        -------
+        float or None
+            Accuracy in [0, 1]; 0.5 if no map has a pixel that counts as fake.
+        """
+        return None
+
+    def realism_map(
+        self,
+        image: NDArray[np.uint8],  # noqa: ARG002
+        class_ids: NDArray[np.uint8],  # noqa: ARG002
+    ) -> NDArray[np.float32] | None:
+        """Score how real each pixel of a map looks to the discriminator; None without one.
+
+        Parameters
+        ----------
+        image : (Y, X, 3) uint8 array
+            RGB image.
+        class_ids : (Y, X) uint8 array
+            Class ids of the map, 255 where unlabelled.
+
+        Returns
+        -------
+        (Y, X) float32 array or None
+            Scores in [0, 1]; 1 looks real.
+        """
+        return None
 
     def set_weights(self, weights: dict[str, Tensor]) -> None:
         """Start from the weights of another generator of the same shape."""

@@ -1,7 +1,7 @@
-"""The trainer: a generator of events that asks between steps whether to stop."""
+"""The trainer: a generator of events that can be stopped between steps."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,10 +23,9 @@ from c2f_core.training.events import (
     StepDone,
     Validated,
 )
-from c2f_core.training.initial import load_initial_weights, load_stage1
-from c2f_core.training.loading import ShouldStop, load_training_data, refuse_without_coarse_only
+from c2f_core.training.loading import ShouldStop, check_coarse_only, load_training_data
 from c2f_core.training.optimisation import learning_rate, make_fabric
-from c2f_core.training.run_folder import RunFolder
+from c2f_core.training.run_folder import STAGES, RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
 from c2f_core.training.supervised import SupervisedLearner
@@ -45,7 +44,7 @@ FOR_VALIDATION = (
 )
 FOR_THE_REST = "for this run; close other programs, or choose device cpu if it is the GPU's memory"
 GUESSING, WINNING = 0.55, 0.95
-"""Accuracies of the discriminator between which it can teach the generator something."""
+"""Accuracies of the discriminator between which it is useful to the generator."""
 LEARNERS: dict[str, type[SupervisedLearner]] = {
     "plain": SupervisedLearner,
     "model1": SupervisedLearner,
@@ -62,28 +61,30 @@ def train(
     Parameters
     ----------
     config : TrainConfig
-        Method model2 trains stage 1 in the folder `stage1` of the run folder,
-        then stage 2 in `stage2`.
+        Settings of the run. Method model2 trains stage 1 in the subfolder `stage1`
+        of the run folder, then stage 2 in `stage2`.
     resume : bool
-        Go on in `config.run_folder` from its last checkpoint; on the CPU the
-        result equals an uninterrupted run bit for bit.
+        Whether to continue from the last checkpoint in `config.run_folder`; on the
+        CPU the result equals an uninterrupted run bit for bit.
     should_stop : callable
-        Asked between steps; when it returns True a checkpoint is saved and the run ends.
+        Called between steps without arguments; when it returns True, a checkpoint is
+        saved and the run ends.
 
     Yields
     ------
     Event
         `RunStarted`, `StepDone`, `Validated`, `Preview`, `Saved`, in stage 2
         perhaps `RolledBack`, and `Finished` at the end; for model2 all of these
-        for each stage. Stopped while the data are read, it yields `Finished` alone.
+        for each stage. A run that is stopped while the data are read yields
+        `Finished` alone.
 
     Raises
     ------
     C2FError
-        Data, config, device or run folder do not fit, or memory or disk is full.
+        If data, config, device or run folder do not fit, or memory or disk is full.
     """
     try:
-        with _memory_told(config, FOR_THE_REST):
+        with _memory_advice(config, FOR_THE_REST):
             if config.method != "model2":
                 yield from _train_stage(config, resume, should_stop)
             else:
@@ -93,47 +94,54 @@ def train(
 
 
 @contextmanager
-def _memory_told(config: TrainConfig, advice: str) -> Iterator[None]:
-    """Say in a sentence that the memory is exhausted, and what to do."""
+def _memory_advice(config: TrainConfig, advice: str) -> Iterator[None]:
+    """Turn exhausted memory into one sentence with advice."""
     try:
         yield
     except (RuntimeError, MemoryError, cv2.error) as error:
         if not is_out_of_memory(error):
             raise
         begun = RunFolder(config.run_folder).has_checkpoint
-        whole = f" The last checkpoint in {config.run_folder} is whole." if begun else ""
-        raise C2FError(f"The memory does not suffice {advice}.{whole}") from error
+        intact = f" The last checkpoint in {config.run_folder} is intact." if begun else ""
+        raise C2FError(f"There is not enough memory {advice}.{intact}") from error
 
 
 def _train_both_stages(
     config: TrainConfig, resume: bool, should_stop: ShouldStop
 ) -> Iterator[Event]:
-    with RunFolder.open(config, resume):
+    with RunFolder.open(config, resume) as folder:
+        folder.write_config(config)
         for stage in stage_configs(config):
             begun = RunFolder(stage.run_folder).has_checkpoint
-            for event in _train_stage(stage, begun, should_stop, of_both=True):
-                yield event
-                if isinstance(event, Finished) and event.stopped:
-                    return
+            event = yield from _last_of(_train_stage(stage, begun, should_stop, of_both=True))
+            if isinstance(event, Finished) and event.stopped:
+                return
+
+
+def _last_of(events: Iterator[Event]) -> Generator[Event, None, Event]:
+    """Yield events; return the last of them."""
+    for event in events:
+        yield event
+    return event
 
 
 def _train_stage(
     config: TrainConfig, resume: bool, should_stop: ShouldStop, *, of_both: bool = False
 ) -> Iterator[Event]:
-    RunFolder(config.run_folder).refuse_unfit(config, resume)  # Not only when all data are read.
-    run = _Run(config, should_stop)
-    if of_both:
-        refuse_without_coarse_only(run.data.coarse_only)  # Not only hours later, in stage 2.
     with RunFolder.open(config, resume) as folder:
-        yield from run.events(folder, resume)
+        loop = _TrainingLoop(config, folder, should_stop)
+        if of_both:
+            check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
+        folder.write_config(config)
+        yield from loop.events(resume)
 
 
 def train_or_resume(
     config: TrainConfig, *, should_stop: ShouldStop = lambda: False
 ) -> Iterator[Event]:
-    """Train a new run, or go on with the one in its folder; a finished one is left as it is.
+    """Train a new run, or resume the one in its folder; a finished run is left unchanged.
 
-    A run that was killed before its first checkpoint is begun anew. Parameters,
+    A run that was killed before its first checkpoint starts anew. Parameters,
     events and errors are those of `train`.
     """
     resume = RunFolder(config.run_folder).has_checkpoint
@@ -141,80 +149,72 @@ def train_or_resume(
 
 
 def stage_configs(config: TrainConfig) -> list[TrainConfig]:
-    """Return the configs of both stages of a model2 run; of another method, the config alone."""
+    """Return the configs of both stages of a model2 run; for other methods, the config alone."""
     if config.method != "model2":
         return [config]
-    first = config.run_folder / "stage1"
-    stage2 = config.stage2.model_copy(update={"start": first})
-    return [
-        config.model_copy(update={"method": "stage1", "run_folder": first}),
-        config.model_copy(
-            update={
-                "method": "stage2",
-                "run_folder": config.run_folder / "stage2",
-                "stage2": stage2,
-                "initial_weights": None,
-            }
-        ),
-    ]
+    first, second = (config.run_folder / stage for stage in STAGES)
+    stage1 = {"method": "stage1", "run_folder": first}
+    stage2 = {
+        "method": "stage2",
+        "run_folder": second,
+        "stage2": config.stage2.model_copy(update={"start": first}),
+        "initial_weights": None,
+    }
+    return [config.model_copy(update=changes) for changes in (stage1, stage2)]
 
 
-class _Run:
-    """One run in its folder: the loop around a learner."""
+class _TrainingLoop:
+    """The loop of one run: steps, validations and checkpoints of a learner."""
 
-    def __init__(self, config: TrainConfig, should_stop: ShouldStop) -> None:
+    def __init__(self, config: TrainConfig, folder: RunFolder, should_stop: ShouldStop) -> None:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
             cv2.setNumThreads(config.threads)
         self.config = config
+        self.folder = folder
         self.should_stop = should_stop
         self.fabric = make_fabric(config)
         self.fabric.launch()
-        with _memory_told(config, FOR_DATA):
+        with _memory_advice(config, FOR_DATA):
             self.data = load_training_data(config, should_stop)
         self.learner = LEARNERS[config.method](config, self.fabric, self.data)
         self.step = 0
-        self.best = -1.0
-        self.start = -1.0
+        self.best_accuracy = -1.0
+        self.start_accuracy = -1.0
         self.rolled_back = False
 
-    def events(self, folder: RunFolder, resume: bool) -> Iterator[Event]:
-        """Train in a folder and tell."""
-        self.folder = folder
-        self._begin(resume)
-        with _memory_told(self.config, FOR_VALIDATION):  # It scores the classical refiners.
+    def events(self, resume: bool) -> Iterator[Event]:
+        """Train and yield the events."""
+        if resume and self.folder.state.exists():
+            self._load_state(self.folder.read_state())
+        else:
+            self.learner.load_start()
+        with _memory_advice(self.config, FOR_VALIDATION):  # It scores the classical refiners.
             started = self._started()
         yield started
         if self.config.method == "stage2" and self.step == 0:
             yield from self._validate_and_save()
-            self.start = self.best
-        stopped = self.rolled_back or self.should_stop()
-        while self.step < self.config.total_steps and not stopped:
+            self.start_accuracy = self.best_accuracy
+        stopped = yield from self._steps()
+        best = self.folder.best if self.folder.best.exists() else None
+        yield Finished(self.step, stopped and self._is_unfinished, best)
+
+    @property
+    def _is_unfinished(self) -> bool:
+        return self.step < self.config.total_steps and not self.rolled_back
+
+    def _steps(self) -> Generator[Event, None, bool]:
+        """Train until the end; return whether the run was stopped before it."""
+        stopped = self.should_stop()
+        while self._is_unfinished and not stopped:
             yield self._step()
             stopped = self.should_stop()
             if self._validation_is_due():
                 yield from self._validate_and_save()
-                stopped = stopped or self.rolled_back
             elif stopped:
                 self.folder.write_state(self._state())
                 yield Saved(self.step, self.folder.state)
-        best = self.folder.best if self.folder.best.exists() else None
-        unfinished = self.step < self.config.total_steps and not self.rolled_back
-        yield Finished(self.step, stopped and unfinished, best)
-
-    def _begin(self, resume: bool) -> None:
-        """Go back to the last checkpoint, or take the weights that the config names."""
-        config = self.config
-        if resume and self.folder.state.exists():
-            self._load(self.folder.read_state())
-        elif config.stage2.start is not None and isinstance(self.learner, Stage2Learner):
-            start = load_stage1(config.stage2.start, config, self.data.class_table)
-            self.learner.start_from(start)
-        elif config.initial_weights is not None:
-            weights = load_initial_weights(
-                config.initial_weights, config.architecture, self.data.class_table
-            )
-            self.learner.set_weights(weights)
+        return stopped
 
     def _started(self) -> RunStarted:
         weights = self.learner.class_weights.tolist()
@@ -242,58 +242,49 @@ class _Run:
         began, rate = time.perf_counter(), learning_rate(self.step, self.config)
         self.learner.generator.set_learning_rate(rate)
         self.learner.generator.module.train()
-        with _memory_told(self.config, FOR_STEPS):
+        with _memory_advice(self.config, FOR_STEPS):
             result = self.learner.step(self.step)
         self.step += 1
         seconds = time.perf_counter() - began
         return StepDone(self.step, result.loss, result.gradient_norm, rate, seconds, result.values)
 
     def _validate_and_save(self) -> Iterator[Event]:
-        generator, data = self.learner.validated_generator, self.data
-        weight = self.config.colour_weight
-        device = self.fabric.device
-        with _memory_told(self.config, FOR_VALIDATION):
-            result = validate(generator, data.validation, data.class_table, device, weight)
-            judged, preview = self._judge(result), self._preview(result)
+        with _memory_advice(self.config, FOR_VALIDATION):
+            result = self._validate()
+            accuracy_on_held_out = self.learner.discriminator_accuracy_on(
+                self.data.validation, result.predictions
+            )
+            preview = self._preview(result)
         accuracy = result.scores["pixel accuracy"]
-        best = accuracy > self.best
-        scores = result.scores | ({} if judged is None else {"discriminator accuracy": judged})
-        notes = () if judged is None else (balance_note(judged),)
-        yield Validated(self.step, scores, best, notes)
+        is_best = accuracy > self.best_accuracy
+        yield _validated(self.step, result, is_best, accuracy_on_held_out)
         yield preview
-        metadata = self._metadata(result)
-        save_checkpoint(self.folder.last, generator, metadata)
-        if best:
-            self.best = accuracy
-            save_checkpoint(self.folder.best, generator, metadata)
-        guard = self.config.stage2.guard
-        if self.step and guard is not None and accuracy < self.start - guard:
-            self.rolled_back = True
-            self.folder.restore_best()
-            restored, _ = load_checkpoint(self.folder.best)
-            self.learner.set_weights(restored.state_dict())
-            yield RolledBack(self.step, self.start, accuracy, self.folder.best)
+        self._save(result, is_best)
+        if self._has_fallen(accuracy):
+            yield self._roll_back(accuracy)
         self.folder.write_state(self._state())
         yield Saved(self.step, self.folder.last)
 
-    def _judge(self, result: ValidationResult) -> float | None:
-        """Accuracy of the discriminator on held-out pairs; None where there is none."""
-        if not isinstance(self.learner, Stage1Learner):
-            return None
-        return self.learner.judge(self.data.validation, result.predictions)
+    def _validate(self) -> ValidationResult:
+        return validate(
+            self.learner.validated_generator,
+            self.data.validation,
+            self.data.class_table,
+            self.fabric.device,
+            self.config.colour_weight,
+        )
 
     def _preview(self, result: ValidationResult) -> Preview:
         """Show the first validation pair."""
         pair, prediction = self.data.validation[0], result.predictions[0]
-        score = None
-        if isinstance(self.learner, Stage1Learner):
-            score = self.learner.score_of(pair.image, prediction)
+        realism = self.learner.realism_map(pair.image, prediction)
         assert pair.fine is not None
         table = self.data.class_table
-        return Preview(self.step, table, pair.image, pair.coarse, prediction, pair.fine, score)
+        return Preview(self.step, table, pair.image, pair.coarse, prediction, pair.fine, realism)
 
-    def _metadata(self, result: ValidationResult) -> CheckpointMetadata:
-        return CheckpointMetadata(
+    def _save(self, result: ValidationResult, is_best: bool) -> None:
+        generator = self.learner.validated_generator
+        metadata = CheckpointMetadata(
             class_table=self.data.class_table,
             config=RecordedConfig.model_validate(self.config.model_dump(mode="json")),
             data_fingerprint=fingerprint(self.data.train),
@@ -301,26 +292,63 @@ class _Run:
             temperature=result.temperature,
             library_versions=library_versions(),
         )
+        save_checkpoint(self.folder.last, generator, metadata)
+        if is_best:
+            self.best_accuracy = result.scores["pixel accuracy"]
+            save_checkpoint(self.folder.best, generator, metadata)
+
+    def _has_fallen(self, accuracy: float) -> bool:
+        """Return whether the guard of stage 2 has to end the run."""
+        guard = self.config.stage2.guard
+        return self.step > 0 and guard is not None and accuracy < self.start_accuracy - guard
+
+    def _roll_back(self, accuracy: float) -> RolledBack:
+        self.rolled_back = True
+        self.folder.restore_best()
+        restored, _ = load_checkpoint(self.folder.best)
+        self.learner.set_weights(restored.state_dict())
+        return RolledBack(self.step, self.start_accuracy, accuracy, self.folder.best)
 
     def _state(self) -> dict[str, object]:
         return self.learner.state_dict() | {
             "step": self.step,
-            "best": self.best,
-            "start": self.start,
+            "best": self.best_accuracy,
+            "start": self.start_accuracy,
             "rolled back": self.rolled_back,
         }
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load_state(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state)
-        self.step, self.best = int(state["step"]), float(state["best"])
-        self.start, self.rolled_back = float(state["start"]), bool(state["rolled back"])
+        self.step, self.best_accuracy = int(state["step"]), float(state["best"])
+        self.start_accuracy = float(state["start"])
+        self.rolled_back = bool(state["rolled back"])
+
+
+def _validated(
+    step: int, result: ValidationResult, is_best: bool, discriminator_accuracy: float | None
+) -> Validated:
+    if discriminator_accuracy is None:
+        return Validated(step, result.scores, is_best)
+    scores = result.scores | {"discriminator accuracy": discriminator_accuracy}
+    return Validated(step, scores, is_best, (balance_note(discriminator_accuracy),))
 
 
 def balance_note(accuracy: float) -> str:
-    """Say in a sentence whether the discriminator's accuracy on held-out pairs is healthy."""
+    """Describe in one sentence whether the discriminator's held-out accuracy is healthy.
+
+    Parameters
+    ----------
+    accuracy : float
+        Accuracy of the discriminator on held-out pairs, in [0, 1].
+
+    Returns
+    -------
+    str
+        Sentence for the log.
+    """
     share = f"The discriminator is right in {100 * accuracy:.0f} % on held-out pairs"
     if accuracy < GUESSING:
-        return f"{share}: it is guessing and teaches little."
+        return f"{share}: it is guessing and of little use to the generator."
     if accuracy > WINNING:
-        return f"{share}: it wins, perhaps by an artefact, and teaches little."
+        return f"{share}: it wins, perhaps by an artefact, and is of little use to the generator."
     return f"{share}: the game is balanced."

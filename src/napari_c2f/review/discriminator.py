@@ -47,7 +47,7 @@ def score_realism(
 
         scorer = DiscriminatorScorer.load(model)
         translated = class_table.translate(labels, scorer.class_table)
-        return scorer.judge(image, translated, should_stop=should_stop)
+        return scorer.realism_map(image, translated, should_stop=should_stop)
 
     return score
 

@@ -212,7 +212,8 @@ class TrainController(Controller[Training]):
 
     def _launch(self, config: TrainConfig, resume: bool) -> None:
         """Start the work; a folder that does not fit is refused before what is shown is cleared."""
-        RunFolder(config.run_folder).refuse_unfit(config, resume)
+        with RunFolder.open(config, resume):
+            pass
         self._clear()
         self.config = config
         self.model.run_folder = config.run_folder

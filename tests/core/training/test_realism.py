@@ -53,8 +53,8 @@ def test_the_scores_are_those_of_training(config):
     learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
     learner.load_state_dict(folder.read_state())
     pair = synthetic_pair(48, 9)
-    expected = learner.score_of(pair.image, pair.coarse)
-    scores = DiscriminatorScorer.load(folder.best, "cpu").judge(
+    expected = learner.realism_map(pair.image, pair.coarse)
+    scores = DiscriminatorScorer.load(folder.best, "cpu").realism_map(
         pair.image, SHAPES.to_labels(pair.coarse)
     )
     np.testing.assert_allclose(scores, expected, atol=1e-5)
@@ -69,10 +69,12 @@ def test_tiles_show_no_seams(monkeypatch):
     network = build_discriminator(DiscriminatorConfig(widths=(4, 8)), SHAPES.number_of_classes)
     pair = synthetic_pair(200, 0)
     inputs = pair.image, SHAPES.to_labels(pair.coarse)
-    tiled = DiscriminatorScorer(network, SHAPES, "minimax", "cpu").judge(*inputs)
+    tiled = DiscriminatorScorer(network, SHAPES, "minimax", "cpu").realism_map(*inputs)
     monkeypatch.setattr(judge, "TILE", 1024)
     np.testing.assert_allclose(
-        tiled, DiscriminatorScorer(network, SHAPES, "minimax", "cpu").judge(*inputs), atol=1e-4
+        tiled,
+        DiscriminatorScorer(network, SHAPES, "minimax", "cpu").realism_map(*inputs),
+        atol=1e-4,
     )
 
 
@@ -101,7 +103,7 @@ def test_judging_can_be_stopped_and_checks_its_inputs(config):
     pair = synthetic_pair(48, 1)
     labels = SHAPES.to_labels(pair.coarse)
     with pytest.raises(Cancelled):
-        loaded.judge(pair.image, labels, should_stop=lambda: True)
+        loaded.realism_map(pair.image, labels, should_stop=lambda: True)
     with pytest.raises(ImageError):
-        loaded.judge(pair.image, labels[1:])
+        loaded.realism_map(pair.image, labels[1:])
     assert isinstance(loaded.class_table, ClassTable)

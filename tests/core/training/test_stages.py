@@ -91,9 +91,9 @@ def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
     assert all(map(torch.equal, generator, weights(learner.generator)))
     assert not all(map(torch.equal, discriminator, weights(learner.discriminator)))
     discriminator = weights(learner.discriminator)
-    loss, values = learner._stage1_loss(0, batch, logits)
+    loss, values = learner._stage1_loss(batch, logits)
     assert values["adversarial loss"] > 0
-    learner._descend(loss)
+    learner._optimise(loss)
     assert all(map(torch.equal, discriminator, weights(learner.discriminator)))
     assert not all(map(torch.equal, generator, weights(learner.generator)))
     gradients = [parameter.requires_grad for parameter in learner.discriminator.module.parameters()]

@@ -66,7 +66,7 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(
             run(make_config(tmp_path / "reading"))
     stop_after(make_config(tmp_path / "begun"), 1)
     monkeypatch.setattr("c2f_core.training.trainer.validate", validate)
-    with pytest.raises(C2FError, match=r"takes whole images.*begun is whole"):
+    with pytest.raises(C2FError, match=r"takes whole images.*begun is intact"):
         run(make_config(tmp_path / "begun"), resume=True)
 
 

@@ -46,6 +46,22 @@ def test_a_folder_that_does_not_fit_is_refused_before_the_data_are_read(
         run(config, resume=True)
 
 
+def test_a_refused_run_leaves_no_trace(make_config, run, data, tmp_path):
+    with pytest.raises(ConfigError, match="holds no run to resume"):
+        run(make_config(tmp_path / "new"), resume=True)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
+    with pytest.raises(ConfigError, match="holds no run to resume"):
+        run(make_config(tmp_path / "other"), resume=True)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["letter.txt"]
+    config = make_config(tmp_path / "new")
+    nowhere = config.data.model_copy(update={"root": data / "nowhere"})
+    with pytest.raises(DataError):
+        run(config.model_copy(update={"data": nowhere}))
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(make_config, tmp_path):
     config = make_config(tmp_path / "run", steps=100_000, validate_every=5)
     file = tmp_path / "config.json"
@@ -111,15 +127,15 @@ def test_a_killed_run_finds_its_first_weights_from_another_folder(
     run(make_config(tmp_path / "first", steps=1))
     monkeypatch.chdir(tmp_path)
     config = make_config(tmp_path / "run", initial_weights="first/best.safetensors")
-    with RunFolder.open(config, resume=False):
-        pass  # Killed before its first checkpoint.
+    with RunFolder.open(config, resume=False) as folder:
+        folder.write_config(config)  # Killed before its first checkpoint.
     monkeypatch.chdir(tmp_path / "first")
     begun = RunFolder(tmp_path / "run").read_config()
     assert run(begun, resume=True)[0].first_step == 0
     assert begun.initial_weights == str(tmp_path / "first" / "best.safetensors")
     bundled = make_config(tmp_path / "other", initial_weights="fasseg")
-    with RunFolder.open(bundled, resume=False):
-        pass
+    with RunFolder.open(bundled, resume=False) as folder:
+        folder.write_config(bundled)
     assert RunFolder(tmp_path / "other").read_config().initial_weights == "fasseg"
 
 
