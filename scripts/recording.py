@@ -26,7 +26,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.project import Project
 from c2f_core.project.refining import refine_image
-from c2f_core.training.fine_tuning import TeachingSettings
+from c2f_core.training.fine_tuning import FineTuningSettings
 
 SIZE = (1240, 880)
 DOCK_WIDTH = 390
@@ -49,7 +49,7 @@ BOX = [(0.05, 0.12), (0.5, 0.55), (0.95, 0.93)]
 STROKE = [(0.15, 0.34), (0.1, 0.43), (0.09, 0.54), (0.13, 0.63)]
 OTHERS = {"left": (slice(0, 320), slice(0, 256)), "right": (slice(0, 320), slice(192, 448))}
 """Windows of the sample that play images that were reviewed before."""
-LESSON = TeachingSettings(steps=8, batch_size=2, crop=96, threads=1)
+LESSON = FineTuningSettings(steps=8, batch_size=2, crop=96, threads=1)
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 LEFT, NO_BUTTON = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 

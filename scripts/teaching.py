@@ -41,9 +41,9 @@ from c2f_core.project.records import HELD_OUT_EVERY
 from c2f_core.training.fine_tuning import (
     Corrections,
     FineTuneResult,
-    TeachingSettings,
+    FineTuningSettings,
     accuracy_of,
-    teach,
+    fine_tune,
 )
 
 RECORDS = DOCS / "results" / "teaching.json"
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/teaching"))
     parser.add_argument("--arms", nargs="*", choices=COUNTS, default=list(COUNTS))
     parser.add_argument("--records", type=Path, default=RECORDS)
-    parser.add_argument("--steps", type=int, default=TeachingSettings().steps)
+    parser.add_argument("--steps", type=int, default=FineTuningSettings().steps)
     parser.add_argument("--scratch-steps", type=int, default=400)
     parser.add_argument("--start-steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
@@ -226,10 +226,10 @@ def lesson(
         held_out,
         known,
     )
-    settings = TeachingSettings(
+    settings = FineTuningSettings(
         steps=steps_of(cell, options), seed=options.seed, threads=options.threads
     )
-    *_, taught = teach(start, corrections, options.runs / cell.arm, settings)
+    *_, taught = fine_tune(start, corrections, options.runs / cell.arm, settings)
     assert isinstance(taught, FineTuneResult)
     return taught
 
@@ -266,7 +266,7 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     """Write the table of all records."""
     if not records:
         raise SystemExit("There are no records yet; give --data and --splits.")
-    settings = TeachingSettings()
+    settings = FineTuningSettings()
     first = records[0]
     taught = [each["seconds"] for each in records if each["corrected"]]
     page = PAGE.format(

@@ -15,7 +15,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.project.export import rerun
 from c2f_core.project.work import stored_confidence
-from c2f_core.training.fine_tuning import TeachingSettings
+from c2f_core.training.fine_tuning import FineTuningSettings
 from napari_c2f.project.table import NAME, ROLE, STATUS
 from napari_c2f.review.table import DECISION
 
@@ -199,7 +199,7 @@ def decide_on_three_regions(desk, coarse, fine):
 def learn(desk):
     """Teach the model in a few small steps, and return what the journal says of it."""
     desk.project.teaching.setValue(
-        TeachingSettings(steps=4, batch_size=2, crop=64, threads=1).model_dump()
+        FineTuningSettings(steps=4, batch_size=2, crop=64, threads=1).model_dump()
     )
     desk.click("Project", desk.project.learning.toggleButton())
     desk.click("Project", desk.project.learn_button)

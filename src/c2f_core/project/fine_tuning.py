@@ -15,7 +15,7 @@ from c2f_core.project.project import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model
 from c2f_core.training.events import Event
-from c2f_core.training.fine_tuning import Corrections, FineTuneResult, TeachingSettings, teach
+from c2f_core.training.fine_tuning import Corrections, FineTuneResult, FineTuningSettings, fine_tune
 from c2f_core.training.loading import ShouldStop
 
 FOLDER = "fine-tuning"
@@ -25,7 +25,7 @@ FOLDER = "fine-tuning"
 def fine_tune_model(
     project: Project,
     replay: Path | None = None,
-    settings: TeachingSettings | None = None,
+    settings: FineTuningSettings | None = None,
     *,
     should_stop: ShouldStop = lambda: False,
 ) -> Iterator[Event | FineTuneResult]:
@@ -41,7 +41,7 @@ def fine_tune_model(
         Project with at least two reviewed images.
     replay : Path, optional
         Folder of pairs that the model was trained on before.
-    settings : TeachingSettings, optional
+    settings : FineTuningSettings, optional
         Settings of the training.
     should_stop : callable
         Function without parameters, called between steps; training stops when it returns True. A
@@ -60,7 +60,7 @@ def fine_tune_model(
     corrections = corrections_of(project, replay, should_stop)
     before = project.model
     model, folder = file_of_model(before), project.root / FOLDER
-    for event in teach(model, corrections, folder, settings, should_stop=should_stop):
+    for event in fine_tune(model, corrections, folder, settings, should_stop=should_stop):
         if isinstance(event, FineTuneResult):
             event = _adopt(project, event, before)
             shutil.rmtree(folder)

@@ -1,8 +1,8 @@
-"""Learn from corrections: a model goes on from where it is, and is replaced only by a better one.
+"""Fine-tune a model on corrections; it is replaced only by a better one.
 
-Corrected pairs train, earlier ones are replayed beside them so that what was learned is
-not forgotten (rehearsal; Robins, Connection Science 1995), and corrections that are kept
-back judge the result.
+Corrected pairs train, and earlier ones are replayed so that what was learned is not
+forgotten (rehearsal; Robins, Connection Science 1995). Held-out corrections decide
+whether the result is better.
 """
 
 import hashlib
@@ -29,28 +29,28 @@ from c2f_core.training.events import Event, Finished
 from c2f_core.training.loading import ShouldStop
 
 VALIDATIONS = 4
-"""Validations in a lesson, of which the best checkpoint is taken: few, so that it is no luck."""
+"""Validations of a fine-tuning, the best of which is taken: few, so that it is not by chance."""
 WARMUP_SHARE = 0.1
 """Share of the steps in which the learning rate rises."""
 
 
-class TeachingSettings(Settings):
-    """How a lesson is learned."""
+class FineTuningSettings(Settings):
+    """Settings of fine-tuning on corrections."""
 
     steps: int = Field(default=120, ge=VALIDATIONS)
-    """Steps of the lesson."""
+    """Number of training steps."""
     learning_rate: float = Field(default=5e-4, gt=0)
-    """Peak learning rate: a quarter of the usual one, as the model is good already."""
+    """Peak learning rate: a quarter of the usual one, as the model is already trained."""
     corrected_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of the crops that show corrected pairs where earlier ones are replayed."""
+    """Share of the crops that show corrected pairs if earlier ones are replayed."""
     batch_size: int = Field(default=8, ge=1)
-    """Crops in a step."""
+    """Crops per step."""
     crop: int = Field(default=256, ge=16)
-    """Side of the crops in pixels."""
+    """Side length of the crops in pixels."""
     seed: int = Field(default=0, ge=0)
-    """Seed of crops and augmentation."""
+    """Seed of the crops and the augmentation."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads; None leaves the choice to torch."""
+    """Number of CPU threads; None leaves the choice to torch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,13 @@ class Corrections:
     Attributes
     ----------
     class_table : ClassTable
+        Class table of all pairs.
     train : sequence of Pair
-        Corrected pairs to learn from.
+        Corrected pairs to train on.
     held_out : sequence of Pair
-        Corrected pairs that judge the result.
+        Corrected pairs that score the result and are never trained on.
     earlier : sequence of Pair
-        Pairs that the model has learned from already.
+        Pairs that the model was trained on before, to replay.
     """
 
     class_table: ClassTable
@@ -74,12 +75,22 @@ class Corrections:
     earlier: Sequence[Pair] = ()
 
     def in_classes_of(self, other: ClassTable) -> "Corrections":
-        """Return the pairs with positions of another class table, by the classes' names.
+        """Return the pairs with class ids of another class table, matched by class name.
+
+        Parameters
+        ----------
+        other : ClassTable
+            Class table of the result.
+
+        Returns
+        -------
+        Corrections
+            These pairs in the other classes.
 
         Raises
         ------
         ClassTableError
-            A class that occurs is not in the other table.
+            If a class that occurs is not in the other table.
         """
         if other == self.class_table:
             return self
@@ -93,20 +104,20 @@ class Corrections:
 
 @dataclass(frozen=True)
 class FineTuneResult:
-    """How a lesson ended.
+    """Result of a fine-tuning.
 
     Attributes
     ----------
     coarse, before, after : float
-        Pixel accuracy in [0, 1] on the kept-back pairs, of their coarse maps, of the
-        model before and of the best one of the lesson. Before is that of the coarse
-        maps where there was no model.
+        Pixel accuracy on the held-out pairs in [0, 1]: of their coarse maps, of the
+        model before, and of the best fine-tuned one. Without a model before, it is
+        that of the coarse maps.
     pairs, held_out, earlier : int
-        How many corrected pairs trained, how many judged, how many were replayed.
+        Numbers of corrected pairs that trained, that were held out, and of replayed pairs.
     checkpoint : Path
-        The best model of the lesson.
+        Checkpoint of the best fine-tuned model.
     is_outrun : bool
-        Another model was chosen meanwhile, which was not compared with this one.
+        Whether another model was chosen meanwhile, with which this one was not compared.
     """
 
     coarse: float
@@ -120,14 +131,14 @@ class FineTuneResult:
 
     @property
     def is_better(self) -> bool:
-        """Tell whether the new model should replace the old one."""
+        """Whether the new model should replace the old one."""
         return self.after > self.before
 
     def message(self) -> str:
-        """Say it in a sentence or two."""
-        told = (
-            f"Learned from {self.pairs} corrected images, replaying {self.earlier} earlier ones. "
-            f"On the {self.held_out} kept back, {100 * self.before:.2f} % of the pixels were "
+        """Describe the result in a sentence or two."""
+        scores = (
+            f"Fine-tuned on {self.pairs} corrected images, replaying {self.earlier} earlier ones. "
+            f"On the {self.held_out} held out, {100 * self.before:.2f} % of the pixels were "
             f"right before and {100 * self.after:.2f} % after it"
         )
         fate = "so the old model stays in use"
@@ -135,80 +146,86 @@ class FineTuneResult:
             fate = f"{self.checkpoint.name} is kept, and the model chosen meanwhile is in use"
         elif self.is_better:
             fate = "the new model is in use"
-        return f"{told}; {fate}."
+        return f"{scores}; {fate}."
 
 
-def teach(
+def fine_tune(
     model: Path | None,
     corrections: Corrections,
     folder: Path,
-    settings: TeachingSettings | None = None,
+    settings: FineTuningSettings | None = None,
     *,
     should_stop: ShouldStop = lambda: False,
 ) -> Iterator[Event | FineTuneResult]:
-    """Learn from corrections.
+    """Fine-tune a model on corrections.
 
-    A lesson that was stopped or killed goes on from its last checkpoint when it is
-    given again: same model, pairs and settings.
+    A run that was stopped or killed is resumed from its last checkpoint when this is
+    called again with the same model, pairs and settings.
 
     Parameters
     ----------
     model : Path or None
         Checkpoint to start from; None starts from random weights.
     corrections : Corrections
+        Pairs to train on, to score with and to replay.
     folder : Path
-        Made where it lacks; each lesson has its own run folder in it.
-    settings : TeachingSettings, optional
+        Folder in which each fine-tuning has its own run folder; created if it is missing.
+    settings : FineTuningSettings, optional
+        Settings; the defaults if omitted.
     should_stop : callable
-        Asked between steps.
+        Called between steps without arguments; when it returns True, the run is stopped.
 
     Yields
     ------
-    Event or Taught
-        Events of the run, then `FineTuneResult` unless it was stopped.
+    Event or FineTuneResult
+        Events of the run, then the result, unless the run was stopped.
 
     Raises
     ------
     C2FError
-        There is nothing to learn from or to judge by, the classes are not those of the
-        model, or training fails.
+        If there is no pair to train on or to score with, the classes are not those
+        of the model, or training fails.
     """
-    # Not when the settings alone are asked for: torch takes seconds to load.
+    # Imported lazily: torch takes seconds, and the settings do not need it.
     from c2f_core.training.trainer import train_or_resume
 
-    settings = settings or TeachingSettings()
+    settings = settings or FineTuningSettings()
     if not corrections.train or not corrections.held_out:
         raise DataError(
-            "Learning needs two reviewed images, one to learn from and one to judge by; review "
-            "more images first."
+            "Fine-tuning needs two reviewed images, one to train on and one held out to score "
+            "the result; review more images first."
         )
     table = corrections.class_table if model is None else read_metadata(model).class_table
-    lesson = corrections.in_classes_of(table)
-    config = _prepare(model, lesson, folder, settings)
+    corrections = corrections.in_classes_of(table)
+    config = _prepare(model, corrections, folder, settings)
     for event in train_or_resume(config, should_stop=should_stop):
         yield event
     assert isinstance(event, Finished)
     if not event.stopped:
-        yield _judge(model, lesson, config.run_folder / "best.safetensors")
+        yield _evaluate(model, corrections, config.run_folder / "best.safetensors")
 
 
 def accuracy_of(model: Path | None, pairs: Sequence[Pair], class_table: ClassTable) -> float:
-    """Return the pixel accuracy of a model, the mean over whole images, in [0, 1].
-
-    It is NaN where a pair has no labelled pixel, which no model betters.
+    """Return the pixel accuracy of a model as the mean over whole images.
 
     Parameters
     ----------
     model : Path or None
         Checkpoint of the same classes; None scores the coarse maps.
     pairs : sequence of Pair
-        With fine maps.
+        Pairs with fine maps.
     class_table : ClassTable
+        Class table of the pairs.
+
+    Returns
+    -------
+    float
+        Accuracy in [0, 1]; NaN if a pair has no labelled pixel, so that no model is better.
 
     Raises
     ------
     C2FError
-        The model cannot be read, or knows other classes.
+        If the model cannot be read, or has other classes.
     """
     from c2f_core.refine.learned import Refiner
 
@@ -226,46 +243,49 @@ def accuracy_of(model: Path | None, pairs: Sequence[Pair], class_table: ClassTab
 
 
 def _prepare(
-    model: Path | None, lesson: Corrections, folder: Path, settings: TeachingSettings
+    model: Path | None, corrections: Corrections, folder: Path, settings: FineTuningSettings
 ) -> TrainConfig:
-    """Write the data of a lesson, unless they are there, and return its config."""
-    run = folder / f"lesson-{_digest(model, lesson, settings)}"
+    """Write the data of a run, unless they are there, and return its config."""
+    run = folder / f"run-{_digest(model, corrections, settings)}"
     data, splits = run / "data", run / "data" / "splits.json"
     if not splits.exists():
         shutil.rmtree(data, ignore_errors=True)
-        names = _write(data, lesson, settings.corrected_share)
+        names = _write(data, corrections, settings.corrected_share)
         with atomic_path(splits) as temporary:
             temporary.write_text(json.dumps(names) + "\n", encoding="utf-8")
     return _config(model, run, settings)
 
 
-def _write(data: Path, lesson: Corrections, share: float) -> dict[str, list[str]]:
-    """Write the pairs; return the names that train, repeated by their share, and that judge."""
-    named = {
-        kind: [
-            replace(pair, name=f"{kind}-{number}-{pair.name.replace('/', '-')}")
-            for number, pair in enumerate(pairs)
-        ]
-        for kind, pairs in (
-            ("corrected", lesson.train),
-            ("kept-back", lesson.held_out),
-            ("earlier", lesson.earlier),
-        )
+def _write(data: Path, corrections: Corrections, share: float) -> dict[str, list[str]]:
+    """Write the pairs; return the names that train, repeated by their share, and that validate."""
+    parts = {
+        "corrected": corrections.train,
+        "held-out": corrections.held_out,
+        "earlier": corrections.earlier,
     }
-    write_pairs(data, (pair for pairs in named.values() for pair in pairs), lesson.class_table)
+    named = {kind: _renamed(kind, pairs) for kind, pairs in parts.items()}
+    write_pairs(data, (pair for pairs in named.values() for pair in pairs), corrections.class_table)
     corrected, held_out, earlier = ([pair.name for pair in pairs] for pairs in named.values())
     return {"train": _balanced(corrected, earlier, share), "validation": held_out}
 
 
+def _renamed(kind: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """Name pairs by their kind and number, so that no two names are equal."""
+    return [
+        replace(pair, name=f"{kind}-{number}-{pair.name.replace('/', '-')}")
+        for number, pair in enumerate(pairs)
+    ]
+
+
 def _balanced(corrected: list[str], earlier: list[str], share: float) -> list[str]:
-    """Repeat names so that about this share of all are corrected, and none is left out."""
+    """Repeat names so that about this share of them are corrected pairs; all names occur."""
     if not earlier or share == 1:
         return corrected
     wanted = share / (1 - share) * len(earlier) / len(corrected)
     return corrected * max(1, round(wanted)) + earlier * max(1, round(1 / wanted))
 
 
-def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainConfig:
+def _config(model: Path | None, run: Path, settings: FineTuningSettings) -> TrainConfig:
     data = run / "data"
     tree: dict[str, Any] = {
         "data": {
@@ -275,25 +295,27 @@ def _config(model: Path | None, run: Path, settings: TeachingSettings) -> TrainC
             "validation": "validation",
         },
         "run_folder": run,
-        "steps": settings.steps,
         "validate_every": -(-settings.steps // VALIDATIONS),
-        "batch_size": settings.batch_size,
-        "crop": settings.crop,
-        "seed": settings.seed,
-        "threads": settings.threads,
+        **settings.model_dump(include={"steps", "batch_size", "crop", "seed", "threads"}),
     }
-    if model is None:
-        return TrainConfig.model_validate(tree)
+    start = {} if model is None else _settings_of(model, settings)
+    return TrainConfig.model_validate(tree | start)
+
+
+def _settings_of(model: Path, settings: FineTuningSettings) -> dict[str, Any]:
+    """Return the settings that a run takes over from the model that it starts from."""
     recorded = read_metadata(model).config
-    tree["method"] = "plain" if recorded.method == "plain" else "model1"
-    tree["network"], tree["initial_weights"] = recorded.network, str(model)
-    tree["colour_weight"] = recorded.colour_weight
-    tree["augmentation"] = _augmentation_of(recorded)
-    tree["optimiser"] = {
-        "learning_rate": settings.learning_rate,
-        "warmup_steps": round(WARMUP_SHARE * settings.steps),
+    return {
+        "method": "plain" if recorded.method == "plain" else "model1",
+        "network": recorded.network,
+        "initial_weights": str(model),
+        "colour_weight": recorded.colour_weight,
+        "augmentation": _augmentation_of(recorded),
+        "optimiser": {
+            "learning_rate": settings.learning_rate,
+            "warmup_steps": round(WARMUP_SHARE * settings.steps),
+        },
     }
-    return TrainConfig.model_validate(tree)
 
 
 def _augmentation_of(config: RecordedConfig) -> AugmentationConfig:
@@ -305,25 +327,26 @@ def _augmentation_of(config: RecordedConfig) -> AugmentationConfig:
         return AugmentationConfig()
 
 
-def _digest(model: Path | None, lesson: Corrections, settings: TeachingSettings) -> str:
-    """Name a lesson by all that decides on it."""
+def _digest(model: Path | None, corrections: Corrections, settings: FineTuningSettings) -> str:
+    """Name a fine-tuning by everything that its result depends on."""
     digest = hashlib.sha256(settings.model_dump_json(exclude={"threads"}).encode())
-    digest.update(lesson.class_table.model_dump_json().encode())
+    digest.update(corrections.class_table.model_dump_json().encode())
     digest.update(b"" if model is None else model.read_bytes())
-    for pairs in (lesson.train, lesson.held_out, lesson.earlier):
+    for pairs in (corrections.train, corrections.held_out, corrections.earlier):
         digest.update(fingerprint(pairs).encode())
     return digest.hexdigest()[:12]
 
 
-def _judge(model: Path | None, lesson: Corrections, checkpoint: Path) -> FineTuneResult:
-    pairs, table = lesson.held_out, lesson.class_table
+def _evaluate(model: Path | None, corrections: Corrections, checkpoint: Path) -> FineTuneResult:
+    """Score the models before and after on the held-out pairs."""
+    pairs, table = corrections.held_out, corrections.class_table
     return FineTuneResult(
         coarse=accuracy_of(None, pairs, table),
         before=accuracy_of(model, pairs, table),
         after=accuracy_of(checkpoint, pairs, table),
-        pairs=len(lesson.train),
+        pairs=len(corrections.train),
         held_out=len(pairs),
-        earlier=len(lesson.earlier),
+        earlier=len(corrections.earlier),
         checkpoint=checkpoint,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from c2f_core.project import Project
 from c2f_core.project.fine_tuning import fine_tune_model
 from c2f_core.training.events import Event, Finished, RunStarted, StepDone
-from c2f_core.training.fine_tuning import FineTuneResult, TeachingSettings
+from c2f_core.training.fine_tuning import FineTuneResult, FineTuningSettings
 from napari_c2f.base.clock import Clock
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import remember_model
@@ -16,7 +16,7 @@ from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.project.model import Lesson
 
 
-def learning(project: Project, replay: Path | None, settings: TeachingSettings) -> TaskFunction:
+def learning(project: Project, replay: Path | None, settings: FineTuningSettings) -> TaskFunction:
     """Return the work of a lesson; its result is the last event."""
 
     def work(report: Report, should_stop: ShouldStop) -> Event | FineTuneResult:
@@ -41,7 +41,7 @@ class LessonController(Controller[Lesson]):
         self,
         project: Project,
         replay: Path | None = None,
-        settings: TeachingSettings | None = None,
+        settings: FineTuningSettings | None = None,
         done: Callable[[], None] = lambda: None,
     ) -> None:
         """Learn from the reviewed images, unless that is under way.
@@ -54,7 +54,7 @@ class LessonController(Controller[Lesson]):
             Stays open until the lesson has ended.
         replay : Path, optional
             Folder of pairs that the model has learned from already.
-        settings : TeachingSettings, optional
+        settings : FineTuningSettings, optional
         done : callable
             Called after success.
         """
@@ -66,7 +66,7 @@ class LessonController(Controller[Lesson]):
             self._tell_end(event)
             done()
 
-        task = Task(learning(project, replay, settings or TeachingSettings()))
+        task = Task(learning(project, replay, settings or FineTuningSettings()))
         self._start(task, self._show_events, succeed)
 
     def _show_events(self, events: list[Any]) -> None:

@@ -25,7 +25,7 @@ from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.project import Status
 from c2f_core.project.files import REMOVED
 from c2f_core.project.work import undecided_text
-from c2f_core.training.fine_tuning import TeachingSettings
+from c2f_core.training.fine_tuning import FineTuningSettings
 from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.settings import settings
@@ -99,7 +99,7 @@ class ProjectWidget(DockedWidget):
         self.to_do = ToDoSection(self._to_do)
         self.model = FileChoice(NO_MODEL | known_models(), MODEL_FILES, model_text)
         self.replay = FolderEdit("pairs that the model knows")
-        self.teaching = ConfigForm(TeachingSettings, set(), "Lesson")
+        self.teaching = ConfigForm(FineTuningSettings, set(), "Lesson")
         self.learn_button = QPushButton("Lear&n from corrections")
         self.stop_button = QPushButton("S&top")
         self.progress = QProgressBar()
@@ -272,7 +272,7 @@ class ProjectWidget(DockedWidget):
         settings().setValue(REPLAY_KEY, "" if self.replay.is_empty() else str(self.replay.value()))
         replay = None if self.replay.is_empty() else self.replay.value()
         try:
-            teaching = TeachingSettings.model_validate(self.teaching.value())
+            teaching = FineTuningSettings.model_validate(self.teaching.value())
         except ValidationError as error:
             self._show_message(invalid_setting(error))
             return

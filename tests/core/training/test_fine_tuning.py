@@ -20,13 +20,13 @@ from c2f_core.training.events import Finished, RunStarted, StepDone, Validated
 from c2f_core.training.fine_tuning import (
     Corrections,
     FineTuneResult,
-    TeachingSettings,
+    FineTuningSettings,
     accuracy_of,
-    teach,
+    fine_tune,
 )
 
 PAIRS = [synthetic_pair(48, seed) for seed in range(6)]
-QUICK = TeachingSettings(steps=4, batch_size=2, crop=32, threads=1)
+QUICK = FineTuningSettings(steps=4, batch_size=2, crop=32, threads=1)
 
 
 def save_model(path, class_table=SHAPES, seed=0):
@@ -77,7 +77,7 @@ def project(tmp_path):
 
 
 def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(model, tmp_path):
-    *events, taught = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    *events, taught = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
     assert sum(isinstance(event, StepDone) for event in events) == 4
     assert sum(isinstance(event, Validated) for event in events) == 4
     started = next(event for event in events if isinstance(event, RunStarted))
@@ -94,14 +94,14 @@ def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(mod
     ("corrected", "earlier", "repeated"), [(1, 2, (2, 1)), (2, 1, (1, 2)), (2, 2, (1, 1))]
 )
 def test_half_of_the_pairs_that_train_are_replayed(model, tmp_path, corrected, earlier, repeated):
-    list(teach(model, corrections(corrected, earlier), tmp_path / "lessons", QUICK))
+    list(fine_tune(model, corrections(corrected, earlier), tmp_path / "lessons", QUICK))
     (splits,) = tmp_path.glob("lessons/*/data/splits.json")
     names = json.loads(splits.read_text())
     shown = [name.split("-")[0] for name in names["train"]]
     assert shown.count("corrected") == corrected * repeated[0]
     assert shown.count("earlier") == earlier * repeated[1]
     assert len(set(names["train"])) == corrected + earlier
-    assert [name.split("-")[0] for name in names["validation"]] == ["kept"]
+    assert [name.split("-")[0] for name in names["validation"]] == ["held"]
 
 
 def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
@@ -112,41 +112,41 @@ def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
             done.append(event.step)
         return event
 
-    events = teach(
+    events = fine_tune(
         model, corrections(), tmp_path / "lessons", QUICK, should_stop=lambda: len(done) == 2
     )
     *_, last = map(count, events)
     assert isinstance(last, Finished)
     assert last.stopped
-    *_, taught = map(count, teach(model, corrections(), tmp_path / "lessons", QUICK))
+    *_, taught = map(count, fine_tune(model, corrections(), tmp_path / "lessons", QUICK))
     assert done == [1, 2, 3, 4]
-    whole = list(teach(model, corrections(), tmp_path / "whole", QUICK))[-1]
+    whole = list(fine_tune(model, corrections(), tmp_path / "whole", QUICK))[-1]
     assert taught.after == whole.after
 
 
 def test_a_killed_write_of_the_data_is_begun_anew(model, tmp_path):
-    *_, first = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    *_, first = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
     data = first.checkpoint.parent / "data"
     (data / "splits.json").unlink()
-    (data / "images" / "kept-back-0-shapes-4.png").unlink()
-    *_, again = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    (data / "images" / "held-out-0-shapes-4.png").unlink()
+    *_, again = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
     assert again == first
 
 
 def test_classes_are_matched_by_name(tmp_path):
     turned = SHAPES.model_copy(update={"name": "turned", "classes": SHAPES.classes[::-1]})
     model = save_model(tmp_path / "turned.safetensors", turned)
-    *_, taught = teach(model, corrections(), tmp_path / "lessons", QUICK)
+    *_, taught = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
     assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
     fasseg = save_model(tmp_path / "fasseg.safetensors", ClassTable.preset("fasseg"))
     with pytest.raises(ClassTableError, match="does not have"):
-        list(teach(fasseg, corrections(), tmp_path / "lessons", QUICK))
+        list(fine_tune(fasseg, corrections(), tmp_path / "lessons", QUICK))
 
 
 def test_too_few_reviewed_images_are_refused(model, tmp_path):
     alone = replace(corrections(), held_out=())
     with pytest.raises(DataError, match="two reviewed images"):
-        list(teach(model, alone, tmp_path / "lessons", QUICK))
+        list(fine_tune(model, alone, tmp_path / "lessons", QUICK))
 
 
 def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
@@ -228,7 +228,7 @@ def test_without_a_model_it_starts_from_random_weights(project, monkeypatch):
 def test_lessons_teach(tmp_path):
     """On shapes, a lesson of some steps betters a model that knows nothing."""
     model = save_model(tmp_path / "start.safetensors")
-    settings = TeachingSettings(steps=120, crop=32, batch_size=4, learning_rate=1e-2, threads=1)
+    settings = FineTuningSettings(steps=120, crop=32, batch_size=4, learning_rate=1e-2, threads=1)
     pairs = Corrections(SHAPES, PAIRS[:4], PAIRS[4:])
-    *_, taught = teach(model, pairs, tmp_path / "lessons", settings)
+    *_, taught = fine_tune(model, pairs, tmp_path / "lessons", settings)
     assert taught.after > taught.before + 0.1

@@ -32,7 +32,7 @@ from c2f_core.networks.unet import build_generator
 from c2f_core.project import Project, Status
 from c2f_core.project.export import rerun
 from c2f_core.project.records import Parameters
-from c2f_core.training.fine_tuning import TeachingSettings
+from c2f_core.training.fine_tuning import FineTuningSettings
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.project.table import DOUBT, NAME, ROLE, STATUS
 from napari_c2f.widgets.parts import StatusText
@@ -195,7 +195,7 @@ def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
     widget.teaching.editor("steps").setValue(77)
     widget.learn_button.click()
     qtbot.waitUntil(lambda: len(asked) == 1, timeout=20000)
-    assert asked == [TeachingSettings(steps=77)]
+    assert asked == [FineTuningSettings(steps=77)]
 
 
 def test_a_lesson_that_cannot_be_is_told(widget, open_project, monkeypatch):
@@ -427,7 +427,7 @@ def test_learning_from_corrections(
         wait()
     assert column(widget, ROLE) == ["teaches", "judges", ""]
     widget.teaching.setValue(
-        TeachingSettings(steps=20000, batch_size=2, crop=32, threads=1).model_dump()
+        FineTuningSettings(steps=20000, batch_size=2, crop=32, threads=1).model_dump()
     )
     click(widget.learn_button)
     qtbot.waitUntil(lambda: "step 1" in widget.lesson.message, timeout=30000)
@@ -443,7 +443,7 @@ def test_learning_from_corrections(
     accuracies = iter([0.5, 0.6, 0.7])  # of the coarse maps, the old model, the new one
     monkeypatch.setattr("c2f_core.training.fine_tuning.accuracy_of", lambda *_: next(accuracies))
     widget.teaching.setValue(
-        TeachingSettings(steps=4, batch_size=2, crop=32, threads=1).model_dump()
+        FineTuningSettings(steps=4, batch_size=2, crop=32, threads=1).model_dump()
     )
     click(widget.learn_button)
     qtbot.waitUntil(lambda: "the new model is in use" in widget.lesson.message, timeout=30000)
