@@ -1,7 +1,7 @@
-"""Look at the data of a run before it starts: what is there, what does not fit, who validates."""
+"""Inspect the data of a run before it starts: what is there, what does not fit, what validates."""
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -11,22 +11,22 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import list_pairs
-from c2f_core.data.pairs import FilePairs, Pair
+from c2f_core.data.pairs import Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
 from c2f_core.training.loading import ShouldStop, check_coarse_only, check_something_drawn
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
-SAID: dict[Role, str] = {
+ROLE_TEXTS: dict[Role, str] = {
     "trains": "train",
     "validates": "validate",
     "coarse only": "train with their coarse maps only",
-    "unused": "are left out",
+    "unused": "are skipped",
 }
 THUMBNAIL_SIDE = 64
 THUMBNAIL_COUNT = 200
-"""Pairs that get a picture; more would only fill the memory."""
+"""Maximum number of pairs with a thumbnail, to bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,21 @@ class PairReport:
     Attributes
     ----------
     name : str
+        Name of the pair.
     role : {"trains", "validates", "coarse only", "unused"}
+        What the run uses the pair for.
     has_fine : bool
-    shape : (rows, columns) or None
-        None where it cannot be read, or was not, as the run does not either.
+        Whether there is a fine map.
+    shape : (int, int) or None
+        Rows and columns; None if the pair cannot be read, or the run does not read it.
     accuracy : float or None
-        Share of the pixels with a fine label where the coarse map is right.
+        Share in [0, 1] of the pixels with a fine label whose coarse label is right.
     problems : tuple of str
-        What keeps it from training, one sentence each.
-    doubts : tuple of str
-        What the user should look at.
+        Why the pair cannot be used for training, one sentence each.
+    warnings : tuple of str
+        What the user should check, one sentence each.
     thumbnail : (Y, X, 3) uint8 array or None
-        Image, coarse map and, where there is one, fine map side by side.
+        Image, coarse map and, if there is one, fine map side by side.
     """
 
     name: str
@@ -56,13 +59,13 @@ class PairReport:
     shape: tuple[int, int] | None = None
     accuracy: float | None = None
     problems: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     thumbnail: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
 class InspectionProgress:
-    """So many of the pairs that a run reads were looked at."""
+    """`count` of the `total` pairs that a run reads have been inspected."""
 
     count: int
     total: int
@@ -75,13 +78,17 @@ class Inspection:
     Attributes
     ----------
     class_table : ClassTable
+        Class table of the maps.
     pairs : list of PairReport
+        Reports of all pairs.
     problems : list of str
-        Of the dataset as a whole: files without a partner, too few fine maps.
-    coarse_shares, fine_shares : dict
-        Share of the pixels by class name, unlabelled ones under their own name.
+        Problems of the dataset as a whole, such as files without a partner or too
+        few fine maps, one sentence each.
+    coarse_shares, fine_shares : dict of str to float
+        Share of the pixels in [0, 1] by class name, with one entry for unlabelled pixels.
     blending : str
-        How many pixels at blended boundaries became the nearest class; empty if none.
+        Sentence about the pixels at blended boundaries that became the nearest class;
+        empty if there are none.
     """
 
     class_table: ClassTable
@@ -93,96 +100,150 @@ class Inspection:
 
     @property
     def all_problems(self) -> list[str]:
-        """Everything that has to be mended before training, one sentence each."""
+        """All problems to fix before training, one sentence each."""
         return [*self.problems, *(each for pair in self.pairs for each in pair.problems)]
 
     @property
     def accuracy(self) -> float | None:
-        """Mean accuracy of the coarse maps of the pairs with fine maps."""
+        """Mean accuracy of the coarse maps of pairs with fine maps; None without any."""
         known = [pair.accuracy for pair in self.pairs if pair.accuracy is not None]
         return float(np.mean(known)) if known else None
 
     def count(self, role: Role) -> int:
-        """Count the pairs of a role."""
+        """Return the number of pairs with a role."""
         return sum(pair.role == role for pair in self.pairs)
 
     def lines(self) -> list[str]:
-        """Say it to the user, one line each."""
-        counts = ", ".join(
-            f"{self.count(role)} {said}" for role, said in SAID.items() if self.count(role)
-        )
-        lines = [f"{len(self.pairs)} pairs: {counts or 'none'}."]
+        """Describe the dataset to the user in lines."""
+        return [
+            f"{len(self.pairs)} pairs: {self._role_counts() or 'none'}.",
+            *self._pixel_lines(),
+            *([self.blending] if self.blending else []),
+            *(warning for pair in self.pairs for warning in pair.warnings),
+            *self._problem_lines(),
+        ]
+
+    def _role_counts(self) -> str:
+        counts = {text: self.count(role) for role, text in ROLE_TEXTS.items()}
+        return ", ".join(f"{count} {text}" for text, count in counts.items() if count)
+
+    def _pixel_lines(self) -> Iterator[str]:
         if self.accuracy is not None:
             share = f"{100 * self.accuracy:.1f} %"
-            lines.append(f"The coarse maps are right in {share} of the pixels with a fine label.")
+            yield f"The coarse maps are right in {share} of the pixels with a fine label."
         for kind, shares in (("coarse", self.coarse_shares), ("fine", self.fine_shares)):
             if shares:
                 listed = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
-                lines.append(f"Pixels of the {kind} maps: {listed}.")
-        lines += [self.blending] if self.blending else []
-        lines += [doubt for pair in self.pairs for doubt in pair.doubts]
-        if self.all_problems:
-            lines.append(f"To mend before training ({len(self.all_problems)}):")
-            lines += [f"- {problem}" for problem in self.all_problems]
-        return lines
+                yield f"Pixels of the {kind} maps: {listed}."
+
+    def _problem_lines(self) -> Iterator[str]:
+        problems = self.all_problems
+        if problems:
+            yield f"To fix before training ({len(problems)}):"
+            yield from (f"- {problem}" for problem in problems)
 
 
 def inspect_data(
     config: TrainConfig, should_stop: ShouldStop = lambda: False
 ) -> Iterator[InspectionProgress | Inspection]:
-    """Read every pair that a run will read; what does not fit is told by file, not raised.
+    """Read every pair that a run will read; problems are reported by file, not raised.
 
     Parameters
     ----------
     config : TrainConfig
-        The pairs are split as training will split them. Those outside its lists of
-        pairs count as unused, and their files are not read.
+        Config of the run, which decides how the pairs are split. Pairs outside its
+        lists count as unused, and their files are not read.
     should_stop : callable
-        Asked between the pairs.
+        Called before each pair without arguments; when it returns True, the
+        inspection ends.
 
     Yields
     ------
-    Looked or Inspection
-        One count after each pair, and the whole at the end.
+    InspectionProgress or Inspection
+        Progress after each pair, then the result.
 
     Raises
     ------
     DataError, ClassTableError
-        There is no dataset, or no class table.
+        If there is no dataset or no class table.
     """
-    data = config.data
-    listing = list_pairs(data.root, ClassTable.named(data.class_table))
-    with_fine = {files.name for files in listing.files if files.fine is not None}
-    problems = [message for lonely in listing.unmatched for message in lonely.messages()]
-    source = listing.pairs()
-    listed, roles = set(source.names), dict[str, Role]()
-    try:
-        listed &= {name for names in listed_names(data, source.names) for name in names}
-        roles = _roles(config, source.names, with_fine)
-    except C2FError as error:
-        problems.append(str(error))
-    counts = {kind: np.zeros(256, dtype=np.int64) for kind in ("coarse", "fine")}
-    reports: list[PairReport] = []
-    read = 0
-    for index, name in enumerate(source.names):
-        if name not in listed:
-            reports.append(PairReport(name, "unused", name in with_fine))
-            continue
+    inspector = _Inspector(config)
+    total = len(inspector.indices)
+    for count, index in enumerate(inspector.indices, start=1):
         if should_stop():
             return
-        role, pictured = roles.get(name, "unused"), read < THUMBNAIL_COUNT
-        reports.append(_inspect(source, index, role, name in with_fine, counts, pictured))
-        read += 1
-        yield InspectionProgress(read, len(listed))
-    shares = {kind: _shares(count, listing.class_table) for kind, count in counts.items()}
-    yield Inspection(
-        listing.class_table,
-        reports,
-        problems,
-        shares["coarse"],
-        shares["fine"],
-        source.blending_message(),
-    )
+        inspector.inspect(index, with_thumbnail=count <= THUMBNAIL_COUNT)
+        yield InspectionProgress(count, total)
+    yield inspector.result()
+
+
+class _Inspector:
+    """Reads the pairs of a run one by one and collects reports and pixel counts.
+
+    Attributes
+    ----------
+    indices : list of int
+        Places of the pairs to inspect in their order.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        data = config.data
+        listing = list_pairs(data.root, ClassTable.named(data.class_table))
+        self._table = listing.class_table
+        self._source = listing.pairs()
+        self._with_fine = {files.name for files in listing.files if files.fine is not None}
+        self._problems = [message for files in listing.unmatched for message in files.messages()]
+        self._roles: dict[str, Role] = {}
+        listed = set(self._source.names)
+        try:
+            listed &= {name for names in listed_names(data, self._source.names) for name in names}
+            self._roles = _roles(config, self._source.names, self._with_fine)
+        except C2FError as error:
+            self._problems.append(str(error))
+        self.indices = [place for place, name in enumerate(self._source.names) if name in listed]
+        self._reports: dict[str, PairReport] = {}
+        self._coarse_counts, self._fine_counts = np.zeros((2, 256), dtype=np.int64)
+
+    def inspect(self, index: int, with_thumbnail: bool) -> None:
+        """Read one pair and report on it."""
+        name = self._source.names[index]
+        report = self._unread(name)
+        source = self._source.only(index)
+        try:
+            (pair,) = source
+            source.check_class_tables()
+            if report.role in ("trains", "validates"):
+                check_something_drawn(pair, source.fine_map_warning(name))
+        except C2FError as error:
+            self._reports[name] = _failed(report, str(error), source.warnings())
+            return
+        self._count(pair)
+        self._reports[name] = replace(
+            report,
+            shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
+            accuracy=_accuracy(pair, self._table),
+            warnings=tuple(source.warnings()),
+            thumbnail=thumbnail(pair, self._table) if with_thumbnail else None,
+        )
+
+    def _unread(self, name: str) -> PairReport:
+        return PairReport(name, self._roles.get(name, "unused"), name in self._with_fine)
+
+    def _count(self, pair: Pair) -> None:
+        self._coarse_counts += np.bincount(pair.coarse.ravel(), minlength=256)
+        if pair.fine is not None:
+            self._fine_counts += np.bincount(pair.fine.ravel(), minlength=256)
+
+    def result(self) -> Inspection:
+        """Return all reports; pairs that were not inspected are unused."""
+        return Inspection(
+            self._table,
+            [self._reports.get(name, self._unread(name)) for name in self._source.names],
+            self._problems,
+            _shares(self._coarse_counts, self._table),
+            _shares(self._fine_counts, self._table),
+            self._source.blending_message(),
+        )
 
 
 def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str]) -> dict[str, Role]:
@@ -198,65 +259,50 @@ def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str])
     }
 
 
-def _inspect(
-    source: FilePairs,
-    index: int,
-    role: Role,
-    has_fine: bool,
-    counts: dict[str, NDArray[np.int64]],
-    pictured: bool,
-) -> PairReport:
-    source = source.only(index)
-    (name,) = source.names
-    try:
-        (pair,) = source
-        source.check_class_tables()
-        if role in ("trains", "validates"):
-            check_something_drawn(pair, source.fine_map_warning(name))
-    except C2FError as error:
-        message = str(error)
-        told = message if message.startswith(name) else f"{name}: {message}"
-        doubts = [doubt for doubt in source.warnings() if doubt not in told]
-        return PairReport(name, role, has_fine, problems=(told,), doubts=tuple(doubts))
-    accuracy = None
-    counts["coarse"] += np.bincount(pair.coarse.ravel(), minlength=256)
-    if pair.fine is not None:
-        counts["fine"] += np.bincount(pair.fine.ravel(), minlength=256)
-        confusion = confusion_matrix(pair.coarse, pair.fine, source.class_table.number_of_classes)
-        accuracy = pixel_accuracy(confusion) if confusion.any() else None
-    return PairReport(
-        name,
-        role,
-        has_fine,
-        shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
-        accuracy=accuracy,
-        doubts=tuple(source.warnings()),
-        thumbnail=thumbnail(pair, source.class_table) if pictured else None,
-    )
+def _failed(report: PairReport, problem: str, warnings: Sequence[str]) -> PairReport:
+    """Add the problem that keeps a pair from training, named by the pair, to its report."""
+    named = problem if problem.startswith(report.name) else f"{report.name}: {problem}"
+    others = tuple(warning for warning in warnings if warning not in named)
+    return replace(report, problems=(named,), warnings=others)
+
+
+def _accuracy(pair: Pair, class_table: ClassTable) -> float | None:
+    """Accuracy of the coarse map; None if there is no fine label."""
+    if pair.fine is None:
+        return None
+    confusion = confusion_matrix(pair.coarse, pair.fine, class_table.number_of_classes)
+    return pixel_accuracy(confusion) if confusion.any() else None
 
 
 def _shares(counts: NDArray[np.int64], table: ClassTable) -> dict[str, float]:
-    """Shares of the pixels by class name; empty where there was no map."""
+    """Shares of the pixels by class name; empty if there was no map."""
     total = int(counts.sum())
     if not total:
         return {}
-    shares = {name: float(counts[place] / total) for place, name in enumerate(table.names)}
+    shares = {name: float(counts[class_id] / total) for class_id, name in enumerate(table.names)}
     unlabelled = float(counts[UNLABELLED_ID] / total)
     return shares | ({table.unlabelled.name: unlabelled} if unlabelled else {})
 
 
 def thumbnail(pair: Pair, class_table: ClassTable) -> NDArray[np.uint8]:
-    """Put small pictures of image, coarse and fine map side by side.
+    """Put small pictures of image, coarse map and fine map side by side.
+
+    Parameters
+    ----------
+    pair : Pair
+        Pair to show, with or without a fine map.
+    class_table : ClassTable
+        Class table with the colours of its maps.
 
     Returns
     -------
     (Y, X, 3) uint8 array
-        Y is at most `THUMBNAIL_SIDE`.
+        Picture of at most `THUMBNAIL_SIDE` rows.
     """
     step = max(1, -(-max(pair.coarse.shape) // THUMBNAIL_SIDE))
-    maps = [positions for positions in (pair.coarse, pair.fine) if positions is not None]
+    maps = [class_ids for class_ids in (pair.coarse, pair.fine) if class_ids is not None]
     pictures = [pair.image[::step, ::step]]
-    for positions in maps:
-        indices = class_table.to_labels(positions[::step, ::step])
-        pictures.append(encode_colours(indices, class_table))
+    for class_ids in maps:
+        labels = class_table.to_labels(class_ids[::step, ::step])
+        pictures.append(encode_colours(labels, class_table))
     return np.concatenate(pictures, axis=1)

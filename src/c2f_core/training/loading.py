@@ -1,4 +1,4 @@
-"""The pairs of a run: which train with fine maps, which without, which validate."""
+"""Pairs of a run: with fine maps for training, without them, and for validation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +20,13 @@ class TrainingData:
     Attributes
     ----------
     class_table : ClassTable
+        Class table of the pairs.
     train, validation : list of Pair
-        With fine maps.
+        Pairs with fine maps that train and that validate.
     coarse_only : list of Pair
         Training pairs without fine maps.
     messages : tuple of str
-        One sentence each.
+        What the user should know, one sentence each.
     """
 
     class_table: ClassTable
@@ -43,15 +44,21 @@ def load_training_data(
     Parameters
     ----------
     config : TrainConfig
+        Config of the run, which names the data and decides how they are split.
     should_stop : callable
-        Asked between the files.
+        Called between the pairs without arguments.
+
+    Returns
+    -------
+    TrainingData
+        Pairs by their role.
 
     Raises
     ------
     DataError, ClassTableError
-        Files, splits or classes do not fit.
+        If files, splits or classes do not fit.
     Cancelled
-        `should_stop` returned True.
+        If `should_stop` returned True.
     """
     data = config.data
     source = open_pairs(data.root, ClassTable.named(data.class_table))
@@ -77,23 +84,24 @@ def load_training_data(
     )
 
 
-def check_something_drawn(pair: Pair, doubt: str = "") -> None:
-    """Refuse a pair whose fine map labels no pixel: there is nothing to learn or to score.
+def check_something_drawn(pair: Pair, warning: str = "") -> None:
+    """Check that the fine map of a pair, if there is one, has labelled pixels.
 
     Parameters
     ----------
     pair : Pair
-    doubt : str
-        What was not clean in the fine map: then something is drawn, in other colours.
+        Pair that trains or validates.
+    warning : str
+        Sentence about colours in the fine map that are not those of its classes, if any.
 
     Raises
     ------
     DataError
-        All of the fine map is unlabelled.
+        If the whole fine map is unlabelled: there is nothing to learn or to score.
     """
     if pair.fine is not None and not pair.has_labels:
-        if doubt:
-            raise DataError(f"{pair.name}: no pixel of the fine map was read as a class; {doubt}")
+        if warning:
+            raise DataError(f"{pair.name}: no pixel of the fine map was read as a class; {warning}")
         raise DataError(
             f"{pair.name}: nothing is drawn in the fine map; draw it, or remove its file, so that "
             "the pair counts as one without a fine map."
@@ -101,16 +109,21 @@ def check_something_drawn(pair: Pair, doubt: str = "") -> None:
 
 
 def check_coarse_only(coarse_only: Sequence[object]) -> None:
-    """Refuse stage 2 where every pair has a fine map.
+    """Check that stage 2 has pairs without fine maps.
+
+    Parameters
+    ----------
+    coarse_only : sequence
+        Coarse-only pairs, or their names.
 
     Raises
     ------
     DataError
-        There is no coarse-only pair.
+        If there are none.
     """
     if not coarse_only:
         raise DataError(
-            "Stage 2 learns from pairs without fine maps and there are none; add images with "
+            "Stage 2 learns from pairs without fine maps, and there are none; add images with "
             "coarse maps only, or set data.fine_maps."
         )
 
@@ -120,5 +133,5 @@ def _fate_of(coarse_only: Sequence[Pair], method: str, data: DataConfig) -> list
         return []
     why = "without a fine map" if data.fine_maps is None else "whose fine maps are not used"
     fates = {"stage2": "train with their coarse maps", "stage1": "are left for stage 2"}
-    fate = fates.get(method, "are left out")
+    fate = fates.get(method, "are skipped")
     return [f"{len(coarse_only)} pairs {why} {fate}."]

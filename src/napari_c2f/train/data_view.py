@@ -157,7 +157,7 @@ def _row(pair: PairReport) -> QTreeWidgetItem:
     row = QTreeWidgetItem([pair.name, pair.role, has_fine, accuracy, size])
     if pair.thumbnail is not None:
         row.setIcon(0, icon(pair.thumbnail))
-    told = "\n".join([*pair.problems, *pair.doubts])
+    told = "\n".join([*pair.problems, *pair.warnings])
     for column in range(len(COLUMNS)):
         row.setToolTip(column, told)
         if pair.problems:

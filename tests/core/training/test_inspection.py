@@ -63,7 +63,7 @@ def test_histogram_accuracy_and_pictures(data):
     assert found.pairs[4].thumbnail.shape == (48, 2 * 48, 3)
     assert found.pairs[4].accuracy is None
     assert not found.all_problems
-    assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are left out."
+    assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are skipped."
 
 
 def test_everything_that_does_not_fit_is_told_by_file(data):
@@ -94,7 +94,7 @@ def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
     for name in "123":
         (data / "fine" / f"{name}.png").unlink()
     found = inspect(make_config(data))
-    assert any("row 3, column 5" in doubt for doubt in found.pairs[0].doubts)
+    assert any("row 3, column 5" in doubt for doubt in found.pairs[0].warnings)
     assert any("at least two" in problem for problem in found.problems)
     assert {pair.role for pair in found.pairs} == {"unused"}
 
@@ -137,7 +137,7 @@ def test_doubts_about_a_pair_are_told_beside_its_problems(data):
     Image.fromarray(colours).save(data / "fine" / "1.png")
     pair = inspect(make_config(data)).pairs[1]
     assert "fine map (48, 40)" in pair.problems[0]
-    assert "row 3, column 5" in pair.doubts[0]
+    assert "row 3, column 5" in pair.warnings[0]
 
 
 def test_blended_boundaries_of_fasseg_are_summed_up(tmp_path):
@@ -156,7 +156,7 @@ def test_blended_boundaries_of_fasseg_are_summed_up(tmp_path):
     (line,) = (line for line in found.lines() if line.startswith("Blended"))
     assert "7 pixels of 2 maps" in line
     assert "V2/Train_Labels/1.png (5 of 400)" in line
-    assert not any(pair.doubts for pair in found.pairs)
+    assert not any(pair.warnings for pair in found.pairs)
 
 
 def test_both_stages_need_pairs_without_fine_maps(data):
