@@ -338,6 +338,15 @@ def test_a_removed_layer_ends_the_review(viewer, review):
     assert controller.model.current == 0
 
 
+def test_a_final_layer_of_another_size_ends_the_review(review):
+    controller, final = review
+    final.data = final.data[:20]
+    assert controller.review is None
+    assert not controller.model.reviewing
+    message = "'face coarse final' has a different size now; begin the review again."
+    assert controller.model.message == message
+
+
 def test_what_cannot_be_reviewed_is_explained(viewer, qtbot, add_result):
     fine, coarse, _ = add_result(viewer)
     controller = ReviewController(viewer)
