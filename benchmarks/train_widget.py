@@ -113,7 +113,7 @@ def run_widget(config_file: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Train")
     widget.data.setValue(config.data.model_dump())
     widget.setup.setValue(config)
-    model = widget._controller.model
+    model = widget.model
     stalls: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
     last = time.perf_counter()

@@ -56,7 +56,7 @@ def take_pictures(options: argparse.Namespace) -> None:
     fill(widget, options)
     if options.hide_images:
         viewer.open_sample(PLUGIN, "astronaut")
-    model = widget._controller.model
+    model = widget.model
 
     def picture(name: str) -> None:
         take(viewer, options.output / f"training-{name}.png")
@@ -70,7 +70,7 @@ def take_pictures(options: argparse.Namespace) -> None:
     if options.hide_images:
         remove_preview(viewer)
     else:
-        widget.preview_button.click()
+        widget.monitor.preview_button.click()
     picture("start")
     wait_until(lambda: model.progress >= 0.5 or model.phase in OVER)
     picture("middle")
@@ -81,7 +81,7 @@ def take_pictures(options: argparse.Namespace) -> None:
     widget.runs.runs.topLevelItem(0).setSelected(True)
     widget.runs.buttons["compare"].click()
     picture("runs")
-    print(widget.log.text())
+    print(widget.monitor.log.text())
     print(widget.status.text())
     viewer.close()
 

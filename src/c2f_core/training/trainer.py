@@ -55,7 +55,7 @@ LEARNERS: dict[str, type[SupervisedLearner]] = {
 
 def train(
     config: TrainConfig, *, resume: bool = False, should_stop: ShouldStop = lambda: False
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train the plain U-Net, Model 1, or one or both stages of Model 2.
 
     Parameters

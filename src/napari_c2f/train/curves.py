@@ -1,4 +1,4 @@
-"""Curves of one run while it trains, or of two beside each other."""
+"""Curves of a run while it trains, or of two runs for comparison."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from c2f_core.training.curves import VALIDATION, Curves, Series
+from c2f_core.training.events import RunStarted
 from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f.train.model import Stage
 
@@ -27,7 +28,17 @@ LINES = {"coarse": Qt.PenStyle.DashLine, "classical": Qt.PenStyle.DotLine}
 
 @dataclass(frozen=True)
 class Line:
-    """A curve of a plot; `dots` marks its points."""
+    """A curve of a plot.
+
+    Attributes
+    ----------
+    name : str
+        Name in the legend.
+    steps, values : (N,) float64 array
+        Points of the curve.
+    dots : bool
+        Mark the points.
+    """
 
     name: str
     steps: NDArray[np.float64]
@@ -39,12 +50,12 @@ class Line:
         return replace(self, name=name)
 
 
-class _Canvas(pg.PlotWidget):
-    """A plot that fits into a dock, and takes its menus with it when it goes."""
+class _Canvas(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types.
+    """A plot that fits into a dock and deletes its menus with itself."""
 
     def __init__(self) -> None:
         super().__init__(background=None)
-        # However long a run is, no more is drawn than can be seen.
+        # However long a run is, only what can be seen is drawn.
         self.plotItem.setDownsampling(auto=True, mode="peak")
         self.plotItem.setClipToView(True)
         for menu in (self.plotItem.ctrlMenu, self.plotItem.vb.menu):
@@ -60,11 +71,12 @@ class _Canvas(pg.PlotWidget):
 
 
 class Plot(QWidget):
-    """Curves over steps with a legend above them, so that it hides none.
+    """Curves over steps, with a legend above them that hides none.
 
     Parameters
     ----------
     title : str
+        Title, shown before the legend.
     """
 
     def __init__(self, title: str) -> None:
@@ -85,20 +97,21 @@ class Plot(QWidget):
         layout.addWidget(self.plot, 1)
 
     def clear(self) -> None:
-        """Take all curves and lines away."""
+        """Remove all curves and levels."""
         self.plot.clear()
         self._curves.clear()
         self._drawn.clear()
         self.legend.setText(f"<b>{self._title}</b>")
 
     def show_lines(self, lines: Sequence[Line], note: str = "") -> None:
-        """Show curves; those that are there already only get their new points.
+        """Show curves; those shown already are only given their new points.
 
         Parameters
         ----------
         lines : sequence of Line
+            Curves, in the order of the legend.
         note : str
-            Stands behind the names of the curves.
+            Text after the names of the curves.
         """
         for line in lines:
             if line.name not in self._curves:
@@ -117,16 +130,26 @@ class Plot(QWidget):
         self._curves[line.name] = self.plot.plot(pen=colour, **(dots if line.dots else {}))
 
     def points(self, name: str) -> tuple[list[float], list[float]]:
-        """Return steps and values of a curve, also those that are not seen."""
+        """Return all steps and values of a curve, including those not in view."""
         steps, values = self._curves[name].getOriginalDataset()
         return ([], []) if steps is None else (steps.tolist(), values.tolist())
 
     def add_level(self, value: float, colour_of: int, style: Qt.PenStyle) -> None:
-        """Draw a horizontal line in the colour of a curve, by its number."""
+        """Draw a horizontal line.
+
+        Parameters
+        ----------
+        value : float
+            Height of the line.
+        colour_of : int
+            Number of the curve whose colour the line gets.
+        style : Qt.PenStyle
+            Style of the line.
+        """
         pen = pg.mkPen(COLOURS[colour_of], style=style)
         self.plot.addItem(pg.InfiniteLine(value, angle=0, pen=pen))
 
-    def changeEvent(self, event: object) -> None:  # noqa: N802
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Follow napari's theme."""
         super().changeEvent(event)
         colour = self.palette().color(QPalette.ColorRole.WindowText)
@@ -140,14 +163,14 @@ def _mark(index: int) -> str:
 
 
 class CurvesView(QWidget):
-    """Losses, the discriminator where there is one, and validation scores with their references."""
+    """Validation scores with their references, losses, and the discriminator if there is one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.losses = Plot("Losses")
         self.discriminator = Plot("Discriminator")
         self.validation = Plot("Validation (%)")
-        self._joined: dict[str, SeriesConcatenator] = {}
+        self._series: dict[str, SeriesConcatenator] = {}
         self._levels: object = None
         self._range: tuple[float, float] | None = None
         layout = QVBoxLayout(self)
@@ -157,24 +180,25 @@ class CurvesView(QWidget):
         self.show_stages([])
 
     def show_stages(self, stages: Sequence[Stage]) -> None:
-        """Show a run; the steps of its second stage go on from those of the first."""
+        """Show a run; the steps of its second stage continue those of the first."""
         if not stages:
             for plot in (self.losses, self.discriminator, self.validation):
                 plot.clear()
             self._levels = None
-            self._joined.clear()
+            self._series.clear()
             self.discriminator.hide()
             return
         curves = [stage.curves for stage in stages]
         names = [name for each in curves for name in each.series if is_loss(name)]
         self.losses.show_lines([self._line(curves, name) for name in dict.fromkeys(names)])
-        judged = [self._line(curves, name) for name in DISCRIMINATOR]
-        self.discriminator.show_lines([line for line in judged if len(line.steps)])
-        self.discriminator.setVisible(any(len(line.steps) for line in judged))
+        lines = [self._line(curves, name) for name in DISCRIMINATOR]
+        logged = [line for line in lines if len(line.steps)]
+        self.discriminator.show_lines(logged)
+        self.discriminator.setVisible(bool(logged))
         self._show_validation(stages)
 
     def _line(self, curves: Sequence[Curves], name: str, factor: float = 1.0) -> Line:
-        return self._joined.setdefault(name, SeriesConcatenator(name, factor)).line(curves)
+        return self._series.setdefault(name, SeriesConcatenator(name, factor)).line(curves)
 
     def _show_validation(self, stages: Sequence[Stage]) -> None:
         curves = [stage.curves for stage in stages]
@@ -182,18 +206,21 @@ class CurvesView(QWidget):
         start = stages[-1].start
         if self._levels is not start:
             self._levels = start
-            self.validation.clear()
-            for number, score in enumerate(SHOWN_SCORES):
-                if score in start.reference:
-                    self.validation.add_level(100 * start.reference[score], number, LINES["coarse"])
-                if start.classical is not None and score in start.classical.scores:
-                    level = 100 * start.classical.scores[score]
-                    self.validation.add_level(level, number, LINES["classical"])
+            self._show_levels(start)
         classical = start.classical
         dotted = "" if classical is None else f", dotted: {classical.name}"
         self.validation.show_lines(lines, f"dashed: coarse maps{dotted}")
         levels = [] if classical is None else list(classical.scores.values())
         self._set_range(lines, [*start.reference.values(), *levels])
+
+    def _show_levels(self, start: RunStarted) -> None:
+        """Draw the references of a stage, below which its curves should not stay."""
+        self.validation.clear()
+        classical = {} if start.classical is None else start.classical.scores
+        for kind, scores in (("coarse", start.reference), ("classical", classical)):
+            for number, score in enumerate(SHOWN_SCORES):
+                if score in scores:
+                    self.validation.add_level(100 * scores[score], number, LINES[kind])
 
     def _set_range(self, lines: Iterable[Line], reference: Sequence[float]) -> None:
         values = [value for line in lines for value in line.values]
@@ -205,19 +232,20 @@ class CurvesView(QWidget):
 
 
 def is_loss(name: str) -> bool:
-    """Tell whether a series is a loss of the generator."""
+    """Return whether a series is a loss of the generator."""
     of_generator = not name.startswith("discriminator")
     return of_generator and (name.endswith("loss") or name == "feature matching")
 
 
 class SeriesConcatenator:
-    """The series of all stages one after the other; only what is new in them is converted.
+    """Concatenates a series of all stages of a run; only new values are converted.
 
     Parameters
     ----------
     name : str
+        Name of the series.
     factor : float
-        Of the values.
+        Factor of the values.
     """
 
     def __init__(self, name: str, factor: float = 1.0) -> None:
@@ -225,23 +253,30 @@ class SeriesConcatenator:
         self._factor = factor
         self._steps: NDArray[np.float64] = np.empty(0)
         self._values: NDArray[np.float64] = np.empty(0)
-        self._taken: list[int] = []
+        self._counts: list[int] = []
 
     def line(self, stages: Sequence[Curves]) -> Line:
-        """Return the curve of stages of which only the last has grown since."""
+        """Return the whole curve.
+
+        Parameters
+        ----------
+        stages : sequence of Curves
+            Stages of one run, of which only the last may have grown since the previous call.
+        """
         offset = 0
-        self._taken += [0] * (len(stages) - len(self._taken))
-        for place, curves in enumerate(stages):
-            self._take(curves[self._name], place, offset)
+        self._counts += [0] * (len(stages) - len(self._counts))
+        for number, curves in enumerate(stages):
+            self._add_new(curves[self._name], number, offset)
             offset += curves.last_step
         is_validation = self._name.startswith(VALIDATION)
         shown = self._name if self._factor == 1.0 else self._name.removeprefix(VALIDATION)
         return Line(shown, self._steps, self._values, dots=is_validation)
 
-    def _take(self, series: Series, place: int, offset: int) -> None:
-        taken, self._taken[place] = self._taken[place], len(series.steps)
-        if len(series.steps) > taken:
-            steps = offset + np.array(series.steps[taken:], dtype=float)
-            values = self._factor * np.array(series.values[taken:], dtype=float)
+    def _add_new(self, series: Series, number: int, offset: int) -> None:
+        """Add the values of a stage that have come since the previous call."""
+        count, self._counts[number] = self._counts[number], len(series.steps)
+        if len(series.steps) > count:
+            steps = offset + np.array(series.steps[count:], dtype=float)
+            values = self._factor * np.array(series.values[count:], dtype=float)
             self._steps = np.concatenate([self._steps, steps])
             self._values = np.concatenate([self._values, values])

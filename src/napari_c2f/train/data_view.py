@@ -1,4 +1,4 @@
-"""Where the pairs come from, and what a look at them found."""
+"""The data to train on, and the result of a check."""
 
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from c2f_core.data.writing import TABLE_FILE
-from c2f_core.io.recognise import TABLE_NAMES
 from c2f_core.training.inspection import Inspection, PairReport
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.widgets.choices import FolderEdit, TableChoice, layer_box
@@ -30,23 +28,26 @@ ICON = QSize(132, 44)
 SUMMARY_LINES = 12
 WRONG = QBrush(QColor("#e06c5f"))
 TIPS = {
-    "data": "Folder with images/ coarse/ fine/, or as FASSEG or Cityscapes; fine maps may lack",
-    "classes": "Class table of the maps; FASSEG, Cityscapes and classes.json bring their own",
+    "data": "Folder with images/, coarse/ and fine/, or in the layout of FASSEG or Cityscapes; "
+    "fine maps may be missing",
+    "classes": "Class table of the maps; chosen automatically for FASSEG, Cityscapes and folders "
+    "with classes.json",
     "image": "Image, or stack of images: each plane becomes a pair",
-    "coarse": "Coarse maps, drawn on that image",
-    "fine": "Fine maps; planes without any drawing count as pairs without a fine map",
+    "coarse": "Coarse maps drawn on that image",
+    "fine": "Fine maps; planes with nothing drawn become pairs without a fine map",
     "target": "Folder that the pairs are written to; nothing in it is overwritten",
-    "write": "Write the layers as files and train on these, so that the run can be resumed",
-    "check": "Read all pairs: which have fine maps, which validate, and what does not fit",
+    "write": "Write the layers to files and train on these, so that the run can be resumed",
+    "check": "Read all pairs and show which have fine maps, which validate, and all problems",
 }
 
 
 class DataView(QWidget):
-    """Folder and classes of the data, layers as data, and the result of a check.
+    """Folder and classes of the data, layers to use as data, and the result of a check.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer with the layers.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -62,7 +63,6 @@ class DataView(QWidget):
         self.summary = StatusText()  # However many problems there are, it scrolls.
         self.pairs = QTreeWidget()
         self._lay_out()
-        self.data.changed.connect(self._find_classes)
         self.reset_choices()
 
     def _lay_out(self) -> None:
@@ -71,13 +71,13 @@ class DataView(QWidget):
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         self._lay_out_layers()
         self.summary.setMaximumHeight(SUMMARY_LINES * self.fontMetrics().lineSpacing())
-        self.summary.setToolTip("What was found in the data, and what has to be mended")
+        self.summary.setToolTip("Result of the check, and problems to fix")
         self.summary.hide()
         self.pairs.setHeaderLabels(COLUMNS)
         self.pairs.setRootIsDecorated(False)
         self.pairs.setIconSize(ICON)
         self.pairs.setMinimumHeight(4 * ICON.height())
-        self.pairs.setToolTip("Image, coarse and fine map of each pair, and what the pair is for")
+        self.pairs.setToolTip("Image, coarse and fine map of each pair, and its role")
         self.pairs.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -109,30 +109,27 @@ class DataView(QWidget):
                 box.value = preferred_layer(layers, layers.selection, kind, None)
 
     def value(self) -> dict[str, Any]:
-        """Return the fields of a `DataConfig` that are chosen here."""
-        return {"root": self.data.value(), "class_table": self.class_table.value()}
+        """Return the fields of a `DataConfig` that are chosen here; a missing root is None."""
+        return {"root": self.data.chosen, "class_table": self.class_table.value()}
 
     def setValue(self, data: dict[str, Any]) -> None:  # noqa: N802
         """Show the fields of a `DataConfig`."""
         self.data.setValue(data["root"])
         self.class_table.setValue(data["class_table"])
 
-    def show_written(self, table_file: Path) -> None:
-        """Go on with the pairs that were written."""
-        self.data.setValue(table_file.parent)
-        self.class_table.setValue(str(table_file))
-        self.layer_section.collapse()
+    def show_folder(self, folder: Path | None) -> None:
+        """Show the folder of the data, unless the user has just typed it."""
+        if folder != self.data.chosen:
+            self.data.setValue(folder or "")
+            self.layer_section.collapse()
 
-    def _find_classes(self) -> None:
-        """Choose the class table that lies in the folder."""
-        folder = self.data.value()
-        for name in (TABLE_FILE, *TABLE_NAMES):
-            if not self.data.is_empty() and (folder / name).is_file():
-                self.class_table.setValue(str(folder / name))
-                return
+    def show_class_table(self, table_file: Path | None) -> None:
+        """Show a class table that was found, if any."""
+        if table_file is not None:
+            self.class_table.setValue(str(table_file))
 
     def show_inspection(self, found: Inspection | None) -> None:
-        """Show what a look at the data found."""
+        """Show the result of a check, or nothing."""
         self.summary.setVisible(found is not None)
         self.pairs.setVisible(found is not None)
         self.pairs.clear()
@@ -146,7 +143,7 @@ class DataView(QWidget):
 
 
 def _rank(pair: PairReport) -> tuple[bool, bool]:
-    """Put what has to be mended first, and what is left out last."""
+    """Sort pairs with problems first, and those that are not used last."""
     return not pair.problems, pair.role == "unused"
 
 
@@ -157,17 +154,16 @@ def _row(pair: PairReport) -> QTreeWidgetItem:
     row = QTreeWidgetItem([pair.name, pair.role, has_fine, accuracy, size])
     if pair.thumbnail is not None:
         row.setIcon(0, icon(pair.thumbnail))
-    told = "\n".join([*pair.problems, *pair.warnings])
+    messages = "\n".join([*pair.problems, *pair.warnings])
     for column in range(len(COLUMNS)):
-        row.setToolTip(column, told)
+        row.setToolTip(column, messages)
         if pair.problems:
             row.setForeground(column, WRONG)
     return row
 
 
 def icon(pixels: NDArray[np.uint8]) -> QIcon:
-    """Make an icon of pixels (Y, X, 3) uint8."""
-    pixels = np.ascontiguousarray(pixels)
+    """Return an icon with pixels (Y, X, 3) uint8."""
     height, width = pixels.shape[:2]
-    picture = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    picture = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     return QIcon(QPixmap.fromImage(picture))

@@ -1,28 +1,77 @@
-"""The layer that shows what the network makes of a validation pair while it trains."""
+"""The layer that shows how the network refines a validation pair while it trains."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
+from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import RESULT_KEY, unique_name
-from napari_c2f.train.model import Panel
+from napari_c2f.train.model import Panel, Phase, Training
 
 NAME = "training: image, coarse, prediction now, fine"
 GAP = 50.0
-"""Distance from the user's layers, in the units of the world."""
+"""Distance from the user's layers, in world units."""
+DELAY = 50
+"""Milliseconds to the preview, so that curves are drawn before; both at once take too long."""
+
+
+class PreviewController:
+    """Shows the previews of a run in a layer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Viewer that gets the layer.
+    model : Training
+        State of the run.
+    """
+
+    def __init__(self, viewer: ViewerModel, model: Training) -> None:
+        self._model = model
+        self.layer = PreviewLayer(viewer)
+        self._timer = timer(DELAY, self._show, once=True)
+        model.events.phase.connect(self._follow_run)
+        model.events.preview.connect(self._show_soon)
+
+    def look(self) -> None:
+        """Bring the layer into view: the user asked for it."""
+        self.layer.look()
+
+    def close(self, *_: Any) -> None:
+        """Show no more previews."""
+        self._timer.stop()
+        self._model.events.phase.disconnect(self._follow_run, missing_ok=True)
+        self._model.events.preview.disconnect(self._show_soon, missing_ok=True)
+
+    def _follow_run(self, phase: Phase) -> None:
+        if phase is Phase.PREPARING:
+            self.layer.prepare()
+        elif phase in (Phase.STOPPED, Phase.FAILED, Phase.DONE):
+            self._show()  # It may still wait for its turn.
+            self.layer.tidy()
+
+    def _show_soon(self) -> None:
+        self._timer.start()
+
+    def _show(self) -> None:
+        self._timer.stop()
+        if self._model.preview is not None:
+            self.layer.show(self._model.preview)
 
 
 class PreviewLayer:
     """Shows previews in one layer beside the user's layers.
 
-    Camera, selection, visibility and all other layers stay as they are. A layer
-    that the user removed does not come back before the next run.
+    Camera, selection, visibility and all other layers stay unchanged. If the user
+    removes the layer, it does not come back before the next run.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer that gets the layer.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -33,15 +82,41 @@ class PreviewLayer:
         self.layer: Image | None = None
         self._is_blank = False
 
-    @property
-    def _is_there(self) -> bool:
-        return self.layer is not None and self.layer in self._viewer.layers
-
     def prepare(self) -> None:
         """Add the layer, hidden and blank: napari takes a while for it, and no run waits yet."""
-        if not self._is_there:
+        if self._present() is None:
             self._is_blank = True
             self._add()
+
+    def show(self, preview: Panel) -> None:
+        """Show a preview, unless the user has removed the layer."""
+        layer = self._present()
+        if layer is None:
+            return
+        is_first, self._is_blank = self._is_blank, False
+        if is_first:
+            layer.visible = True  # Before its data: napari measures no hidden layer.
+        layer.data = preview.pixels
+        if is_first:
+            self._settle(layer)
+
+    def tidy(self) -> None:
+        """Remove the layer if a run has ended before there was anything to show."""
+        layer = self._present()
+        if layer is not None and self._is_blank:
+            self._viewer.layers.remove(layer)
+
+    def look(self) -> None:
+        """Bring the layer into view."""
+        layer = self._present()
+        if layer is not None and not self._is_blank:
+            layer.visible = True
+            self._viewer.fit_to_view(layers=[layer])
+
+    def _present(self) -> Image | None:
+        """Return the layer if it is in the viewer."""
+        is_present = self.layer is not None and self.layer in self._viewer.layers
+        return self.layer if is_present else None
 
     def _add(self) -> None:
         layers = self._viewer.layers
@@ -59,37 +134,13 @@ class PreviewLayer:
         layers.selection = selected
         layers.selection.active = active
 
-    def show(self, preview: Panel) -> None:
-        """Show a preview, if the user has left the layer there."""
-        if not self._is_there:
-            return
-        assert self.layer is not None
-        first, self._is_blank = self._is_blank, False
-        if first:
-            self.layer.visible = True  # Before its data: napari measures no hidden layer.
-        self.layer.data = preview.pixels
-        if first:
-            self._settle(self.layer)
-
     def _settle(self, layer: Image) -> None:
-        """Lie beside the layers that there are by now; alone, come into view."""
+        """Move beside the layers that exist by now; alone, come into view."""
         others = [each for each in self._viewer.layers if each is not layer]
         if others:
             layer.translate = _beside(others)
         else:
             self._viewer.fit_to_view(layers=[layer])
-
-    def tidy(self) -> None:
-        """Take the layer away where a run has ended before there was anything to show."""
-        if self._is_blank and self._is_there:
-            self._viewer.layers.remove(self.layer)
-
-    def look(self) -> None:
-        """Bring the layer into view: the user asked for it."""
-        if self._is_there and not self._is_blank:
-            assert self.layer is not None
-            self.layer.visible = True
-            self._viewer.fit_to_view(layers=[self.layer])
 
 
 def _beside(layers: Sequence[Layer]) -> tuple[float, float]:

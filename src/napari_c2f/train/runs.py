@@ -9,14 +9,17 @@ from c2f_core.training.catalogue import RunSummary, delete_run, export_model, li
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
+from napari_c2f.base.settings import remember_model, settings
 from napari_c2f.base.worker import Task, TaskFunction
-from napari_c2f.train.model import Catalogue
+from napari_c2f.train.model import RunList
 
 CurvesByRun = list[tuple[str, list[Curves]]]
+KEY = "runs folder"
+"""Name under which the folder is remembered from one session to the next."""
 
 
 def listing(root: Path) -> TaskFunction:
-    """Return the work of looking for runs."""
+    """Return a task that lists the runs in a folder."""
 
     def work(*_: Any) -> list[RunSummary]:
         return list_runs(root)
@@ -25,18 +28,17 @@ def listing(root: Path) -> TaskFunction:
 
 
 def reading_curves(folders: Sequence[Path]) -> TaskFunction:
-    """Return the work of reading the logs of runs."""
+    """Return a task that reads the logs of runs."""
 
     def work(*_: Any) -> CurvesByRun:
-        return [
-            (name, _curves(folder)) for name, folder in zip(_names(folders), folders, strict=True)
-        ]
+        names = distinct_names(folders)
+        return [(name, _curves(folder)) for name, folder in zip(names, folders, strict=True)]
 
     return work
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Return the names of folders, with those above them where some have one name."""
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """Return the names of folders, with those of parent folders if some are equal."""
     names = [folder.name for folder in folders]
     if len(set(names)) == len(names):
         return names
@@ -49,14 +51,39 @@ def _curves(folder: Path) -> list[Curves]:
     return [curves for _, curves in stages_of(folder, config)]
 
 
-class RunsController(Controller[Catalogue]):
-    """Keeps the list of runs; a request that comes while another is worked on is left out."""
+class RunsController(Controller[RunList]):
+    """Keeps the list of runs; a request is ignored while another one is worked on."""
 
     def __init__(self) -> None:
-        super().__init__(Catalogue())
+        remembered = settings().value(KEY, "", str)
+        super().__init__(RunList(root=Path(remembered) if remembered else None))
 
-    def refresh(self, root: Path) -> None:
-        """List the runs in a folder and below."""
+    def enter(self, run: Path | None, planned: Path | None) -> None:
+        """List runs as the user turns to them: where the latest run is, unless listed already.
+
+        Parameters
+        ----------
+        run : Path or None
+            Folder of the latest run of this session.
+        planned : Path or None
+            Folder of the next run.
+        """
+        root = self.model.root_for(run, planned)
+        self.model.latest = run
+        self.model.root = root
+        self.refresh()
+
+    def choose_root(self, folder: Path | None) -> None:
+        """Take another folder for the list, which `refresh` reads."""
+        self.model.root = folder
+
+    def refresh(self) -> None:
+        """List the runs in the folder and below."""
+        root = self.model.root
+        if root is None:
+            self.tell("Choose the folder that contains your runs.")
+            return
+        settings().setValue(KEY, str(root))
         if not self.model.busy:
             self._start(Task(listing(root)), lambda _: None, self._show_runs)
 
@@ -65,17 +92,23 @@ class RunsController(Controller[Catalogue]):
         if not self.model.busy:
             self._start(Task(reading_curves(folders)), lambda _: None, self._show_curves)
 
+    def use(self, run: RunSummary) -> None:
+        """Add the best model of a run to the Refine widget's list."""
+        if run.best_model is not None:
+            remember_model(run.best_model)
+            self.tell("The model is now in the Refine widget's list.")
+
     def export(self, folder: Path, target: Path) -> None:
         """Copy the best model of a run to a file."""
         with self._errors_told():
-            self.model.message = f"Exported to {export_model(folder, target)}."
+            self.tell(f"Exported to {export_model(folder, target)}.")
 
     def delete(self, folder: Path) -> None:
         """Delete a run; the user has confirmed."""
         with self._errors_told():
             delete_run(folder)
             self.model.runs = tuple(run for run in self.model.runs if run.folder != folder)
-            self.model.message = f"Deleted {folder}."
+            self.tell(f"Deleted {folder}.")
 
     def _show_runs(self, runs: list[RunSummary]) -> None:
         self.model.runs = tuple(runs)

@@ -1,9 +1,8 @@
-"""Earlier runs: look, compare, go on, export, delete."""
+"""The list of earlier runs, which can be compared, opened, exported and deleted."""
 
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -20,7 +19,6 @@ from qtpy.QtWidgets import (
 from c2f_core.training.catalogue import RunSummary
 from c2f_core.training.curves import VALIDATION
 from c2f_core.training.listeners import SHOWN_SCORES
-from napari_c2f.base.settings import remember_model, settings
 from napari_c2f.train.curves import Plot, SeriesConcatenator
 from napari_c2f.train.runs import RunsController
 from napari_c2f.widgets.choices import Choice, FolderEdit
@@ -28,33 +26,45 @@ from napari_c2f.widgets.docked import while_alive
 from napari_c2f.widgets.parts import StatusText, add_row
 
 COLUMNS = ("Run", "Method", "Accuracy", "State", "Steps", "Data", "Changed")
-KEY = "runs folder"
 COMPARABLE = {
     **{f"{VALIDATION}{score}": f"validation {score}" for score in SHOWN_SCORES},
     "loss": "loss",
 }
+BUTTONS_PER_ROW = 4
 TIPS = {
-    "refresh": "Look again for runs in this folder and below",
+    "refresh": "List the runs in this folder and below again",
     "compare": "Show the curves of one or two selected runs",
-    "open": "Show the settings of the selected run; then Resume goes on with it",
+    "open": "Show the settings of the selected run, so that Resume continues it",
     "start": "Start the next run from the weights of the selected one",
-    "use": "Put the best model of the selected run into the Refine widget's list",
+    "use": "Add the best model of the selected run to the Refine widget's list",
     "export": "Copy the best model of the selected run to a file",
-    "delete": "Delete the selected run's files, after a question",
+    "delete": "Delete the files of the selected run, after a confirmation",
 }
 
 
 class RunsView(QWidget):
-    """The runs below a folder."""
+    """The runs in a folder and below.
+
+    Parameters
+    ----------
+    controller : RunsController
+        Controller of the list.
+
+    Attributes
+    ----------
+    opened : Signal
+        Emitted with the folder of a run whose settings the user wants to see.
+    started_from : Signal
+        Emitted with the folder of a run whose weights the next run is to start from.
+    """
 
     opened = Signal(Path)
     started_from = Signal(Path)
 
-    def __init__(self) -> None:
+    def __init__(self, controller: RunsController) -> None:
         super().__init__()
-        self._controller = RunsController()
+        self._controller = controller
         self.folder = FolderEdit("folder of the runs")
-        self.folder.setValue(settings().value(KEY, "", str))
         self.runs = QTreeWidget()
         self.score = Choice(COMPARABLE)
         self.plot = Plot("Compared")
@@ -74,15 +84,15 @@ class RunsView(QWidget):
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        add_row(form, "Runs in", self.folder, "Folder below which runs are looked for")
+        add_row(form, "Runs in", self.folder, "Folder with your runs, in it or below")
         self.runs.setHeaderLabels(COLUMNS)
         self.runs.setRootIsDecorated(False)
         self.runs.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.runs.setToolTip("Runs, the latest first; select two with Ctrl to compare them")
+        self.runs.setToolTip("Runs, latest first; select two with Ctrl to compare them")
         grid = QGridLayout()
-        for place, (name, button) in enumerate(self.buttons.items()):
+        for number, (name, button) in enumerate(self.buttons.items()):
             button.setToolTip(TIPS[name])
-            grid.addWidget(button, *divmod(place, 4))
+            grid.addWidget(button, *divmod(number, BUTTONS_PER_ROW))
         self.score.setToolTip("What the curves show")
         self.plot.hide()
         self.score.hide()
@@ -98,7 +108,7 @@ class RunsView(QWidget):
 
     def _connect(self) -> None:
         slots = {
-            "refresh": self.refresh,
+            "refresh": self._controller.refresh,
             "compare": self._compare,
             "open": self._open,
             "start": self._start_from,
@@ -108,27 +118,17 @@ class RunsView(QWidget):
         }
         for name, slot in slots.items():
             self.buttons[name].clicked.connect(slot)
+        self.folder.changed.connect(lambda: self._controller.choose_root(self.folder.chosen))
         self.runs.itemSelectionChanged.connect(self._follow_selection)
         self.score.currentIndexChanged.connect(self._show_curves)
         events = self._controller.model.events
+        events.root.connect(self._show_root)
         events.runs.connect(self._show_runs)
         events.compared.connect(self._show_curves)
         events.message.connect(self._show_message)
         self.destroyed.connect(self._controller.close)
+        self._show_root(self._controller.model.root)
         self._follow_selection()
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        """End the work before the widget goes."""
-        self._controller.close()
-        super().closeEvent(event)
-
-    def refresh(self) -> None:
-        """Look for runs."""
-        if self.folder.is_empty():
-            self.status.setText("Choose the folder that holds your runs.")
-            return
-        settings().setValue(KEY, str(self.folder.value()))
-        self._controller.refresh(self.folder.value())
 
     def selected(self) -> list[RunSummary]:
         """Return the selected runs."""
@@ -152,16 +152,14 @@ class RunsView(QWidget):
         self.started_from.emit(self.selected()[0].folder)
 
     def _use(self) -> None:
-        best = self.selected()[0].best_model
-        assert best is not None
-        remember_model(best)
-        self.status.setText("It is in the list of models of the Refine widget.")
+        self._controller.use(self.selected()[0])
 
     def _export(self) -> None:
         run = self.selected()[0]
         dialog = QFileDialog(self, "Export", str(Path.home()), "Models (*.safetensors)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("safetensors")  # So that it asks about the name that is written.
+        # With the suffix, so that the dialog asks before it overwrites that very file.
+        dialog.setDefaultSuffix("safetensors")
         dialog.selectFile(f"{run.name}.safetensors")
         if dialog.exec():
             self._controller.export(run.folder, Path(dialog.selectedFiles()[0]))
@@ -171,11 +169,16 @@ class RunsView(QWidget):
         run = self.selected()[0]
         question = (
             f"Delete the run '{run.name}' with its checkpoints and logs?\n{run.folder}\n"
-            "This cannot be undone. Other files in the folder stay."
+            "This cannot be undone. Other files in the folder are kept."
         )
         yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
         if QMessageBox.question(self, "Delete run", question, yes | no, no) == yes:
             self._controller.delete(run.folder)
+
+    @while_alive
+    def _show_root(self, folder: Path | None) -> None:
+        if folder != self.folder.chosen:
+            self.folder.setValue(folder or "")
 
     @while_alive
     def _show_message(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What is trained, how long and from where: the usual settings, and below them all others."""
+"""The settings of a run: the usual ones, and below them all others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,19 +39,20 @@ HERE = {
 }
 """Settings that are edited above the form of all others."""
 KEPT = ("data", "seed", "precision", "threads")
-"""Settings that say on what and where to train, which a preset leaves alone."""
+"""Settings that a preset leaves unchanged: the data, and where to train."""
 
 
 class StartChoice(FileChoice):
-    """Weights to start from: random, of a bundled model, of a file or of a run folder."""
+    """Weights to start from: random, or those of a bundled model, a file or a run folder."""
 
     def __init__(self) -> None:
         bundled = {name: f"{name} (bundled)" for name in bundled_models()}
         super().__init__({RANDOM: RANDOM, **bundled, FROM_RUN: FROM_RUN}, MODEL_FILES)
 
-    def value(self) -> str | None:
-        """Return name or path; None for random weights."""
-        value = super().value()
+    @property
+    def weights(self) -> str | None:
+        """Name or path of the weights; None for random ones."""
+        value = self.value()
         return None if value == RANDOM else value
 
     def setValue(self, value: str | Path | None) -> None:  # noqa: N802
@@ -91,7 +92,7 @@ class SetupView(QWidget):
         self.form = ConfigForm(TrainConfig, HERE, "Run")
         self._labels: dict[QWidget, QLabel] = {}
         self._lay_out()
-        # Not when the index changes: a preset can be chosen again, and takes changes back.
+        # Not when the index changes: choosing the same preset again undoes all changes.
         self.preset.activated.connect(self._apply_preset)
         self.form.changed.connect(self._leave_preset)
         for editor in (self.steps, self.stage2_steps, self.batch_size, self.crop):
@@ -102,12 +103,12 @@ class SetupView(QWidget):
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        add_row(form, "&Method", self.method, "What the network is given, and what it learns from")
-        add_row(form, "&Preset", self.preset, "How long and how: sets all settings but the data")
+        add_row(form, "&Method", self.method, "What the network sees, and what it learns from")
+        add_row(form, "&Preset", self.preset, "Sets all settings except the data")
         add_row(form, "Start &from", self.start, describe("initial_weights"))
         add_row(form, "St&eps", self.steps, describe("steps"))
         add_row(form, "Steps of stage &2", self.stage2_steps, describe("stage2.steps"))
-        add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer take less memory")
+        add_row(form, "&Batch size", self.batch_size, "Crops in a step; fewer need less memory")
         add_row(form, "Cr&op (px)", self.crop, describe("crop"))
         add_row(form, "De&vice", self.device, describe("device"))
         add_row(form, "R&un folder", self.run_folder, describe("run_folder"))
@@ -138,7 +139,7 @@ class SetupView(QWidget):
         self.preset.setCurrentIndex(index)
 
     def _leave_preset(self, setting: str = "") -> None:
-        """Show that the settings are no longer those of the preset, unless it leaves this alone."""
+        """Show that the settings are no longer those of the preset, if this is one of them."""
         if setting.partition(".")[0] not in KEPT:
             self._show_no_preset("changed settings")
 
@@ -154,8 +155,11 @@ class SetupView(QWidget):
         self.stage2_steps.setValue(steps)
 
     def value(self) -> dict[str, Any]:
-        """Return the fields of a `TrainConfig`, but for the place of the data."""
-        method, start = self.method.value(), self.start.value()
+        """Return the fields of a `TrainConfig` without those of `DataView`.
+
+        Without a choice, `run_folder` is None.
+        """
+        method, start = self.method.value(), self.start.weights
         settings = self.form.value()
         settings["stage2"]["steps"] = self.stage2_steps.value()
         if method == "stage2":
@@ -168,7 +172,7 @@ class SetupView(QWidget):
             "batch_size": self.batch_size.value(),
             "crop": self.crop.value(),
             "device": self.device.value(),
-            "run_folder": self.run_folder.value(),
+            "run_folder": self.run_folder.chosen,
         }
 
     def setValue(self, config: TrainConfig) -> None:  # noqa: N802
@@ -181,9 +185,14 @@ class SetupView(QWidget):
         self.device.setValue(config.device)
         self.run_folder.setValue(config.run_folder)
 
+    def show_run_folder(self, folder: Path | None) -> None:
+        """Show a run folder, unless the user has just typed it."""
+        if folder != self.run_folder.chosen:
+            self.run_folder.setValue(folder or "")
+
 
 def describe(path: str) -> str:
-    """Return the sentence that explains a setting."""
+    """Return the description of a setting."""
     return str(field_of(path).description)
 
 
@@ -193,7 +202,7 @@ def default(path: str) -> Any:
 
 
 def number(path: str) -> IntEditor:
-    """Return an editor of a whole number that shows its default."""
+    """Return an editor of an integer setting that shows its default."""
     editor = IntEditor(16 if path == "crop" else 1)
     editor.setValue(default(path))
     return editor

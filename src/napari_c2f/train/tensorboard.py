@@ -1,4 +1,4 @@
-"""TensorBoard in a process of its own, as long as the widget lives."""
+"""TensorBoard in a separate process, which ends with the widget."""
 
 import re
 import sys
@@ -6,16 +6,25 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QProcess, Signal
 
-ADDRESS = re.compile(r"https?://\S+")
+READY = re.compile(r"TensorBoard \S+ at (\S+) \(Press")
+"""What TensorBoard prints when it is ready; notes before it may contain other addresses."""
 LONGEST_WAIT = 2000
 """Milliseconds that ending may take."""
 
 
 class TensorBoard(QObject):
-    """Starts TensorBoard on a folder and says where it answers."""
+    """Starts TensorBoard on a folder and reports its address.
+
+    Attributes
+    ----------
+    ready : Signal
+        Emitted with the address once TensorBoard answers.
+    message : Signal
+        Emitted with a sentence for the user.
+    """
 
     ready = Signal(str)
-    failed = Signal(str)
+    message = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,33 +35,66 @@ class TensorBoard(QObject):
         self._folder: Path | None = None
         self._address = self._output = ""
 
-    def open(self, folder: Path) -> None:
-        """Show the logs in a folder; another folder replaces the one before."""
-        if self._address and folder == self._folder:
-            self.ready.emit(self._address)
-            return
+    @property
+    def is_running(self) -> bool:
+        """Whether the process exists."""
+        return self._process.state() != QProcess.ProcessState.NotRunning
+
+    def open(self, folder: Path | None) -> None:
+        """Show the logs in a folder instead of those shown before.
+
+        Parameters
+        ----------
+        folder : Path or None
+            Run folder; without one the user is told to train first.
+        """
+        if folder is None:
+            self.message.emit("Train or resume a run first: TensorBoard shows its folder.")
+        elif self._address and folder == self._folder:
+            self._report_ready()
+        else:
+            self.message.emit("TensorBoard is starting…")
+            self._start(folder)
+
+    def close(self) -> None:
+        """End the process."""
+        self._folder, self._address, self._output = None, "", ""
+        if self.is_running:
+            self._process.kill()
+            self._process.waitForFinished(LONGEST_WAIT)
+
+    def _start(self, folder: Path) -> None:
         self.close()
         self._folder = folder
         port = ["--port", "0", "--reload_interval", "5"]
         arguments = ["-m", "tensorboard.main", "--logdir", str(folder), *port]
         self._process.start(sys.executable, arguments)
 
-    def close(self) -> None:
-        """End it."""
-        self._folder, self._address, self._output = None, "", ""
-        if self._process.state() != QProcess.ProcessState.NotRunning:
-            self._process.kill()
-            self._process.waitForFinished(LONGEST_WAIT)
-
     def _read(self) -> None:
         self._output += bytes(self._process.readAll().data()).decode(errors="replace")
-        found = ADDRESS.search(self._output)
-        if found and not self._address and "Press CTRL" in self._output:
-            self._address = found.group()
-            self.ready.emit(self._address)
+        address = address_in(self._output)
+        if address and not self._address:
+            self._address = address
+            self._report_ready()
+
+    def _report_ready(self) -> None:
+        self.message.emit(f"TensorBoard is running at {self._address}")
+        self.ready.emit(self._address)
 
     def _end(self) -> None:
         if self._folder is not None:
             last = self._output.strip().splitlines()[-1:]
-            self.failed.emit(f"TensorBoard ended: {' '.join(last) or 'it could not be started'}.")
+            self.message.emit(f"TensorBoard ended: {' '.join(last) or 'it could not be started'}.")
             self._folder, self._address = None, ""
+
+
+def address_in(output: str) -> str:
+    """Return the address in TensorBoard's output; empty while it is not ready.
+
+    Parameters
+    ----------
+    output : str
+        All that TensorBoard has printed so far.
+    """
+    found = READY.search(output)
+    return found.group(1) if found else ""

@@ -183,6 +183,11 @@ class FolderEdit(QWidget):
         """Show a folder."""
         self.line.setText(str(value))
 
+    @property
+    def chosen(self) -> Path | None:
+        """Folder, or None if none is chosen."""
+        return None if self.is_empty() else FolderEdit.value(self)
+
     def is_empty(self) -> bool:
         """Tell whether nothing was chosen."""
         return not self.line.text().strip()

@@ -1,11 +1,12 @@
-"""The Train widget, driven by mouse and keys on a real viewer."""
+"""The Train widget, driven by mouse and keys."""
 
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from PIL import Image
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
@@ -30,17 +31,36 @@ from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f.layers.convert import labels_layer_data
-from napari_c2f.train.model import Panel, Phase
+from napari_c2f.train.model import Phase
+from napari_c2f.train.monitor_view import LogView
 from napari_c2f.train.preview import NAME
-from napari_c2f.train.runs import _names
+from napari_c2f.train.widget import TrainWidget
 
 PLUGIN = "napari-c2f"
 LONGEST = 60000
 
 
+IN_WINDOW = pytest.mark.parametrize("viewer", ["window"], indirect=True)
+
+
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
+def viewer(request):
+    """A viewer; without a window unless the test asks for one."""
+    if getattr(request, "param", None) == "window":
+        return request.getfixturevalue("make_napari_viewer")()
+    return ViewerModel()
+
+
+def dock(viewer, qtbot):
+    """Return the widget docked in the viewer's window, or else in a window of its own."""
+    if hasattr(viewer, "window"):
+        return viewer.window.add_plugin_dock_widget(PLUGIN, "Train")[1]
+    widget = TrainWidget(viewer)
+    for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        event.connect(widget.reset_choices)
+    qtbot.addWidget(widget)
+    widget.show()
+    return widget
 
 
 @pytest.fixture
@@ -56,8 +76,8 @@ def type_in(qtbot):
 
 
 @pytest.fixture
-def widget(viewer, data, type_in):
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+def widget(viewer, data, type_in, qtbot):
+    widget = dock(viewer, qtbot)
     type_in(widget.data.data.line, data)
     type_in(widget.setup.steps, 4)
     type_in(widget.setup.stage2_steps, 2)
@@ -82,7 +102,7 @@ def widget(viewer, data, type_in):
 def ended(widget, qtbot):
     def ended(phase=Phase.DONE):
         over = (Phase.IDLE, Phase.DONE, Phase.STOPPED, Phase.FAILED)
-        model = widget._controller.model
+        model = widget.model
         qtbot.waitUntil(lambda: model.phase in over, timeout=LONGEST)
         assert model.phase is phase, widget.status.text()
 
@@ -113,17 +133,18 @@ def test_data_are_chosen_a_mismatch_is_reported_and_mended(
     ended()
 
 
-def test_many_problems_scroll_and_leave_the_form_its_height(widget, qtbot):
+def test_many_problems_scroll_and_leave_the_form_its_height(widget):
     heights = []
     for count in (20, 300):
         problems = [f"{number}: the image has no coarse map" for number in range(count)]
         widget.data.show_inspection(Inspection(SHAPES, [], problems))
-        qtbot.wait(50)
+        QApplication.processEvents()
         assert problems[-1] in widget.data.summary.text()
         heights.append((widget.data.summary.height(), widget.data.sizeHint().height()))
     assert heights[0] == heights[1]
 
 
+@IN_WINDOW
 def test_model_1_is_trained_and_refines_in_the_other_widget(
     viewer, widget, data, qtbot, click, ended, tmp_path
 ):
@@ -153,6 +174,7 @@ def test_model_1_is_trained_and_refines_in_the_other_widget(
     assert "drawn refined" in viewer.layers
 
 
+@IN_WINDOW
 def test_the_refine_widget_opened_later_knows_the_model_too(viewer, widget, click, ended):
     click(widget.train_button)
     ended()
@@ -167,20 +189,25 @@ def test_curves_hold_the_points_of_the_log(widget, click, ended):
     ended()
     logged = Curves.read(widget.setup.run_folder.value() / "log.csv")
     for plot, shown, name, factor in (
-        (widget.curves.losses, "loss", "loss", 1),
-        (widget.curves.losses, "adversarial loss", "adversarial loss", 1),
-        (widget.curves.discriminator, "discriminator accuracy", "discriminator accuracy", 1),
-        (widget.curves.validation, "pixel accuracy", "validation pixel accuracy", 100),
-        (widget.curves.validation, "trimap 5", "validation trimap 5", 100),
+        (widget.monitor.curves.losses, "loss", "loss", 1),
+        (widget.monitor.curves.losses, "adversarial loss", "adversarial loss", 1),
+        (
+            widget.monitor.curves.discriminator,
+            "discriminator accuracy",
+            "discriminator accuracy",
+            1,
+        ),
+        (widget.monitor.curves.validation, "pixel accuracy", "validation pixel accuracy", 100),
+        (widget.monitor.curves.validation, "trimap 5", "validation trimap 5", 100),
     ):
         steps, values = plot.points(shown)
         assert steps == logged[name].steps
         assert values == pytest.approx([factor * value for value in logged[name].values])
-    legend = widget.curves.validation.legend.text()
+    legend = widget.monitor.curves.validation.legend.text()
     assert "dashed: coarse maps, dotted: " in legend
-    assert widget.curves.discriminator.isVisibleTo(widget.curves)
+    assert widget.monitor.curves.discriminator.isVisibleTo(widget.monitor.curves)
     click(widget.reset_button)
-    assert widget._controller.model.phase is Phase.IDLE
+    assert widget.model.phase is Phase.IDLE
     assert widget.setup.run_folder.value().name == "data-2"
 
 
@@ -191,9 +218,9 @@ def test_both_stages_are_trained_and_shown_in_a_row(widget, qtbot, click, ended)
     assert widget.setup.stage2_steps.isVisibleTo(widget.setup)
     click(widget.train_button)
     ended()
-    steps, _ = widget.curves.losses.points("loss")
+    steps, _ = widget.monitor.curves.losses.points("loss")
     assert steps == [1, 2, 3, 4, 5, 6]
-    assert "1 pairs without a fine map train with their coarse maps" in widget.log.text()
+    assert "1 pairs without a fine map train with their coarse maps" in widget.monitor.log.text()
     for stage in ("stage1", "stage2"):
         load_checkpoint(widget.setup.run_folder.value() / stage / "best.safetensors")
 
@@ -201,18 +228,18 @@ def test_both_stages_are_trained_and_shown_in_a_row(widget, qtbot, click, ended)
 def test_a_run_stops_and_resumes(widget, qtbot, click, ended, type_in):
     type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    model = widget._controller.model
+    model = widget.model
     qtbot.waitUntil(lambda: model.phase is Phase.TRAINING and model.progress > 0, timeout=LONGEST)
     click(widget.train_button)
     ended(Phase.STOPPED)
-    assert "Resume goes on" in widget.status.text()
+    assert "Resume continues" in widget.status.text()
     reached = Curves.read(widget.setup.run_folder.value() / "log.csv").last_step
     click(widget.train_button)
     assert "already holds a run" in widget.status.text()
     assert model.phase is Phase.STOPPED
     click(widget.resume_button)
     qtbot.waitUntil(lambda: model.progress > reached / 90000, timeout=LONGEST)
-    steps, _ = widget.curves.losses.points("loss")
+    steps, _ = widget.monitor.curves.losses.points("loss")
     assert steps[: reached + 1] == list(range(1, reached + 2))
     click(widget.train_button)
     ended(Phase.STOPPED)
@@ -226,7 +253,7 @@ def stopped_with(widget, qtbot, click, ended, type_in):
         type_in(widget.setup.steps, 90000)
         folder = widget.setup.run_folder.value()
         click(widget.train_button)
-        model = widget._controller.model
+        model = widget.model
         qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
         meanwhile()
         click(widget.train_button)
@@ -236,15 +263,7 @@ def stopped_with(widget, qtbot, click, ended, type_in):
     return run
 
 
-@pytest.fixture
-def resumed(widget, monkeypatch):
-    """Folders of the runs that Resume went on with."""
-    folders = []
-    monkeypatch.setattr(widget._controller, "resume", lambda folder, _: folders.append(folder))
-    return folders
-
-
-def test_resume_goes_on_with_the_run_just_stopped(widget, click, stopped_with, resumed, tmp_path):
+def test_resume_continues_the_run_just_stopped(widget, click, ended, stopped_with, tmp_path):
     earlier = TrainConfig.model_validate(
         widget.settings() | {"run_folder": tmp_path / "earlier", "steps": 1}
     )
@@ -253,22 +272,26 @@ def test_resume_goes_on_with_the_run_just_stopped(widget, click, stopped_with, r
     assert str(run) in widget.status.text()
     assert str(run) in widget.resume_button.toolTip()
     click(widget.resume_button)
+    assert widget.model.run_folder == run
+    click(widget.train_button)
+    ended(Phase.STOPPED)
     widget.runs.opened.emit(earlier.run_folder)
     assert str(run) not in widget.resume_button.toolTip()
     click(widget.resume_button)
-    assert resumed == [run, earlier.run_folder]
+    assert widget.model.run_folder == earlier.run_folder
+    ended()
 
 
 def test_data_chosen_meanwhile_leave_the_run_folder_until_reset(
-    widget, data, click, stopped_with, resumed, type_in, tmp_path
+    widget, data, click, stopped_with, type_in, tmp_path
 ):
     shutil.copytree(data, tmp_path / "next")
     run = stopped_with(lambda: type_in(widget.data.data.line, tmp_path / "next"))
     assert widget.setup.run_folder.value() == run
-    click(widget.resume_button)
+    assert str(run) in widget.resume_button.toolTip()
     type_in(widget.setup.run_folder.line, tmp_path / "other")
     click(widget.resume_button)
-    assert resumed == [run, tmp_path / "other"]
+    assert f"{tmp_path / 'other'} holds no run" in widget.status.text()
     click(widget.reset_button)
     assert widget.setup.run_folder.value().name == "next-1"
 
@@ -282,7 +305,7 @@ def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypa
     click(widget.train_button)
     ended(Phase.FAILED)
     assert "cuDNN has a bad day" in widget.status.text()
-    assert "Mend what is said above" in widget.status.text()
+    assert "Fix the problem above" in widget.status.text()
     assert widget.train_button.isEnabled()
 
 
@@ -301,29 +324,30 @@ def test_what_is_missing_is_asked_for(widget, click, type_in, tmp_path):
     widget.data.data.setValue(tmp_path / "data")
     widget.setup.method.setValue("stage2")
     for button in (widget.train_button, widget.data.check_button):
-        widget._controller.tell("")
+        widget.model.message = ""
         click(button)
         assert "choose its run folder under 'Start from'" in widget.status.text()
-    click(widget.board_button)
+    click(widget.monitor.board_button)
     assert "Train or resume a run first" in widget.status.text()
 
 
+@IN_WINDOW
 @pytest.mark.parametrize("closes", ["widget", "viewer"])
 def test_closing_midway_saves_and_ends_the_run(viewer, widget, qtbot, click, type_in, closes):
     type_in(widget.setup.steps, 90000)
     click(widget.train_button)
-    model = widget._controller.model
-    qtbot.waitUntil(lambda: model.progress > 0, timeout=LONGEST)
-    task, run = widget._controller._task, widget.setup.run_folder.value()
+    qtbot.waitUntil(lambda: widget.model.progress > 0, timeout=LONGEST)
+    run = RunFolder(widget.setup.run_folder.value())
+    assert run.is_under_way
     if closes == "viewer":
         viewer.close()
     else:
         viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(task._done.is_set, timeout=LONGEST)
-    assert (run / "state.pt").exists()
+    qtbot.waitUntil(lambda: not run.is_under_way, timeout=LONGEST)
+    assert run.state.exists()
     if closes == "widget":
         widget.deleteLater()  # napari has only taken it out of its dock.
-        qtbot.wait(50)
+        qtbot.waitUntil(lambda: not isalive(widget))
 
 
 # Layers
@@ -350,7 +374,7 @@ def test_layers_become_data(viewer, widget, click, ended, tmp_path, type_in):
     assert not widget.train_button.isEnabled()
     ended(Phase.IDLE)
     assert widget.train_button.isEnabled()
-    assert "3 pairs were written" in widget.status.text()
+    assert "3 pairs written" in widget.status.text()
     assert "2 of them with a fine map" in widget.status.text()
     assert widget.data.data.value() == tmp_path / "drawn"
     assert widget.data.class_table.value() == str(tmp_path / "drawn" / "classes.json")
@@ -389,7 +413,7 @@ def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, e
     camera = viewer.scene.camera.zoom, viewer.scene.camera.center
     click(widget.train_button)
     ended()
-    preview = widget._preview.layer
+    preview = widget.preview.layer.layer
     assert preview in viewer.layers
     assert preview.name != NAME
     assert preview.translate[-1] > 59
@@ -398,63 +422,9 @@ def test_the_preview_leaves_the_users_view_alone(viewer, widget, qtbot, click, e
     assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == camera
     np.testing.assert_array_equal(image.data, 0)
     assert sum(layer.name.startswith(NAME) for layer in viewer.layers) == 2
-    click(widget.preview_button)
+    click(widget.monitor.preview_button)
     left = preview.translate[-1]
     assert left < viewer.scene.camera.center[-1] < left + preview.data.shape[1]
-
-
-def test_the_preview_leaves_alone_what_was_opened_before_it_came(viewer, widget):
-    preview = widget._preview
-    preview.prepare()
-    viewer.add_image(np.zeros((40, 60)))
-    viewer.scene.camera.zoom = 3.5
-    camera = viewer.scene.camera.zoom, viewer.scene.camera.center
-    preview.show(make_preview())
-    assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == camera
-    assert preview.layer.translate[-1] > 59
-
-
-def test_a_preview_that_the_user_removed_stays_away(viewer, widget):
-    preview, event = widget._preview, make_preview()
-    preview.prepare()
-    assert not preview.layer.visible
-    preview.show(event)
-    assert preview.layer.visible
-    height, width = preview.layer.data.shape[:2]
-    centre = ((height - 1) / 2, (width - 1) / 2)
-    assert viewer.scene.camera.center[-2:] == pytest.approx(centre, abs=1)
-    viewer.layers.remove(preview.layer)
-    preview.show(event)
-    assert len(viewer.layers) == 0
-    preview.prepare()
-    preview.show(event)
-    preview.layer.visible = False
-    preview.show(replace(event, step=2))
-    assert not preview.layer.visible
-    preview.prepare()
-    assert len(viewer.layers) == 1
-
-
-def test_a_run_that_showed_nothing_leaves_no_layer(viewer, widget):
-    widget._preview.prepare()
-    widget._preview.tidy()
-    assert len(viewer.layers) == 0
-    widget._preview.prepare()
-    widget._preview.show(make_preview())
-    widget._preview.tidy()
-    assert len(viewer.layers) == 1
-
-
-def test_a_preview_that_came_with_the_end_of_a_run_is_kept(viewer, widget):
-    model = widget._controller.model
-    model.phase = Phase.PREPARING
-    model.preview = make_preview()
-    model.phase = Phase.STOPPED
-    assert [layer.data.shape for layer in viewer.layers] == [(32, 32, 3)]
-
-
-def make_preview():
-    return Panel(1, synthetic_pair(32, 0).image)
 
 
 # Runs
@@ -490,8 +460,9 @@ def test_runs_are_listed_compared_reopened_exported_and_deleted(
     assert widget.setup.run_folder.value() == tmp_path / "runs" / "data-1"
     assert widget.setup.form.editor("network.widths").value() == ["4", "8"]
     for answer, left in ((None, True), ("No", True), ("Yes", False)):
-        QTimer.singleShot(200, lambda answer=answer: answer_question(qtbot, answer))
+        asked = when_asked(qtbot, answer)
         click(buttons["delete"])
+        assert not asked.isActive()
         assert (tmp_path / "runs" / "data-1").exists() is left
     assert runs.runs.topLevelItemCount() == 1
 
@@ -503,52 +474,27 @@ def save_as(dialog, path):
     return 1
 
 
-def answer_question(qtbot, answer):
-    """Press a button of the message box, or, without an answer, Enter."""
-    box = QApplication.activeModalWidget()
-    assert isinstance(box, QMessageBox)
-    if answer is None:
-        qtbot.keyClick(box, Qt.Key.Key_Return)
-    else:
-        button = box.button(getattr(QMessageBox.StandardButton, answer))
-        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+def when_asked(qtbot, answer):
+    """Press a button of the next message box, or, without an answer, Enter."""
+
+    def look():
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            return
+        asked.stop()
+        if answer is None:
+            qtbot.keyClick(box, Qt.Key.Key_Return)
+        else:
+            button = box.button(getattr(QMessageBox.StandardButton, answer))
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    asked = QTimer()
+    asked.timeout.connect(look)
+    asked.start(10)
+    return asked
 
 
-def test_a_folder_of_runs_that_the_user_chose_stays(widget, tmp_path):
-    def enter_runs():
-        widget.tabs.setCurrentIndex(0)
-        widget.tabs.setCurrentWidget(widget.runs)
-        return widget.runs.folder.value()
-
-    assert enter_runs() == tmp_path / "runs"
-    widget.runs.folder.setValue(tmp_path / "elsewhere")
-    assert enter_runs() == tmp_path / "elsewhere"
-    widget._controller.model.run_folder = tmp_path / "runs" / "data-1"
-    assert enter_runs() == tmp_path / "runs"
-    widget.runs.folder.setValue(tmp_path / "elsewhere")
-    assert enter_runs() == tmp_path / "elsewhere"
-
-
-def test_runs_of_one_name_are_told_apart(tmp_path):
-    folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
-    assert _names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]
-    assert _names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
-
-
-def test_a_run_that_is_gone_is_told_while_another_trains(
-    widget, qtbot, click, ended, type_in, tmp_path
-):
-    type_in(widget.setup.steps, 90000)
-    click(widget.train_button)
-    model = widget._controller.model
-    qtbot.waitUntil(lambda: model.phase is Phase.TRAINING, timeout=LONGEST)
-    widget.runs.opened.emit(tmp_path / "gone")
-    assert model.phase is Phase.TRAINING
-    click(widget.train_button)
-    ended(Phase.STOPPED)
-
-
-def test_an_earlier_run_goes_on_with_a_smaller_batch(widget, click, ended, type_in, tmp_path):
+def test_an_earlier_run_continues_with_a_smaller_batch(widget, click, ended, type_in, tmp_path):
     settings = widget.settings() | {"run_folder": tmp_path / "earlier", "steps": 8}
     config, done = TrainConfig.model_validate(settings), []
     events = train(config, should_stop=lambda: len(done) > 2)
@@ -558,23 +504,37 @@ def test_an_earlier_run_goes_on_with_a_smaller_batch(widget, click, ended, type_
     click(widget.resume_button)
     ended()
     assert RunFolder(config.run_folder).read_config().batch_size == 1
-    assert widget.curves.losses.points("loss")[0][-1] == 8
+    assert widget.monitor.curves.losses.points("loss")[0][-1] == 8
 
 
-# Tensorboard
-
-
-def test_tensorboard_opens_on_the_run(widget, click, ended, qtbot, monkeypatch):
+@pytest.fixture
+def opened(monkeypatch):
+    """Addresses that the browser opened."""
     opened = []
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
+    return opened
+
+
+def test_tensorboard_opens_on_the_run(widget, click, ended, qtbot, opened):
     click(widget.train_button)
     ended()
-    click(widget.board_button)
+    click(widget.monitor.board_button)
+    assert "TensorBoard is starting…" in widget.status.text()
     qtbot.waitUntil(lambda: bool(opened), timeout=LONGEST)
     assert opened[0].startswith("http://localhost:")
-    process = widget._board._process
-    widget._board.close()
-    assert process.state() == process.ProcessState.NotRunning
+    assert f"TensorBoard is running at {opened[0]}" in widget.status.text()
+    widget.close()
+    assert not widget.board.is_running
+
+
+def test_the_log_grows_and_begins_again(qtbot):
+    log = LogView()
+    qtbot.addWidget(log)
+    for lines in (("one",), ("one", "two"), ()):
+        log.show_lines(lines)
+        assert log.text().splitlines() == list(lines)
+    log.show_lines(("three",))
+    assert log.text() == "three"
 
 
 def test_every_control_has_a_tool_tip(widget):
@@ -597,7 +557,7 @@ def test_every_control_has_a_tool_tip(widget):
 
 
 def in_foreign(control):
-    """Tell whether Qt, superqt or pyqtgraph made the control: titles, scroll buttons, menus."""
+    """Return whether Qt, superqt or pyqtgraph made the control: titles, scroll buttons, menus."""
     names = set()
     parent = control
     while parent is not None:

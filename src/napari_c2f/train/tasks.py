@@ -1,0 +1,115 @@
+"""The work of the Train widget as a thread runs it."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from c2f_core.config.settings import TrainConfig
+from c2f_core.errors import DataError
+from c2f_core.training.curves import Curves
+from c2f_core.training.events import Event, Finished, Preview, RunStarted
+from c2f_core.training.inspection import Inspection, inspect_data
+from c2f_core.training.listeners import RunLogs, panel
+from c2f_core.training.run_folder import RunFolder
+from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
+from napari_c2f.train.model import Panel
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """Report that a run, or a stage of it, has started.
+
+    Attributes
+    ----------
+    event : RunStarted
+        The trainer's event.
+    curves : Curves
+        Curves and notes of earlier sessions of the run.
+    """
+
+    event: RunStarted
+    curves: Curves
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Result of a training task.
+
+    Attributes
+    ----------
+    event : Finished
+        The trainer's last event.
+    best_model : Path or None
+        Best checkpoint of the run; None before its first validation.
+    """
+
+    event: Finished
+    best_model: Path | None
+
+
+def inspecting(config: TrainConfig) -> TaskFunction:
+    """Return a task that checks the data.
+
+    It reports each `InspectionProgress` and the `Inspection`, which is also its result; None
+    if it was stopped.
+    """
+
+    def work(report: Report, should_stop: ShouldStop) -> Inspection | None:
+        found = None
+        for found in inspect_data(config, should_stop):
+            report(found)
+        return found if isinstance(found, Inspection) else None
+
+    return work
+
+
+def training(config: TrainConfig, resume: bool, is_checked: bool) -> TaskFunction:
+    """Return a task that trains.
+
+    It reports what `inspecting` reports, then the trainer's events, `RunOpened` and `Panel`
+    among them; its result is a `TrainResult`.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Settings of the run.
+    resume : bool
+        Continue the run in the run folder.
+    is_checked : bool
+        Do not check the data first.
+    """
+
+    def work(report: Report, should_stop: ShouldStop) -> TrainResult:
+        from c2f_core.training.trainer import train  # Not when the widget opens.
+
+        if not is_checked and not _inspect(config, report, should_stop):
+            return TrainResult(Finished(0, True, None), None)
+        events = train(config, resume=resume, should_stop=should_stop)
+        with RunLogs() as logs, closing(events):
+            for event in events:
+                logs(event)
+                report(_for_window(event))
+        assert isinstance(event, Finished)
+        return TrainResult(event, RunFolder(config.run_folder).best_model)
+
+    return work
+
+
+def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bool:
+    """Check the data; return False if stopped, raise if there is a problem."""
+    found = inspecting(config)(report, should_stop)
+    if found is None:
+        return False
+    if found.all_problems:
+        count, first = len(found.all_problems), found.all_problems[0]
+        raise DataError(
+            first if count == 1 else f"The data have {count} problems; fix them first: {first}"
+        )
+    return True
+
+
+def _for_window(event: Event) -> Event | RunOpened | Panel:
+    """Add what the window needs and what would take too long in its thread."""
+    if isinstance(event, RunStarted):
+        return RunOpened(event, Curves.read(RunFolder(event.run_folder).log, event.first_step))
+    return Panel(event.step, panel(event)) if isinstance(event, Preview) else event

@@ -1,0 +1,71 @@
+"""The list of runs, without a widget."""
+
+from pathlib import Path
+
+import pytest
+
+from napari_c2f.train.model import RunList
+from napari_c2f.train.runs import RunsController, distinct_names
+
+
+@pytest.fixture
+def controller(qapp):
+    controller = RunsController()
+    yield controller
+    controller.close()
+
+
+def test_equal_names_get_those_of_parent_folders(tmp_path):
+    folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
+    assert distinct_names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]
+    assert distinct_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+
+
+RUN, ELSEWHERE = Path("/runs/data-1"), Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("root", "latest", "run", "planned", "expected"),
+    [
+        (None, None, None, None, None),
+        (None, None, None, RUN, RUN.parent),
+        (ELSEWHERE, None, None, RUN, ELSEWHERE),
+        (None, None, RUN, None, RUN.parent),
+        (ELSEWHERE, None, RUN, None, RUN.parent),
+        (ELSEWHERE, RUN, RUN, None, ELSEWHERE),
+        (RUN.parent.parent, None, RUN, None, RUN.parent.parent),
+    ],
+)
+def test_the_list_goes_to_a_new_run_and_stays_where_the_user_chose(
+    root, latest, run, planned, expected
+):
+    assert RunList(root=root, latest=latest).root_for(run, planned) == expected
+
+
+def test_a_folder_that_the_user_chose_stays_until_another_run(controller, qtbot, tmp_path):
+    run = tmp_path / "runs" / "data-1"
+    controller.enter(None, run)
+    assert controller.model.root == tmp_path / "runs"
+    controller.choose_root(tmp_path / "elsewhere")
+    controller.enter(None, run)
+    assert controller.model.root == tmp_path / "elsewhere"
+    controller.enter(run, run)
+    assert controller.model.root == tmp_path / "runs"
+    controller.choose_root(tmp_path / "elsewhere")
+    controller.enter(run, run)
+    assert controller.model.root == tmp_path / "elsewhere"
+    qtbot.waitUntil(lambda: not controller.model.busy)
+
+
+def test_the_folder_is_remembered(controller, qtbot, tmp_path):
+    controller.choose_root(tmp_path)
+    controller.refresh()
+    qtbot.waitUntil(lambda: not controller.model.busy)
+    assert controller.model.message == "No runs here; choose another folder."
+    assert RunsController().model.root == tmp_path
+
+
+def test_without_a_folder_the_user_is_asked_for_one(controller):
+    controller.refresh()
+    assert controller.model.message == "Choose the folder that contains your runs."
+    assert not controller.model.busy
