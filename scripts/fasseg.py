@@ -57,13 +57,13 @@ WITHOUT: dict[str, dict[str, Any]] = {
 }
 """What differs in the augmentation of the rows that end so."""
 LONGER = "-longer"
-"""Ends the row of a stage 1 that takes the steps of what goes on from it as well."""
+"""Suffix of the row of a stage 1 that also takes the steps of its continuation."""
 SUPERVISED_STEPS = 1200
 """Steps of Model 1."""
 PLAIN_STEPS = 2400
 """Steps of the plain U-Net, which learns more slowly."""
 STAGE2_STEPS = 600
-"""Steps of stage 2 and of all else that goes on from stage 1."""
+"""Steps of stage 2 and of everything else that continues from stage 1."""
 REPORT_STEPS = 500
 """Steps of each run with the report's settings, see `epochs_of_report`."""
 
@@ -82,7 +82,7 @@ STAGE2: dict[str, dict[str, Any]] = {
     "mean-teacher": NO_DISCRIMINATOR | {"colour_weight": 0.0},
     **ABLATIONS,
 }
-"""What differs from the default stage 2 in each row that goes on from stage 1."""
+"""Changes to the default stage 2 in each row that continues from stage 1."""
 SUPERVISED = ("model1", "plain", "model1-report", "plain-report")
 STAGE1 = tuple(f"stage1{suffix}" for suffix in ("", LONGER, *WITHOUT))
 MODELS = (REFERENCE, *SUPERVISED, *STAGE1, *STAGE2, "stage1-report", "stage2-report")
@@ -124,7 +124,7 @@ class Job:
 
     @property
     def beginning(self) -> "Job":
-        """The stage 1 that it goes on from."""
+        """The stage 1 that it continues from."""
         return replace(self, model=f"stage1{self.suffix}")
 
 
@@ -151,7 +151,7 @@ def main() -> None:
                 print(json.dumps(record), flush=True)
     ours = {
         "command": "`python scripts/fasseg.py --data FASSEG --splits FASSEG/splits.json`",
-        "steps": f"{ECONOMICAL['steps']} of stage 1, {STAGE2_STEPS} of what goes on from it, "
+        "steps": f"{ECONOMICAL['steps']} of stage 1, {STAGE2_STEPS} of its continuation, "
         f"{ECONOMICAL['steps'] + STAGE2_STEPS} of the longer stage 1, {SUPERVISED_STEPS} of "
         f"Model 1, {PLAIN_STEPS} of the plain U-Net",
         "crops": f"{ECONOMICAL['batch_size']} of {ECONOMICAL['crop']} px in a step",
@@ -161,7 +161,7 @@ def main() -> None:
 
 
 def epochs_of_report() -> str:
-    """Say how long the runs with the report's settings are; four corner crops are an image."""
+    """Describe the length of the runs with the report's settings; an image is four corner crops."""
     crops = REPORT_STEPS * TrainConfig.model_fields["batch_size"].default
 
     def epochs(images: int) -> int:
@@ -258,7 +258,7 @@ def run(job: Job, splits: Splits, options: argparse.Namespace) -> dict[str, Any]
 
 
 def without_colours(checkpoint: Path) -> Path:
-    """Write a checkpoint that asks the network alone beside another; return its path."""
+    """Write a copy of a checkpoint that uses the network alone; return its path."""
     path = checkpoint.with_stem("network-alone")
     generator, metadata = load_checkpoint(checkpoint)
     config = metadata.config.model_copy(update={"colour_weight": 0.0})

@@ -1,4 +1,4 @@
-"""Where refined maps are wrong, beside a second annotator; write docs/results/errors.md.
+"""Where refined maps are wrong, compared with a second annotator; write docs/results/errors.md.
 
     python scripts/fasseg.py --data FASSEG --splits FASSEG/splits.json
     python scripts/fasseg_errors.py --data FASSEG --splits FASSEG/splits.json
@@ -6,7 +6,7 @@
 The first command trains on all but one of five folds at a time. Their last checkpoints
 refine the fold that they have not seen; what is wrong is counted by its distance to the
 fine boundaries and by the two classes that were confused. The maps of those photographs
-that two annotators drew, compared with each other, say how much of that is no error.
+that two annotators drew, compared with each other, show how much of that is not an error.
 """
 
 import json

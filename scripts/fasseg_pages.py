@@ -23,14 +23,14 @@ Record = dict[str, Any]
 """One run: what was trained, and how it scored."""
 RECORDS = DOCS / "results" / "fasseg.json"
 BESIDE = DOCS / "results" / "fasseg-beside.json"
-"""Records of what is no row of the tables: the coarse maps, and the fold of the annotators."""
+"""Records without a row in the tables: the coarse maps, and the fold of the annotators."""
 REFERENCE = "reference"
-"""Model of the records of the coarse maps as they are."""
+"""Model name in the records of the unrefined coarse maps."""
 FEW_PAGE = DOCS / "results" / "fasseg.md"
 REPORT_PAGE = DOCS / "results" / "report.md"
 LABEL_EFFICIENCY = DOCS / "images" / "label-efficiency.png"
 ALL_PAIRS = 56
-"""Training pairs of a fold: Model 1 and the plain U-Net see all their fine maps."""
+"""Training pairs of a fold: Model 1 and the plain U-Net use all their fine maps."""
 NAMES = {
     REFERENCE: "coarse maps",
     "model1": "Model 1",
@@ -44,9 +44,9 @@ NAMES = {
     "stage1-no-distortion": "stage 1, not distorted",
 }
 ABLATION = "ablation-"
-"""Begins the rows of stage 2 without one of its parts."""
+"""Prefix of the rows of stage 2 without one of its parts."""
 OTHER_STAGES2 = ("with-evidence", "mean-teacher")
-"""Rows that stand beside those, and by themselves."""
+"""Rows that are listed with the ablations and on their own."""
 REPORTED = {REFERENCE: 89.9, "model1": 94.5, "plain": 92.8, "stage1": 91.4, "stage2": 2.3}
 """Pixel accuracies (%) in the report's table 1."""
 
@@ -55,17 +55,17 @@ GOALS = {
     ("stage1", 20): (96.0, 96.4),
     ("stage1-longer", 20): (96.0, 96.4),
 }
-"""Pixel accuracy (%), least and aim, by row of the tables."""
+"""Pixel accuracy (%), required and aimed at, by row of the tables."""
 STAGE2_GOAL_AT, LEAST_WAY, LARGEST_FALL = (1, 2, 5), 0.25, 0.1
-"""Fine maps at which stage 2 should come this far, and the most (in points) it may fall behind."""
+"""Fine maps, required share of the way to Model 1, and largest allowed loss (in points)."""
 SHORTEST_WAY = 0.1
-"""Points between control and Model 1 below which their difference is no way to share."""
+"""Points between control and Model 1 below which no share of the way is given."""
 MOST_FINE = 20
-"""Fine maps at which stage 2 should at least not fall behind its control."""
+"""Fine maps with which stage 2 should at least not fall behind its control."""
 
 
 def read_records() -> list[Record]:
-    """Read all records; none where there are no files yet."""
+    """Read all records; an empty list if there are no files yet."""
     files = (path for path in (RECORDS, BESIDE) if path.exists())
     return [record for path in files for record in json.loads(path.read_text(encoding="utf-8"))]
 
@@ -89,8 +89,8 @@ def write_pages(facts: dict[str, str], report_facts: dict[str, str]) -> None:
     Parameters
     ----------
     facts, report_facts : dict
-        What the page of few fine maps, and that of the report, say of how the runs were
-        made, by name.
+        Rows about how the runs were made, by name, for the page of few fine maps and for
+        that of the report.
     """
     records = read_records()
     folds = [record for record in records if isinstance(record["fold"], int)]
@@ -114,12 +114,12 @@ def write_pages(facts: dict[str, str], report_facts: dict[str, str]) -> None:
 
 
 def table_of(rows: list[Row]) -> str:
-    """Write a table, or that its runs have not been made."""
+    """Return a table, or a sentence if its runs have not been made."""
     return markdown_table(rows) if rows else "These runs have not been made yet.\n"
 
 
 def how_table(records: list[Record], facts: dict[str, str]) -> str:
-    """Say with what command, settings and hardware the runs were made, and when."""
+    """Return a table of the command, settings, hardware and dates of the runs."""
     records = [record for record in records if record["model"] != REFERENCE]
     hours = sum(each["seconds"] for each in records) / 3600
     rows = facts | {
@@ -133,7 +133,7 @@ def how_table(records: list[Record], facts: dict[str, str]) -> str:
 
 
 def hardware_of(records: list[Record]) -> list[str]:
-    """Name each machine and, where there are several, what was trained on it."""
+    """Name each machine and, if there are several, what was trained on it."""
     models: dict[str, set[str]] = {}
     for record in records:
         model = record["model"]
@@ -169,13 +169,13 @@ def summary_rows(records: list[Record]) -> list[Row]:
 
 
 def network_alone(group: list[Record]) -> str:
-    """Write the pixel accuracy without colours; a dash where there is no network."""
+    """Format the pixel accuracy without colours; a dash if there is no network."""
     alone = [record["network_alone"] for record in group if "network_alone" in record]
     return spread([each["pixel_accuracy"] for each in alone]) if alone else "–"
 
 
 def spread(values: list[float], form: str = ".2f", shared_by: int = 1) -> str:
-    """Write mean ± standard deviation, or the standard error of the mean of so many values."""
+    """Format mean ± standard deviation, or ± standard error if the number of values is given."""
     mean = f"{np.mean(values):{form}}"
     if len(values) == 1:
         return mean
@@ -185,7 +185,7 @@ def spread(values: list[float], form: str = ".2f", shared_by: int = 1) -> str:
 def differences(
     records: list[Record], model: str, other: str, fine: int, score: str
 ) -> dict[Fold, float]:
-    """Return a model's score less another's by fold, of folds and seeds that have both.
+    """Return one model's score minus another's by fold, for folds and seeds that have both.
 
     Model 1 and the plain U-Net stand for themselves whatever the number of fine maps.
     """
@@ -227,7 +227,7 @@ def control_rows(records: list[Record]) -> list[Row]:
 
 
 def way_to_model1(records: list[Record], fine: int, score: str) -> tuple[dict[Fold, float], float]:
-    """Return stage 2 less its control by fold, and as a share of the way to Model 1.
+    """Return stage 2 minus its control by fold, and as a share of the way to Model 1.
 
     The share is NaN where the control is as good as Model 1, or nearly.
     """
@@ -239,7 +239,7 @@ def way_to_model1(records: list[Record], fine: int, score: str) -> tuple[dict[Fo
 
 
 def goal_rows(records: list[Record]) -> list[Row]:
-    """Compare what was reached with the goals of the project."""
+    """Compare the scores with the goals of the project."""
     reached = {row: mean_of(group, "pixel_accuracy") for row, group in grouped(records).items()}
     rows: list[Row] = []
     for (model, fine), (least, aim) in GOALS.items():
@@ -283,7 +283,7 @@ def goal_rows(records: list[Record]) -> list[Row]:
 
 
 def stage2_row(which: str, least: str, reached: str, met: bool) -> Row:
-    """Return the row of a goal of stage 2 beside its control."""
+    """Return the row of a goal of stage 2 against its control."""
     return {
         "goal": f"stage 2 over its control, {which}",
         "at least": least,
@@ -299,7 +299,7 @@ def mean_of(records: list[Record], score: str) -> float:
 
 
 def ablation_rows(records: list[Record]) -> list[Row]:
-    """Compare stage 2, and that with evidence, with what differs from it in one part."""
+    """Compare stage 2, and stage 2 with evidence, with each variant that differs in one part."""
     rows: list[Row] = []
     for (model, fine), _ in grouped(records).items():
         base = "with-evidence" if model.startswith("with-evidence-") else "stage2"
@@ -318,7 +318,7 @@ def ablation_rows(records: list[Record]) -> list[Row]:
 
 
 def report_rows(records: list[Record]) -> list[Row]:
-    """Return the report's table 1 beside ours: its settings, and our own."""
+    """Return the report's table 1 with ours: with its settings, and with our own."""
     by_model = {record["model"]: record for record in records}
     rows: list[Row] = []
     for model, reported in REPORTED.items():

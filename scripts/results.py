@@ -5,7 +5,7 @@
 Model 1 is trained with the settings of the bundled model, the plain U-Net with
 the same settings but RGB only and fewer steps. A run whose folder exists is
 resumed or, when it is done, left as it is. Writes docs/results.md and the
-pictures beside it.
+pictures on it.
 """
 
 import argparse
@@ -153,7 +153,7 @@ def spike_row(log: Path) -> str:
 
 
 def options_of_fasseg_runs(description: str) -> argparse.Namespace:
-    """Read the flags of a script that goes on from the runs of `fasseg.py`."""
+    """Read the flags of a script that continues from the runs of `fasseg.py`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=Path, required=True)
