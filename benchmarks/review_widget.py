@@ -18,12 +18,8 @@ from refine_widget import WINDOW, measure_adding, watch
 from scipy import ndimage
 
 from c2f_core.classes.table import ClassTable
-from napari_c2f.layers.convert import (
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    confidence_layer_data,
-    labels_layer_data,
-)
+from napari_c2f.layers.convert import confidence_layer_data, labels_layer_data
+from napari_c2f.layers.session import Session
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 NONE = Qt.KeyboardModifier.NoModifier
@@ -100,8 +96,9 @@ def add_layers(viewer: napari.Viewer, size: int) -> None:
     data, keywords, _ = confidence_layer_data(sure, "confidence")
     confidence = Image(data, **keywords)
     data, keywords, _ = labels_layer_data(np.where(smooth(60) > 0.75, other, drawn), table, "fine")
-    keywords["metadata"] |= {COARSE_KEY: coarse.unique_id, CONFIDENCE_KEY: confidence.unique_id}
-    for layer in (coarse, confidence, Labels(data, **keywords)):
+    fine = Labels(data, **keywords)
+    Session.of(viewer).lineage.add_fine(fine, coarse, confidence)
+    for layer in (coarse, confidence, fine):
         viewer.add_layer(layer)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -20,15 +21,12 @@ from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    FINE_KEY,
-    PROVENANCE_KEY,
     RESULT_KEY,
-    add_map,
     confidence_layer_data,
     labels_layer_data,
+    new_map,
 )
+from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.refine.request import RefineRequest
 from napari_c2f.refine.scope import ScopeChoice
@@ -211,12 +209,10 @@ def add_result(review_maps):
         data, keywords, _ = confidence_layer_data(sure, "face confidence")
         confidence = viewer.add_image(data, **keywords, **spatial)
         data, keywords, _ = labels_layer_data(fine_map, FASSEG, "face refined")
-        keywords["metadata"] |= {
-            RESULT_KEY: True,
-            COARSE_KEY: coarse.unique_id,
-            CONFIDENCE_KEY: confidence.unique_id,
-        }
-        return viewer.add_labels(data, **keywords, **spatial), coarse, confidence
+        keywords["metadata"][RESULT_KEY] = True
+        fine = Labels(data, **keywords, **spatial)
+        Session.of(viewer).lineage.add_fine(fine, coarse, confidence)
+        return viewer.add_layer(fine), coarse, confidence
 
     return add
 
@@ -237,8 +233,9 @@ class Desk:
     def __init__(self, qtbot, folder):
         self.qtbot, self.folder = qtbot, folder
         self.viewer = ViewerModel()
+        self.session = Session.of(self.viewer)
         self.active = True
-        self.controller = ProjectController(self.viewer, lambda: self.active)
+        self.controller = ProjectController(self.viewer, self.session, lambda: self.active)
         self.state = self.controller.state
         self.controller.open(folder)
 
@@ -256,20 +253,28 @@ class Desk:
         places = np.mgrid[rows, columns].reshape(2, -1)
         layer.data_setitem(tuple(places), label)
 
-    def add_fine(self, data=None, **about):
+    def add_fine(self, data=None, slices=None):
         """Add a fine layer as refining does."""
         data = SHAPES.to_labels(PAIR.fine) if data is None else data.copy()
-        told = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
-        about = {RESULT_KEY: True, COARSE_KEY: self.controller.image.coarse.unique_id} | about
-        fine = add_map(self.viewer, data, SHAPES, "fine", {}, **{PROVENANCE_KEY: told} | about)
+        record = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
+        fine = new_map(self.viewer, data, SHAPES, "fine", {}, is_result=True)
+        coarse, session = self.controller.image.coarse, self.session
+        session.lineage.add_fine(fine, coarse, slices=slices, record=record)
+        session.strokes.follow(fine)
+        self.viewer.add_layer(fine)
+        session.refined.emit(Refined(fine, None, record))
         self.wait()
         return fine
 
-    def add_final(self):
-        """Add a final layer as a review does, in which nothing is decided."""
-        image, data = self.controller.image, SHAPES.to_labels(PAIR.coarse)
-        about = {COARSE_KEY: image.coarse.unique_id, FINE_KEY: image.fine.unique_id}
-        return add_map(self.viewer, data, SHAPES, "final", {}, **{RESULT_KEY: True} | about)
+    def add_final(self, data=None):
+        """Add a final layer as a review does, in which nothing is decided by default."""
+        data = SHAPES.to_labels(PAIR.coarse) if data is None else data.copy()
+        final = new_map(self.viewer, data, SHAPES, "final", {}, is_result=True)
+        self.session.lineage.add_final(final, self.controller.image.fine)
+        self.session.strokes.follow(final)
+        self.viewer.add_layer(final)
+        self.session.review_begun.emit(final)
+        return final
 
     def asked(self, kind):
         """Return what the Refine widget asks for."""

@@ -25,10 +25,10 @@ from napari_c2f.layers.convert import (
     plane_shape,
     spatial_keywords,
 )
-from napari_c2f.layers.lineage import share_class_table, share_lock
-from napari_c2f.layers.locks import guard, locked_classes
+from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.map_controller import MapController
-from napari_c2f.layers.project_map import paste_labels, project_map
+from napari_c2f.layers.project_map import paste_labels
+from napari_c2f.layers.session import Session
 from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class, set_class
 
 NUMBERS = range(10)
@@ -60,11 +60,13 @@ class PaletteController(MapController[Palette]):
     Parameters
     ----------
     viewer : ViewerModel
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.palette = Palette()
-        super().__init__(self.palette, viewer)
+        super().__init__(self.palette, viewer, session)
         self._layer: Labels | None = None
         self._draft = new_table()
         self.table: ClassTable | None = self._draft
@@ -89,7 +91,7 @@ class PaletteController(MapController[Palette]):
         self._counter.forget()
         self._layer, self._shares = layer, {}
         if layer is not None:
-            guard(layer)
+            self._session.locks.guard(layer)
             layer.events.selected_label.connect(self._show_chosen)
             for name in _changes(layer):
                 layer.events[name].connect(self._on_change)
@@ -163,7 +165,7 @@ class PaletteController(MapController[Palette]):
     def lock(self, index: int, locked: bool) -> None:
         """Lock a class of the map, or unlock it."""
         if self._layer is not None:
-            share_lock(self._viewer.layers, self._layer, index, locked)
+            self._session.share_lock(self._viewer.layers, self._layer, index, locked)
             name = self._entry(index).name
             self.palette.message = (
                 f"Drawing and refining leave '{name}' as it is." if locked else ""
@@ -195,13 +197,13 @@ class PaletteController(MapController[Palette]):
         self, index_map: NDArray[Any], image: Image, table: ClassTable, drawn: NDArray[np.bool_]
     ) -> str:
         """Draw a map in the project's, or in the chosen one if empty, else add it; tell where."""
-        layer = project_map(self._viewer.layers, image)
+        layer = self._session.lineage.project_map(self._viewer.layers, image)
         if layer is None and self._layer is not None and _is_empty(self._layer, image, table):
             layer = self._layer
         if layer is None:
             add_map(self._viewer, index_map, table, f"{image.name} coarse", spatial_keywords(image))
             return "a new map"
-        paste_labels(layer, index_map, table, drawn)
+        paste_labels(self._session.strokes, layer, index_map, table, drawn)
         self._show_map(layer)
         return f"'{layer.name}'"
 
@@ -212,7 +214,8 @@ class PaletteController(MapController[Palette]):
         if self._layer is None:
             self._draft = table
         else:
-            share_class_table(self._viewer.layers, self._layer, self.table, table)
+            lineage = self._session.lineage
+            lineage.share_class_table(self._viewer.layers, self._layer, self.table, table)
         self._look_again()
 
     def _look_again(self) -> None:

@@ -13,6 +13,7 @@ from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.draw.table import PaletteTable
 from napari_c2f.layers.convert import preferred_layer
+from napari_c2f.layers.session import Session
 from napari_c2f.widgets.choices import TableChoice, layer_box, update_layer_box
 from napari_c2f.widgets.docked import DockedWidget, while_alive
 from napari_c2f.widgets.parts import StatusText, add_row, button_row
@@ -45,7 +46,7 @@ class DrawWidget(DockedWidget):
         super().__init__()
         guard_removals(viewer)
         self._viewer = viewer
-        self._controller = PaletteController(viewer)
+        self._controller = PaletteController(viewer, Session.of(viewer))
         self.image = layer_box(viewer, Image)
         self.map = layer_box(viewer, Labels)
         self.shapes = layer_box(viewer, Shapes)

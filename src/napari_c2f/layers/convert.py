@@ -14,26 +14,10 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import ClassTableError, ImageError
 
-REJECTED_KEY = "c2f_rejected"
-"""Metadata key of a final layer: keys of the rejected regions, see `ChangedPixels.keys`."""
-
 TABLE_KEY = "c2f_class_table"
+"""Metadata key of a map's class table."""
 RESULT_KEY = "c2f_result"
-"""Metadata key of the layers that refining made."""
-COARSE_KEY = "c2f_coarse"
-"""Of a fine layer: `unique_id` of the layer that was refined."""
-CONFIDENCE_KEY = "c2f_confidence"
-"""Of a fine layer, and those of its reviews: `unique_id` of its confidence layer."""
-PROVENANCE_KEY = "c2f_provenance"
-"""Of a fine layer: how it was made, as JSON; see `c2f_core.refine.record.run_record`."""
-PLACE_KEY = "c2f_place"
-"""Of a fine layer that covers a part of its coarse layer: that part, a slice of each axis."""
-FINE_KEY = "c2f_fine"
-"""Of the layers of a review: `unique_id` of the fine layer whose changes are reviewed."""
-IMAGE_KEY = "c2f_image"
-"""Of the coarse layer of a project's open image: `unique_id` of the image's layer."""
-CLOSED_KEY = "c2f_left"
-"""Of the coarse layer of a project's image that made room for another."""
+"""Metadata key of layers that this plugin computed: no tool proposes them as its input."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
 CONFIDENCE_LIMITS = 0.5, 0.95
@@ -96,7 +80,8 @@ def new_map(
     class_table: ClassTable,
     name: str,
     spatial: dict[str, Any],
-    **metadata: Any,
+    *,
+    is_result: bool = False,
 ) -> Labels:
     """Make the layer of a map, for a viewer; it is not added to it.
 
@@ -110,11 +95,12 @@ def new_map(
         Of the layer; a number follows it where another layer has it.
     spatial : dict
         Where the layer lies in the world; see `spatial_keywords`.
-    **metadata
-        Of the layer, besides its class table.
+    is_result : bool
+        Whether this plugin computed the map, so that no tool proposes it as its input.
     """
     data, keywords, _ = labels_layer_data(index_map, class_table, unique_name(viewer.layers, name))
-    keywords["metadata"].update(metadata)
+    if is_result:
+        keywords["metadata"][RESULT_KEY] = True
     return Labels(data, **keywords, **spatial)
 
 
@@ -124,13 +110,12 @@ def add_map(
     class_table: ClassTable,
     name: str,
     spatial: dict[str, Any],
-    **metadata: Any,
 ) -> Labels:
     """Add a map to a viewer, see `new_map`.
 
     It returns the layer itself: the viewer would return a proxy of it.
     """
-    layer = new_map(viewer, index_map, class_table, name, spatial, **metadata)
+    layer = new_map(viewer, index_map, class_table, name, spatial)
     viewer.add_layer(layer)
     return layer
 
@@ -249,7 +234,7 @@ def preferred_layer(
     current : layer or None
     """
     layers = list(layers)
-    drawn = [
+    drawn: list[AnyLayer] = [
         layer
         for layer in layers
         if isinstance(layer, kind) and layer.visible and RESULT_KEY not in layer.metadata
@@ -257,26 +242,9 @@ def preferred_layer(
     chosen = [layer for layer in drawn if layer in selected]
     if chosen:
         return chosen[-1]
-    if any(layer is current for layer in layers):
+    if isinstance(current, kind) and any(layer is current for layer in layers):
         return current
     return drawn[-1] if drawn else None
-
-
-def coarse_of(layers: Iterable[Layer], fine: Layer) -> Labels | None:
-    """Return the layer that was refined into a fine one; None if it is gone."""
-    return _known(layers, fine.metadata.get(COARSE_KEY), Labels)
-
-
-def confidence_of(layers: Iterable[Layer], fine: Layer) -> Image | None:
-    """Return the confidence layer of a fine one; None if it is gone."""
-    return _known(layers, fine.metadata.get(CONFIDENCE_KEY), Image)
-
-
-def _known(layers: Iterable[Layer], wanted: Any, kind: type[AnyLayer]) -> AnyLayer | None:
-    for layer in layers:
-        if layer.unique_id == wanted and isinstance(layer, kind):
-            return layer
-    return None
 
 
 def image_plane(layer: Image) -> NDArray[Any]:

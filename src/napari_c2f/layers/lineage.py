@@ -1,56 +1,277 @@
-"""The layers that refining makes: where they lie, and which of them is the latest."""
+"""Which map was made from which: coarse maps, the fine maps refined from them, and reviews."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import ImageError
-from c2f_core.geometry.patches import Patch, Slices
+from c2f_core.geometry.patches import Slices, to_corner
 from c2f_core.geometry.windows import Size, whole
+from c2f_core.refine.record import Record
 from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import RegionKey
-from napari_c2f.layers.convert import (
-    FINE_KEY,
-    PLACE_KEY,
-    REJECTED_KEY,
-    RESULT_KEY,
-    TABLE_KEY,
-    coarse_of,
-    level0,
-    set_class_table,
-    spatial_keywords,
-)
-from napari_c2f.layers.locks import lock
-from napari_c2f.layers.strokes import Stroke, patch_of, strokes_of
+from napari_c2f.base.proxies import bare
+from napari_c2f.layers.convert import TABLE_KEY, level0, set_class_table, spatial_keywords
+
+AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
 
-def place_of(fine: Labels) -> Slices:
-    """Return the part of its coarse layer that a fine layer covers."""
-    return fine.metadata.get(PLACE_KEY, whole_place(fine))
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """How a fine map, or the final map of a review, came about.
+
+    Layers are referenced weakly: those that the user deletes free their memory.
+
+    Attributes
+    ----------
+    coarse : reference to Labels, or None
+        The map that was refined; None if it is unknown.
+    confidence : reference to Image, or None
+        Confidence of the fine map, if there is one.
+    fine : reference to Labels, or None
+        Fine map that is reviewed, for a final map; None for a fine map.
+    slices : tuple of slices or None
+        Part of the coarse map that the map covers; None for all of it.
+    record : mapping
+        How the fine map was made; empty if that is unknown.
+    rejected : tuple of RegionKey, or None
+        Regions rejected in a review, see `ChangedPixels.keys`; None without a review.
+    """
+
+    coarse: "ref[Labels] | None" = None
+    confidence: "ref[Image] | None" = None
+    fine: "ref[Labels] | None" = None
+    slices: Slices | None = None
+    record: Record = field(default_factory=dict)
+    rejected: tuple[RegionKey, ...] | None = None
 
 
-def whole_place(fine: Labels) -> Slices:
-    """Return the place of all that a fine layer holds, in the layer itself."""
-    return tuple(slice(0, length) for length in level0(fine).shape)
+class Lineage:
+    """Origins of the maps of one viewer, and which of them belong to a project.
+
+    Questions about several maps take the viewer's layers from the bottom to the top; layers
+    that were removed are not part of an answer.
+    """
+
+    def __init__(self) -> None:
+        self._origins: WeakKeyDictionary[Layer, Origin] = WeakKeyDictionary()
+        self._images: WeakKeyDictionary[Labels, ref[Image]] = WeakKeyDictionary()
+        self._closed: WeakSet[Labels] = WeakSet()
+
+    # Notes
+
+    def add_fine(
+        self,
+        fine: Labels,
+        coarse: Labels,
+        confidence: Image | None = None,
+        *,
+        slices: Slices | None = None,
+        record: Record | None = None,
+        rejected: tuple[RegionKey, ...] | None = None,
+    ) -> None:
+        """Note that a fine map was refined from a coarse one; see `Origin`."""
+        self._origins[bare(fine)] = Origin(
+            coarse=ref(bare(coarse)),
+            confidence=None if confidence is None else ref(bare(confidence)),
+            slices=slices,
+            record=record or {},
+            rejected=rejected,
+        )
+
+    def add_final(self, final: Labels, fine: Labels, rejected: tuple[RegionKey, ...] = ()) -> None:
+        """Note that a final map is that of a review of a fine map."""
+        self._origins[bare(final)] = replace(
+            self._origin(fine), fine=ref(bare(fine)), record={}, rejected=rejected
+        )
+
+    def add_copy(self, layer: Labels, original: Labels) -> bool:
+        """Give a copy of a fine or final map the same origin; return whether it has one."""
+        origin = self._origins.get(original)
+        if origin is None or level0(layer).shape != level0(original).shape:
+            return False
+        self._origins[layer] = origin
+        return True
+
+    def set_record(self, fine: Labels, record: Record) -> None:
+        """Replace the record of a fine map."""
+        self._origins[bare(fine)] = replace(self._origin(fine), record=record)
+
+    def set_rejected(self, final: Labels, rejected: Iterable[RegionKey]) -> None:
+        """Replace the rejected regions of a final map."""
+        self._origins[bare(final)] = replace(self._origin(final), rejected=tuple(rejected))
+
+    def set_image(self, coarse: Labels, image: Image | None) -> None:
+        """Note that a coarse map is the one that a project saves for an image; None ends it."""
+        if image is None:
+            self._images.pop(coarse, None)
+        else:
+            self._images[coarse] = ref(image)
+
+    def close(self, coarse: Labels) -> None:
+        """Note that the project has closed the image of a coarse map."""
+        self._closed.add(coarse)
+
+    # Questions about one map
+
+    def _origin(self, layer: Layer) -> Origin:
+        return self._origins.get(layer, Origin())
+
+    def is_refined(self, layer: Layer) -> bool:
+        """Return whether a map was refined from another one, or belongs to a review of such."""
+        return self._origin(layer).coarse is not None
+
+    def is_final(self, layer: Layer) -> bool:
+        """Return whether a map is the final map of a review."""
+        return self._origin(layer).fine is not None
+
+    def is_closed(self, coarse: Labels) -> bool:
+        """Return whether the project has closed the image of a coarse map."""
+        return coarse in self._closed
+
+    def slices_of(self, fine: Labels) -> Slices:
+        """Return the part of its coarse map that a fine map covers."""
+        return self._origin(fine).slices or whole_slices(fine)
+
+    def slices_in(self, layers: Iterable[Layer], fine: Labels, coarse: Labels) -> Slices:
+        """Return the part of a coarse map that a map made from it, by several steps, covers."""
+        slices = whole_slices(fine)
+        for source in (fine, *self.sources_of(layers, fine)):
+            if source == coarse:
+                break
+            slices = to_corner(slices, self.slices_of(source))
+        return slices
+
+    def record_of(self, fine: Labels) -> Record:
+        """Return how a fine map was made; empty if that is unknown."""
+        return self._origin(fine).record
+
+    def rejected_in(self, final: Labels) -> tuple[RegionKey, ...]:
+        """Return the regions that were rejected in the review of a final map."""
+        return self._origin(final).rejected or ()
+
+    # Questions about several maps
+
+    def coarse_of(self, layers: Iterable[Layer], fine: Layer) -> Labels | None:
+        """Return the map that a fine map was refined from; None if it is not there."""
+        return _there(layers, self._origin(fine).coarse)
+
+    def confidence_of(self, layers: Iterable[Layer], fine: Layer) -> Image | None:
+        """Return the confidence layer of a fine map; None if it is not there."""
+        return _there(layers, self._origin(fine).confidence)
+
+    def fine_of(self, layers: Iterable[Layer], final: Layer) -> Labels | None:
+        """Return the fine map that a final map reviews; None if it is not there."""
+        return _there(layers, self._origin(final).fine)
+
+    def final_of(self, layers: Iterable[Layer], fine: Labels) -> Labels | None:
+        """Return the topmost final map of the reviews of a fine map."""
+        layers = list(layers)
+        for layer in reversed(layers):
+            if isinstance(layer, Labels) and self.fine_of([fine], layer) is not None:
+                return layer
+        return None
+
+    def sources_of(self, layers: Iterable[Layer], layer: Layer) -> Iterator[Labels]:
+        """Yield the map that a map was refined from, that map's source, and so on."""
+        layers = list(layers)
+        source = self.coarse_of(layers, layer)
+        while source is not None:
+            yield source
+            source = self.coarse_of(layers, source)
+
+    def results_of(self, layers: Iterable[Layer], coarse: Labels) -> Iterator[Labels]:
+        """Yield the fine and final maps made from a coarse map, the topmost first.
+
+        Maps refined from a fine map in turn are among them.
+        """
+        layers = list(layers)
+        for layer in reversed(layers):
+            if isinstance(layer, Labels) and coarse in self.sources_of(layers, layer):
+                yield layer
+
+    def layers_of_results(self, layers: Iterable[Layer], coarse: Labels) -> list[Layer]:
+        """Return the maps made from a coarse map, and their confidence layers."""
+        layers = list(layers)
+        results = list(self.results_of(layers, coarse))
+        confidences = (self.confidence_of(layers, each) for each in results)
+        return [*results, *{id(each): each for each in confidences if each is not None}.values()]
+
+    def family_of(self, layers: Iterable[Layer], layer: Labels) -> Iterator[Labels]:
+        """Yield the first coarse map that a map came from, and all maps made from that one."""
+        layers = list(layers)
+        first = [layer, *self.sources_of(layers, layer)][-1]
+        yield first
+        yield from self.results_of(layers, first)
+
+    def latest_result(self, layers: Iterable[Layer], coarse: Labels) -> Labels | None:
+        """Return the topmost fine map made from a coarse map."""
+        results = self.results_of(layers, coarse)
+        return next((layer for layer in results if not self.is_final(layer)), None)
+
+    def rejected_regions(
+        self, layers: Iterable[Layer], coarse: Labels, slices: Slices
+    ) -> tuple[RegionKey, ...]:
+        """Return the regions rejected in the latest review of a part of a coarse map."""
+        for layer in self.results_of(layers, coarse):
+            rejected = self._origin(layer).rejected
+            if rejected is not None and self.slices_of(layer) == slices:
+                return rejected
+        return ()
+
+    def project_map(self, layers: Iterable[Layer], image: Image | None) -> Labels | None:
+        """Return the coarse map that a project saves for an image; None without a project."""
+        for layer in layers:
+            known = self._images.get(layer) if isinstance(layer, Labels) else None
+            if image is not None and known is not None and known() is bare(image):
+                return layer
+        return None
+
+    def share_class_table(
+        self, layers: Iterable[Layer], layer: Labels, before: ClassTable | None, after: ClassTable
+    ) -> None:
+        """Give a map, and the whole family that it belongs to, another class table.
+
+        Maps with classes that the map's table before did not have keep their own table.
+        """
+        known = set() if before is None else set(before.entries)
+        for each in self.family_of(layers, layer):
+            own = each.metadata.get(TABLE_KEY)
+            if own is None or known.issuperset(own.entries):
+                set_class_table(each, after)
 
 
-def check_planes(fine: Labels, other: Layer, place: Slices) -> None:
-    """Check that a place of another layer has as many planes as a fine layer.
+def _there(layers: Iterable[Layer], wanted: "ref[AnyLayer] | None") -> AnyLayer | None:
+    layer = None if wanted is None else wanted()
+    return layer if layer is not None and any(each == layer for each in layers) else None
+
+
+# Where maps lie
+
+
+def whole_slices(layer: Layer) -> Slices:
+    """Return the slices of a whole map."""
+    return tuple(slice(0, length) for length in level0(layer).shape)
+
+
+def check_planes(fine: Labels, other: Layer, slices: Slices) -> None:
+    """Check that a part of another layer has the same planes as a fine map.
 
     Raises
     ------
     ImageError
-        It has not.
+        If the planes differ.
     """
     shape = level0(other).shape[: other.ndim]
     planes = level0(fine).shape[:-2]
     if fine.ndim == other.ndim:
-        covered = zip(place[:-2], shape, strict=False)
+        covered = zip(slices[:-2], shape, strict=False)
         if planes == tuple(len(range(*axis.indices(length))) for axis, length in covered):
             return
     raise ImageError(
@@ -58,147 +279,26 @@ def check_planes(fine: Labels, other: Layer, place: Slices) -> None:
     )
 
 
-def placed_keywords(coarse: Labels, place: Slices) -> dict[str, Any]:
-    """Return where the part of a layer lies in the world, as keyword arguments of a new layer."""
+def placed_keywords(coarse: Labels, slices: Slices) -> dict[str, Any]:
+    """Return where a part of a layer lies in the world, as keyword arguments of a new layer."""
     keywords = spatial_keywords(coarse)
-    corner = [axis.start for axis in place]
+    corner = [axis.start for axis in slices]
     own = Affine(
         scale=coarse.scale, translate=coarse.translate, rotate=coarse.rotate, shear=coarse.shear
     )
     return keywords | {"translate": np.asarray(own(corner))}
 
 
-def plane_place(plane: Plane, size: Size) -> Slices:
-    """Return the place of one plane, of this size, in a stack."""
+def plane_slices(plane: Plane, size: Size) -> Slices:
+    """Return the slices of one plane, of this size, in a stack."""
     leading = tuple(slice(index, index + 1) for index in plane)
     return *leading, *whole(size)
 
 
-def results_of(layers: Iterable[Layer], coarse: Labels) -> Iterator[Labels]:
-    """Yield the fine layers, and those of reviews, that come from a coarse layer; uppermost first.
-
-    What was made of such a fine layer in turn comes from it, too.
-    """
-    layers = list(layers)
-    for layer in reversed(layers):
-        if isinstance(layer, Labels) and coarse in sources_of(layers, layer):
-            yield layer
-
-
-def sources_of(layers: Iterable[Layer], layer: Layer) -> Iterator[Labels]:
-    """Yield what a map was refined from, and that in turn, up to the first coarse map."""
-    layers = list(layers)
-    source = coarse_of(layers, layer)
-    while source is not None:
-        yield source
-        source = coarse_of(layers, source)
-
-
-def family_of(layers: Iterable[Layer], layer: Labels) -> Iterator[Labels]:
-    """Yield the first coarse map that a map came from, and all that was made of that."""
-    layers = list(layers)
-    first = [layer, *sources_of(layers, layer)][-1]
-    yield first
-    yield from results_of(layers, first)
-
-
-def share_lock(layers: Iterable[Layer], layer: Labels, index: int, locked: bool) -> None:
-    """Lock or unlock a class of a map, and of all that it came from or that was made of it."""
-    for each in family_of(layers, layer):
-        lock(each, index, locked)
-
-
-def share_class_table(
-    layers: Iterable[Layer], layer: Labels, before: ClassTable | None, class_table: ClassTable
-) -> None:
-    """Give a map another class table, and all that it came from or that was made of it.
-
-    Those that know classes that the map did not have before keep their own table.
-    """
-    known = set() if before is None else set(before.entries)
-    for each in family_of(layers, layer):
-        own = each.metadata.get(TABLE_KEY)
-        if own is None or known.issuperset(own.entries):
-            set_class_table(each, class_table)
-
-
-def latest_result(layers: Iterable[Layer], coarse: Labels) -> Labels | None:
-    """Return the uppermost fine layer that comes from a coarse one."""
-    fine = (layer for layer in results_of(layers, coarse) if FINE_KEY not in layer.metadata)
-    return next(fine, None)
-
-
-@dataclass(frozen=True, eq=False)
-class ProtectedStroke:
-    """A stroke that stays.
-
-    Attributes
-    ----------
-    stroke : Stroke
-        Without what was erased.
-    patch : Patch
-        The same pixels with what they are now.
-    """
-
-    stroke: Stroke
-    patch: Patch
-
-    def within(self, place: Slices) -> "ProtectedStroke":
-        """Return it as in the layer of which its own is the part in a place."""
-        stroke = self.stroke.within(place)
-        return ProtectedStroke(stroke, replace(self.patch, place=stroke.place))
-
-
-def protected_strokes(
-    layers: Iterable[Layer], coarse: Labels, keep_fine: bool, keep_coarse: bool
-) -> list[ProtectedStroke]:
-    """Return what was painted by hand and stays, in places of the coarse layer, the latest last.
-
-    That is what was painted in the latest fine layer, which has what stayed in
-    those before it, and what was accepted or painted in reviews. Where layers share
-    a stroke, the uppermost one tells what became of it. What was painted into a
-    fine layer that is refined in turn counts as painted in a fine map.
-
-    Parameters
-    ----------
-    layers : iterable of layers
-        Of the viewer.
-    coarse : Labels
-    keep_fine, keep_coarse : bool
-        Which of the two stays.
-    """
-    layers, sources = list(layers), []
-    if keep_fine if RESULT_KEY in coarse.metadata else keep_coarse:
-        sources.append(coarse)
-    if keep_fine:
-        latest = latest_result(layers, coarse)
-        results = results_of(layers, coarse)
-        sources += [each for each in results if each is latest or FINE_KEY in each.metadata]
-    kept: dict[int, ProtectedStroke] = {}
-    for layer in sources:
-        for each in protected_strokes_in(layer):
-            kept.setdefault(each.stroke.stamp, each.within(place_of(layer)))
-    return [kept[stamp] for stamp in sorted(kept)]
-
-
-def protected_strokes_in(layer: Labels) -> list[ProtectedStroke]:
-    """Return what was painted by hand in one layer and stays, in places of that layer."""
-    kept = []
-    for stroke in strokes_of(layer):
-        if not stroke.rough:
-            patch = patch_of(layer, stroke)
-            kept.append(ProtectedStroke(replace(stroke, mask=patch.mask), patch))
-    return kept
-
-
-def strokes_in(kept: Iterable[ProtectedStroke], place: Slices) -> list[Stroke]:
-    """Return the strokes as those of a layer that covers a place of the coarse layer."""
-    seen = (each.stroke.relative_to(place) for each in kept)
-    return [stroke for stroke in seen if stroke is not None]
-
+# The layer that shows what is reviewed
 
 CURRENT = 5
-"""Label of the region that is looked at, in the changes layer; else 1 + its decision."""
+"""Label of the current region in the changes layer; other regions have 1 + their decision."""
 CHANGES = table_from_colours(
     "changes",
     {
@@ -209,27 +309,9 @@ CHANGES = table_from_colours(
         CURRENT: ("looked at", (255, 0, 200)),
     },
 )
-"""Labels of the changes layer; colours that colour-blind people can tell (Okabe and Ito 2008)."""
+"""Labels of the changes layer, in colours that are safe for colour-blind people (Okabe and Ito)."""
 
 
 def changes_layers(layers: Iterable[Layer]) -> list[Layer]:
-    """Return the layers that show what is reviewed, or was."""
+    """Return the layers that show the regions of a review, also of one that has ended."""
     return [layer for layer in layers if layer.metadata.get(TABLE_KEY) is CHANGES]
-
-
-def final_of(layers: Iterable[Layer], fine: Labels) -> Labels | None:
-    """Return the uppermost map of a review of a fine one."""
-    for layer in reversed(list(layers)):
-        if isinstance(layer, Labels) and layer.metadata.get(FINE_KEY) == fine.unique_id:
-            return layer
-    return None
-
-
-def rejected_regions(
-    layers: Iterable[Layer], coarse: Labels, place: Slices
-) -> tuple[RegionKey, ...]:
-    """Return what was rejected in the latest review of what a place of a coarse layer became."""
-    for layer in results_of(layers, coarse):
-        if REJECTED_KEY in layer.metadata and place_of(layer) == place:
-            return tuple(layer.metadata[REJECTED_KEY])
-    return ()

@@ -9,15 +9,12 @@ from c2f_core.errors import C2FError
 from napari_c2f.base.controller import AnyActivity, Controller
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
-    FINE_KEY,
     add_map,
-    confidence_of,
     plane_shape,
     spatial_keywords,
 )
-from napari_c2f.layers.lineage import changes_layers, results_of
-from napari_c2f.layers.project_map import project_map
-from napari_c2f.layers.strokes import is_drawn_refinable
+from napari_c2f.layers.lineage import changes_layers
+from napari_c2f.layers.session import Session
 
 
 class MapController(Controller[AnyActivity]):
@@ -28,11 +25,14 @@ class MapController(Controller[AnyActivity]):
     model : Activity
         State that the widget shows.
     viewer : ViewerModel
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, model: AnyActivity, viewer: ViewerModel) -> None:
+    def __init__(self, model: AnyActivity, viewer: ViewerModel, session: Session) -> None:
         super().__init__(model)
         self._viewer = viewer
+        self._session = session
 
     def new_map(self, image: Image | None, selection: TableSelection) -> None:
         """Add an unlabelled map to draw in, as large as the image and in its place.
@@ -42,7 +42,7 @@ class MapController(Controller[AnyActivity]):
         with self._errors_told():
             if image is None:
                 raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
-            own = project_map(self._viewer.layers, image)
+            own = self._session.lineage.project_map(self._viewer.layers, image)
             if own is not None:
                 self._show_map(own)
                 self.model.message = (
@@ -67,18 +67,16 @@ class MapController(Controller[AnyActivity]):
 
     def _show_map(self, layer: Labels) -> None:
         """Let the user see a map, which refining hides, and draw in it."""
-        if not is_drawn_refinable(layer):  # Live mode shows it beside its fine map.
-            self._hide_results(layer)
+        if not self._session.strokes.is_drawn_refinable(layer):
+            self._hide_results(layer)  # In live mode the coarse and the fine map are both shown.
         layer.visible = True
         self._viewer.layers.selection.active = layer
 
     def _hide_results(self, coarse: Labels) -> None:
         """Hide earlier results and their review: two maps on top of each other show neither."""
-        layers = self._viewer.layers
-        results = list(results_of(layers, coarse))
-        sureness = [confidence_of(layers, layer) for layer in results]
-        reviewed = any(FINE_KEY in layer.metadata for layer in results)
-        changes = changes_layers(layers)
-        for layer in (*results, *sureness, *(changes if reviewed else ())):
-            if layer is not None:
-                layer.visible = False
+        layers, lineage = self._viewer.layers, self._session.lineage
+        hidden = lineage.layers_of_results(layers, coarse)
+        if any(lineage.is_final(layer) for layer in hidden):
+            hidden += changes_layers(layers)
+        for layer in hidden:
+            layer.visible = False

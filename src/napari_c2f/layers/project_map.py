@@ -1,28 +1,19 @@
 """The one coarse map of a project's image: what is drawn or opened for the image goes into it."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError
-from napari_c2f.layers.convert import IMAGE_KEY, class_table_of_layer
-from napari_c2f.layers.strokes import drawing_refinable, programmatic_edit
-
-
-def project_map(layers: Iterable[Layer], image: Image | None) -> Labels | None:
-    """Return the coarse map that a project saves for an image; None if it is in no project."""
-    for layer in layers:
-        wanted = layer.metadata.get(IMAGE_KEY)
-        if image is not None and wanted == image.unique_id and isinstance(layer, Labels):
-            return layer
-    return None
+from napari_c2f.layers.convert import class_table_of_layer
+from napari_c2f.layers.strokes import StrokeTracker
 
 
 def paste_labels(
+    strokes: StrokeTracker,
     layer: Labels,
     index_map: NDArray[Any],
     class_table: ClassTable,
@@ -32,8 +23,10 @@ def paste_labels(
 
     Parameters
     ----------
+    strokes : StrokeTracker
+        Strokes of the viewer's layers.
     layer : Labels
-        In memory.
+        Layer to draw in; its data are in memory.
     index_map : (Y, X) unsigned integer array
         Class indices.
     class_table : ClassTable
@@ -47,12 +40,14 @@ def paste_labels(
         The sizes differ, or the layer lacks a class.
     """
     labels = _in_classes_of(layer, index_map, class_table)
-    _change(layer, np.where(drawn, labels, layer.data))
+    _change(strokes, layer, np.where(drawn, labels, layer.data))
 
 
-def replace_labels(layer: Labels, index_map: NDArray[Any], class_table: ClassTable) -> None:
+def replace_labels(
+    strokes: StrokeTracker, layer: Labels, index_map: NDArray[Any], class_table: ClassTable
+) -> None:
     """Replace the labels of a layer by those of a map, in one step that undo takes back."""
-    _change(layer, _in_classes_of(layer, index_map, class_table))
+    _change(strokes, layer, _in_classes_of(layer, index_map, class_table))
 
 
 def _in_classes_of(
@@ -73,8 +68,8 @@ def _in_classes_of(
     return class_table.translate(index_map, own)
 
 
-def _change(layer: Labels, labels: NDArray[Any]) -> None:
+def _change(strokes: StrokeTracker, layer: Labels, labels: NDArray[Any]) -> None:
     """Give a map other labels: no work by hand, and nothing that refining has to keep."""
     places = np.nonzero(labels != layer.data)
-    with drawing_refinable(layer), programmatic_edit(layer):
+    with strokes.drawing_refinable(layer), strokes.programmatic_edit(layer):
         layer.data_setitem(places, labels[places])

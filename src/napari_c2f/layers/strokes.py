@@ -1,10 +1,10 @@
-"""Pixels of a Labels layer that the user painted by hand, told from napari's own history.
+"""Pixels of Labels layers that the user painted by hand, read from napari's undo history.
 
-A stroke counts for as long as it is not undone, also when napari no longer
-remembers it. Its pixels are those that it changed, but what a lock took back.
+A stroke counts until it is undone, even if napari no longer remembers it. Its pixels are
+those that it changed, except those that a lock restored.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -20,34 +20,15 @@ from c2f_core.geometry.patches import (
     Covered,
     Patch,
     Slices,
-    around,
     common,
     from_corner,
     is_empty,
     to_corner,
 )
 from c2f_core.geometry.windows import bounding_box
-from napari_c2f.layers.locks import has_mask
+from napari_c2f.base.proxies import bare
+from napari_c2f.layers.history import LayerHistory, Step, painted_step
 
-_programmatic: "WeakSet[Labels]" = WeakSet()
-
-
-def is_programmatic(layer: Labels) -> bool:
-    """Tell whether what a layer tells of now was decided or read, and not drawn by hand."""
-    return layer in _programmatic
-
-
-@contextmanager
-def programmatic_edit(layer: Labels) -> Iterator[None]:
-    """What changes now in a layer is no stroke, whatever tool is chosen in it."""
-    _programmatic.add(layer)
-    try:
-        yield
-    finally:
-        _programmatic.discard(layer)
-
-
-_followers: "WeakKeyDictionary[Labels, Follower]" = WeakKeyDictionary()
 _stamps = count(1)
 
 
@@ -57,51 +38,79 @@ class Stroke:
 
     Attributes
     ----------
-    place : tuple of slices
-        Of the layer's data.
-    mask : boolean array of the size of the place
+    slices : tuple of slices
+        Box of the layer's data that contains the pixels.
+    mask : boolean array
+        The pixels, of the shape of the box.
     stamp : int
-        Grows with time, over all layers.
+        Serial number over all layers; later strokes have larger ones.
     rough : bool
-        Drawn to be refined: it need not stay.
+        Whether the stroke was drawn in order to be refined, so that it is not protected.
     """
 
-    place: Slices
+    slices: Slices
     mask: NDArray[np.bool_]
     stamp: int
     rough: bool = False
 
-    def relative_to(self, place: Slices) -> "Stroke | None":
-        """Return its part in a place, counted from the place's corner; None if there is none."""
-        shared = common(self.place, place)
+    def relative_to(self, slices: Slices) -> "Stroke | None":
+        """Return the part inside a box, relative to its corner; None if there is none."""
+        shared = common(self.slices, slices)
         if is_empty(shared):
             return None
-        mask = self.mask[from_corner(shared, self.place)]
-        return replace(self, place=from_corner(shared, place), mask=mask)
+        mask = self.mask[from_corner(shared, self.slices)]
+        return replace(self, slices=from_corner(shared, slices), mask=mask)
 
-    def within(self, place: Slices) -> "Stroke":
-        """Return it as in the array of which its own is the part in a place."""
-        return replace(self, place=to_corner(self.place, place))
+    def within(self, slices: Slices) -> "Stroke":
+        """Return the stroke in the coordinates of the array of which its own is this part."""
+        return replace(self, slices=to_corner(self.slices, slices))
 
 
 def stroke_of(mask: NDArray[np.bool_]) -> Stroke:
-    """Return pixels (Y, X) that were painted in an earlier session, as one stroke."""
-    place = bounding_box(mask)
-    return Stroke(place, mask[place], next(_stamps))
+    """Return pixels (Y, X) that were painted in an earlier session as one stroke."""
+    window = bounding_box(mask)
+    return Stroke(window, mask[window], next(_stamps))
+
+
+@dataclass(frozen=True, eq=False)
+class ProtectedStroke:
+    """A stroke that the next refinement leaves unchanged.
+
+    Attributes
+    ----------
+    stroke : Stroke
+        The stroke without erased pixels.
+    patch : Patch
+        The same pixels with their current labels.
+    """
+
+    stroke: Stroke
+    patch: Patch
+
+    def within(self, slices: Slices) -> "ProtectedStroke":
+        """Return it in the coordinates of the layer of which its own covers this part."""
+        stroke = self.stroke.within(slices)
+        return ProtectedStroke(stroke, replace(self.patch, place=stroke.slices))
+
+
+def strokes_in(protected: Iterable[ProtectedStroke], slices: Slices) -> list[Stroke]:
+    """Return the strokes inside a part of a layer, relative to its corner."""
+    strokes = (each.stroke.relative_to(slices) for each in protected)
+    return [stroke for stroke in strokes if stroke is not None]
 
 
 @dataclass
 class _Entry:
-    """A stroke that napari remembers; those made before have no mask."""
+    """A step that napari remembers; steps made before tracking have no stroke."""
 
-    item: list[Any]
+    step: Step
     rough: bool = False
     stroke: Stroke | None = None
     is_measured: bool = False
 
 
 class Follower:
-    """Follows what is painted in one layer.
+    """Tracks the strokes in one layer.
 
     Parameters
     ----------
@@ -109,62 +118,58 @@ class Follower:
     """
 
     touched = Signal(tuple)
-    """Sent with the place of each stroke that is made, undone or made again."""
+    """Emitted with the bounds of each stroke that is made, undone or redone."""
 
     def __init__(self, layer: Labels) -> None:
         self.rough = False
-        """The strokes to come are drawn to be refined."""
+        """Whether the next strokes are drawn in order to be refined."""
         self._layer = ref(layer)
-        self._for_good: list[Stroke] = []
-        self._recent = [_Entry(item, is_measured=True) for item in layer._undo_history]
+        self._permanent: list[Stroke] = []
+        self._recent = [_Entry(step, is_measured=True) for step in LayerHistory(layer).steps]
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_set_data)
 
     def inherit(self, strokes: Iterable[Stroke]) -> None:
-        """Add strokes that were made in another layer before; they cannot be undone here."""
-        self._for_good += strokes
+        """Add strokes that were made in another layer; they cannot be undone in this one."""
+        self._permanent += strokes
 
     def strokes(self) -> list[Stroke]:
         """Return all strokes, the earliest first."""
-        self._follow_history()
+        self._update()
         self._measure(self._recent)
-        return self._for_good + _strokes(self._recent)
+        return self._permanent + _strokes(self._recent)
 
     def _on_paint(self, event: Any) -> None:
-        """Note a stroke; a lock may still take back some of the latest."""
-        self._follow_history()
+        """Note a stroke; a lock may still restore some pixels of the latest one."""
+        self._update()
         self._measure(self._recent[:-1])
-        self.touched.emit(_bounds(event.value))
+        self.touched.emit(painted_step(event).bounds)
 
     def _on_set_data(self) -> None:
-        """Notice undo and redo, of which no event of their own tells."""
-        for item in self._follow_history():
-            self.touched.emit(_bounds(item))
+        """Notice undo and redo, which have no event of their own."""
+        for step in self._update():
+            self.touched.emit(step.bounds)
 
-    def _follow_history(self) -> list[list[Any]]:
-        """Compare with napari's history; return the items that came or went."""
+    def _update(self) -> list[Step]:
+        """Compare with the layer's history; return the steps that were removed or added."""
         layer = self._layer()
-        history = [] if layer is None else list(layer._undo_history)
-        known = {id(item) for item in history}
-        there = [id(entry.item) in known for entry in self._recent]
-        oldest = there.index(True) if any(there) else 0
-        self._for_good += _strokes(self._recent[:oldest])  # napari forgot them.
-        followed = {id(entry.item) for entry in self._recent}
-        new = [item for item in history if id(item) not in followed]
-        gone = [
-            entry.item
-            for entry, is_there in zip(self._recent[oldest:], there[oldest:], strict=True)
-            if not is_there
-        ]
-        kept = [entry for entry in self._recent if id(entry.item) in known]
-        self._recent = kept + [_Entry(item, self.rough) for item in new]
-        return gone + new
+        history = [] if layer is None else LayerHistory(layer).steps
+        known = set(history)
+        first = next((n for n, entry in enumerate(self._recent) if entry.step in known), 0)
+        forgotten, rest = self._recent[:first], self._recent[first:]
+        self._permanent += _strokes(forgotten)  # napari's history is limited.
+        seen = {entry.step for entry in rest}
+        new = [step for step in history if step not in seen]
+        undone = [entry.step for entry in rest if entry.step not in known]
+        kept = [entry for entry in rest if entry.step in known]
+        self._recent = kept + [_Entry(step, self.rough) for step in new]
+        return undone + new
 
     def _measure(self, entries: Iterable[_Entry]) -> None:
         layer = self._layer()
         for entry in entries:
             if not entry.is_measured and layer is not None:
-                entry.stroke = _stroke(layer, entry.item, entry.rough)
+                entry.stroke = _stroke(layer, entry.step, entry.rough)
                 entry.is_measured = True
 
 
@@ -172,90 +177,87 @@ def _strokes(entries: Iterable[_Entry]) -> list[Stroke]:
     return [entry.stroke for entry in entries if entry.stroke is not None]
 
 
-def _stroke(layer: Labels, item: Sequence[Any], rough: bool) -> Stroke:
-    """Measure a stroke by its own steps: others may have painted over it since."""
-    place = _bounds(item)
-    after = np.array(layer.data[place])
-    for atom in item:
-        _set(after, atom, place, atom.new_value if has_mask(atom) else atom[2])
-    before = after.copy()
-    for atom in reversed(item):
-        _set(before, atom, place, atom.old_values if has_mask(atom) else atom[1])
-    return Stroke(place, before != after, next(_stamps), rough)
+def _stroke(layer: Labels, step: Step, rough: bool = False) -> Stroke:
+    return Stroke(step.bounds, step.changed(layer.data), next(_stamps), rough)
 
 
-def _set(part: NDArray[Any], atom: Any, place: Slices, values: Any) -> None:
-    """Set the pixels of one step in the part of the data that lies at a place."""
-    if has_mask(atom):
-        box = part[from_corner(atom.slice_key, place)]
-        mask = np.ones(box.shape, np.bool_) if atom.mask is None else atom.mask
-        box[mask] = np.ravel(values) if np.ndim(values) else values
-        return
-    indices = zip(atom[0], place, strict=True)
-    part[tuple(np.asarray(index) - axis.start for index, axis in indices)] = values
+class StrokeTracker:
+    """Tracks the strokes in the layers of one viewer."""
 
+    def __init__(self) -> None:
+        self._followers: WeakKeyDictionary[Labels, Follower] = WeakKeyDictionary()
+        self._programmatic: WeakSet[Labels] = WeakSet()
 
-def _bounds(item: Sequence[Any]) -> Slices:
-    """Return the smallest place that holds all steps of a stroke."""
-    return around(
-        atom.slice_key
-        if has_mask(atom)
-        else tuple(slice(int(np.min(axis)), int(np.max(axis)) + 1) for axis in atom[0])
-        for atom in item
-    )
+    def follow(self, layer: Labels) -> Follower:
+        """Track a layer from now on, unless it is already tracked."""
+        layer = bare(layer)
+        if layer not in self._followers:
+            self._followers[layer] = Follower(layer)
+        return self._followers[layer]
 
+    def is_followed(self, layer: Labels) -> bool:
+        """Return whether the strokes in a layer are tracked."""
+        return layer in self._followers
 
-def follow(layer: Labels) -> Follower:
-    """Follow a layer from now on, unless it is followed already."""
-    if layer not in _followers:
-        _followers[layer] = Follower(layer)
-    return _followers[layer]
+    def strokes_of(self, layer: Labels | None) -> list[Stroke]:
+        """Return the strokes in a layer since it is tracked, the earliest first."""
+        follower = None if layer is None else self._followers.get(layer)
+        return [] if follower is None else follower.strokes()
 
+    def protected_in(self, layer: Labels) -> list[ProtectedStroke]:
+        """Return the strokes of one layer that are protected, in its own coordinates."""
+        protected = []
+        for stroke in self.strokes_of(layer):
+            if not stroke.rough:
+                patch = patch_of(layer, stroke)
+                protected.append(ProtectedStroke(replace(stroke, mask=patch.mask), patch))
+        return protected
 
-def is_followed(layer: Labels) -> bool:
-    """Tell whether strokes in a layer are followed."""
-    return layer in _followers
+    def is_drawn_refinable(self, layer: Labels) -> bool:
+        """Return whether strokes in a layer are drawn in order to be refined, as in live mode."""
+        return layer in self._followers and self._followers[layer].rough
 
+    @contextmanager
+    def drawing_refinable(self, layer: Labels) -> Iterator[None]:
+        """Mark strokes made inside this block, if the layer is tracked, as not protected."""
+        follower = self._followers.get(layer)
+        if follower is None:
+            yield
+            return
+        before, follower.rough = follower.rough, True
+        try:
+            yield
+        finally:
+            follower.rough = before
 
-def is_drawn_refinable(layer: Labels) -> bool:
-    """Tell whether strokes in a layer are there to be refined, as in live mode."""
-    return layer in _followers and _followers[layer].rough
+    def is_programmatic(self, layer: Labels) -> bool:
+        """Return whether the edit that a layer reports now was not drawn by hand."""
+        return layer in self._programmatic
 
-
-@contextmanager
-def drawing_refinable(layer: Labels) -> Iterator[None]:
-    """Let strokes in a layer be refined, if it is followed: they need not stay."""
-    follower = _followers.get(layer, None)
-    if follower is None:
-        yield
-        return
-    before, follower.rough = follower.rough, True
-    try:
-        yield
-    finally:
-        follower.rough = before
-
-
-def strokes_of(layer: Labels | None) -> list[Stroke]:
-    """Return the strokes of a layer since it is followed, the earliest first."""
-    follower = None if layer is None else _followers.get(layer)
-    return [] if follower is None else follower.strokes()
+    @contextmanager
+    def programmatic_edit(self, layer: Labels) -> Iterator[None]:
+        """Mark edits made inside this block as programmatic, not as brush strokes."""
+        self._programmatic.add(layer)
+        try:
+            yield
+        finally:
+            self._programmatic.discard(layer)
 
 
 def stroke_under_way(layer: Labels) -> list[Stroke]:
-    """Return the stroke that is being drawn in a layer, as far as it is; none if there is none."""
-    atoms = [atom for atom in layer._staged_history if len(atom)]
-    return [_stroke(layer, atoms, rough=False)] if atoms else []
+    """Return the stroke being drawn in a layer, as far as it goes; empty between strokes."""
+    step = LayerHistory(layer).open_step
+    return [] if step is None else [_stroke(layer, step)]
 
 
 def covered(shape: tuple[int, ...], strokes: Iterable[Stroke]) -> Covered:
     """Return where strokes lie in data of this shape."""
     nothing = np.empty(0, np.uint8)
-    return Covered(shape, [Patch(stroke.place, stroke.mask, nothing) for stroke in strokes])
+    return Covered(shape, [Patch(stroke.slices, stroke.mask, nothing) for stroke in strokes])
 
 
 def patch_of(layer: Labels, stroke: Stroke) -> Patch:
-    """Return the pixels of a stroke with what they are now; erased ones are given free."""
-    labels = np.asarray(layer.data[stroke.place])
+    """Return the pixels of a stroke with their current labels, without those that were erased."""
+    labels = np.asarray(layer.data[stroke.slices])
     mask = stroke.mask & (labels != layer.colormap.background_value)
-    return Patch(stroke.place, mask, labels[mask])
+    return Patch(stroke.slices, mask, labels[mask])

@@ -25,8 +25,8 @@ from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.queue import QueueController, all_done
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, timer
-from napari_c2f.layers.convert import CLOSED_KEY, PROVENANCE_KEY
 from napari_c2f.layers.pairs import images_of_layers
+from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.model import ProjectState
 from napari_c2f.project.model_of_run import model_of_run
 from napari_c2f.project.open_image import OpenImage
@@ -46,15 +46,22 @@ class ProjectController(QueueController[ProjectState]):
     Parameters
     ----------
     viewer : ViewerModel
+    session : Session
+        Session of the viewer.
     is_active : callable
         Tells whether the user is at work in the window; time counts only then.
     """
 
-    def __init__(self, viewer: ViewerModel, is_active: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        is_active: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.state = ProjectState()
         super().__init__(self.state)
         self.project: Project | None = None
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session
         self.clock = EffortClock(lambda: self.image is not None and is_active())
         self._saving: Saving | None = None  # As long as a project is open.
         self._gone: list[Labels] = []  # Coarse layers of images that the user removed.
@@ -229,11 +236,11 @@ class ProjectController(QueueController[ProjectState]):
             self.image.close()
             self._forget()
         for coarse in self._gone:
-            coarse.metadata[CLOSED_KEY] = True
+            self._session.lineage.close(coarse)
         self._gone.clear()
         yield
         work, pixels = read
-        image = OpenImage(self._viewer, work, pixels)
+        image = OpenImage(self._viewer, self._session, work, pixels)
         opened = OpenWork(image, work, self.clock, is_saved=self._saving.owed(image.name) is None)
         image.changed.connect(opened.note_change)
         image.decided.connect(self._note_decision)
@@ -376,12 +383,12 @@ class ProjectController(QueueController[ProjectState]):
         """Save soon: several decisions may follow at once."""
         self._soon.start()
 
-    def _note_refined(self, fine: Labels) -> None:
+    def _note_refined(self, refined: Refined) -> None:
         """Save what refining made: by whom, how surely, and the work until then."""
         with self._errors_told():
             opened = self._opened
             opened.take_effort()
-            told = fine.metadata.get(PROVENANCE_KEY, {})
+            told = refined.record
             model = self.project.keep_model(model_of_run(told, self.project.models))
             asked = Parameters() if "scope" not in told else Parameters(scope=told["scope"])
             sure = told.get("mean_confidence")

@@ -17,30 +17,15 @@ from c2f_core.review.decisions import RegionKey
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import (
-    CLOSED_KEY,
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    FINE_KEY,
-    IMAGE_KEY,
-    REJECTED_KEY,
-    RESULT_KEY,
     class_table_of_layer,
     confidence_layer_data,
-    confidence_of,
     new_map,
     unique_name,
 )
-from napari_c2f.layers.lineage import (
-    changes_layers,
-    final_of,
-    place_of,
-    protected_strokes_in,
-    rejected_regions,
-    results_of,
-    sources_of,
-)
-from napari_c2f.layers.locks import has_mask
-from napari_c2f.layers.strokes import Stroke, follow, is_programmatic, stroke_of, strokes_of
+from napari_c2f.layers.history import painted_step
+from napari_c2f.layers.lineage import changes_layers
+from napari_c2f.layers.session import Refined, Session
+from napari_c2f.layers.strokes import Stroke, stroke_of
 
 DRAWING = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which a person changes pixels by hand."""
@@ -58,6 +43,8 @@ class OpenImage:
     Parameters
     ----------
     viewer : ViewerModel
+    session : Session
+        Session of the viewer.
     work : Work
     pixels : (Y, X) or (Y, X, 1, 3 or 4) array
         The image.
@@ -67,15 +54,17 @@ class OpenImage:
     """Sent when a map may have changed."""
     decided = Signal()
     """Sent when a map changed otherwise than by hand: a region was accepted, say."""
-    refined = Signal(Labels)
-    """Sent with the fine layer that refining made."""
+    refined = Signal(Refined)
+    """Emitted when a fine map was refined from the coarse map, and added to the viewer."""
     review_begun = Signal()
-    """Sent when a final layer was added, in which nothing is decided yet."""
+    """Emitted when a review of the fine map has begun; no region is decided yet."""
     removed = Signal()
     """Sent when the image or its coarse map was removed from the viewer."""
 
-    def __init__(self, viewer: ViewerModel, work: Work, pixels: NDArray[Any]) -> None:
-        self._viewer = viewer
+    def __init__(
+        self, viewer: ViewerModel, session: Session, work: Work, pixels: NDArray[Any]
+    ) -> None:
+        self._viewer, self._session, self._lineage = viewer, session, session.lineage
         self._followed: list[Labels] = []
         # Removed in this turn of the event loop, as the layers of a selection are.
         self._leaving: list[Layer] = []
@@ -84,8 +73,8 @@ class OpenImage:
         self.painted = 0
         """Pixels that were changed by hand, counted anew at each stroke."""
         self.image = self._new_image(pixels)
-        about = {IMAGE_KEY: self.image.unique_id}
-        self.coarse = self._new_map(work.coarse, work.class_table, "coarse", **about)
+        self.coarse = self._new_map(work.coarse, work.class_table, "coarse")
+        self._lineage.set_image(self.coarse, self.image)
         # Two maps on top of each other show neither.
         self.coarse.visible = work.fine is None
 
@@ -101,7 +90,9 @@ class OpenImage:
             self._viewer.add_layer(layer)
             yield
         layers.selection.active = self.final or self.fine or self.coarse
-        layers.events.inserted.connect(self._on_inserted)
+        self._session.refined.connect(self._on_refined)
+        self._session.review_begun.connect(self._on_review_begun)
+        layers.events.inserted.connect(self._on_inserted, position="last")
         layers.events.removed.connect(self._on_removed)
 
     def _new_image(self, pixels: NDArray[Any]) -> Image:
@@ -109,36 +100,43 @@ class OpenImage:
         name = unique_name(self._viewer.layers, self.name)
         return Image(plane, name=name, rgb=plane.ndim == 3)
 
-    def _new_map(self, index_map: IndexMap, table: ClassTable, kind: str, **about: Any) -> Labels:
+    def _new_map(
+        self, index_map: IndexMap, table: ClassTable, kind: str, *, is_result: bool = False
+    ) -> Labels:
         name = f"{self.name} {kind}"
-        layer = new_map(self._viewer, index_map.copy(), table, name, {}, **about)
+        layer = new_map(self._viewer, index_map.copy(), table, name, {}, is_result=is_result)
         self._follow(layer)
         return layer
 
     def _new_results(self, work: Work) -> Iterator[Layer]:
         """Make the fine map and its confidence and, under review, the final map, one by one."""
         assert work.fine is not None
+        lineage, table, rejected = self._lineage, work.class_table, work.record.rejected
         shown = work.fine if work.refined is None else work.refined
-        about = {
-            RESULT_KEY: True,
-            COARSE_KEY: self.coarse.unique_id,
-            REJECTED_KEY: work.record.rejected,
-        }
-        fine = self._new_map(shown, work.class_table, "coarse refined", **about)
+        fine = self._new_map(shown, table, "coarse refined", is_result=True)
         fine.visible = work.refined is None
-        _follow_strokes(fine, work.painted if work.refined is None else work.painted_refined)
+        confidence = None if work.confidence is None else self._new_confidence(work.confidence)
+        lineage.add_fine(fine, self.coarse, confidence, rejected=rejected)
+        self._follow_strokes(fine, work.painted if work.refined is None else work.painted_refined)
         yield fine
-        if work.confidence is not None:
-            name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
-            data, keywords, _ = confidence_layer_data(read_confidence(work.confidence), name)
-            confidence = Image(data, **keywords, visible=False)
-            about[CONFIDENCE_KEY] = fine.metadata[CONFIDENCE_KEY] = confidence.unique_id
+        if confidence is not None:
             yield confidence
         if work.refined is not None:
-            about[FINE_KEY] = fine.unique_id
-            final = self._new_map(work.fine, work.class_table, "coarse final", **about)
-            _follow_strokes(final, work.painted)
+            final = self._new_map(work.fine, table, "coarse final", is_result=True)
+            lineage.add_final(final, fine, rejected)
+            self._follow_strokes(final, work.painted)
             yield final
+
+    def _new_confidence(self, stored: NDArray[np.uint8]) -> Image:
+        name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
+        data, keywords, _ = confidence_layer_data(read_confidence(stored), name)
+        return Image(data, **keywords, visible=False)
+
+    def _follow_strokes(self, layer: Labels, painted: NDArray[np.bool_] | None) -> None:
+        """Protect what is painted in a map from now on, and what was in an earlier session."""
+        follower = self._session.strokes.follow(layer)
+        if painted is not None:
+            follower.inherit([stroke_of(painted)])
 
     # What there is
 
@@ -164,15 +162,14 @@ class OpenImage:
         Where a person deletes the map that is reviewed, the final one takes its place.
         """
         layers = self._layers
-        there = {layer.unique_id for layer in layers}
-        results = results_of(layers, self.coarse)
-        return next((each for each in results if each.metadata.get(FINE_KEY) not in there), None)
+        results = self._lineage.results_of(layers, self.coarse)
+        return next((each for each in results if self._lineage.fine_of(layers, each) is None), None)
 
     @property
     def final(self) -> Labels | None:
         """The map of a review of the fine one."""
         fine = self.fine
-        return None if fine is None else final_of(self._layers, fine)
+        return None if fine is None else self._lineage.final_of(self._layers, fine)
 
     def work(self, record: ImageRecord) -> Work:
         """Copy the maps as they are now.
@@ -182,10 +179,11 @@ class OpenImage:
         C2FError
             The maps are not of one size.
         """
-        fine, final = self.fine, self.final
+        fine, final, strokes = self.fine, self.final, self._session.strokes
         whole = None if fine is None else self._whole(fine)
         if fine is not None:  # Without it, that of the record stays as well.
-            record = record.model_copy(update={"rejected": self._rejected(place_of(fine))})
+            rejected = self._rejected(self._lineage.slices_of(fine))
+            record = record.model_copy(update={"rejected": rejected})
         return Work(
             record,
             self._class_table(),
@@ -194,7 +192,7 @@ class OpenImage:
             None if final is None else whole,
             self._confidence(fine),
             self._painted_pixels(fine if final is None else final),
-            None if final is None else self._painted_pixels(fine, strokes_of(final)),
+            None if final is None else self._painted_pixels(fine, strokes.strokes_of(final)),
         )
 
     def _class_table(self) -> ClassTable:
@@ -205,7 +203,7 @@ class OpenImage:
 
     def _rejected(self, place: Slices) -> tuple[RegionKey, ...]:
         """Return the regions that were rejected in a place, by their keys in the whole map."""
-        keys = rejected_regions(self._layers, self.coarse, place)
+        keys = self._lineage.rejected_regions(self._layers, self.coarse, place)
         part, corner = np.array([(axis.stop - axis.start, axis.start) for axis in place]).T
 
         def in_whole(first: int) -> int:
@@ -221,28 +219,30 @@ class OpenImage:
 
         Strokes of which another map tells what became of them are left out.
         """
-        stamps = {stroke.stamp for stroke in told}
+        if layer is None:
+            return None
+        stamps, slices = {stroke.stamp for stroke in told}, self._lineage.slices_of(layer)
         painted = np.zeros(self.coarse.data.shape, np.bool_)
-        for kept in [] if layer is None else protected_strokes_in(layer):
+        for kept in self._session.strokes.protected_in(layer):
             if kept.stroke.stamp not in stamps:
-                painted[kept.within(place_of(layer)).patch.place] |= kept.patch.mask
+                painted[kept.within(slices).patch.place] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
         """Return a map, within the one that it is a part of where it is one."""
         index_map = np.array(fine.data)
-        for source in sources_of(self._layers, fine):
+        for source in self._lineage.sources_of(self._layers, fine):
             around = np.array(source.data, dtype=index_map.dtype)
-            around[place_of(fine)] = index_map
+            around[self._lineage.slices_of(fine)] = index_map
             index_map, fine = around, source
         return index_map
 
     def _confidence(self, fine: Labels | None) -> NDArray[np.uint8] | None:
-        layer = None if fine is None else confidence_of(self._layers, fine)
+        layer = None if fine is None else self._lineage.confidence_of(self._layers, fine)
         if fine is None or layer is None:
             return None
         confidence = np.full(self.coarse.data.shape, np.nan, dtype=np.float32)
-        confidence[place_of(fine)] = layer.data
+        confidence[self._lineage.slices_of(fine)] = layer.data
         return stored_confidence(confidence)
 
     # What happens
@@ -254,27 +254,29 @@ class OpenImage:
 
     def _on_change(self, event: Any) -> None:
         if event.type == "paint":
-            if event.source.mode in DRAWING and not is_programmatic(event.source):
-                self.painted += sum(_changed_pixels(atom) for atom in event.value)
+            if event.source.mode in DRAWING and not self._is_programmatic(event.source):
+                self.painted += painted_step(event).number_painted()
             else:
                 self.changed.emit()
                 self.decided.emit()
                 return
         self.changed.emit()
 
+    def _is_programmatic(self, layer: Labels) -> bool:
+        return self._session.strokes.is_programmatic(layer)
+
     def _on_inserted(self, event: Any) -> None:
-        """Follow new maps; a fine one counts once its confidence is there too."""
-        layer, fine = event.value, self.fine
-        if layer is fine or layer is self.final:
-            self._follow(layer)
-            follow(layer)  # Its strokes stay, also where no other widget is open.
-        if layer is self.final:
+        """Follow what becomes the topmost fine or final map of the image."""
+        if event.value is self.fine or event.value is self.final:
+            self._follow(event.value)
+
+    def _on_refined(self, refined: Refined) -> None:
+        if refined.fine is self.fine:
+            self.refined.emit(refined)
+
+    def _on_review_begun(self, final: Labels) -> None:
+        if final is self.final:
             self.review_begun.emit()
-        if fine is None:
-            return
-        wanted = fine.metadata.get(CONFIDENCE_KEY)
-        if layer.unique_id == wanted or (layer is fine and wanted is None):
-            self.refined.emit(fine)
 
     def _on_removed(self, event: Any) -> None:
         self._leaving.append(event.value)
@@ -285,38 +287,25 @@ class OpenImage:
     def close(self) -> None:
         """Take all layers out of the viewer that belong to it."""
         layers = self._viewer.layers
-        results = list(results_of(layers, self.coarse))
-        sureness = [confidence_of(layers, layer) for layer in results]
+        results = self._lineage.layers_of_results(layers, self.coarse)
         changes = changes_layers(layers)
         self.release()
-        self.coarse.metadata[CLOSED_KEY] = True
+        self._lineage.close(self.coarse)
         # At once: when layers go, napari has Python look through all that there is for garbage.
         with layers.batched_update():
-            for layer in (*changes, *results, *sureness, self.coarse, self.image):
-                if layer is not None and layer in layers:
+            for layer in (*changes, *results, self.coarse, self.image):
+                if layer in layers:
                     layers.remove(layer)
 
     def release(self) -> None:
         """Follow it no longer; its layers stay."""
         self._turn.stop()
-        self.coarse.metadata.pop(IMAGE_KEY, None)
+        self._lineage.set_image(self.coarse, None)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._session.refined.disconnect(self._on_refined, missing_ok=True)
+        self._session.review_begun.disconnect(self._on_review_begun, missing_ok=True)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._followed:
             for name in CHANGE_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
-
-
-def _follow_strokes(layer: Labels, painted: NDArray[np.bool_] | None) -> None:
-    """Let what is painted in a map from now on stay, and what was in an earlier session."""
-    follower = follow(layer)
-    if painted is not None:
-        follower.inherit([stroke_of(painted)])
-
-
-def _changed_pixels(atom: Any) -> int:
-    """Count the pixels that one step of a stroke changed, less those that a lock put back."""
-    before, after = (atom.old_values, atom.new_value) if has_mask(atom) else atom[1:]
-    changed = int(np.count_nonzero(np.ravel(before) != np.ravel(after)))
-    return changed if np.ndim(after) == 0 else -changed

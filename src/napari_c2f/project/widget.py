@@ -31,6 +31,7 @@ from napari_c2f.base.proxies import bare
 from napari_c2f.base.settings import settings
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import class_table_of_layer
+from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.batch_section import ToDoSection
 from napari_c2f.project.controller import ProjectController
@@ -80,7 +81,7 @@ class ProjectWidget(DockedWidget):
         super().__init__()
         guard_removals(viewer)
         self._viewer = viewer
-        self._controller = ProjectController(viewer, is_at_work)
+        self._controller = ProjectController(viewer, Session.of(viewer), is_at_work)
         self._lessons = LessonController()
         self._to_do = BatchController(self._controller)
         self.state, self.lesson = self._controller.state, self._lessons.model

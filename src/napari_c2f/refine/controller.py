@@ -18,33 +18,18 @@ from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.convert import (
-    CLOSED_KEY,
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    PLACE_KEY,
-    PROVENANCE_KEY,
-    RESULT_KEY,
     add_map,
     confidence_layer_data,
-    confidence_of,
     level0,
     new_map,
     unique_name,
 )
-from napari_c2f.layers.lineage import (
-    ProtectedStroke,
-    final_of,
-    latest_result,
-    placed_keywords,
-    protected_strokes,
-    results_of,
-    strokes_in,
-)
-from napari_c2f.layers.locks import inherit_locks
+from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.map_controller import MapController
 from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
-from napari_c2f.layers.project_map import project_map, replace_labels
-from napari_c2f.layers.strokes import follow, is_followed
+from napari_c2f.layers.project_map import replace_labels
+from napari_c2f.layers.session import Refined, Session
+from napari_c2f.layers.strokes import ProtectedStroke, strokes_in
 from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
 from napari_c2f.refine.protected_layer import ProtectedLayer
@@ -65,33 +50,27 @@ class RefineController(MapController[Refining]):
     Parameters
     ----------
     viewer : ViewerModel
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.refining = Refining()
-        super().__init__(self.refining, viewer)
+        super().__init__(self.refining, viewer, session)
         self._ask: Callable[[], RefineRequest] | None = None
         self._live: Live | None = None
         self._shown: tuple[Labels, ScopeChoice] | None = None
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
-        self._follow_results()
-        viewer.layers.events.inserted.connect(self._follow_results)
-        viewer.layers.events.inserted.connect(self._yield_to_review)
+        session.review_begun.connect(self._yield_to_review)
 
-    def _follow_results(self, *_: Any) -> None:
-        """Follow what is painted in fine maps, those of a project that was opened, too."""
-        for layer in self._viewer.layers:
-            if isinstance(layer, Labels) and COARSE_KEY in layer.metadata:
-                follow(layer)
-
-    def _yield_to_review(self, *_: Any) -> None:
-        """End live mode where a review of its fine map begins: the final map would not follow."""
+    def _yield_to_review(self, _final: Labels) -> None:
+        """End live mode if a review of its fine map begins: the final map would not follow."""
         if self._live is not None and self._is_reviewed(self._live.target.fine):
             self.model.message = "Live mode is off: its fine map is being reviewed."
             self.set_live_off()
 
     def _is_reviewed(self, fine: Labels) -> bool:
-        return final_of(self._viewer.layers, fine) is not None
+        return self._session.lineage.final_of(self._viewer.layers, fine) is not None
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
@@ -110,11 +89,13 @@ class RefineController(MapController[Refining]):
         if self._shown is None:
             return None
         coarse, choice = self._shown
-        layers = self._viewer.layers
-        for layer in (coarse, *results_of(layers, coarse)):
-            if is_followed(layer):
-                follow(layer).touched.connect(self._protected_layer.update, unique=True)
-        return coarse, protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
+        layers, session = self._viewer.layers, self._session
+        for layer in (coarse, *session.lineage.results_of(layers, coarse)):
+            if session.strokes.is_followed(layer):
+                follower = session.strokes.follow(layer)
+                follower.touched.connect(self._protected_layer.update, unique=True)
+        protected = session.protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
+        return coarse, protected
 
     def open_map(
         self,
@@ -153,11 +134,11 @@ class RefineController(MapController[Refining]):
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
     ) -> str:
         """Put the map of a file into that of a project's image, else add it; tell which."""
-        own = project_map(self._viewer.layers, image)
+        own = self._session.lineage.project_map(self._viewer.layers, image)
         if own is None:
             add_map(self._viewer, index_map, table, name, placement(index_map, image))
             return f"Opened with the classes '{table.name}'."
-        replace_labels(own, index_map, table)
+        replace_labels(self._session.strokes, own, index_map, table)
         self._show_map(own)
         return (
             f"Opened in '{own.name}', the map of this image that the project saves; undo brings "
@@ -168,7 +149,7 @@ class RefineController(MapController[Refining]):
         """Start refining; errors and progress are shown in the model."""
         with self._errors_told():
             self.model.progress = 0.0
-            prepared = prepare(asked, self._viewer)
+            prepared = prepare(asked, self._viewer, self._session)
             self.model.message = "Refining…"
 
             def succeed(result: JobResult) -> GuiSteps:
@@ -218,7 +199,7 @@ class RefineController(MapController[Refining]):
         touched, target = self._end_live(), self._live_target(coarse)
         if self._ask is None or target is None:
             return False
-        self._live = Live(target, self._live_run, self._live_result, touched)
+        self._live = Live(self._session, target, self._live_run, self._live_result, touched)
         coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
         self._viewer.layers.selection.active = coarse
         return True
@@ -228,9 +209,9 @@ class RefineController(MapController[Refining]):
 
         A fine map that has a final one is hidden by it, and the final one would not follow.
         """
-        layers = self._viewer.layers
-        fine = latest_result(layers, coarse)
-        confidence = None if fine is None else confidence_of(layers, fine)
+        layers, lineage = self._viewer.layers, self._session.lineage
+        fine = lineage.latest_result(layers, coarse)
+        confidence = None if fine is None else lineage.confidence_of(layers, fine)
         if fine is None or confidence is None or self._is_reviewed(fine):
             return None
         return LiveTarget(coarse, fine, confidence)
@@ -251,7 +232,7 @@ class RefineController(MapController[Refining]):
         if target.fine not in self._viewer.layers:
             raise C2FError("Live mode is off: its fine map is gone.")
         asked = replace(self._ask(), coarse=target.coarse)
-        return prepare(asked, self._viewer, copy=False).run, asked.make_refiner
+        return prepare(asked, self._viewer, self._session, copy=False).run, asked.make_refiner
 
     def _live_result(self, result: JobResult | C2FError) -> None:
         if isinstance(result, C2FError):
@@ -268,21 +249,22 @@ class RefineController(MapController[Refining]):
         coarse = prepared.coarse
         for _ in self._add_result(prepared, result):
             yield
-            if CLOSED_KEY in coarse.metadata:
+            if self._session.lineage.is_closed(coarse):
                 self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
                 return
 
     def _add_result(self, prepared: PreparedJob, result: JobResult) -> Iterator[None]:
         coarse, layers = prepared.coarse, self._viewer.layers
         confidence = self._confidence_layer(coarse, result)
-        fine = self._fine_layer(prepared, result, confidence.unique_id)
+        fine = self._fine_layer(prepared, result, confidence)
         yield
         self._hide_results(coarse)
         yield
         self._viewer.add_layer(fine)
-        follow(coarse)
+        self._session.strokes.follow(coarse)
         yield
         self._viewer.add_layer(confidence)
+        self._session.refined.emit(Refined(fine, confidence, result.record))
         yield
         layers.selection.active = fine  # There the annotator goes on.
         coarse.visible = False
@@ -299,26 +281,18 @@ class RefineController(MapController[Refining]):
         data, keywords, _ = confidence_layer_data(result.confidence, name)
         return Image(data, **keywords, **placed_keywords(coarse, result.place))
 
-    def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Any) -> Labels:
-        """Make the fine map, whose confidence is known by its `unique_id`.
-
-        It has its strokes and locks: whoever hears of the new layer may use them at once.
-        """
-        coarse = prepared.coarse
+    def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Image) -> Labels:
+        """Make the fine map, with its origin, strokes and locks."""
+        coarse, session = prepared.coarse, self._session
         # What is refined again keeps its name, with a number.
-        name = coarse.name if RESULT_KEY in coarse.metadata else f"{coarse.name} refined"
-        metadata = {
-            RESULT_KEY: True,
-            COARSE_KEY: coarse.unique_id,
-            CONFIDENCE_KEY: confidence,
-            PROVENANCE_KEY: result.record,
-        }
-        if result.labels.shape != level0(coarse).shape:
-            metadata[PLACE_KEY] = result.place
+        name = coarse.name if session.lineage.is_refined(coarse) else f"{coarse.name} refined"
         table, spatial = prepared.run.class_table, placed_keywords(coarse, result.place)
-        fine = new_map(self._viewer, result.labels, table, name, spatial, **metadata)
-        follow(fine).inherit(strokes_in(prepared.kept, result.place))
-        inherit_locks(fine, coarse)
+        fine = new_map(self._viewer, result.labels, table, name, spatial, is_result=True)
+        is_part = result.labels.shape != level0(coarse).shape
+        slices = result.place if is_part else None
+        session.lineage.add_fine(fine, coarse, confidence, slices=slices, record=result.record)
+        session.strokes.follow(fine).inherit(strokes_in(prepared.kept, result.place))
+        session.locks.inherit(fine, coarse)
         return fine
 
 

@@ -16,9 +16,8 @@ from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction, timer
-from napari_c2f.layers.convert import PROVENANCE_KEY
-from napari_c2f.layers.lineage import place_of
-from napari_c2f.layers.strokes import covered, follow, stroke_under_way, strokes_of
+from napari_c2f.layers.session import Session
+from napari_c2f.layers.strokes import covered, stroke_under_way
 from napari_c2f.refine.request import MakeRefiner
 
 PAUSE = 300
@@ -47,6 +46,7 @@ class Live:
 
     Parameters
     ----------
+    session : Session
     target : LiveTarget
     make_run : callable
         May raise a `C2FError`.
@@ -58,18 +58,21 @@ class Live:
 
     def __init__(
         self,
+        session: Session,
         target: LiveTarget,
         make_run: MakeRun,
         tell: Callable[[JobResult | C2FError], None],
         touched: Touched,
     ) -> None:
+        self._session = session
         self.target, self._make_run, self._tell = target, make_run, tell
         self._touched = dict(touched)
         self._running: Touched = {}
         self._task: Task | None = None
         self._refiner = _RefinerOnce()
         self._timer = timer(PAUSE, self._start, once=True)
-        self._drawn, self._corrected = follow(target.coarse), follow(target.fine)
+        self._drawn = session.strokes.follow(target.coarse)
+        self._corrected = session.strokes.follow(target.fine)
         self._drawn.rough = True  # What is drawn now is there to be refined.
         self._drawn.touched.connect(self._on_drawn)
         self._corrected.touched.connect(self._on_corrected)
@@ -105,7 +108,7 @@ class Live:
         self._timer.start()
 
     def _on_corrected(self, place: Slices) -> None:
-        self._on_drawn(to_corner(place, place_of(self.target.fine)))
+        self._on_drawn(to_corner(place, self._session.lineage.slices_of(self.target.fine)))
 
     def _touch(self, plane: Plane, box: Window) -> None:
         rows, columns = around([self._touched.get(plane, box), box])
@@ -127,7 +130,8 @@ class Live:
         plane = next(iter(self._touched))
         self._running = {plane: self._touched.pop(plane)}
         work = live_work(run, plane, self._running[plane], self._refiner.made_by(make_refiner))
-        latest = max((stroke.stamp for stroke in strokes_of(self.target.fine)), default=0)
+        strokes = self._session.strokes.strokes_of(self.target.fine)
+        latest = max((stroke.stamp for stroke in strokes), default=0)
         task = Task(work)
         task.succeeded.connect(lambda result: self._finish(task, run.scope, result, latest))
         task.failed.connect(lambda message: self._fail(task, message))
@@ -138,7 +142,7 @@ class Live:
         if task is not self._task:  # It was ended meanwhile.
             return
         self._task, self._running = None, {}
-        put_in_place(self.target, scope, result, latest)
+        put_in_place(self._session, self.target, scope, result, latest)
         self._tell(result)
         self._start()
 
@@ -182,23 +186,26 @@ def live_work(
     return work
 
 
-def put_in_place(target: LiveTarget, scope: Scope, result: JobResult, latest: int) -> None:
+def put_in_place(
+    session: Session, target: LiveTarget, scope: Scope, result: JobResult, latest: int
+) -> None:
     """Put a result into the layers, but where it is out of scope or was painted over since.
 
     Parameters
     ----------
+    session : Session
     target : LiveTarget
     scope : Scope
     result : JobResult
     latest : int
         Stamp of the latest stroke in the fine map that the result knows.
     """
-    own = place_of(target.fine)
+    own = session.lineage.slices_of(target.fine)
     shared = common(result.place, own)
     if is_empty(shared):
         return
     here, there = from_corner(shared, own), from_corner(shared, result.place)
-    newer = [stroke for stroke in strokes_of(target.fine) if stroke.stamp > latest]
+    newer = [stroke for stroke in session.strokes.strokes_of(target.fine) if stroke.stamp > latest]
     newer += stroke_under_way(target.fine)
     where = ~covered(target.fine.data.shape, newer)[here]
     if scope.mask is not None:
@@ -206,5 +213,6 @@ def put_in_place(target: LiveTarget, scope: Scope, result: JobResult, latest: in
     for layer, values in ((target.fine, result.labels), (target.confidence, result.confidence)):
         np.copyto(layer.data[here], values[there], where=where, casting="same_kind")
         layer.refresh(extent=False)
-    record = target.fine.metadata.get(PROVENANCE_KEY, {})
-    target.fine.metadata[PROVENANCE_KEY] = record | {UPDATES: record.get(UPDATES, 0) + 1}
+    record = session.lineage.record_of(target.fine)
+    updated = {**record, UPDATES: record.get(UPDATES, 0) + 1}
+    session.lineage.set_record(target.fine, updated)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from c2f_core.geometry.patches import Covered, Slices, around
 from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import RESULT_KEY, level0
-from napari_c2f.layers.lineage import ProtectedStroke, placed_keywords
+from napari_c2f.layers.lineage import placed_keywords
+from napari_c2f.layers.strokes import ProtectedStroke
 
 NAME = "painted, stays"
 PAUSE = 200

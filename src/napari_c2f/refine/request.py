@@ -17,9 +17,11 @@ from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
-from napari_c2f.layers.convert import class_table_of_layer, confidence_of, level0
-from napari_c2f.layers.lineage import ProtectedStroke, latest_result, protected_strokes
+from napari_c2f.layers.convert import class_table_of_layer, level0
+from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import locked_classes
+from napari_c2f.layers.session import Session
+from napari_c2f.layers.strokes import ProtectedStroke
 from napari_c2f.refine.scope import ScopeChoice, planes_of, scope_of
 
 MakeRefiner = Callable[[ClassTable], RefinerInterface]
@@ -102,13 +104,16 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
     return image, coarse
 
 
-def prepare(asked: RefineRequest, viewer: ViewerModel, *, copy: bool = True) -> PreparedJob:
+def prepare(
+    asked: RefineRequest, viewer: ViewerModel, session: Session, *, copy: bool = True
+) -> PreparedJob:
     """Describe a run as it was when the user clicked; drawing can go on.
 
     Parameters
     ----------
     asked : RefineRequest
     viewer : ViewerModel
+    session : Session
     copy : bool
         Copy a coarse map in memory that is not too large.
 
@@ -120,8 +125,8 @@ def prepare(asked: RefineRequest, viewer: ViewerModel, *, copy: bool = True) -> 
     image, coarse = check_layers(asked.image, asked.coarse)
     table = asked.table_selection.checked_table() or class_table_of_layer(coarse)
     choice = asked.choice
-    fine = latest_result(viewer.layers, coarse)
-    kept = protected_strokes(viewer.layers, coarse, choice.keep_fine, choice.keep_coarse)
+    layers, lineage = viewer.layers, session.lineage
+    kept = session.protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
     scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)
     data, locked = level0(coarse), locked_classes(coarse)
     is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
@@ -135,7 +140,7 @@ def prepare(asked: RefineRequest, viewer: ViewerModel, *, copy: bool = True) -> 
         plane=plane,
         painted=[each.patch for each in kept],
         whole=is_small or _covers_all(data.shape, scope, plane),
-        before=_before(coarse, fine, viewer.layers) if plane != () and fine is not None else None,
+        before=None if plane == () else _before(coarse, layers, lineage),
     )
     return PreparedJob(run, coarse, kept)
 
@@ -155,10 +160,12 @@ def _limits(image: Image) -> tuple[float, float] | None:
 
 
 def _before(
-    coarse: Labels, fine: Labels, layers: Iterable[Layer]
+    coarse: Labels, layers: Iterable[Layer], lineage: Lineage
 ) -> tuple[Sliceable, Sliceable] | None:
-    confidence = confidence_of(layers, fine)
+    """Return the latest fine map of a whole stack and its confidence, if there are any."""
+    fine = lineage.latest_result(layers, coarse)
+    confidence = None if fine is None else lineage.confidence_of(layers, fine)
     shape = level0(coarse).shape
-    if confidence is None or not fine.data.shape == confidence.data.shape == shape:
+    if fine is None or confidence is None or not fine.data.shape == confidence.data.shape == shape:
         return None
     return fine.data, confidence.data

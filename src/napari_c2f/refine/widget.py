@@ -30,6 +30,7 @@ from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import recent_models, remember_model, remembered
 from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
+from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
 from napari_c2f.refine.request import MakeRefiner, RefineRequest
@@ -103,7 +104,7 @@ class RefineWidget(DockedWidget):
         super().__init__()
         guard_removals(viewer)
         self._viewer = viewer
-        self._controller = RefineController(viewer)
+        self._controller = RefineController(viewer, Session.of(viewer))
         self.state = self._controller.refining
         self.image = layer_box(viewer, Image)
         self.coarse = layer_box(viewer, Labels)

@@ -10,7 +10,7 @@ from napari_c2f.base.controller import Controller, GuiSteps
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.lineage import changes_layers
-from napari_c2f.layers.strokes import follow
+from napari_c2f.layers.session import Session
 from napari_c2f.review.model import ReviewModel
 from napari_c2f.review.open_review import OpenReview
 from napari_c2f.review.request import ReviewData, final_layer, find_changes, request_of_layers
@@ -23,11 +23,13 @@ class ReviewController(Controller[ReviewModel]):
     ----------
     viewer : ViewerModel
         Viewer whose layers are reviewed.
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(ReviewModel())
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session
         self.review: OpenReview | None = None
         """The review under way."""
         viewer.layers.events.removed.connect(self._on_removed)
@@ -57,7 +59,7 @@ class ReviewController(Controller[ReviewModel]):
                     "Choose a fine map and the coarse map that it was refined from; if there is "
                     "none yet, refine a coarse map first."
                 )
-            request = request_of_layers(fine, coarse, confidence, self._viewer)
+            request = request_of_layers(fine, coarse, confidence, self._viewer, self._session)
             self.end()
             self._remove_changes()
             self.model.message = "Looking for changes…"
@@ -77,16 +79,19 @@ class ReviewController(Controller[ReviewModel]):
         self, data: ReviewData, fine: Labels, coarse: Labels, confidence: Image | None
     ) -> GuiSteps:
         """Add the layers of a review one by one, and start it."""
-        final, layers = bare(final_layer(self._viewer, data, fine, coarse)), self._viewer.layers
+        made = final_layer(self._viewer, self._session, data, fine, coarse)
+        final, layers = bare(made), self._viewer.layers
         yield
         if fine in layers and coarse in layers and final not in layers:
             self._viewer.add_layer(final)
+            self._session.review_begun.emit(final)
         yield
         if not all(layer in layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
-        follow(final)  # What is accepted or painted there outlives the next refinement.
-        review = OpenReview(self._viewer, self.model, data, fine, coarse, final)
+        # What is accepted or painted there outlives the next refinement.
+        self._session.strokes.follow(final)
+        review = OpenReview(self._viewer, self._session, self.model, data, fine, coarse, final)
         review.resized.connect(self._on_resized)
         self.review = review
         yield

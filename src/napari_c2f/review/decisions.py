@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.review.decisions import Decision
+from napari_c2f.layers.history import LayerHistory
+from napari_c2f.layers.session import Session
 from napari_c2f.review.history import DecisionHistory
 from napari_c2f.review.model import ReviewModel
 from napari_c2f.review.request import ReviewData
@@ -22,6 +24,8 @@ class Decisions:
 
     Parameters
     ----------
+    session : Session
+        Session of the viewer.
     model : ReviewModel
         State that the widget shows.
     data : ReviewData
@@ -33,9 +37,11 @@ class Decisions:
     resized = Signal()
     """Emitted when the final layer got data of another shape."""
 
-    def __init__(self, model: ReviewModel, data: ReviewData, final: Labels) -> None:
+    def __init__(
+        self, session: Session, model: ReviewModel, data: ReviewData, final: Labels
+    ) -> None:
         self._model, self._data, self._final = model, data, final
-        self._history = DecisionHistory(final)
+        self._history = DecisionHistory(final, session)
         for name in CHANGE_EVENTS:
             final.events[name].connect(self._on_change)
 
@@ -76,7 +82,7 @@ class Decisions:
 
     def _on_change(self, event: Any) -> None:
         """Follow the final layer; a stroke counts once it is finished, by its event `paint`."""
-        if event.type != "labels_update" or not event.source._staged_history:
+        if event.type != "labels_update" or LayerHistory(event.source).open_step is None:
             self._update()
 
     def _update(self) -> None:

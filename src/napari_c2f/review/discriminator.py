@@ -16,8 +16,9 @@ from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.convert import RESULT_KEY, class_table_of_layer, level0, unique_name
-from napari_c2f.layers.lineage import check_planes, place_of, placed_keywords, plane_place
+from napari_c2f.layers.lineage import check_planes, placed_keywords, plane_slices
 from napari_c2f.layers.planes import current_plane
+from napari_c2f.layers.session import Session
 
 UNREALISTIC = Colormap(
     [[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="unrealistic", display_name="unrealistic"
@@ -59,11 +60,13 @@ class DiscriminatorController(Controller[Activity]):
     ----------
     viewer : ViewerModel
         Viewer that gets the layer.
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(Activity())
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session
 
     def realism_map(self, image: Image | None, fine: Labels | None, model: str) -> None:
         """Start to score a fine map; the model shows errors and the mean score.
@@ -78,10 +81,11 @@ class DiscriminatorController(Controller[Activity]):
         with self._errors_told():
             if image is None or fine is None:
                 raise C2FError("Choose a fine map and its image first.")
-            check_planes(fine, image, place_of(fine))
+            slices = self._session.lineage.slices_of(fine)
+            check_planes(fine, image, slices)
             plane = current_plane(self._viewer, fine)
             task = score_realism(
-                np.asarray(level0(image)[place_of(fine)][plane]),
+                np.asarray(level0(image)[slices][plane]),
                 np.array(level0(fine)[plane]),
                 class_table_of_layer(fine),
                 model,
@@ -100,7 +104,7 @@ class DiscriminatorController(Controller[Activity]):
             contrast_limits=(0, 1),
             blending="translucent",
             metadata={RESULT_KEY: True},
-            **placed_keywords(fine, plane_place(plane, scores.shape)),
+            **placed_keywords(fine, plane_slices(plane, scores.shape)),
         )
         self._viewer.layers.selection.active = active  # So that the user can keep drawing there.
         run = Path(model).parent.parent.name

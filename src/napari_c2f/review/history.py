@@ -5,6 +5,7 @@ as a step that leaves one pixel unchanged and knows what was rejected before and
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from c2f_core.review.decisions import RegionKey
-from napari_c2f.layers.convert import REJECTED_KEY
-from napari_c2f.layers.strokes import programmatic_edit
+from napari_c2f.layers.history import LayerHistory
+from napari_c2f.layers.session import Session
 
 RegionKeys = frozenset[RegionKey]
 
 
-class _Rejection(tuple[Any, Any, Any]):
-    """A step of napari's history, (indices, labels before, labels after), that changes nothing."""
+@dataclass(frozen=True)
+class _Rejection:
+    """Regions that were rejected before and after a step of the history."""
 
     before: RegionKeys
     after: RegionKeys
@@ -32,15 +34,18 @@ class DecisionHistory:
     ----------
     layer : Labels
         The final layer.
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, layer: Labels) -> None:
-        self._layer = layer
+    def __init__(self, layer: Labels, session: Session) -> None:
+        self._layer, self._session = layer, session
+        self._history = LayerHistory(layer)
 
     @property
     def rejected(self) -> RegionKeys:
         """Keys of the rejected regions, even if their pixels have changed since."""
-        return frozenset(self._layer.metadata.get(REJECTED_KEY, ()))
+        return frozenset(self._session.lineage.rejected_in(self._layer))
 
     def write(
         self,
@@ -63,10 +68,10 @@ class DecisionHistory:
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(flat_indices, self._layer.data.shape)
-        with programmatic_edit(self._layer), self._layer.block_history():
+        with self._session.strokes.programmatic_edit(self._layer), self._layer.block_history():
             self._layer.data_setitem(indices, labels)
             if after != before:
-                self._layer._save_history(self._rejection(indices, before, after))
+                self._history.mark(indices, _Rejection(before, after))
                 self._store(after)
 
     def make_writable(self) -> None:
@@ -80,23 +85,15 @@ class DecisionHistory:
 
     def follow(self) -> None:
         """Store what is rejected after an undo or redo."""
-        done, undone = (
-            [step for item in history for step in item if isinstance(step, _Rejection)]
-            for history in (self._layer._undo_history, self._layer._redo_history)
-        )
+        done, undone = (_rejections(marks) for marks in self._history.marks())
         if done:
             self._store(done[-1].after)
         elif undone:
             self._store(undone[-1].before)
 
-    def _rejection(
-        self, indices: tuple[NDArray[np.intp], ...], before: RegionKeys, after: RegionKeys
-    ) -> _Rejection:
-        first = tuple(axis[:1] for axis in indices)
-        label = np.array(self._layer.data[first])
-        step = _Rejection((first, label, label))
-        step.before, step.after = before, after
-        return step
-
     def _store(self, keys: RegionKeys) -> None:
-        self._layer.metadata[REJECTED_KEY] = tuple(sorted(keys))
+        self._session.lineage.set_rejected(self._layer, sorted(keys))
+
+
+def _rejections(marks: Iterable[object]) -> list[_Rejection]:
+    return [mark for mark in marks if isinstance(mark, _Rejection)]

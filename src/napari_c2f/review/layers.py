@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_c2f.layers.convert import RESULT_KEY, new_map, spatial_keywords
+from napari_c2f.layers.convert import new_map, spatial_keywords
 from napari_c2f.layers.lineage import CHANGES
 from napari_c2f.review.changes import codes_of
 from napari_c2f.review.request import ReviewData
@@ -62,6 +62,6 @@ def changes_layer(
     outlines = np.zeros(data.unreviewed.shape, np.uint8)
     outlines[data.plane] = data.outlines.painted(codes_of(decisions, 0))
     name, spatial = f"{coarse.name} changes", spatial_keywords(fine)
-    layer = new_map(viewer, outlines, CHANGES, name, spatial, **{RESULT_KEY: True})
+    layer = new_map(viewer, outlines, CHANGES, name, spatial, is_result=True)
     layer.opacity, layer.editable = 1.0, False
     return layer

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_c2f.layers.convert import COARSE_KEY, FINE_KEY, coarse_of, confidence_of
+from napari_c2f.layers.lineage import Lineage
 from napari_c2f.widgets.choices import layer_box, update_layer_box
 from napari_c2f.widgets.parts import add_row
 
@@ -25,11 +25,13 @@ class MapsSection(QWidget):
     ----------
     viewer : ViewerModel
         Viewer whose layers are listed.
+    lineage : Lineage
+        Lineage of the maps in the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, lineage: Lineage) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer, self._lineage = viewer, lineage
         self.fine = layer_box(viewer, Labels)
         self.coarse = layer_box(viewer, Labels)
         self.confidence = layer_box(viewer, Image)
@@ -60,7 +62,7 @@ class MapsSection(QWidget):
         """Choose the fine map that is selected, or else the topmost one."""
         layers = self._viewer.layers
         active = layers.selection.active
-        fine = [layer for layer in layers if _is_fine(layer)]
+        fine = [layer for layer in layers if self._is_fine(layer)]
         if active in self.fine.choices and active in fine:
             self.fine.value = active
         elif self.fine.value is None and fine and fine[-1] in self.fine.choices:
@@ -68,11 +70,11 @@ class MapsSection(QWidget):
 
     def _follow_fine(self, fine: Labels | None) -> None:
         """Choose the layers that a fine map is known to belong to."""
-        if fine is not None and COARSE_KEY in fine.metadata:
-            self.coarse.value = coarse_of(self._viewer.layers, fine)
-            self.confidence.value = confidence_of(self._viewer.layers, fine)
+        lineage, layers = self._lineage, self._viewer.layers
+        if fine is not None and lineage.is_refined(fine):
+            self.coarse.value = lineage.coarse_of(layers, fine)
+            self.confidence.value = lineage.confidence_of(layers, fine)
 
-
-def _is_fine(layer: Layer) -> bool:
-    """Return whether a layer was refined; the final layer of a review knows its fine layer."""
-    return COARSE_KEY in layer.metadata and FINE_KEY not in layer.metadata
+    def _is_fine(self, layer: Layer) -> bool:
+        """Return whether a layer is a fine map, and not the final map of a review."""
+        return self._lineage.is_refined(layer) and not self._lineage.is_final(layer)

@@ -8,6 +8,7 @@ from napari.layers import Labels
 from napari.utils.key_bindings import KeyCode, KeyMod
 
 from c2f_core.review.decisions import Decision
+from napari_c2f.layers.session import Session
 from napari_c2f.review.changes import ChangesView
 from napari_c2f.review.decisions import Decisions
 from napari_c2f.review.display import Display
@@ -28,6 +29,8 @@ class OpenReview:
     ----------
     viewer : ViewerModel
         Viewer of the layers.
+    session : Session
+        Session of the viewer.
     model : ReviewModel
         State that the widget shows.
     data : ReviewData
@@ -39,6 +42,7 @@ class OpenReview:
     def __init__(
         self,
         viewer: ViewerModel,
+        session: Session,
         model: ReviewModel,
         data: ReviewData,
         fine: Labels,
@@ -46,7 +50,7 @@ class OpenReview:
         final: Labels,
     ) -> None:
         self.data, self._model = data, model
-        self._decisions = Decisions(model, data, final)
+        self._decisions = Decisions(session, model, data, final)
         self.resized = self._decisions.resized
         """Emitted when the final layer got data of another shape."""
         model.current, model.regions = 0, data.review.regions

@@ -16,30 +16,11 @@ from c2f_core.review.decisions import ChangedPixels, changed_pixels
 from c2f_core.review.regions import Review, ReviewRegion, doubtful_regions, review_changes
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
-from napari_c2f.layers.convert import (
-    COARSE_KEY,
-    CONFIDENCE_KEY,
-    FINE_KEY,
-    PLACE_KEY,
-    REJECTED_KEY,
-    RESULT_KEY,
-    class_table_of_layer,
-    level0,
-    new_map,
-    spatial_keywords,
-)
-from napari_c2f.layers.lineage import (
-    ProtectedStroke,
-    check_planes,
-    final_of,
-    place_of,
-    protected_strokes_in,
-    rejected_regions,
-    whole_place,
-)
-from napari_c2f.layers.locks import inherit_locks
+from napari_c2f.layers.convert import class_table_of_layer, level0, new_map, spatial_keywords
+from napari_c2f.layers.lineage import check_planes, whole_slices
 from napari_c2f.layers.planes import current_plane
-from napari_c2f.layers.strokes import Stroke, follow
+from napari_c2f.layers.session import Session
+from napari_c2f.layers.strokes import ProtectedStroke, Stroke
 from napari_c2f.review.changes import Outlines
 
 
@@ -108,7 +89,11 @@ class ReviewData:
 
 
 def request_of_layers(
-    fine: Labels, coarse: Labels, confidence: Image | None, viewer: ViewerModel
+    fine: Labels,
+    coarse: Labels,
+    confidence: Image | None,
+    viewer: ViewerModel,
+    session: Session,
 ) -> ReviewRequest:
     """Copy the current data of layers; of stacks, the plane in view.
 
@@ -117,10 +102,11 @@ def request_of_layers(
     C2FError
         If the layers do not have the same planes, or nothing is drawn in a map.
     """
-    check_planes(fine, coarse, place_of(fine))
+    slices = session.lineage.slices_of(fine)
+    check_planes(fine, coarse, slices)
     if confidence is not None:
-        check_planes(fine, confidence, whole_place(fine))
-    all_coarse, plane = level0(coarse)[place_of(fine)], current_plane(viewer, fine)
+        check_planes(fine, confidence, whole_slices(fine))
+    all_coarse, plane = level0(coarse)[slices], current_plane(viewer, fine)
     return ReviewRequest(
         fine=np.array(level0(fine)[plane]),
         coarse=np.array(all_coarse[plane]),
@@ -129,7 +115,7 @@ def request_of_layers(
         plane=plane,
         fine_table=class_table_of_layer(fine),
         coarse_table=class_table_of_layer(coarse),
-        protected=protected_strokes_in(bare(fine)),
+        protected=session.strokes.protected_in(bare(fine)),
     )
 
 
@@ -168,24 +154,22 @@ def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
     return unreviewed
 
 
-def final_layer(viewer: ViewerModel, data: ReviewData, fine: Labels, coarse: Labels) -> Labels:
+def final_layer(
+    viewer: ViewerModel, session: Session, data: ReviewData, fine: Labels, coarse: Labels
+) -> Labels:
     """Return the final layer of an earlier review of the same fine map, or make a new one.
 
     A new one is not added to the viewer yet, but has its strokes and locks: other widgets use
     them as soon as it is added.
     """
-    known = final_of(viewer.layers, fine)
+    lineage, layers = session.lineage, viewer.layers
+    known = lineage.final_of(layers, fine)
     if known is not None and known.data.shape == data.unreviewed.shape:
         return known
-    keys = COARSE_KEY, CONFIDENCE_KEY, PLACE_KEY
-    about = {key: fine.metadata[key] for key in keys if key in fine.metadata}
-    about |= {
-        RESULT_KEY: True,
-        FINE_KEY: fine.unique_id,
-        REJECTED_KEY: rejected_regions(viewer.layers, coarse, place_of(fine)),
-    }
-    name, table = f"{coarse.name} final", data.class_table
-    final = new_map(viewer, data.unreviewed, table, name, spatial_keywords(fine), **about)
-    follow(final).inherit(data.strokes)
-    inherit_locks(final, fine)
+    name, table, spatial = f"{coarse.name} final", data.class_table, spatial_keywords(fine)
+    final = new_map(viewer, data.unreviewed, table, name, spatial, is_result=True)
+    rejected = lineage.rejected_regions(layers, coarse, lineage.slices_of(fine))
+    lineage.add_final(final, fine, rejected)
+    session.strokes.follow(final).inherit(data.strokes)
+    session.locks.inherit(final, fine)
     return final

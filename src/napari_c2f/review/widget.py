@@ -12,6 +12,7 @@ from c2f_core.review.decisions import Decision
 from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.settings import remembered
 from napari_c2f.base.worker import load_ahead
+from napari_c2f.layers.session import Session
 from napari_c2f.review.buttons import ReviewButtons
 from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.discriminator import DiscriminatorController
@@ -44,9 +45,10 @@ class ReviewWidget(DockedWidget):
         super().__init__()
         guard_removals(viewer)
         self._viewer = viewer
-        self._controller = ReviewController(viewer)
-        self._discriminator = DiscriminatorController(viewer)
-        self.maps = MapsSection(viewer)
+        session = Session.of(viewer)
+        self._controller = ReviewController(viewer, session)
+        self._discriminator = DiscriminatorController(viewer, session)
+        self.maps = MapsSection(viewer, session.lineage)
         self.begin_button = QPushButton("&Begin review")
         self.busy = QProgressBar()
         self.table = ReviewTable()

@@ -9,6 +9,7 @@ from napari.layers import Labels
 from c2f_core.classes.table import ClassTable
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
+from napari_c2f.layers.session import Session
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, NOTHING = 1, 255
@@ -17,7 +18,7 @@ BOX = np.array([(3.5, 5.5), (3.5, 20.5), (12.5, 20.5), (12.5, 5.5)])
 
 @pytest.fixture
 def controller(qtbot):
-    controller = PaletteController(ViewerModel())
+    controller = PaletteController(ViewerModel(), Session())
     yield controller
     controller.close()
 

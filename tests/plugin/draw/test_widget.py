@@ -12,8 +12,9 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
 from napari_c2f.draw.controller import KEYS
 from napari_c2f.draw.table import COLOUR, NAME, SHARE
-from napari_c2f.layers.convert import COARSE_KEY, TABLE_KEY, labels_layer_data
+from napari_c2f.layers.convert import TABLE_KEY, labels_layer_data
 from napari_c2f.layers.locks import LOCK_KEY
+from napari_c2f.layers.session import Session
 
 PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")
@@ -172,11 +173,12 @@ def test_an_added_class_has_the_next_free_label_and_is_named_at_once(docked, qtb
 def test_a_class_that_is_added_in_a_fine_map_is_one_of_the_coarse_map_too(docked, click):
     viewer, widget = docked
     coarse = add_face(viewer)
-    about = {COARSE_KEY: coarse.unique_id}
     made = {
-        name: viewer.add_labels(coarse.data.copy(), metadata={TABLE_KEY: table} | about, name=name)
+        name: viewer.add_labels(coarse.data.copy(), metadata={TABLE_KEY: table}, name=name)
         for name, table in (("other", SHAPES), ("fine", FASSEG))
     }
+    for layer in made.values():
+        Session.of(viewer).lineage.add_fine(layer, coarse)
     alone = viewer.add_labels(coarse.data.copy(), metadata={TABLE_KEY: FASSEG}, name="alone")
     viewer.layers.selection.active = made["fine"]
     click(widget.add_button)

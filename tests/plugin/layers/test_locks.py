@@ -7,12 +7,14 @@ import pytest
 from napari.layers import Labels
 
 from c2f_core.classes.table import ClassTable
-from napari_c2f.layers import locks as _locks
+from napari_c2f.layers import history as _history
 from napari_c2f.layers.convert import labels_layer_data
-from napari_c2f.layers.locks import lock
+from napari_c2f.layers.history import LayerHistory
+from napari_c2f.layers.locks import Locks
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
+lock = Locks().lock
 
 
 def face(shape=(20, 30)):
@@ -54,10 +56,10 @@ def rectangle(layer):
     stroke(layer, [(3, 3), (3, 3)], EYES)
 
 
-@pytest.mark.parametrize("most_listed", [0, _locks.MOST_LISTED])
+@pytest.mark.parametrize("largest_listed", [0, _history.LARGEST_LISTED])
 @pytest.mark.parametrize("draw", [wipe, fill, polygon, setitem, rectangle])
-def test_what_is_drawn_over_a_locked_class_is_taken_back(draw, most_listed, monkeypatch):
-    monkeypatch.setattr(_locks, "MOST_LISTED", most_listed)
+def test_what_is_drawn_over_a_locked_class_is_taken_back(draw, largest_listed, monkeypatch):
+    monkeypatch.setattr(_history, "LARGEST_LISTED", largest_listed)
     free, layer = face(), face()
     draw(free)
     lock(layer, HAIR, True)
@@ -112,7 +114,7 @@ def test_a_locked_class_is_drawn_where_none_is_locked_and_never_over_another():
     wipe(layer)
     assert (layer.data[before == HAIR] == HAIR).all()
     assert (layer.data[before == SKIN] == EYES).any()
-    assert len(layer._undo_history) == 1
+    assert len(LayerHistory(layer).steps) == 1
 
 
 def test_the_eraser_leaves_locked_classes_alone():

@@ -11,6 +11,7 @@ from c2f_core.data.synthetic import SHAPES
 from c2f_core.io.annotations import write_annotations
 from c2f_core.io.maps import write_map
 from napari_c2f.base.table_selection import TableSelection
+from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 
 SIZE = (20, 30)
@@ -18,7 +19,7 @@ SIZE = (20, 30)
 
 @pytest.fixture
 def controller(qtbot):
-    controller = RefineController(ViewerModel())
+    controller = RefineController(ViewerModel(), Session())
     yield controller
     controller.close()
 

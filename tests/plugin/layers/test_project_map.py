@@ -12,9 +12,7 @@ from c2f_core.project import ImageRecord, Work
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.layers.convert import TABLE_KEY
-from napari_c2f.layers.locks import lock
-from napari_c2f.layers.project_map import project_map
-from napari_c2f.layers.strokes import follow
+from napari_c2f.layers.session import Session
 from napari_c2f.project.open_image import OpenImage
 from napari_c2f.refine.controller import RefineController
 
@@ -35,7 +33,7 @@ def opened(qtbot, viewer):
     coarse[10:] = GROUND.index
     record = ImageRecord(name="one", image="one.png", size=SIZE)
     work = Work(record, SHAPES, coarse)
-    image = OpenImage(viewer, work, np.zeros(SIZE, np.uint8))
+    image = OpenImage(viewer, Session.of(viewer), work, np.zeros(SIZE, np.uint8))
     for _ in image.show(work):
         pass
     return image
@@ -43,14 +41,14 @@ def opened(qtbot, viewer):
 
 @pytest.fixture
 def palette(qtbot, viewer):
-    controller = PaletteController(viewer)
+    controller = PaletteController(viewer, Session.of(viewer))
     yield controller
     controller.close()
 
 
 @pytest.fixture
 def refining(qtbot, viewer):
-    controller = RefineController(viewer)
+    controller = RefineController(viewer, Session.of(viewer))
     yield controller
     controller.close()
 
@@ -129,12 +127,13 @@ def test_an_opened_map_takes_the_place_of_what_was_drawn_until_that_is_undone(
     viewer, opened, refining, map_file
 ):
     before = opened.coarse.data.copy()
-    follow(opened.coarse)
+    tracker = Session.of(viewer).strokes
+    tracker.follow(opened.coarse)
     told = open_map(refining, map_file(), opened.image)
     assert maps(viewer) == ["one coarse"]
     assert "Opened in 'one coarse'" in told
     assert (opened.coarse.data == DISK.index).all()
-    assert all(stroke.rough for stroke in follow(opened.coarse).strokes())
+    assert all(stroke.rough for stroke in tracker.strokes_of(opened.coarse))
     opened.coarse.undo()
     np.testing.assert_array_equal(opened.coarse.data, before)
 
@@ -150,7 +149,7 @@ def test_a_map_that_does_not_fit_leaves_the_own_map_as_it_is(viewer, opened, ref
 
 
 def test_locked_classes_stay(viewer, opened, refining, map_file):
-    lock(opened.coarse, GROUND.index, True)
+    Session.of(viewer).locks.lock(opened.coarse, GROUND.index)
     open_map(refining, map_file(), opened.image)
     assert (opened.coarse.data[:10] == DISK.index).all()
     assert (opened.coarse.data[10:] == GROUND.index).all()
@@ -177,6 +176,6 @@ def test_other_images_get_maps_of_their_own(viewer, opened, palette, refining, m
 
 
 def test_an_image_that_was_left_has_no_own_map(viewer, opened):
-    assert project_map(viewer.layers, opened.image) is opened.coarse
+    assert Session.of(viewer).lineage.project_map(viewer.layers, opened.image) is opened.coarse
     opened.release()
-    assert project_map(viewer.layers, opened.image) is None
+    assert Session.of(viewer).lineage.project_map(viewer.layers, opened.image) is None

@@ -8,11 +8,12 @@ from napari.layers import Labels
 
 from c2f_core.classes.table import ClassTable
 from napari_c2f.layers.convert import labels_layer_data
-from napari_c2f.layers.locks import lock
-from napari_c2f.layers.strokes import Stroke, drawing_refinable, follow, patch_of, strokes_of
+from napari_c2f.layers.locks import Locks
+from napari_c2f.layers.strokes import Stroke, StrokeTracker, patch_of
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES, NOTHING = 1, 2, 3, 255
+TRACKER = StrokeTracker()
 
 
 def layer_of(shape=(20, 30)):
@@ -33,7 +34,7 @@ def stroke(layer, points, label):
 def painted(layer):
     """Return where strokes of the layer are, without what was erased."""
     mask = np.zeros(layer.data.shape, bool)
-    for one in strokes_of(layer):
+    for one in TRACKER.strokes_of(layer):
         patch = patch_of(layer, one)
         mask[patch.place] |= patch.mask
         np.testing.assert_array_equal(patch.values, layer.data[patch.place][patch.mask])
@@ -61,8 +62,8 @@ def setitem(layer):
 @pytest.mark.parametrize("draw", [wipe, fill, polygon, setitem])
 def test_painted_pixels_are_those_that_changed(draw, locked):
     layer = layer_of()
-    follow(layer)
-    lock(layer, HAIR, locked)
+    TRACKER.follow(layer)
+    Locks().lock(layer, HAIR, locked)
     before = layer.data.copy()
     draw(layer)
     changed = layer.data != before
@@ -77,13 +78,13 @@ def test_painted_pixels_are_those_that_changed(draw, locked):
 def test_strokes_before_are_not_followed_and_undoing_them_harms_nothing():
     layer = layer_of()
     wipe(layer, 4)
-    follow(layer)
+    TRACKER.follow(layer)
     assert not painted(layer).any()
 
 
 def test_a_stroke_over_another_and_their_undoing():
     layer = layer_of()
-    follow(layer)
+    TRACKER.follow(layer)
     first = layer.data.copy()
     wipe(layer, 8)
     second = layer.data.copy()
@@ -105,7 +106,7 @@ def test_a_stroke_over_another_and_their_undoing():
 def test_what_napari_no_longer_remembers_stays_painted(monkeypatch):
     monkeypatch.setattr(Labels, "_history_limit", 3)
     layer = layer_of((60, 30))
-    follow(layer)
+    TRACKER.follow(layer)
     for row in range(5, 55, 10):
         wipe(layer, row)
     for _ in range(9):
@@ -119,7 +120,7 @@ def test_what_napari_no_longer_remembers_stays_painted(monkeypatch):
 
 def test_erasing_gives_pixels_free():
     layer = layer_of()
-    follow(layer)
+    TRACKER.follow(layer)
     wipe(layer)
     assert painted(layer)[10, 12]
     wipe(layer, 10, NOTHING)
@@ -128,16 +129,16 @@ def test_erasing_gives_pixels_free():
 
 def test_strokes_are_rough_no_longer_after_an_error():
     layer = layer_of()
-    follow(layer)
-    with pytest.raises(IndexError), drawing_refinable(layer):
+    TRACKER.follow(layer)
+    with pytest.raises(IndexError), TRACKER.drawing_refinable(layer):
         layer.data_setitem((np.array([99]), np.array([0])), EYES)
     wipe(layer)
-    assert [one.rough for one in strokes_of(layer)] == [False]
+    assert [one.rough for one in TRACKER.strokes_of(layer)] == [False]
 
 
 def test_a_stack_is_followed_plane_by_plane():
     layer = layer_of((3, 20, 30))
-    follow(layer)
+    TRACKER.follow(layer)
     before = layer.data.copy()
     with layer.block_history():
         layer._draw(EYES, (1, 10, 2), (1, 10, 27))
@@ -147,7 +148,7 @@ def test_a_stack_is_followed_plane_by_plane():
 
 def test_listeners_hear_of_strokes_undone_and_made_again():
     layer, places = layer_of(), []
-    follow(layer).touched.connect(lambda place: places.append(place))
+    TRACKER.follow(layer).touched.connect(lambda place: places.append(place))
     wipe(layer)
     layer.undo()
     layer.redo()
@@ -162,8 +163,8 @@ def test_strokes_are_seen_from_another_corner():
     mask = np.arange(12).reshape(3, 4) % 2 == 0
     one = Stroke((slice(5, 8), slice(2, 6)), mask, 1)
     part = one.relative_to((slice(6, 20), slice(4, 5)))
-    assert part.place == (slice(0, 2), slice(0, 1))
+    assert part.slices == (slice(0, 2), slice(0, 1))
     np.testing.assert_array_equal(part.mask, mask[1:3, 2:3])
     back = part.within((slice(6, 20), slice(4, 5)))
-    assert back.place == (slice(6, 8), slice(4, 5))
+    assert back.slices == (slice(6, 8), slice(4, 5))
     assert one.relative_to((slice(0, 5), slice(0, 9))) is None

@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from c2f_core.classes.editing import with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.project import Project, Status
+from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.controller import ProjectController
 
@@ -31,7 +32,7 @@ def folder(tmp_path, next_class):
 
 @pytest.fixture
 def projects(qtbot, folder):
-    controller = ProjectController(ViewerModel())
+    controller = ProjectController(ViewerModel(), Session())
     controller.open(folder)
     yield controller
     controller.close()

@@ -20,8 +20,8 @@ from c2f_core.project.records import Parameters
 from c2f_core.project.work import stored_confidence
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
-from napari_c2f.layers.convert import PLACE_KEY, set_class_table
-from napari_c2f.layers.locks import lock
+from napari_c2f.layers.convert import set_class_table
+from napari_c2f.layers.session import Session
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.refine.controller import RefineController
 
@@ -88,7 +88,10 @@ def test_maps_that_are_drawn_with_shapes_and_opened_are_saved(desk, tmp_path):
     """However often: no other map appears, that would not be saved."""
     image = desk.show("two")
     box = np.array([(3.5, 5.5), (3.5, 20.5), (12.5, 20.5), (12.5, 5.5)])
-    palette, refining = PaletteController(desk.viewer), RefineController(desk.viewer)
+    palette, refining = (
+        PaletteController(desk.viewer, desk.session),
+        RefineController(desk.viewer, desk.session),
+    )
     for moved in (box, box + 20):
         features = {"class": [SHAPES.names[1]]}
         shapes = desk.viewer.add_shapes([moved], shape_type="polygon", features=features)
@@ -200,7 +203,7 @@ def test_refining_is_saved_with_its_doubt_and_model(desk):
 
 def test_the_refine_widget_and_the_project_work_together(desk, next_class):
     desk.show("one")
-    refining = RefineController(desk.viewer)
+    refining = RefineController(desk.viewer, desk.session)
     refining.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
     desk.wait()
@@ -220,7 +223,7 @@ def test_the_refine_widget_and_the_project_work_together(desk, next_class):
 def test_a_fine_map_of_a_part_is_saved_as_a_whole(desk):
     desk.show("one")
     place = slice(10, 30), slice(5, 25)
-    desk.add_fine(FINE[place], **{PLACE_KEY: place})
+    desk.add_fine(FINE[place], place)
     expected = COARSE.copy()
     expected[place] = FINE[place]
     np.testing.assert_array_equal(desk.read().fine, expected)
@@ -233,7 +236,7 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     assert (desk.read().painted[:4, :5]).all()
     assert desk.read().painted.sum() <= 20
     image = desk.show("one")
-    refine = RefineController(desk.viewer)
+    refine = RefineController(desk.viewer, desk.session)
     refine.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
@@ -257,7 +260,7 @@ def test_what_is_painted_in_an_opened_image_stays_though_only_the_project_is_ope
     image.fine.visible = True  # It is hidden where there is a final map.
     desk.draw(image.fine, 4, slice(0, 4))
     desk.draw(image.final or image.fine, 4, slice(40, 44))
-    refine = RefineController(desk.viewer)  # Its widget is opened but now.
+    refine = RefineController(desk.viewer, desk.session)  # Its widget is opened but now.
     refine.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
@@ -322,7 +325,7 @@ def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
 
 def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, hold_refining):
     started, released = hold_refining()
-    refining = RefineController(desk.viewer)
+    refining = RefineController(desk.viewer, desk.session)
     desk.show("one")
     refining.refine(desk.asked(next_class))
     assert started.wait(20)
@@ -366,7 +369,7 @@ def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_pat
 def test_what_a_lock_puts_back_is_no_effort(desk):
     image = desk.show("one")
     label = int(image.coarse.data[0, 0])
-    lock(image.coarse, label, True)
+    desk.session.locks.lock(image.coarse, label)
     image.coarse.mode = "paint"
     other = 1 + label % 4
     image.coarse.brush_size = 9
@@ -474,7 +477,7 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
 
 
 def test_a_new_project_needs_classes(qtbot, tmp_path):
-    controller = ProjectController(ViewerModel())
+    controller = ProjectController(ViewerModel(), Session())
     controller.create(tmp_path / "new", TableSelection())
     assert "Choose the classes" in controller.state.message
     controller.create(tmp_path / "new", TableSelection(SHAPES))

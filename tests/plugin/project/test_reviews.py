@@ -10,15 +10,7 @@ from c2f_core.project import Status
 from c2f_core.review.decisions import Decision
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
-from napari_c2f.layers.convert import (
-    COARSE_KEY,
-    FINE_KEY,
-    PLACE_KEY,
-    RESULT_KEY,
-    add_map,
-    confidence_of,
-    set_class_table,
-)
+from napari_c2f.layers.convert import set_class_table
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.history import DecisionHistory
@@ -29,12 +21,10 @@ COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 def test_a_review_under_way_is_restored(desk):
     desk.show("one")
-    fine = desk.add_fine()
+    desk.add_fine()
     final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
-    coarse = desk.controller.image.coarse.unique_id
-    about = {RESULT_KEY: True, COARSE_KEY: coarse, FINE_KEY: fine.unique_id}
-    add_map(desk.viewer, final, SHAPES, "final", {}, **about)
-    layer = desk.controller.image.final
+    layer = desk.add_final(final)
+    assert desk.controller.image.final is layer
     layer.mode = "pan_zoom"
     layer.data_setitem((np.array([0]), np.array([0])), 4)  # as accepting a region does
     desk.qtbot.waitUntil(lambda: (desk.folder / "autosave" / "one.npz").exists(), timeout=5000)
@@ -42,7 +32,7 @@ def test_a_review_under_way_is_restored(desk):
     desk.show("two")
     image = desk.show("one")
     np.testing.assert_array_equal(image.fine.data, FINE)
-    assert image.final.metadata[FINE_KEY] == image.fine.unique_id
+    assert desk.session.lineage.fine_of(desk.viewer.layers, image.final) is image.fine
     assert image.final.data[0, 0] == 4
     np.testing.assert_array_equal(image.final.data[1:], final[1:])
     assert desk.read().record.before.painted == desk.read().record.after.painted == 0
@@ -50,14 +40,14 @@ def test_a_review_under_way_is_restored(desk):
 
 def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     image = desk.show("one")
-    refining = RefineController(desk.viewer)
+    refining = RefineController(desk.viewer, desk.session)
     refining.refine(desk.asked(next_class))
     desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
-    controller = ReviewController(desk.viewer)
+    controller = ReviewController(desk.viewer, desk.session)
 
     def begin():
         image = desk.controller.image
-        confidence = confidence_of(desk.viewer.layers, image.fine)
+        confidence = desk.session.lineage.confidence_of(desk.viewer.layers, image.fine)
         controller.begin(image.fine, image.coarse, confidence)
         desk.qtbot.waitUntil(lambda: controller.model.reviewing, timeout=20000)
 
@@ -86,8 +76,8 @@ class Reviewing:
 
     def __init__(self, desk, kind):
         self.desk, self.kind = desk, kind
-        self.refining = RefineController(desk.viewer)
-        self.controller = ReviewController(desk.viewer)
+        self.refining = RefineController(desk.viewer, desk.session)
+        self.controller = ReviewController(desk.viewer, desk.session)
 
     def refine(self):
         self.refining.refine(self.desk.asked(self.kind))
@@ -97,7 +87,7 @@ class Reviewing:
 
     def begin(self):
         image = self.desk.controller.image
-        confidence = confidence_of(self.desk.viewer.layers, image.fine)
+        confidence = self.desk.session.lineage.confidence_of(self.desk.viewer.layers, image.fine)
         self.controller.begin(image.fine, image.coarse, confidence)
         self.desk.qtbot.waitUntil(lambda: not self.controller.model.busy, timeout=20000)
         assert self.controller.model.reviewing, self.controller.model.message
@@ -143,7 +133,7 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     fine = reviewing.refine()
     again = reviewing.begin()
     assert again is not final
-    assert again.metadata[FINE_KEY] == fine.unique_id
+    assert desk.session.lineage.fine_of(desk.viewer.layers, again) is fine
     np.testing.assert_array_equal(again.data, expected)
     np.testing.assert_array_equal(again.data[rejected], desk.controller.image.coarse.data[rejected])
     assert reviewing.counts()["REJECTED"] == 1
@@ -206,7 +196,7 @@ def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, re
 
 
 def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, reviewing):
-    palette = PaletteController(desk.viewer)
+    palette = PaletteController(desk.viewer, desk.session)
     palette.follow(desk.controller.image.fine)
     palette.add()
     desk.draw(desk.controller.image.fine, 5)
@@ -317,7 +307,7 @@ def test_what_is_erased_in_the_final_map_is_free_in_a_later_session_too(desk, re
 def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
     place = (slice(8, 40), slice(4, 44))
     desk.show("one")
-    desk.add_fine(FINE[place], **{PLACE_KEY: place})
+    desk.add_fine(FINE[place], place)
     reviewing, asked = Reviewing(desk, next_class), []
     reviewing.begin()
     reviewing.controller.review.reject_rest()
@@ -406,7 +396,7 @@ def test_decisions_are_autosaved_and_are_no_handwork(desk):
     final.mode = "paint"
     desk.controller.autosave()
     desk.wait()
-    history = DecisionHistory(final)
+    history = DecisionHistory(final, desk.session)
     history.write(np.array([0]), final.data[0, :1], [(0, 0, 1)])
     desk.controller.autosave()
     desk.wait()

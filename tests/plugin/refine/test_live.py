@@ -14,7 +14,8 @@ from c2f_core.errors import ImageError
 from c2f_core.io.maps import write_map
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import RefineJob, run_refinement
-from napari_c2f.layers.convert import IMAGE_KEY, PROVENANCE_KEY, labels_layer_data
+from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.layers.session import Session
 from napari_c2f.refine import live as _live
 from napari_c2f.refine.live import live_work
 from napari_c2f.review.controller import ReviewController
@@ -92,7 +93,7 @@ def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtb
     np.testing.assert_array_equal(fine.data, expected)
     assert [layer.name for layer in viewer.layers] == names
     assert max(map(max, seen)) < SIZE / 2
-    assert fine.metadata[PROVENANCE_KEY]["live_updates"] >= 1
+    assert Session.of(viewer).lineage.record_of(fine)["live_updates"] >= 1
     assert widget.state.report.pixels < SIZE**2 / 4
     paint(viewer, coarse, TRIANGLE, 60)
     expected = following(coarse.data)
@@ -174,7 +175,7 @@ def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
 ):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
-    coarse.metadata[IMAGE_KEY] = viewer.layers["scene"].unique_id
+    Session.of(viewer).lineage.set_image(coarse, viewer.layers["scene"])
     path = tmp_path / "map.png"
     write_map(path, np.full((SIZE, SIZE), TRIANGLE, np.uint8), SHAPES)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(path), ""))
@@ -188,7 +189,7 @@ def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
 def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
-    reviewing = ReviewController(viewer)
+    reviewing = ReviewController(viewer, Session.of(viewer))
     reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
     wait_for(qtbot, lambda: reviewing.model.reviewing)
     assert not widget.live.isChecked()

@@ -5,13 +5,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from napari_c2f.layers.convert import (
-    COARSE_KEY,
-    FINE_KEY,
-    PROVENANCE_KEY,
-    RESULT_KEY,
-    labels_layer_data,
-)
+from napari_c2f.layers.convert import RESULT_KEY, labels_layer_data
+from napari_c2f.layers.session import Session
 from napari_c2f.refine.protected_layer import NAME
 
 DISK, TRIANGLE = 2, 4
@@ -59,7 +54,7 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, foll
         confidence = viewer.layers[name.replace("refined", "confidence")].data
         np.testing.assert_array_equal(np.isnan(confidence), painted)
     assert widget.state.report.pixels == (~painted).sum()
-    record = viewer.layers["coarse refined 3"].metadata[PROVENANCE_KEY]
+    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined 3"])
     assert len(record["painted"]) == 1
     more = paint(viewer, viewer.layers["coarse refined 3"], 1, 60)
     refine(widget)
@@ -147,19 +142,18 @@ def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     corrected = paint(viewer, fine, TRIANGLE, 30)
     data, keywords, _ = labels_layer_data(coarse.data.copy(), SHAPES, "coarse final")
-    keywords["metadata"] |= {
-        RESULT_KEY: True,
-        COARSE_KEY: coarse.unique_id,
-        FINE_KEY: fine.unique_id,
-    }
-    final = viewer.add_labels(data, **keywords)
+    keywords["metadata"][RESULT_KEY] = True
+    final, session = viewer.add_labels(data, **keywords), Session.of(viewer)
+    session.lineage.add_final(final, fine)
+    session.strokes.follow(final)
     accepted = paint(viewer, final, TRIANGLE, 60)
     expected = following(coarse.data)
     expected[corrected | accepted] = TRIANGLE
     for name in ("coarse refined 2", "coarse refined 3"):
         refine(widget)
         np.testing.assert_array_equal(viewer.layers[name].data, expected)
-    assert len(viewer.layers["coarse refined 3"].metadata[PROVENANCE_KEY]["painted"]) == 2
+    record = session.lineage.record_of(viewer.layers["coarse refined 3"])
+    assert len(record["painted"]) == 2
 
 
 def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.refine.record import scope_of_record
-from napari_c2f.layers.convert import PLACE_KEY, PROVENANCE_KEY, labels_layer_data
+from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.layers.session import Session
 from napari_c2f.refine.scope import ScopeChoice, Where
 from napari_c2f.refine.scope_editor import ScopeEditor
 
@@ -176,7 +177,8 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     confidence = viewer.layers["coarse confidence"].data
     np.testing.assert_array_equal(changed, confidence >= 0.75)
     assert 0 < changed.sum() < (~np.isnan(confidence)).sum() < changed.size / 2
-    scope = scope_of_record(viewer.layers["coarse refined"].metadata[PROVENANCE_KEY]["scope"])
+    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
+    scope = scope_of_record(record["scope"])
     assert (scope.band, scope.minimal_confidence) == (2, 0.75)
     assert widget.state.report.changed == changed.sum()
     fine = viewer.layers["coarse refined"].data
@@ -271,7 +273,7 @@ def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monke
     assert image.loaded == {(1, 2, 0)}
     assert coarse_map.loaded == {(1, 2)}
     fine, confidence = viewer.layers["coarse refined"], viewer.layers["coarse confidence"]
-    place = fine.metadata[PLACE_KEY]
+    place = Session.of(viewer).lineage.slices_of(fine)
     assert fine.data.shape == confidence.data.shape == (7, 8)
     assert place == (slice(20, 27), slice(36, 44))
     np.testing.assert_array_equal(fine.translate, (23, 36))
@@ -293,7 +295,7 @@ def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     widget.scope.where.setValue("view")
     refine(widget)
     fine = viewer.layers["coarse refined"]
-    place = fine.metadata[PLACE_KEY]
+    place = Session.of(viewer).lineage.slices_of(fine)
     assert fine.data.size < maps.size / 3
     np.testing.assert_array_equal(fine.data, following(maps[place]))
     np.testing.assert_array_equal(fine.translate, [axis.start for axis in place])

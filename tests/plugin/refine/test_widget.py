@@ -29,8 +29,8 @@ from c2f_core.io.annotations import write_annotations
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import Refiner
-from napari_c2f.layers.convert import PROVENANCE_KEY, coarse_of, confidence_of, labels_layer_data
-from napari_c2f.layers.locks import lock
+from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.layers.session import Session
 from napari_c2f.refine.widget import RefineWidget
 
 PLUGIN = "napari-c2f"
@@ -158,14 +158,15 @@ def test_the_fine_layer_remembers_where_it_came_from(docked, qtbot):
     refine(qtbot, widget)
     fine, confidence = viewer.layers[-2:]
     coarse.name = confidence.name = "renamed"
-    assert coarse_of(viewer.layers, fine) is coarse
-    assert confidence_of(viewer.layers, fine) is confidence
-    record = fine.metadata[PROVENANCE_KEY]
+    lineage = Session.of(viewer).lineage
+    assert lineage.coarse_of(viewer.layers, fine) is coarse
+    assert lineage.confidence_of(viewer.layers, fine) is confidence
+    record = lineage.record_of(fine)
     assert record["refiner"] == "watershed"
     assert record["changed"] == (fine.data != coarse.data).sum()
     assert record["changed"] == widget.state.report.changed
     viewer.layers.remove(coarse)
-    assert coarse_of(viewer.layers, fine) is None
+    assert lineage.coarse_of(viewer.layers, fine) is None
 
 
 def test_refining_goes_in_the_right_direction(docked, qtbot):
@@ -183,7 +184,7 @@ def test_refining_leaves_locked_classes_alone(docked, qtbot):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "shapes")
     coarse = viewer.layers["shapes-3 coarse"]
-    lock(coarse, 1, True)
+    Session.of(viewer).locks.lock(coarse, 1)
     refine(qtbot, widget)
     fine = viewer.layers["shapes-3 coarse refined"].data
     assert (fine[coarse.data == 1] == 1).all()

@@ -6,9 +6,8 @@ from napari.components import ViewerModel
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.review.decisions import Decision
-from napari_c2f.layers.convert import PLACE_KEY, REJECTED_KEY
-from napari_c2f.layers.lineage import CHANGES, protected_strokes
-from napari_c2f.layers.locks import lock
+from napari_c2f.layers.lineage import CHANGES
+from napari_c2f.layers.session import Session
 from napari_c2f.review import controller as _review_controller
 from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.keys import KEYS
@@ -30,7 +29,7 @@ def start(viewer, qtbot):
     controllers = []
 
     def begin(fine, coarse, confidence):
-        controller = ReviewController(viewer)
+        controller = ReviewController(viewer, Session.of(viewer))
         controllers.append(controller)
         controller.begin(fine, coarse, confidence)
         qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
@@ -83,7 +82,7 @@ def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
         return made
 
     monkeypatch.setattr(_review_controller, "final_layer", make_and_lose)
-    controller = ReviewController(viewer)
+    controller = ReviewController(viewer, Session.of(viewer))
     controller.begin(fine, coarse, confidence)
     qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
     assert "was removed" in controller.model.message
@@ -198,9 +197,9 @@ def test_a_rejection_outlives_more_strokes_than_napari_remembers(review):
     assert decisions(controller)[0] is REJECTED
 
 
-def test_locked_classes_of_the_final_layer_are_kept(review, review_maps):
+def test_locked_classes_of_the_final_layer_are_kept(viewer, review, review_maps):
     controller, final = review
-    lock(final, 0, True)
+    Session.of(viewer).locks.lock(final, 0)
     controller.review.accept()
     assert decisions(controller)[0] is UNDECIDED
     np.testing.assert_array_equal(final.data, review_maps[0])
@@ -210,7 +209,7 @@ def test_classes_that_are_locked_in_the_fine_map_are_locked_in_the_final_one(
     viewer, start, add_result, review_maps
 ):
     fine, coarse, confidence = add_result(viewer)
-    lock(fine, 0, True)
+    Session.of(viewer).locks.lock(fine, 0)
     controller, final = start(fine, coarse, confidence)
     controller.review.accept()
     assert decisions(controller)[0] is UNDECIDED
@@ -313,7 +312,7 @@ def test_a_review_goes_on_where_it_was(viewer, start, add_result):
     fine.data = coarse.data.copy()  # Refined anew: nothing that was rejected is meant any more.
     fine.data[30, 30] = SKIN
     controller, _ = start(fine, coarse, confidence)
-    assert len(final.metadata[REJECTED_KEY]) == 1
+    assert len(Session.of(viewer).lineage.rejected_in(final)) == 1
     assert decisions(controller) == [UNDECIDED]
 
 
@@ -349,7 +348,7 @@ def test_a_final_layer_of_another_size_ends_the_review(review):
 
 def test_what_cannot_be_reviewed_is_explained(viewer, qtbot, add_result):
     fine, coarse, _ = add_result(viewer)
-    controller = ReviewController(viewer)
+    controller = ReviewController(viewer, Session.of(viewer))
     for pair in ((None, coarse), (fine, None), (fine, fine)):
         controller.begin(*pair, None)
         assert "Choose a fine map" in controller.model.message
@@ -364,11 +363,9 @@ def test_a_fine_map_of_a_part_is_reviewed_in_its_place(viewer, start, add_result
     fine, coarse, confidence = add_result(viewer, scale=(2, 2))
     place = slice(2, 30), slice(3, 40)
     part = viewer.add_labels(
-        fine.data[place],
-        metadata=fine.metadata | {PLACE_KEY: place},
-        translate=(4, 6),
-        scale=(2, 2),
+        fine.data[place], metadata=fine.metadata, translate=(4, 6), scale=(2, 2)
     )
+    Session.of(viewer).lineage.add_fine(part, coarse, slices=place)
     sure = viewer.add_image(confidence.data[place], translate=(4, 6), scale=(2, 2))
     controller, final = start(part, coarse, sure)
     controller.review.accept_rest()
@@ -383,7 +380,8 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
     controller, _ = review
 
     def kept():
-        pixels = protected_strokes(viewer.layers, viewer.layers["face coarse"], True, True)
+        coarse = viewer.layers["face coarse"]
+        pixels = Session.of(viewer).protected_strokes(viewer.layers, coarse, True, True)
         return [int(each.patch.mask.sum()) for each in pixels if each.patch.mask.any()]
 
     controller.review.reject()
@@ -440,13 +438,13 @@ def test_each_plane_of_a_stack_keeps_its_decisions(viewer, start, stack):
     controller, again = start(*stack)
     assert again is final
     assert decisions(controller) == [REJECTED, ACCEPTED, UNDECIDED, UNDECIDED]
-    kept = protected_strokes(viewer.layers, coarse, True, True)
+    kept = Session.of(viewer).protected_strokes(viewer.layers, coarse, True, True)
     assert [int(each.patch.mask.sum()) for each in kept if each.patch.mask.any()] == [24, 24]
 
 
 def test_layers_with_other_planes_are_not_reviewed(viewer, qtbot, stack):
     fine, coarse, confidence = stack
-    controller = ReviewController(viewer)
+    controller = ReviewController(viewer, Session.of(viewer))
     fewer = viewer.add_labels(coarse.data[:, :2], metadata=coarse.metadata, name="fewer")
     flat = viewer.add_labels(coarse.data[0, 0], metadata=coarse.metadata, name="flat")
     for other, sure in (

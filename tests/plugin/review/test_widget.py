@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
+from napari.layers import Labels
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
 from qtpy.QtCore import Qt
@@ -15,7 +16,7 @@ from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f.base.settings import remember_model
-from napari_c2f.layers.convert import COARSE_KEY
+from napari_c2f.layers.session import Session
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.table import CHANGE, CONFIDENCE, DECISION, PIXELS
 
@@ -336,9 +337,9 @@ def test_the_realism_map_of_a_discriminator_is_a_layer(make_napari_viewer, click
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Review")
     viewer.open_sample(PLUGIN, "shapes")
     image, coarse = viewer.layers[:2]
-    fine = viewer.add_labels(
-        coarse.data.copy(), metadata=coarse.metadata | {COARSE_KEY: coarse.unique_id}, name="fine"
-    )
+    fine = Labels(coarse.data.copy(), metadata=coarse.metadata, name="fine")
+    Session.of(viewer).lineage.add_fine(fine, coarse)
+    viewer.add_layer(fine)
     section = widget.discriminator
     assert (section.model.value(), section.image.value) == (trained, image)
     click(widget.discriminator_box.toggleButton())
