@@ -123,7 +123,7 @@ def classical_methods(pair: Pair) -> dict[str, Method]:
 
 
 def grabcut(pair: Pair, number_of_classes: int) -> NDArray[np.uint8]:
-    """Cut out each class against the rest; (Y, X) positions.
+    """Cut out each class against the rest; (Y, X) class ids.
 
     A pixel that no class claims, or several, stays what it is in the coarse map.
     """

@@ -86,8 +86,8 @@ def synthetic_config(folder: Path, steps: int) -> TrainConfig:
     for seed in range(PAIRS):
         pair = synthetic_pair(512, seed)
         Image.fromarray(pair.image).save(data / "images" / f"{seed}.png")
-        for kind, positions in (("coarse", pair.coarse), ("fine", pair.fine)):
-            write_map(data / kind / f"{seed}.png", SHAPES.to_labels(positions), SHAPES)
+        for kind, class_ids in (("coarse", pair.coarse), ("fine", pair.fine)):
+            write_map(data / kind / f"{seed}.png", SHAPES.to_labels(class_ids), SHAPES)
     (data / "table.json").write_text(SHAPES.model_dump_json(), encoding="utf-8")
     return TrainConfig.model_validate(
         {

@@ -29,11 +29,11 @@ PAGE = """# As good as a second annotator?
 
 Written by `scripts/annotators.py`; no figure here was entered by hand.
 
-{photographs} photographs of FASSEG were annotated by two persons. Each drew a fine map; {same} of
-the photographs have the same coarse map in both, so that what is refined from it is scored
-against both. The model has seen none of the persons on them. In per cent, each row with
-the second map taken as the truth; pixel accuracy and trimap are means over {comparisons}
-comparisons, mIoU is of the pooled pixels.
+{photographs} photographs of FASSEG were annotated by two people, each of whom drew a fine map. For
+{same} of them both used the same coarse map, so its refinement is scored
+against both fine maps. The model has seen none of the people shown. In per cent; in each row
+the second map is taken as the truth. Pixel accuracy and trimap are means over {comparisons}
+comparisons, mIoU is that of the pooled pixels.
 
 {agreement}
 By photograph, in pixel accuracy:
@@ -98,22 +98,22 @@ def compare(first: Pair, second: Pair, refiner: Refiner) -> dict[str, list[Score
     refined = {id(pair): refine(pair, refiner) for pair in (first, second)}
     kinds: dict[str, list[Scores]] = {}
     for own, other in ((first, second), (second, first)):
-        for kind, positions, truth in (
+        for kind, class_ids, truth in (
             ("coarse map and its annotator", own.coarse, own.fine),
             ("coarse map and the other annotator", own.coarse, other.fine),
             ("annotator and the other annotator", own.fine, other.fine),
             ("model and its annotator", refined[id(own)], own.fine),
             ("model and the other annotator", refined[id(own)], other.fine),
         ):
-            assert positions is not None, "both annotators drew fine maps"
+            assert class_ids is not None, "both annotators drew fine maps"
             assert truth is not None, "both annotators drew fine maps"
             classes = refiner.class_table.number_of_classes
-            kinds.setdefault(kind, []).append(score_pair(positions, own.coarse, truth, classes))
+            kinds.setdefault(kind, []).append(score_pair(class_ids, own.coarse, truth, classes))
     return kinds
 
 
 def refine(pair: Pair, refiner: Refiner) -> Map:
-    """Refine the coarse map of one annotator; (Y, X) positions."""
+    """Refine the coarse map of one annotator; (Y, X) class ids."""
     table = refiner.class_table
     return table.to_class_ids(refiner.refine(pair.image, table.to_labels(pair.coarse)).labels)
 

@@ -38,17 +38,17 @@ PAGE = """# A defect, or the game?
 Written by `scripts/collapse.py`; no figure in the table was entered by hand.
 
 The report's stage 2 ended at 2.3 %, less than a single class would give. Was it the loss, or a
-defect: statistics of the normalisation that fit other images, or classes that changed places? The
+defect: normalisation statistics that fit other images, or swapped classes? The
 generator of [our stage 2 with the report's settings](report.md) on the {count} test images, in per
 cent:
 
 {table}
-*Statistics of stage 1*: the weights of stage 2 with the means and variances that stage 1 left.
-*Statistics of each image*: those of the image at hand. *Best renaming*: what each class of the
-maps is called is chosen so that most pixels are right.
+*Statistics of stage 1*: the weights of stage 2 with the means and variances of stage 1.
+*Statistics of each image*: means and variances of the current image. *Best renaming*: the classes
+of the maps are renamed so that as many pixels as possible are right.
 
-In our run it was neither: no renaming helped, and with other statistics the accuracy moved by some
-points, while eyes and mouth stayed gone. The weights themselves had changed for the worse.
+In our run it was no such defect: no renaming helped, and with other statistics the accuracy changed
+by a few points, while eyes and mouth were still missing. The weights themselves had become worse.
 
 | | |
 | --- | --- |
@@ -94,7 +94,7 @@ def main() -> None:
 def refine(
     generator: UNet, pairs: list[Pair], classes: int, *, of_image: bool = False
 ) -> list[Map]:
-    """Refine all coarse maps, with the statistics of each image on wish; (Y, X) positions."""
+    """Refine all coarse maps, with the statistics of each image on wish; (Y, X) class ids."""
     generator.train(of_image)
     kept = {name: buffer.clone() for name, buffer in generator.named_buffers()}
     maps = []
@@ -118,16 +118,16 @@ def take_statistics(generator: nn.Module, other: nn.Module) -> None:
 def renamed(maps: list[Map], pairs: list[Pair], classes: int) -> list[Map]:
     """Exchange the classes of the maps so that most pixels are right (Kuhn, 1955)."""
     each = zip(maps, pairs, strict=True)
-    pixels = sum(confusion_matrix(positions, fine_of(pair), classes) for positions, pair in each)
+    pixels = sum(confusion_matrix(class_ids, fine_of(pair), classes) for class_ids, pair in each)
     _, names = linear_sum_assignment(np.asarray(pixels)[:, :classes].T, maximize=True)
-    return [names.astype(np.uint8)[positions] for positions in maps]
+    return [names.astype(np.uint8)[class_ids] for class_ids in maps]
 
 
 def row(how: str, maps: list[Map], pairs: list[Pair], names: tuple[str, ...]) -> Row:
     """Return a row of the table: the scores, and the share of each class in the maps."""
     scores = [
-        score_pair(positions, pair.coarse, fine_of(pair), len(names))
-        for positions, pair in zip(maps, pairs, strict=True)
+        score_pair(class_ids, pair.coarse, fine_of(pair), len(names))
+        for class_ids, pair in zip(maps, pairs, strict=True)
     ]
     summary: dict[str, Any] = mean_scores(scores, names)
     shares = np.bincount(np.concatenate([each.ravel() for each in maps]), minlength=len(names))

@@ -78,8 +78,8 @@ def accuracies(pair: Pair, result: RefineResult) -> str:
     table = astronaut_class_table()
     maps = {"coarse": pair.coarse, "refined": table.to_class_ids(result.labels)}
     rows: list[Row] = []
-    for name, positions in maps.items():
-        scores = score_pair(positions, pair.coarse, pair.fine, table.number_of_classes)
+    for name, class_ids in maps.items():
+        scores = score_pair(class_ids, pair.coarse, pair.fine, table.number_of_classes)
         summary = mean_scores([scores], table.names)
         rows.append({"method": name, **{score: summary[score] for score in SCORES}})
     return f"\nAgreement with the fine map, in %:\n\n{markdown_table(rows)}"

@@ -44,7 +44,7 @@ PAGE = """# Where the maps are wrong
 
 Written by `scripts/fasseg_errors.py`; no figure here was entered by hand.
 
-The {images} images of FASSEG, each refined by models of a fold that have not seen its person, and
+The {images} images of FASSEG, each refined by models of a fold that have not seen the person, and
 {twice} photographs drawn by two annotators, whose fine maps are compared with each other both ways.
 In per cent of all labelled pixels, pooled over the images.
 
@@ -56,16 +56,15 @@ are less than 1 px away.
 {by_distance}
 ## Which classes
 
-Wrong pixels by the two classes that were confused, whichever was taken for the other.
+Wrong pixels by the two classes that were confused, in either direction.
 
 {by_classes}
-What two people draw differently lies at boundaries, and so does what Model 1 gets wrong: it is
-wrong no farther from them than a second annotator is. Where it is not yet like one is between
-hair and skin; on the ten images with most of that it lies along the hairline, at eyebrows (they
-count as hair), at ears and in the shade of the neck. The border of the hair against the
-background, where annotators differ most, it draws more alike. What stage 2 adds to two fine maps
-is mostly this: less hair taken for skin, or skin for hair, and less that is wrong far from any
-boundary.
+Two people differ at boundaries, and there Model 1 makes its errors too, no farther from them than
+a second annotator. It is not yet as good as one between hair and skin; on the ten images with most
+of these errors they lie along the hairline, at eyebrows (which count as hair), at ears and in the
+shadow of the neck. At the border between hair and background, where annotators differ most, it
+differs less. Compared with two fine maps alone, stage 2 mostly confuses hair and skin less often
+and makes fewer errors far from any boundary.
 
 | | |
 | --- | --- |
@@ -76,8 +75,8 @@ boundary.
 """
 
 Map = NDArray[np.uint8]
-CurvesByRun = tuple[Map, Map]
-"""A map, and the fine map that it is compared with: (Y, X) positions."""
+MapPair = tuple[Map, Map]
+"""A map, and the fine map that it is compared with: (Y, X) class ids."""
 
 
 def main() -> None:
@@ -113,7 +112,7 @@ def fine_of(pair: Pair) -> Map:
     return pair.fine
 
 
-def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[CurvesByRun]:
+def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[MapPair]:
     """Refine each fold by the model that has not seen it."""
     for number, pairs in enumerate(folds):
         refiner = Refiner.load(Path(run.format(fold=number)) / "last.safetensors", "cpu")
@@ -121,14 +120,14 @@ def refined_maps(folds: list[list[Pair]], run: str) -> Iterator[CurvesByRun]:
             yield refine(pair, refiner), fine_of(pair)
 
 
-def distance_row(name: str, compared: list[CurvesByRun]) -> Row:
+def distance_row(name: str, compared: list[MapPair]) -> Row:
     """Return the share of wrong pixels in each ring around the fine boundaries."""
     rings = [0.0, *map(float, REACHES), np.inf]
     counts, labelled_pixels = np.zeros(len(rings) - 1), 0
-    for positions, fine in compared:
+    for class_ids, fine in compared:
         labelled = fine != UNLABELLED_ID
         distance = ndimage.distance_transform_edt(~boundary_pixels(fine))
-        counts += np.histogram(distance[labelled & (positions != fine)], rings)[0]
+        counts += np.histogram(distance[labelled & (class_ids != fine)], rings)[0]
         labelled_pixels += int(labelled.sum())
     shares = (counts / labelled_pixels).tolist()
     names = [f"below {REACHES[0]} px", *(f"{a} to {b} px" for a, b in pairwise(REACHES))]
@@ -136,7 +135,7 @@ def distance_row(name: str, compared: list[CurvesByRun]) -> Row:
     return {"method": name, "wrong": sum(shares), **dict(rows)}
 
 
-def class_rows(compared: dict[str, list[CurvesByRun]], names: tuple[str, ...]) -> Iterator[Row]:
+def class_rows(compared: dict[str, list[MapPair]], names: tuple[str, ...]) -> Iterator[Row]:
     """Return for each two classes how often each map confuses them, most often first."""
     shares = {name: confusions(maps, len(names)) for name, maps in compared.items()}
     worst = shares["coarse map"]
@@ -149,9 +148,9 @@ def class_rows(compared: dict[str, list[CurvesByRun]], names: tuple[str, ...]) -
         }
 
 
-def confusions(compared: Iterable[CurvesByRun], classes: int) -> NDArray[np.float64]:
+def confusions(compared: Iterable[MapPair], classes: int) -> NDArray[np.float64]:
     """Return the share of pixels, (C, C), for which either class was taken for the other."""
-    total = sum(confusion_matrix(positions, fine, classes) for positions, fine in compared)
+    total = sum(confusion_matrix(class_ids, fine, classes) for class_ids, fine in compared)
     between = np.asarray(total)[:, :classes]
     both: NDArray[np.float64] = (between + between.T) / np.sum(total)
     return both

@@ -104,9 +104,9 @@ def draw_samples(folders: dict[str, RunFolder], settings: str, path: Path) -> No
         maps[NAMES[model]] = table.to_class_ids(refined.labels)
     figure, panels = plt.subplots(1, len(maps) + 1, figsize=(2.2 * len(maps) + 2.2, 3.6))
     figure.set_layout_engine("constrained")
-    for axes, (name, positions) in zip(panels, maps.items(), strict=False):
-        show(axes, title(agreement(name, positions, pair, table)).replace(", ", "\n"),
-             overlay(pair.image, positions, table))  # fmt: skip
+    for axes, (name, class_ids) in zip(panels, maps.items(), strict=False):
+        show(axes, title(agreement(name, class_ids, pair, table)).replace(", ", "\n"),
+             overlay(pair.image, class_ids, table))  # fmt: skip
         draw_outline(axes, pair.fine)
     show(panels[-1], "fine map", overlay(pair.image, pair.fine, table))
     figure.suptitle(f"With {settings}", fontsize=9)

@@ -36,7 +36,7 @@ LAYOUT = ConstrainedLayoutEngine(h_pad=0.08)
 DPI = 100
 """Keeps the file well below 400 kB."""
 
-Positions = NDArray[np.uint8]
+ClassIds = NDArray[np.uint8]
 
 
 def main() -> None:
@@ -54,15 +54,15 @@ def main() -> None:
     results = {refiner.name: refiner.refine(pair.image, coarse) for refiner in refiners}
     maps = {name: table.to_class_ids(result.labels) for name, result in results.items()}
     maps = {REFERENCE: pair.coarse, **maps}
-    rows = [agreement(name, positions, pair, table) for name, positions in maps.items()]
+    rows = [agreement(name, class_ids, pair, table) for name, class_ids in maps.items()]
     draw(pair, table, maps, rows, 1 - results[learned.name].confidence, options.output)
     print(markdown_table(rows))
 
 
-def agreement(name: str, positions: Positions, pair: Pair, table: ClassTable) -> Row:
+def agreement(name: str, class_ids: ClassIds, pair: Pair, table: ClassTable) -> Row:
     """Score one map (Y, X) against the fine map."""
     assert pair.fine is not None
-    scores = score_pair(positions, pair.coarse, pair.fine, table.number_of_classes)
+    scores = score_pair(class_ids, pair.coarse, pair.fine, table.number_of_classes)
     summary = mean_scores([scores], table.names)
     return {"method": name, **{score: summary[score] for score in SCORES}}
 
@@ -70,7 +70,7 @@ def agreement(name: str, positions: Positions, pair: Pair, table: ClassTable) ->
 def draw(
     pair: Pair,
     table: ClassTable,
-    maps: dict[str, Positions],
+    maps: dict[str, ClassIds],
     rows: list[Row],
     doubt: NDArray[np.float32],
     path: Path,
@@ -84,8 +84,8 @@ def draw(
     show(outline, "outline of the fine map", pair.image)
     draw_outline(outline, pair.fine)
     show(doubtful, f"doubt of {list(maps)[-1]} (black: none)", doubt, cmap="inferno")
-    for axis, positions, row in zip(axes[1], maps.values(), rows, strict=True):
-        show(axis, title(row), overlay(pair.image, positions, table))
+    for axis, class_ids, row in zip(axes[1], maps.values(), rows, strict=True):
+        show(axis, title(row), overlay(pair.image, class_ids, table))
         draw_outline(axis, pair.fine)
     colours = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.colour) for entry in table.classes}
     handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
@@ -102,18 +102,18 @@ def title(row: Row) -> str:
 
 
 def overlay(
-    image: NDArray[np.uint8], positions: Positions, table: ClassTable
+    image: NDArray[np.uint8], class_ids: ClassIds, table: ClassTable
 ) -> NDArray[np.float64]:
     """Lay class colours over the photograph in grey; (Y, X, 3) in [0, 1]."""
-    colours = encode_colours(table.to_labels(positions), table) / 255
+    colours = encode_colours(table.to_labels(class_ids), table) / 255
     mixed: NDArray[np.float64] = 0.45 * gray2rgb(rgb2gray(image)) + 0.55 * colours
     return mixed
 
 
-def draw_outline(axis: Axes, positions: Positions) -> None:
+def draw_outline(axis: Axes, class_ids: ClassIds) -> None:
     """Draw the boundaries of all classes but the background's."""
-    for position in np.unique(positions)[1:]:
-        axis.contour(positions == position, levels=[0.5], colors="white", linewidths=0.5)
+    for class_id in np.unique(class_ids)[1:]:
+        axis.contour(class_ids == class_id, levels=[0.5], colors="white", linewidths=0.5)
 
 
 def show(axis: Axes, name: str, picture: NDArray[np.generic], cmap: str | None = None) -> None:

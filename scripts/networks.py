@@ -53,10 +53,10 @@ PAGE = """# Which network
 
 Written by `scripts/networks.py`; no figure here was entered by hand.
 
-The generator is a U-Net with a space-to-depth stem and a sub-pixel head: all of its work
-happens at a quarter of the resolution, and the output has all of it. Without a GPU that is
-the best use of the minutes. All candidates below trained for {minutes} minutes; scores are
-of the last checkpoint on validation images of persons that were not trained on, in per cent.
+The generator is a U-Net with a space-to-depth stem and a sub-pixel head: it works at a quarter of
+the resolution, and its output has the full resolution. Without a GPU that is
+the best use of the time. All candidates below were trained for {minutes} minutes; scores are those
+of the last checkpoint on validation images of people that it was not trained on, in per cent.
 
 {table}
 ![Validation accuracy over minutes](images/networks.png)
@@ -65,7 +65,7 @@ of the last checkpoint on validation images of persons that were not trained on,
 | --- | --- |
 | command | `python scripts/networks.py --data FASSEG --splits FASSEG/splits.json \
 --minutes {minutes}` |
-| split | 70 % of the 50 training pairs of `report`; 30 %, of other persons, validate |
+| split | 70 % of the 50 training pairs of `report`; 30 %, of other people, are for validation |
 | seed | {seed} |
 | hardware | {hardware} |
 | date | {date} |

@@ -45,9 +45,9 @@ Written by `scripts/results.py`; no figure here was entered by hand.
 ## Faces (FASSEG)
 
 {count} test images of the split `report`, in which both photographs of a person
-are on one side. In per cent, but for counts; pixel accuracy and boundary scores
-are means over the images, mIoU is of the pooled pixels. How far two annotators
-of the same photographs agree: [As good as a second annotator?](results/annotators.md)
+are on one side. In per cent, except counts; pixel accuracy and boundary scores
+are means over the images, mIoU is that of the pooled pixels. The agreement of two annotators
+of the same photographs: [As good as a second annotator?](results/annotators.md)
 
 {summary}
 ### By class
@@ -68,12 +68,12 @@ of the same photographs agree: [As good as a second annotator?](results/annotato
 ![Validation accuracy over minutes](images/learning-curve.png)
 
 Minutes are the sum of the measured seconds of all training steps; validation
-and start are not in them.
+and startup are not included.
 
 ## Spikes of the loss
 
-The loss of a step is measured in medians of the {before} steps before it. A single step above
-{spike} is a batch that is hard; a network that is thrown back shows in the mean of ten steps.
+The loss of each step is divided by the median of the {before} steps before it. A single step above
+{spike} is a hard batch; a network that is set back shows in the mean of ten steps.
 
 | method | steps | above {spike} | mean of ten steps above {spike} | largest |
 | --- | ---: | ---: | ---: | ---: |

@@ -66,25 +66,25 @@ PAGE = """# What corrections teach
 
 Written by `scripts/teaching.py`; no figure here was entered by hand.
 
-Pixel accuracy in per cent on faces that neither the start model nor the lesson has seen;
-no person is on both sides. The first figure is that of the model that is in use after the
-lesson: the new one if it was better on the corrected images that were kept back, else the
-old one. In brackets that of the new one where it was not taken. Without any corrected
-image it is the start model or, without one, the coarse maps. The corrected and the unseen
+Pixel accuracy in per cent on faces that neither the start model nor the fine-tuning has seen;
+no person is on both sides. The first figure is that of the model in use after
+fine-tuning: the new one if it was better on the held-out corrected images, otherwise the
+old one. The figure in brackets is that of a new model that was not taken. Without corrected
+images it is the start model or, if there is none, the coarse maps. The corrected and the unseen
 images of the bundled model are parts of the test images: means over both halves or, with 18
-corrected images, over ten lessons with two unseen images each.
+corrected images, over ten runs with two unseen images each.
 
 {table}
-Every fourth corrected image, beginning with the second, judges and does not train. The
-bundled and the small model replay the images that they know in half of the crops.
+Every fourth corrected image, beginning with the second, is held out. The
+bundled and the small model replay the images that they were trained on in half of the crops.
 
 | | |
 | --- | --- |
 | command | `python scripts/teaching.py --data FASSEG --splits FASSEG/splits.json` |
-| steps of a lesson | {steps} of {batch} crops of {crop} px; from random weights {scratch_steps} |
+| fine-tuning | {steps} steps of {batch} crops of {crop} px; from random weights {scratch_steps} |
 | steps of the small start model | {start_steps} |
 | seed | {seed} |
-| time of a lesson | {seconds:.0f} s on the average, one thread |
+| time of fine-tuning | {seconds:.0f} s on average, one thread |
 | hardware | {hardware} |
 | date | {date} |
 """
@@ -99,7 +99,7 @@ class Cell:
     part: int
 
     def is_recorded(self, records: Sequence[Record]) -> bool:
-        """Tell whether the lesson was done."""
+        """Return whether the run was recorded."""
         key = (self.arm, self.corrected, self.part)
         return any((each["arm"], each["corrected"], each["part"]) == key for each in records)
 
