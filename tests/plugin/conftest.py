@@ -18,7 +18,7 @@ from c2f_core.data.writing import write_pairs
 from c2f_core.geometry.windows import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
+from c2f_core.refine.interface import RefinerInterface
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
     RESULT_KEY,
@@ -75,7 +75,7 @@ def drag(qtbot):
     return draw
 
 
-class NextClass:
+class NextClass(RefinerInterface):
     """Turns each class of the synthetic scene into the next one; sees three pixels around each.
 
     It is surer on the right than on the left.
@@ -86,14 +86,12 @@ class NextClass:
     def __init__(self, class_table):
         self.class_table = class_table
 
-    def refine(self, image, coarse, *, progress=None, should_stop=None):
-        raise_if_stopped(should_stop)
-        _, positions = check_inputs(image, coarse, self.class_table)
-        labels = self.class_table.to_labels((positions + 1) % self.class_table.number_of_classes)
-        if progress is not None:
-            progress(1.0)
-        sure = np.linspace(0.5, 1, coarse.shape[1], dtype=np.float32)
-        return RefineResult(labels, np.broadcast_to(sure, coarse.shape))
+    def refine_ids(self, rgb, class_ids, monitor):
+        monitor.raise_if_stopped()
+        monitor.report(1.0)
+        sure = np.linspace(0.5, 1, class_ids.shape[1], dtype=np.float32)
+        following = (class_ids + 1) % self.class_table.number_of_classes
+        return following, np.broadcast_to(sure, class_ids.shape)
 
     def receptive_window(self, part, size, /):
         return grown(part, 3, size)
@@ -111,14 +109,14 @@ def hold_refining(next_class, monkeypatch):
     """Let that refiner wait; return the events of its start and of its release."""
 
     def hold():
-        started, released, refine = threading.Event(), threading.Event(), next_class.refine
+        started, released, refine = threading.Event(), threading.Event(), next_class.refine_ids
 
-        def wait(self, image, coarse, **keywords):
+        def wait(self, rgb, class_ids, monitor):
             started.set()
             assert released.wait(20)
-            return refine(self, image, coarse, **keywords)
+            return refine(self, rgb, class_ids, monitor)
 
-        monkeypatch.setattr(next_class, "refine", wait)
+        monkeypatch.setattr(next_class, "refine_ids", wait)
         return started, released
 
     return hold

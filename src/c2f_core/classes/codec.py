@@ -1,6 +1,6 @@
 """Conversion between the labels in maps and class ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,22 +22,23 @@ class LabelCodec:
     ----------
     table_name : str
         Name of the class table, for error messages.
-    labels : sequence of int
-        Label of each class, in the order of their ids.
+    class_ids : mapping of int to int
+        Class id of each label.
     unlabelled : int
         Label of unlabelled pixels.
     """
 
-    def __init__(self, table_name: str, labels: Sequence[int], unlabelled: int) -> None:
+    def __init__(self, table_name: str, class_ids: Mapping[int, int], unlabelled: int) -> None:
         self._table_name = table_name
-        self._known = [*labels, unlabelled]
+        self._known = [*class_ids, unlabelled]
+        labels, ids = list(class_ids), list(class_ids.values())
         self._ids = np.full(MAX_LABEL + 1, -1, dtype=np.int16)
-        self._ids[list(labels)] = range(len(labels))
+        self._ids[labels] = ids
         self._ids[unlabelled] = UNLABELLED_ID
         self._labels = np.full(
             MAX_CLASS_IDS, unlabelled, dtype=np.min_scalar_type(max(self._known))
         )
-        self._labels[: len(labels)] = labels
+        self._labels[ids] = labels
 
     def to_class_ids(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Convert labels to class ids; see `ClassTable.to_class_ids`."""

@@ -140,8 +140,8 @@ class ClassTable(BaseModel):
 
     @cached_property
     def _codec(self) -> LabelCodec:
-        labels = [entry.index for entry in self.classes]
-        return LabelCodec(self.name, labels, self.unlabelled.index)
+        class_ids = {entry.index: class_id for class_id, entry in enumerate(self.classes)}
+        return LabelCodec(self.name, class_ids, self.unlabelled.index)
 
     def to_class_ids(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Convert labels to class ids.

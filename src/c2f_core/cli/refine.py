@@ -22,7 +22,7 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import read_image
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
-from c2f_core.refine.interface import RefinerInterface, check_inputs
+from c2f_core.refine.interface import Monitor, RefinerInterface, encode_inputs
 from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import ScopedResult, refine_within
@@ -228,7 +228,7 @@ def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
     if uses_other_table(report):
         raise DataError(f"{job.coarse}: {doubts}")
     try:
-        check_inputs(image, coarse, class_table)
+        encode_inputs(image, coarse, class_table)
     except (ImageError, ClassTableError) as error:
         raise DataError(f"{job.image} with {job.coarse}: {error}") from error
     if doubts:
@@ -255,7 +255,7 @@ def _refine(
         bar.update(finished + share - bar.n)
 
     image, coarse, _ = _read(job, refiner.class_table, tolerance)
-    return refine_within(refiner, image, coarse, scope, progress=show)
+    return refine_within(refiner, image, coarse, scope, monitor=Monitor(show))
 
 
 def _write(job: Job, result: ScopedResult, class_table: ClassTable, style: MapStyle) -> None:

@@ -1,6 +1,6 @@
-"""Pixels that a user painted by hand, laid over a map without copying it."""
+"""Hand-painted pixels, overlaid on a map without copying it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
@@ -9,48 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.geometry.lazy import Sliceable
+from c2f_core.geometry.windows import (
+    Slices,
+    around,
+    common,
+    from_corner,
+    is_empty,
+    lengths,
+    to_corner,
+)
 
-Slices = tuple[slice, ...]
-"""A slice of each axis of a map or stack, with a start and a stop and no step."""
+__all__ = [
+    "ArrayKey",
+    "Covered",
+    "Overlaid",
+    "Patch",
+    "Slices",
+    "around",
+    "common",
+    "from_corner",
+    "is_empty",
+    "to_corner",
+]
 ArrayKey = EllipsisType | tuple[int | slice, ...]
-
-
-def around(places: Iterable[Slices]) -> Slices:
-    """Return the smallest place that holds all of these; there must be one."""
-    return tuple(
-        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
-        for axes in zip(*places, strict=True)
-    )
-
-
-def common(one: Slices, other: Slices) -> Slices:
-    """Return what two places have in common; see `is_empty`."""
-    starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
-    return tuple(
-        slice(start, max(start, min(a.stop, b.stop)))
-        for start, a, b in zip(starts, one, other, strict=True)
-    )
-
-
-def is_empty(place: Slices) -> bool:
-    """Tell whether a place holds no pixel."""
-    return any(axis.start == axis.stop for axis in place)
-
-
-def from_corner(place: Slices, outer: Slices) -> Slices:
-    """Return the same pixels, counted from the corner of another place."""
-    return tuple(
-        slice(axis.start - corner.start, axis.stop - corner.start)
-        for axis, corner in zip(place, outer, strict=True)
-    )
-
-
-def to_corner(place: Slices, outer: Slices) -> Slices:
-    """Return the same pixels, counted no longer from that corner: undoes `from_corner`."""
-    return tuple(
-        slice(axis.start + corner.start, axis.stop + corner.start)
-        for axis, corner in zip(place, outer, strict=True)
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +41,11 @@ class Patch:
     Attributes
     ----------
     place : tuple of slices
-        Where the mask lies.
-    mask : boolean array of the size of the place
+        Part of the map or stack that contains the pixels.
+    mask : boolean array of the size of the part
+        Where the pixels are.
     values : (N,) array
-        Labels of the N pixels that are True, in their order.
+        Labels of the N pixels that are True, in the order of the mask.
     """
 
     place: Slices
@@ -72,13 +54,14 @@ class Patch:
 
 
 class Covered:
-    """Where patches lie: a boolean array that is made where it is asked for.
+    """Boolean array that is True where patches are; computed when it is read.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the map or stack.
+        Shape of the map or stack.
     patches : sequence of Patch
+        The patches, which may overlap.
     """
 
     dtype = np.dtype(np.bool_)
@@ -89,21 +72,22 @@ class Covered:
 
     def __getitem__(self, key: ArrayKey, /) -> NDArray[np.bool_]:
         """Return a part."""
-        wanted = _place(key, self.shape)
-        covered = np.zeros(_extent(wanted), dtype=np.bool_)
+        wanted = _slices_of(key, self.shape)
+        covered = np.zeros(lengths(wanted), dtype=np.bool_)
         for patch, there, here in _overlaps(self._patches, wanted):
             covered[there] |= patch.mask[here]
         return covered[_without_length(key)]
 
 
 class Overlaid:
-    """A map with patches on top, the last one uppermost; made where it is asked for.
+    """Map with patches on top of it; computed when it is read.
 
     Parameters
     ----------
     below : array
         Map or stack, in memory or loaded lazily.
     patches : sequence of Patch
+        The patches, of which the last one is on top.
     """
 
     def __init__(self, below: Sliceable, patches: Sequence[Patch]) -> None:
@@ -112,7 +96,7 @@ class Overlaid:
 
     def __getitem__(self, key: ArrayKey, /) -> NDArray[Any]:
         """Return a part."""
-        wanted = _place(key, self.shape)
+        wanted = _slices_of(key, self.shape)
         part = np.array(self._below[wanted])
         for patch, there, here in _overlaps(self._patches, wanted):
             values = np.zeros(patch.mask.shape, dtype=part.dtype)
@@ -122,15 +106,15 @@ class Overlaid:
 
 
 def _overlaps(patches: Sequence[Patch], wanted: Slices) -> Iterator[tuple[Patch, Slices, Slices]]:
-    """Yield the patches in a part, where they lie in it, and which part of them does."""
+    """Yield each patch in a part with the shared slices, counted in the part and in the patch."""
     for patch in patches:
         shared = common(patch.place, wanted)
         if not is_empty(shared):
             yield patch, from_corner(shared, wanted), from_corner(shared, patch.place)
 
 
-def _place(key: ArrayKey, shape: tuple[int, ...]) -> Slices:
-    """Return a slice of each axis for what an array of this shape is asked for."""
+def _slices_of(key: ArrayKey, shape: tuple[int, ...]) -> Slices:
+    """Return one slice for each axis, of length 1 where the key is a number."""
     given = () if isinstance(key, EllipsisType) else key
     full = [*given, *[slice(None)] * (len(shape) - len(given))]
     return tuple(
@@ -140,10 +124,6 @@ def _place(key: ArrayKey, shape: tuple[int, ...]) -> Slices:
 
 
 def _without_length(key: ArrayKey) -> tuple[int | slice, ...]:
-    """Return the key that takes off the axes of which one place was asked for."""
+    """Return the key that removes the axes of length 1 where the original key is a number."""
     given = () if isinstance(key, EllipsisType) else key
     return tuple(slice(None) if isinstance(axis, slice) else 0 for axis in given)
-
-
-def _extent(place: Slices) -> tuple[int, ...]:
-    return tuple(axis.stop - axis.start for axis in place)

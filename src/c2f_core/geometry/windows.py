@@ -1,16 +1,17 @@
-"""Windows: rectangular parts of a map, each a slice of rows and one of columns.
+"""Rectangular parts of maps and stacks, as slices with a start and a stop and no step."""
 
-Their slices have a start and a stop within the map and no step.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Size = tuple[int, int]
-"""Rows and columns of an image."""
+"""Height and width of an image in pixels."""
 Window = tuple[slice, slice]
+"""Rows and columns of a map."""
+Slices = tuple[slice, ...]
+"""One slice for each axis of a map or stack."""
 
 
 def clipped(first: int, last: int, size: int) -> slice:
@@ -24,20 +25,83 @@ def whole(size: Size) -> Window:
     return slice(0, size[0]), slice(0, size[1])
 
 
+def lengths(slices: Slices) -> tuple[int, ...]:
+    """Return the length of each axis."""
+    return tuple(axis.stop - axis.start for axis in slices)
+
+
 def extent(window: Window) -> Size:
-    """Return how many rows and columns a window has."""
+    """Return the number of rows and columns of a window."""
     rows, columns = window
     return rows.stop - rows.start, columns.stop - columns.start
 
 
 def area(window: Window) -> int:
-    """Return how many pixels a window has."""
+    """Return the number of pixels of a window."""
     height, width = extent(window)
     return height * width
 
 
+def is_empty(slices: Slices) -> bool:
+    """Return whether slices contain no pixel."""
+    return any(axis.start == axis.stop for axis in slices)
+
+
+def around(parts: Iterable[Slices]) -> Slices:
+    """Return the smallest slices that contain all of these; there must be at least one."""
+    return tuple(
+        slice(min(axis.start for axis in axes), max(axis.stop for axis in axes))
+        for axes in zip(*parts, strict=True)
+    )
+
+
+def common(one: Slices, other: Slices) -> Slices:
+    """Return the intersection of two slices, which may be empty; see `is_empty`."""
+    starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
+    return tuple(
+        slice(start, max(start, min(a.stop, b.stop)))
+        for start, a, b in zip(starts, one, other, strict=True)
+    )
+
+
+@overload
+def from_corner(slices: Window, outer: Window) -> Window: ...
+@overload
+def from_corner(slices: Slices, outer: Slices) -> Slices: ...
+def from_corner(slices: Slices, outer: Slices) -> Slices:
+    """Return the same pixels, counted from the corner of `outer`."""
+    return tuple(
+        slice(axis.start - corner.start, axis.stop - corner.start)
+        for axis, corner in zip(slices, outer, strict=True)
+    )
+
+
+@overload
+def to_corner(slices: Window, outer: Window) -> Window: ...
+@overload
+def to_corner(slices: Slices, outer: Slices) -> Slices: ...
+def to_corner(slices: Slices, outer: Slices) -> Slices:
+    """Return the same pixels, no longer counted from the corner of `outer`: undo `from_corner`."""
+    return tuple(
+        slice(axis.start + corner.start, axis.stop + corner.start)
+        for axis, corner in zip(slices, outer, strict=True)
+    )
+
+
 def grown(window: Window, margin: int, size: Size, alignment: int = 1) -> Window:
-    """Add a margin, and more up to multiples of `alignment`; what leaves the map is cut off."""
+    """Add a margin to a window, and more up to multiples of `alignment`, within the map.
+
+    Parameters
+    ----------
+    window : (slice, slice)
+        Rows and columns.
+    margin : int
+        Margin on each side in pixels.
+    size : (int, int)
+        Height and width of the map in pixels.
+    alignment : int
+        Start and stop become multiples of this, unless the map ends before.
+    """
 
     def grow(axis: slice, length: int) -> slice:
         first = (axis.start - margin) // alignment * alignment
@@ -45,24 +109,6 @@ def grown(window: Window, margin: int, size: Size, alignment: int = 1) -> Window
         return clipped(first, last, length)
 
     return grow(window[0], size[0]), grow(window[1], size[1])
-
-
-def inside(window: Window, outer: Window) -> Window:
-    """Return the same pixels, counted from the corner of a window that contains them."""
-    return _moved(window, (-outer[0].start, -outer[1].start))
-
-
-def outside(window: Window, outer: Window) -> Window:
-    """Return the same pixels, counted no longer from the corner of `outer`: undoes `inside`."""
-    return _moved(window, (outer[0].start, outer[1].start))
-
-
-def _moved(window: Window, by: Size) -> Window:
-    rows, columns = window
-    return (
-        slice(rows.start + by[0], rows.stop + by[0]),
-        slice(columns.start + by[1], columns.stop + by[1]),
-    )
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> Window:
@@ -77,7 +123,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> Window:
 
 
 def blocks(size: Size, side: int) -> Iterator[Window]:
-    """Cut a map into squares of `side` pixels, smaller ones at its lower and right end."""
+    """Cut a map into squares of `side` pixels, smaller ones at its lower and right edge."""
     for row in range(0, size[0], side):
         for column in range(0, size[1], side):
             yield clipped(row, row + side, size[0]), clipped(column, column + side, size[1])

@@ -4,8 +4,6 @@ They need no training and know nothing of classes: honest baselines, and a help
 where no model fits.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,11 +15,10 @@ from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ImageError
 from c2f_core.geometry.windows import Size, Window, whole
 from c2f_core.refine.interface import (
-    Progress,
-    RefineResult,
-    ShouldStop,
-    check_inputs,
-    raise_if_stopped,
+    ClassIds,
+    Confidence,
+    Monitor,
+    RefinerInterface,
 )
 
 SMALL_REGION_SHARE = 0.5
@@ -73,7 +70,7 @@ def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return depth
 
 
-class _MarkerRefiner:
+class _MarkerRefiner(RefinerInterface):
     """Common part: markers, then a method that floods the rest.
 
     Parameters
@@ -83,50 +80,32 @@ class _MarkerRefiner:
         Depth in pixels by which the coarse regions are eroded.
     """
 
-    name: str
-
     def __init__(self, class_table: ClassTable, erosion: float = 10.0) -> None:
-        self._class_table = class_table
+        self.class_table = class_table
         self._erosion = erosion
 
-    @property
-    def class_table(self) -> ClassTable:
-        """Class table whose indices the coarse and the fine map hold."""
-        return self._class_table
-
-    def refine(
-        self,
-        image: NDArray[Any],
-        coarse: NDArray[Any],
-        *,
-        progress: Progress | None = None,
-        should_stop: ShouldStop | None = None,
-    ) -> RefineResult:
-        """Refine one coarse map; see `RefinerInterface.refine`.
+    def refine_ids(
+        self, rgb: NDArray[np.uint8], class_ids: ClassIds, monitor: Monitor, /
+    ) -> tuple[ClassIds, Confidence]:
+        """Refine one coarse map of class ids; see `RefinerInterface.refine_ids`.
 
         Raises
         ------
         ImageError
-            Shapes or dtypes do not fit, or nothing is labelled.
-        ClassTableError
-            The coarse map holds an index that is not in the class table.
+            If nothing is labelled.
         Cancelled
-            `should_stop` returned True; it is asked between the steps.
+            If the monitor asked to stop, between steps.
         """
-        rgb, positions = check_inputs(image, coarse, self._class_table)
-        raise_if_stopped(should_stop)
-        sure = markers(positions, self._erosion)
+        monitor.raise_if_stopped()
+        sure = markers(class_ids, self._erosion)
         if not sure.any():
             raise ImageError("Nothing is labelled in the coarse map; draw at least one class.")
-        if progress is not None:
-            progress(0.2)
-        raise_if_stopped(should_stop)
+        monitor.report(0.2)
+        monitor.raise_if_stopped()
         flooded, confidence = self._flood(rgb, sure)
-        raise_if_stopped(should_stop)
-        if progress is not None:
-            progress(1.0)
-        labels = self._class_table.to_labels((flooded - 1).astype(np.uint8))
-        return RefineResult(labels, confidence.astype(np.float32))
+        monitor.raise_if_stopped()
+        monitor.report(1.0)
+        return (flooded - 1).astype(np.uint8), confidence.astype(np.float32)
 
     def receptive_window(self, _part: Window, size: Size, /) -> Window:
         """Return the whole image: a class can flood unlabelled pixels from far away."""

@@ -1,12 +1,14 @@
 """What every refiner is: image and coarse map in, fine map and confidence out."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.classes.codec import UNLABELLED_ID, LabelCodec
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.geometry.windows import Size, Window
@@ -14,34 +16,83 @@ from c2f_core.io.intensity import as_rgb8
 
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
+ClassIds = NDArray[np.uint8]
+Confidence = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RefineResult:
-    """A fine map and how sure the refiner is of each pixel.
+    """A fine map and its confidence.
 
     Attributes
     ----------
     labels : (Y, X) unsigned integer array
-        Class indices of the refiner's class table.
+        Labels of the refiner's class table.
     confidence : (Y, X) float32 array
         Estimated probability in [0, 1] that the label is right.
     """
 
     labels: NDArray[np.unsignedinteger[Any]]
-    confidence: NDArray[np.float32]
+    confidence: Confidence
 
 
-class RefinerInterface(Protocol):
-    """One refiner, learned or classical."""
+@dataclass(frozen=True)
+class Monitor:
+    """Callbacks of whoever waits for some work.
 
-    @property
-    def name(self) -> str:
-        """Name shown to the user."""
+    Attributes
+    ----------
+    progress : callable, optional
+        Called with the finished share in [0, 1].
+    should_stop : callable, optional
+        Called between steps; the work ends when it returns True.
+    """
 
-    @property
-    def class_table(self) -> ClassTable:
-        """Class table whose indices the coarse and the fine map hold."""
+    progress: Progress | None = None
+    should_stop: ShouldStop | None = None
+
+    def report(self, share: float) -> None:
+        """Report the finished share of the work."""
+        if self.progress is not None:
+            self.progress(share)
+
+    def raise_if_stopped(self) -> None:
+        """Raise `Cancelled` if the work should stop."""
+        if self.should_stop is not None and self.should_stop():
+            raise Cancelled("Refining was cancelled; no layer or file was changed.")
+
+    def split(self, costs: Sequence[int]) -> "Iterator[Monitor]":
+        """Yield one monitor for each part of the work, in proportion to its cost."""
+        total, done = sum(costs), 0
+        for cost in costs:
+
+            def report(share: float, done: int = done, cost: int = cost) -> None:
+                self.report((done + share * cost) / total)
+
+            yield Monitor(report, self.should_stop)
+            done += cost
+
+
+SILENT = Monitor()
+FOREIGN_ID = UNLABELLED_ID - 1
+"""Class id of what is labelled with a class that a refiner does not know; no class has it."""
+
+
+class RefinerInterface(ABC):
+    """A refiner, learned or classical.
+
+    Subclasses set the attributes and implement `refine_ids` and `receptive_window`.
+
+    Attributes
+    ----------
+    name : str
+        Name shown to the user.
+    class_table : ClassTable
+        Class table of the coarse and fine maps.
+    """
+
+    name: str
+    class_table: ClassTable
 
     def refine(
         self,
@@ -51,58 +102,117 @@ class RefinerInterface(Protocol):
         progress: Progress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> RefineResult:
-        """Refine one coarse map.
+        """Refine one coarse map; unlabelled pixels get a class, too.
 
         Parameters
         ----------
-        image : (Y, X) or (Y, X, 3 or 4) array
-            uint8, uint16, bool or float image, grey, RGB or RGBA.
+        image : (Y, X) or (Y, X, 1, 3 or 4) array
+            Grey, RGB or RGBA image of bool, integer or float values.
         coarse : (Y, X) integer array
-            Class indices; the table's unlabelled index means "nobody said".
+            Labels of the refiner's class table.
         progress : callable, optional
             Called with the finished share in [0, 1].
         should_stop : callable, optional
-            Asked between steps; work ends when it returns True.
+            Called between steps; the work ends when it returns True.
+
+        Returns
+        -------
+        RefineResult
 
         Raises
         ------
         ImageError
-            Shapes or dtypes do not fit.
+            If shapes or dtypes do not fit, or there is not enough memory.
         ClassTableError
-            The coarse map holds an index that is not in the class table.
+            If the coarse map has a label that is not in the class table.
+        CheckpointError
+            If the output of a network is not finite.
         Cancelled
-            `should_stop` returned True.
+            If `should_stop` returned True.
+        """
+        rgb, class_ids = encode_inputs(image, coarse, self.class_table)
+        refined, confidence = self.refine_ids(rgb, class_ids, Monitor(progress, should_stop))
+        return RefineResult(self.class_table.to_labels(refined), confidence)
+
+    @abstractmethod
+    def refine_ids(
+        self, rgb: NDArray[np.uint8], class_ids: ClassIds, monitor: Monitor, /
+    ) -> tuple[ClassIds, Confidence]:
+        """Refine one coarse map of class ids.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+            RGB image.
+        class_ids : (Y, X) uint8 array
+            Class ids of the coarse map, `UNLABELLED_ID` where unlabelled.
+        monitor : Monitor
+            Receives the progress, and is asked between steps whether to stop.
+
+        Returns
+        -------
+        class_ids : (Y, X) uint8 array
+            Class ids of the fine map.
+        confidence : (Y, X) float32 array
+            Estimated probability in [0, 1] that the class is right.
+
+        Raises
+        ------
+        C2FError
+            As `refine`.
         """
 
+    @abstractmethod
     def receptive_window(self, part: Window, size: Size, /) -> Window:
-        """Return the window of an image of this size that the result in a part depends on.
+        """Return the window of an image on which the result in a part depends.
 
-        Refining the window alone gives the same result in the part as refining
+        Refining only this window gives the same result in the part as refining
         the whole image.
+
+        Parameters
+        ----------
+        part : (slice, slice)
+            Rows and columns of the part.
+        size : (int, int)
+            Height and width of the image in pixels.
+
+        Returns
+        -------
+        (slice, slice)
         """
 
 
-def check_inputs(
-    image: NDArray[Any], coarse: NDArray[Any], class_table: ClassTable
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Bring the inputs of a refiner into the form that it works on.
+def encode_inputs(
+    image: NDArray[Any], labels: NDArray[Any], class_table: ClassTable
+) -> tuple[NDArray[np.uint8], ClassIds]:
+    """Convert an image and a map of it to 8-bit RGB and class ids.
+
+    Parameters
+    ----------
+    image : (Y, X) or (Y, X, 1, 3 or 4) array
+        Grey, RGB or RGBA image of bool, integer or float values.
+    labels : (Y, X) integer array
+        Labels of the class table.
+    class_table : ClassTable
+        Class table of the map.
 
     Returns
     -------
-    image : (Y, X, 3) uint8 array
-    positions : (Y, X) uint8 array
-        Positions in the class table, 255 where unlabelled.
+    rgb : (Y, X, 3) uint8 array
+        RGB image.
+    class_ids : (Y, X) uint8 array
+        Class ids, `UNLABELLED_ID` where unlabelled.
 
     Raises
     ------
     ImageError
-        Shapes or dtypes do not fit.
+        If shapes or dtypes do not fit.
     ClassTableError
-        The coarse map holds an index that is not in the class table.
+        If the map has a label that is not in the class table.
     """
-    image, coarse = np.asarray(image), np.asarray(coarse)
-    check_sizes(image.shape, coarse.shape)
-    return as_rgb8(image), class_table.to_class_ids(coarse)
+    image, labels = np.asarray(image), np.asarray(labels)
+    check_sizes(image.shape, labels.shape)
+    return as_rgb8(image), class_table.to_class_ids(labels)
 
 
 def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:
@@ -111,7 +221,7 @@ def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:
     Raises
     ------
     ImageError
-        The coarse map is no plane, or of another size than the image.
+        If the coarse map is not a single plane, or differs in size from the image.
     """
     if len(coarse) != 2:
         raise ImageError(
@@ -125,51 +235,60 @@ def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:
     return coarse[0], coarse[1]
 
 
-def raise_if_stopped(should_stop: ShouldStop | None) -> None:
-    """Raise `Cancelled` when `should_stop` returns True."""
-    if should_stop is not None and should_stop():
-        raise Cancelled("Refining was cancelled; no layer or file was changed.")
-
-
-class Translated:
-    """Takes and gives maps of one class table, whatever indices the refiner itself has.
+class ClassCodec:
+    """Conversion between the labels of a map and the class ids of a refiner, by class name.
 
     Parameters
     ----------
-    refiner : RefinerInterface
     class_table : ClassTable
-        Of the maps.
+        Class table of the map.
+    refiner_table : ClassTable
+        Class table of the refiner.
     """
 
-    def __init__(self, refiner: RefinerInterface, class_table: ClassTable) -> None:
-        self.refiner = refiner
-        self.class_table = class_table
+    def __init__(self, class_table: ClassTable, refiner_table: ClassTable) -> None:
+        self._table, self._refiner_table = class_table, refiner_table
+        ids = {name: class_id for class_id, name in enumerate(refiner_table.names)}
+        class_ids = {entry.index: ids.pop(entry.name, FOREIGN_ID) for entry in class_table.classes}
+        self._codec = LabelCodec(class_table.name, class_ids, class_table.unlabelled.index)
+        self._missing = list(ids.values())
 
-    @property
-    def name(self) -> str:
-        """Name shown to the user."""
-        return self.refiner.name
+    def to_class_ids(
+        self, labels: NDArray[Any], protected: NDArray[np.bool_] | None = None
+    ) -> ClassIds:
+        """Convert labels of the map to class ids of the refiner.
 
-    def refine(
-        self,
-        image: NDArray[Any],
-        coarse: NDArray[Any],
-        *,
-        progress: Progress | None = None,
-        should_stop: ShouldStop | None = None,
-    ) -> RefineResult:
-        """Refine one coarse map; see `RefinerInterface.refine`.
+        Parameters
+        ----------
+        labels : (Y, X) integer array
+            Labels of the map.
+        protected : (Y, X) boolean array, optional
+            Pixels that never change: they become unlabelled if the refiner does
+            not know their class.
 
         Raises
         ------
         ClassTableError
-            Also where one of the two tables lacks a class that occurs.
+            If the map has a label that is not in its class table, or a class that
+            the refiner does not know.
         """
-        given = self.class_table.translate(coarse, self.refiner.class_table)
-        result = self.refiner.refine(image, given, progress=progress, should_stop=should_stop)
-        labels = self.refiner.class_table.translate(result.labels, self.class_table)
-        return RefineResult(labels, result.confidence)
+        class_ids = self._codec.to_class_ids(labels)
+        foreign = class_ids == FOREIGN_ID
+        if protected is not None:
+            class_ids[foreign & protected] = UNLABELLED_ID
+            foreign &= ~protected
+        if foreign.any():
+            self._table.translate(labels[foreign], self._refiner_table)  # Raises the error.
+        return class_ids
 
-    def receptive_window(self, part: Window, size: Size, /) -> Window:
-        """Return the window of an image that the result in a part depends on."""
-        return self.refiner.receptive_window(part, size)
+    def to_labels(self, class_ids: ClassIds) -> NDArray[np.unsignedinteger[Any]]:
+        """Convert class ids of the refiner to labels of the map.
+
+        Raises
+        ------
+        ClassTableError
+            If the class table of the map does not have one of the classes.
+        """
+        if self._missing and np.isin(class_ids, self._missing).any():
+            self._refiner_table.translate_ids(class_ids, self._table)  # Raises the error.
+        return self._codec.to_labels(class_ids)

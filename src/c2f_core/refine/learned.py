@@ -1,8 +1,6 @@
 """The public door: a trained network that turns coarse maps into fine ones."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from c2f_core.classes.table import ClassTable
 from c2f_core.device import choose_device, free_memory, memory_format
 from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
 from c2f_core.geometry.windows import Size, Window, grown
@@ -19,13 +16,13 @@ from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import image_to_tensor, most_likely
-from c2f_core.networks.unet import UNet, for_inference, with_strided_stem
+from c2f_core.networks.unet import UNet
+from c2f_core.refine.inference_network import for_inference, with_strided_stem
 from c2f_core.refine.interface import (
-    Progress,
-    RefineResult,
-    ShouldStop,
-    check_inputs,
-    raise_if_stopped,
+    ClassIds,
+    Confidence,
+    Monitor,
+    RefinerInterface,
 )
 from c2f_core.refine.tiling import blend, spans
 
@@ -41,7 +38,7 @@ MEMORY_SHARE = 0.5
 """Share of the free memory that one tile may take."""
 
 
-class Refiner:
+class Refiner(RefinerInterface):
     """A trained generator, ready to refine images of any size.
 
     Make one with `Refiner.bundled` or `Refiner.load`.
@@ -81,6 +78,7 @@ class Refiner:
         self.name = name
         self.source = source
         self.metadata = metadata
+        self.class_table = metadata.class_table
         self.device = choose_device(device)
         self.average_flips = average_flips
         self._generator = for_inference(generator)
@@ -134,61 +132,23 @@ class Refiner:
             source=Path(path),
         )
 
-    @property
-    def class_table(self) -> ClassTable:
-        """Class table whose indices the coarse and the fine map hold."""
-        return self.metadata.class_table
-
-    def refine(
-        self,
-        image: NDArray[Any],
-        coarse: NDArray[Any],
-        *,
-        progress: Progress | None = None,
-        should_stop: ShouldStop | None = None,
-    ) -> RefineResult:
-        """Refine one coarse map.
+    def refine_ids(
+        self, rgb: NDArray[np.uint8], class_ids: ClassIds, monitor: Monitor, /
+    ) -> tuple[ClassIds, Confidence]:
+        """Refine one coarse map of class ids; see `RefinerInterface.refine_ids`.
 
         A small image is refined as a whole, a large one in overlapping tiles
-        whose logits are blended. Every pixel gets a class, unlabelled ones too.
-
-        Parameters
-        ----------
-        image : (Y, X) or (Y, X, 1, 3 or 4) array
-            bool, integer or float image, grey, RGB or RGBA.
-        coarse : (Y, X) integer array
-            Class indices; the table's unlabelled index means "nobody said".
-        progress : callable, optional
-            Called with the finished share in [0, 1].
-        should_stop : callable, optional
-            Asked between tiles; work ends when it returns True.
-
-        Returns
-        -------
-        RefineResult
-            Its confidence is the largest class probability, calibrated by the
-            temperature of the checkpoint.
-
-        Raises
-        ------
-        ImageError
-            Shapes or dtypes do not fit, or memory does not suffice.
-        ClassTableError
-            The coarse map holds an index that is not in the class table.
-        CheckpointError
-            The network's output is not finite.
-        Cancelled
-            `should_stop` returned True.
+        whose logits are blended. The confidence is the largest class
+        probability, calibrated by the temperature of the checkpoint.
         """
-        rgb, positions = check_inputs(image, coarse, self.class_table)
         tile = self._tile_side()
         while True:
             try:
-                return self._refine_in_tiles(rgb, positions, tile, progress, should_stop)
+                return self._refine_in_tiles(rgb, class_ids, tile, monitor)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                tile = min(tile, max(positions.shape)) // 2
+                tile = min(tile, max(class_ids.shape)) // 2
                 if tile < 2 * self._overlap:
                     raise ImageError(
                         "There is not enough memory to refine this image; close other programs, "
@@ -209,22 +169,17 @@ class Refiner:
         return grown(part, self._generator.reach, size, self._generator.stride)
 
     def _refine_in_tiles(
-        self,
-        rgb: NDArray[np.uint8],
-        positions: NDArray[np.uint8],
-        tile: int,
-        progress: Progress | None,
-        should_stop: ShouldStop | None,
-    ) -> RefineResult:
-        height, width = positions.shape
+        self, rgb: NDArray[np.uint8], class_ids: ClassIds, tile: int, monitor: Monitor
+    ) -> tuple[ClassIds, Confidence]:
+        height, width = class_ids.shape
         rows = spans(height, tile, self._overlap, self._generator.stride)
         columns = spans(width, tile, self._overlap, self._generator.stride)
-        report = _counter(progress, len(rows) * len(columns))
+        tiles = monitor.split([1] * (len(rows) * len(columns)))
 
         def logits_of(row: slice, column: slice) -> Tensor:
-            raise_if_stopped(should_stop)
-            logits = self._logits(rgb[row, column], positions[row, column])
-            report()
+            monitor.raise_if_stopped()
+            logits = self._logits(rgb[row, column], class_ids[row, column])
+            next(tiles).report(1.0)
             return logits
 
         fine = np.empty((height, width), dtype=np.uint8)
@@ -232,12 +187,12 @@ class Refiner:
         with torch.inference_mode():
             for band, logits in blend(rows, columns, logits_of):
                 fine[band], confidence[band] = self._decide(logits)
-        raise_if_stopped(should_stop)
-        return RefineResult(self.class_table.to_labels(fine), confidence)
+        monitor.raise_if_stopped()
+        return fine, confidence
 
-    def _logits(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
+    def _logits(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:
         """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""
-        inputs = self._inputs(rgb, positions)
+        inputs = self._inputs(rgb, class_ids)
         logits: Tensor = self._generator(inputs)
         if self.average_flips:
             logits = (logits + self._generator(inputs.flip(-1)).flip(-1)) / 2
@@ -246,18 +201,18 @@ class Refiner:
             logits = with_colour_models(logits, image, self.metadata.config.colour_weight)
         return logits[0]
 
-    def _inputs(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
+    def _inputs(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:
         """Turn (Y, X, 3) and (Y, X) into the (1, 3 + C, Y, X) input, channels last in memory."""
         normalisation = self.metadata.normalisation
-        known = torch.from_numpy(np.array(positions)).to(self.device)
+        known = torch.from_numpy(np.array(class_ids)).to(self.device)
         # Looked up, all channels are written in one pass, which takes half the time.
         inputs = functional.embedding(known.int(), self._one_hot)
         pixels = torch.from_numpy(np.array(rgb)).to(self.device)
         inputs[..., :3] = (pixels - normalisation.mean) / normalisation.scale
         return inputs[None].permute(0, 3, 1, 2)
 
-    def _decide(self, logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Turn (C, Y, X) logits into (Y, X) class positions and their confidence."""
+    def _decide(self, logits: Tensor) -> tuple[ClassIds, Confidence]:
+        """Turn (C, Y, X) logits into (Y, X) class ids and their confidence."""
         # Class by class in memory, torch is several times quicker over the classes.
         planes = logits.clone(memory_format=torch.contiguous_format)
         classes = most_likely(planes[None])[0]
@@ -286,7 +241,7 @@ class Refiner:
 
 
 def _one_hot_channels(generator: UNet) -> Tensor:
-    """Input channels (256, 3 + C) of a black pixel by the position of its coarse class."""
+    """Input channels (256, 3 + C) of a black pixel by the id of its coarse class."""
     channels = torch.zeros(256, generator.in_channels)
     channels[:, 3:].fill_diagonal_(1)
     return channels
@@ -305,16 +260,3 @@ def bytes_per_pixel(generator: UNet) -> int:
     )
     borders = 3 * generator.in_channels + 4 * generator.number_of_classes
     return int(4 * (features + borders))
-
-
-def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
-    """Return a function that reports one more of `total` tiles done."""
-    done = 0
-
-    def report() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done / total)
-
-    return report

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from c2f_core.geometry.lazy import Sliceable
 from c2f_core.geometry.patches import Patch
-from c2f_core.refine.interface import RefinerInterface, Translated
+from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.scope import Scope
 
@@ -48,8 +48,7 @@ def run_record(
     dict
         Strings, numbers, lists and None only; what is not known is None.
     """
-    inner = refiner.refiner if isinstance(refiner, Translated) else refiner
-    source = getattr(inner, "source", None)
+    source = getattr(refiner, "source", None)
     return {
         "refiner": refiner.name,
         "sha256": None if source is None else file_hash(source),
@@ -72,18 +71,6 @@ def file_hash(path: str | Path) -> str:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def painted_of_record(record: Record) -> list[Patch]:
-    """Return the patches of a run's record."""
-    return [
-        Patch(
-            tuple(slice(*axis) for axis in patch["place"]),
-            _bits(patch["mask"]),
-            np.frombuffer(_decompressed(patch["values"]), dtype=VALUES),
-        )
-        for patch in record["painted"]
-    ]
 
 
 def _patch_record(patch: Patch) -> Record:

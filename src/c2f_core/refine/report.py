@@ -5,9 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-PAIRS_SHOWN = 3
-"""How many pairs of classes a report's sentence names."""
-
 
 @dataclass(frozen=True)
 class ScopeReport:
@@ -35,18 +32,6 @@ class ScopeReport:
     confidence: float
     mean_confidence: float
     seconds: float
-
-    def message(self) -> str:
-        """One sentence for the user."""
-        if not self.changed:
-            return f"None of {self.pixels:,} pixels changed, in {self.seconds:.1f} s."
-        pairs = [f"{old} to {new} {count:,}" for (old, new), count in self.by_class.items()]
-        more = ", …" if len(pairs) > PAIRS_SHOWN else ""
-        return (
-            f"{self.changed:,} of {self.pixels:,} pixels changed "
-            f"({', '.join(pairs[:PAIRS_SHOWN])}{more}), with a mean confidence of "
-            f"{self.confidence:.2f}, in {self.seconds:.1f} s."
-        )
 
 
 def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:

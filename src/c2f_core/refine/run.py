@@ -1,6 +1,6 @@
-"""One run of a refiner on a map or stack, and the map that comes of it."""
+"""Refinement of a map or stack, with hand-painted pixels that stay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,44 +10,54 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
 from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.patches import Covered, Overlaid, Patch, Slices, from_corner
-from c2f_core.refine.interface import Progress, RefinerInterface, ShouldStop, Translated
+from c2f_core.geometry.patches import Covered, Overlaid, Patch
+from c2f_core.geometry.windows import Slices, Window, from_corner, lengths
+from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import Limits, ScopedResult, label_dtype, refine_stack, refine_within
+from c2f_core.refine.within import (
+    Limits,
+    PlaneInputs,
+    check_stack,
+    label_dtype,
+    named_plane,
+    refine_plane,
+)
 
 Plane = tuple[int, ...]
+"""Index of a plane on the leading axes of a stack."""
 
 
 @dataclass(frozen=True, eq=False)
 class RefineJob:
-    """What is to be refined.
+    """What to refine.
 
     Attributes
     ----------
     image : (..., Y, X) or (..., Y, X, 1, 3 or 4) array
-        In memory or loaded lazily.
+        Image or stack, in memory or loaded lazily.
     coarse : (..., Y, X) integer array
-        In memory or loaded lazily.
+        Coarse map or stack, in memory or loaded lazily.
     class_table : ClassTable
-        Of the coarse map; the refiner's own may have other indices.
+        Class table of the coarse map; that of the refiner may have other labels.
     scope : Scope
-        Its mask, if any, is one for all planes: (Y, X).
+        Where the map may change. A mask applies to all planes: (Y, X).
     limits : (float, float), optional
         As for `refine_within`.
     plane : tuple of int, optional
-        The one plane of a stack to refine; () for a single map, None for all.
+        Index of the only plane of a stack to refine; () for a single map, None
+        for all planes.
     painted : sequence of Patch
-        Pixels painted by hand, the latest last: the refiner sees them in the
-        coarse map, as unlabelled where it does not know their class, and they stay.
+        Hand-painted pixels, the latest last. They stay, and the refiner sees
+        them in the coarse map: as unlabelled if it does not know their class.
     whole : bool
-        The result is as large as the coarse map; else it holds no more than box
-        and mask of the scope, of which alone the memory is needed.
+        Whether the result is as large as the coarse map. Otherwise it has only
+        the region of the scope, and needs memory for no more than that.
     before : (labels, confidence), optional
-        Arrays of an earlier result, as large as the coarse map: what a whole
-        result holds in the planes that are not refined now. Without it that is
-        the coarse map and NaN.
+        Arrays of an earlier result, as large as the coarse map: the values of a
+        whole result in planes that are not refined now. By default these are the
+        coarse map and NaN.
     """
 
     image: Sliceable
@@ -63,21 +73,22 @@ class RefineJob:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """What came of it.
+    """Result of a refinement.
 
     Attributes
     ----------
     place : tuple of slices
-        Part of the coarse map or stack that the arrays hold.
+        Part of the coarse map or stack that the arrays cover.
     labels : (..., Y, X) integer array
-        Class indices of the run's class table.
+        Labels of the job's class table.
     confidence : (..., Y, X) float32 array
-        In [0, 1]; NaN where nothing might have changed.
+        Confidence in [0, 1]; NaN where nothing could change.
     report : ScopeReport
+        What changed, in numbers.
     record : dict
-        How it was made, as JSON; see `run_record`.
+        How the result was made, as JSON; see `run_record`.
     cancelled : str
-        Empty, or the sentence for a user who stopped a stack half-way.
+        Empty, or a sentence for the user who stopped a stack half-way.
     """
 
     place: Slices
@@ -89,135 +100,135 @@ class JobResult:
 
 
 def run_refinement(
-    run: RefineJob,
+    job: RefineJob,
     refiner: RefinerInterface,
     *,
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> JobResult:
-    """Refine what a run asks for.
+    """Refine a map or stack.
 
     A stack that is stopped half-way keeps the planes that are done.
+
+    Parameters
+    ----------
+    job : RefineJob
+        What to refine.
+    refiner : RefinerInterface
+        The refiner.
+    progress : callable, optional
+        Called with the finished share in [0, 1].
+    should_stop : callable, optional
+        Called between steps; the work ends when it returns True.
+
+    Returns
+    -------
+    JobResult
 
     Raises
     ------
     C2FError
         As `refine_within`.
     Cancelled
-        `should_stop` returned True before a plane was done.
+        If `should_stop` returned True before the first plane was done.
     """
-    _check_stack(run)
-    below, coarse, scope = run.coarse, run.coarse, run.scope
-    if run.painted:
-        below = Overlaid(run.coarse, run.painted)
-        coarse = Overlaid(run.coarse, _as_seen(run.painted, run.class_table, refiner.class_table))
-        scope = replace(scope, protected=Covered(tuple(run.coarse.shape), run.painted))
-    speaking = Translated(refiner, run.class_table)
-    sheet, reports, cancelled = None, [], ""
+    check_stack(job.image, job.coarse)
+    job.scope.check_shapes(tuple(job.coarse.shape))
+    planes = _planes_of(job)
+    seen = _with_painted(job)
+    result, reports, cancelled = _Result(seen), list[ScopeReport](), ""
+    monitors = Monitor(progress, should_stop).split([1] * len(planes))
     try:
-        for index, result in _planes(run, coarse, scope, speaking, progress, should_stop):
-            sheet = sheet or _Sheet(run, below)
-            sheet.take(index, _with_painted(result, index, run.painted))
-            reports.append(result.report)
+        for index, monitor in zip(planes, monitors, strict=True):
+            reports.append(_refine_plane(seen, index, refiner, result, monitor))
     except Cancelled as error:
-        if sheet is None:
+        if not reports:
             raise
         cancelled = str(error)
-    if sheet is None:
-        raise ImageError("The stack has no planes; choose another coarse map.")
+        for index in planes[len(reports) :]:
+            result.keep(index)
     report = total_report(reports)
-    record = run_record(speaking, run.scope, report, run.plane, run.painted)
-    return JobResult(sheet.place, *sheet.arrays, report, record, cancelled)
+    record = run_record(refiner, job.scope, report, job.plane, job.painted)
+    return JobResult(result.slices, result.labels, result.confidence, report, record, cancelled)
 
 
-def _as_seen(painted: Sequence[Patch], table: ClassTable, known: ClassTable) -> list[Patch]:
-    """Return painted pixels as unlabelled where another table does not know their class."""
-    unknown = [entry.index for entry in table.classes if entry.name not in known.names]
-    return [
-        replace(
-            each,
-            values=np.where(np.isin(each.values, unknown), table.unlabelled.index, each.values),
-        )
-        for each in painted
-    ]
+def _planes_of(job: RefineJob) -> list[Plane]:
+    planes = list(np.ndindex(*job.coarse.shape[:-2])) if job.plane is None else [job.plane]
+    if not planes:
+        raise ImageError("The stack has no planes; choose another coarse map.")
+    return planes
 
 
-def _with_painted(result: ScopedResult, index: Plane, painted: Sequence[Patch]) -> ScopedResult:
-    """Return the result of a plane with what was painted in it, whatever the refiner saw."""
-    if not painted:
-        return result
-    place = (*(slice(number, number + 1) for number in index), *result.window)
-    patches = [replace(each, place=from_corner(each.place, place)) for each in painted]
-    labels = result.labels[(np.newaxis,) * len(index)]
-    return replace(result, labels=Overlaid(labels, patches)[(0,) * len(index)])
+def _with_painted(job: RefineJob) -> RefineJob:
+    """Return a job whose coarse map contains the painted pixels, and whose scope protects them."""
+    if not job.painted:
+        return job
+    protected = Covered(tuple(job.coarse.shape), job.painted)
+    return replace(
+        job,
+        coarse=Overlaid(job.coarse, job.painted),
+        scope=replace(job.scope, protected=protected),
+    )
 
 
-def _check_stack(run: RefineJob) -> None:
-    image, coarse = tuple(run.image.shape), tuple(run.coarse.shape)
-    leading = len(coarse) - 2
-    if image[:leading] != coarse[:leading]:
-        raise ImageError(
-            f"The images have shape {image} and the coarse maps {coarse}; choose coarse maps "
-            "drawn on these images."
-        )
+def _refine_plane(
+    job: RefineJob, index: Plane, refiner: RefinerInterface, result: "_Result", monitor: Monitor
+) -> ScopeReport:
+    inputs = PlaneInputs(
+        plane_of(job.image, index),
+        plane_of(job.coarse, index),
+        job.class_table,
+        job.scope.of_plane(index),
+        job.limits,
+    )
+    with named_plane(index if job.plane is None else ()):
+        arrays = result.arrays_of(index, inputs.region)
+        return refine_plane(refiner, inputs, *arrays, monitor)[1]
 
 
-def _planes(
-    run: RefineJob,
-    coarse: Sliceable,
-    scope: Scope,
-    refiner: RefinerInterface,
-    progress: Progress | None,
-    should_stop: ShouldStop | None,
-) -> Iterator[tuple[Plane, ScopedResult]]:
-    options: dict[str, Any] = {
-        "limits": run.limits,
-        "progress": progress,
-        "should_stop": should_stop,
-    }
-    if run.plane is None:
-        yield from refine_stack(refiner, run.image, coarse, scope, **options)
-        return
-    image, one = plane_of(run.image, run.plane), plane_of(coarse, run.plane)
-    yield run.plane, refine_within(refiner, image, one, scope.of_plane(run.plane), **options)
+class _Result:
+    """Arrays of a result, which are filled plane by plane."""
+
+    def __init__(self, job: RefineJob) -> None:
+        self.slices = _slices_of(job)
+        self._coarse, self._before = job.coarse, job.before if job.whole else None
+        shape = lengths(self.slices)
+        self.labels = np.empty(shape, label_dtype(job.coarse.dtype, job.class_table))
+        self.confidence = np.empty(shape, dtype=np.float32)
+        if job.plane and job.whole:  # The other planes of the stack stay.
+            self._keep(self.slices)
+
+    def arrays_of(self, index: Plane, region: Window) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return the arrays of a region of a plane; outside of it, the coarse map is taken over."""
+        if region != self.slices[-2:]:
+            self._fill(_in_plane(index, self.slices[-2:]), self._coarse)
+        there = from_corner(_in_plane(index, region), self.slices)
+        first = (0,) * len(index)
+        return self.labels[there][first], self.confidence[there][first]
+
+    def keep(self, index: Plane) -> None:
+        """Fill a plane that is not refined with what was there before."""
+        self._keep(_in_plane(index, self.slices[-2:]))
+
+    def _keep(self, slices: Slices) -> None:
+        self._fill(slices, *(self._before or (self._coarse,)))
+
+    def _fill(self, slices: Slices, labels: Sliceable, confidence: Sliceable | None = None) -> None:
+        there = from_corner(slices, self.slices)
+        self.labels[there] = labels[slices]
+        self.confidence[there] = np.nan if confidence is None else confidence[slices]
 
 
-class _Sheet:
-    """The arrays of a result in the making."""
+def _slices_of(job: RefineJob) -> Slices:
+    """Return the part of the coarse map that the result covers."""
+    *leading, height, width = job.coarse.shape
+    if job.whole:
+        return tuple(slice(0, length) for length in job.coarse.shape)
+    region = job.scope.region((height, width))
+    if job.plane is not None:
+        return _in_plane(job.plane, region)
+    return (*(slice(0, length) for length in leading), *region)
 
-    def __init__(self, run: RefineJob, coarse: Sliceable) -> None:
-        shape = tuple(coarse.shape)
-        self.place = tuple(slice(0, length) for length in shape)
-        if not run.whole:
-            wanted = [slice(0, length) for length in shape[:-2]]
-            if run.plane is not None:
-                wanted = [slice(index, index + 1) for index in run.plane]
-            self.place = (*wanted, *run.scope.region((shape[-2], shape[-1])))
-        self._coarse, self._before = coarse, run.before if run.whole else None
-        self._dtype = label_dtype(coarse.dtype, run.class_table)
-        self._arrays: tuple[NDArray[Any], NDArray[np.float32]] | None = None
 
-    @property
-    def arrays(self) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Labels and confidence; those of planes that are not done are as before."""
-        if self._arrays is None:
-            labels, confidence = self._before or (self._coarse, None)
-            below = np.array(labels[self.place], dtype=self._dtype)
-            doubt = np.full(below.shape, np.nan, dtype=np.float32)
-            if confidence is not None:
-                doubt[...] = confidence[self.place]
-            self._arrays = below, doubt
-        return self._arrays
-
-    def take(self, index: Plane, result: ScopedResult) -> None:
-        """Take over the result of one plane."""
-        if not index and result.window == self.place:  # All there is: no need of a copy.
-            self._arrays = result.labels, result.confidence
-            return
-        leading = [slice(number, number + 1) for number in index]
-        there = from_corner((*leading, *result.window), self.place)
-        labels, confidence = self.arrays
-        if self._before is not None:  # Out of scope, this plane is as in the coarse map.
-            plane = (*leading, *self.place[-2:])
-            labels[plane], confidence[plane] = self._coarse[plane], np.nan
-        labels[there], confidence[there] = result.labels, result.confidence
+def _in_plane(index: Plane, window: Slices) -> Slices:
+    return (*(slice(number, number + 1) for number in index), *window)

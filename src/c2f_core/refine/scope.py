@@ -18,9 +18,9 @@ from c2f_core.geometry.windows import (
     blocks,
     bounding_box,
     clipped,
+    from_corner,
     grown,
-    inside,
-    outside,
+    to_corner,
 )
 from c2f_core.metrics.scores import boundary_pixels
 
@@ -108,7 +108,7 @@ class Scope:
         box = _on_axis(rows, size[0]), _on_axis(columns, size[1])
         if self.mask is None:
             return box
-        return outside(bounding_box(np.asarray(self.mask[box], dtype=bool)), box)
+        return to_corner(bounding_box(np.asarray(self.mask[box], dtype=bool)), box)
 
 
 def _own_plane(mask: Sliceable | None, index: tuple[int, ...]) -> Sliceable | None:
@@ -144,8 +144,8 @@ class ClassRules:
         ClassTableError
             A name is not in the class table.
         """
-        chosen = None if scope.classes is None else _indices(scope.classes, class_table)
-        return cls(chosen, _indices(scope.locked, class_table))
+        chosen = None if scope.classes is None else _labels_of(scope.classes, class_table)
+        return cls(chosen, _labels_of(scope.locked, class_table))
 
     def permit(self, before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:
         """Mark the pixels that may go from one class index to the other."""
@@ -155,7 +155,7 @@ class ClassRules:
         return permitted
 
 
-def _indices(names: Sequence[str], class_table: ClassTable) -> list[int]:
+def _labels_of(names: Sequence[str], class_table: ClassTable) -> list[int]:
     indices = {entry.name: entry.index for entry in class_table.entries}
     for name in names:
         if name not in indices:
@@ -166,7 +166,7 @@ def _indices(names: Sequence[str], class_table: ClassTable) -> list[int]:
     return [indices[name] for name in names]
 
 
-def changeable(
+def editable_pixels(
     scope: Scope, known: NDArray[Any], around: Window, region: Window, class_table: ClassTable
 ) -> NDArray[np.bool_]:
     """Mark the pixels of a region that may change, whatever they become.
@@ -189,18 +189,18 @@ def changeable(
     ClassTableError
         A locked class is not in the class table.
     """
-    part = inside(region, around)
+    part = from_corner(region, around)
     unlabelled = class_table.unlabelled
-    may = ~np.isin(known[part], _indices(scope.locked, class_table))
+    editable = ~np.isin(known[part], _labels_of(scope.locked, class_table))
     if scope.mask is not None:
-        may &= np.asarray(scope.mask[region], dtype=bool)
+        editable &= np.asarray(scope.mask[region], dtype=bool)
     if scope.protected is not None:
-        may &= ~np.asarray(scope.protected[region], dtype=bool)
+        editable &= ~np.asarray(scope.protected[region], dtype=bool)
     if scope.band is not None:
-        may &= boundary_band(known, scope.band)[part] | (known[part] == unlabelled.index)
+        editable &= boundary_band(known, scope.band)[part] | (known[part] == unlabelled.index)
     if scope.classes == (unlabelled.name,):  # No pixel becomes unlabelled.
-        may &= known[part] == unlabelled.index
-    return may
+        editable &= known[part] == unlabelled.index
+    return editable
 
 
 def boundary_band(index_map: NDArray[Any], width: int) -> NDArray[np.bool_]:
@@ -226,16 +226,18 @@ def boundary_band(index_map: NDArray[Any], width: int) -> NDArray[np.bool_]:
         around = grown(block, width, band.shape)
         if touching[around].any():
             distance = ndimage.distance_transform_edt(~touching[around])
-            band[block] = distance[inside(block, around)] < width
+            band[block] = distance[from_corner(block, around)] < width
     return band
 
 
-def cheapest_parts(may: NDArray[np.bool_], cost_window: Callable[[Window], Window]) -> list[Window]:
+def cheapest_parts(
+    editable: NDArray[np.bool_], cost_window: Callable[[Window], Window]
+) -> list[Window]:
     """Cut what may change into parts: one window, or one in each block if that is less work.
 
     Parameters
     ----------
-    may : (Y, X) boolean array
+    editable : (Y, X) boolean array
     cost_window : callable
         Returns what a refiner has to see of a part.
 
@@ -245,11 +247,11 @@ def cheapest_parts(may: NDArray[np.bool_], cost_window: Callable[[Window], Windo
         They share no pixel and together hold all that is True.
     """
     scattered = []
-    for block in blocks(may.shape, BLOCK):
-        box = outside(bounding_box(may[block]), block)
+    for block in blocks(editable.shape, BLOCK):
+        box = to_corner(bounding_box(editable[block]), block)
         if area(box):
             scattered.append(box)
-    together = bounding_box(may)
+    together = bounding_box(editable)
     if sum(area(cost_window(part)) for part in scattered) < area(cost_window(together)):
         return scattered
     return [together]

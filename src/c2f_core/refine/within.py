@@ -5,26 +5,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
+from c2f_core.classes.table import MAX_CLASS_IDS, UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, Cancelled, ImageError
 from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.windows import Window, area, grown, inside, outside
+from c2f_core.geometry.windows import Size, Window, area, extent, from_corner, grown, to_corner
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
 from c2f_core.refine.interface import (
-    Progress,
-    RefineResult,
+    SILENT,
+    ClassCodec,
+    ClassIds,
+    Confidence,
+    Monitor,
     RefinerInterface,
-    ShouldStop,
     check_sizes,
-    raise_if_stopped,
 )
 from c2f_core.refine.report import ScopeReport, by_frequency
-from c2f_core.refine.scope import ClassRules, Scope, changeable, cheapest_parts
+from c2f_core.refine.scope import ClassRules, Scope, cheapest_parts, editable_pixels
 
 Limits = tuple[float, float]
 EVERYWHERE = Scope()
@@ -37,28 +39,24 @@ class ScopedResult:
     Attributes
     ----------
     window : (slice, slice)
-        The part of the map that holds box and mask of the scope; all arrays are
+        Part of the map that contains box and mask of the scope; all arrays are
         of its size.
     labels : (Y, X) integer array
-        Class indices: those of the refiner where `changed`, of the coarse map
-        elsewhere. Of the coarse map's dtype if that holds all class indices.
+        Labels: those of the refiner where `changed`, of the coarse map elsewhere.
+        The dtype is that of the coarse map if it can store all labels.
     confidence : (Y, X) float32 array
-        The refiner's, in [0, 1], where pixels might have changed; NaN elsewhere.
+        Confidence of the refiner in [0, 1] where pixels could change; NaN elsewhere.
     changed : (Y, X) boolean array
+        Pixels whose label differs from the coarse map.
     report : ScopeReport
+        What changed, in numbers.
     """
 
     window: Window
     labels: NDArray[Any]
-    confidence: NDArray[np.float32]
+    confidence: Confidence
     changed: NDArray[np.bool_]
     report: ScopeReport
-
-    def applied_to(self, coarse: Sliceable) -> NDArray[Any]:
-        """Return the whole map, refined in the window; `coarse` itself is not changed."""
-        whole = np.array(coarse, dtype=self.labels.dtype)
-        whole[self.window] = self.labels
-        return whole
 
 
 def refine_within(
@@ -68,33 +66,30 @@ def refine_within(
     scope: Scope = EVERYWHERE,
     *,
     limits: Limits | None = None,
-    progress: Progress | None = None,
-    should_stop: ShouldStop | None = None,
+    monitor: Monitor = SILENT,
 ) -> ScopedResult:
     """Refine a map within a scope.
 
     Only the scope and what the refiner has to see around it are read and
-    computed; a box costs what the box costs, however large the image is. The
-    classes are those that refining the whole image gives (see
-    `RefinerInterface.receptive_window`).
+    computed, however large the image is. The classes are those that refining
+    the whole image gives (see `RefinerInterface.receptive_window`).
 
     Parameters
     ----------
     refiner : RefinerInterface
+        The refiner.
     image : (Y, X) or (Y, X, 1, 3 or 4) array
-        bool, integer or float image, in memory or loaded lazily.
+        Image of bool, integer or float values, in memory or loaded lazily.
     coarse : (Y, X) integer array
-        Class indices of the refiner's class table, in memory or loaded lazily.
+        Labels of the refiner's class table, in memory or loaded lazily.
     scope : Scope
-        Without it the whole map.
+        Where the map may change; by default everywhere.
     limits : (float, float), optional
-        Which values of the image are black and white; without them
-        `intensity_limits` of the image. An image that is loaded lazily needs
-        them, unless it is uint8 or bool.
-    progress : callable, optional
-        Called with the finished share in [0, 1].
-    should_stop : callable, optional
-        Asked between steps; work ends when it returns True.
+        Values of the image that are black and white, by default its
+        `intensity_limits`. Required for an image that is loaded lazily, unless
+        it is uint8 or bool.
+    monitor : Monitor
+        Receives the progress, and is asked between steps whether to stop.
 
     Returns
     -------
@@ -103,42 +98,177 @@ def refine_within(
     Raises
     ------
     ImageError
-        Shapes or dtypes do not fit, or limits lack.
+        If shapes or dtypes do not fit, or the limits are missing.
     ClassTableError
-        The coarse map holds an index, or the scope names a class, that is not in
+        If the coarse map has a label, or the scope names a class, that is not in
         the class table.
     Cancelled
-        `should_stop` returned True.
+        If the monitor asked to stop.
+    """
+    plane = PlaneInputs(image, coarse, refiner.class_table, scope, limits)
+    labels = np.empty(extent(plane.region), label_dtype(coarse.dtype, refiner.class_table))
+    confidence = np.empty(labels.shape, np.float32)
+    changed, report = refine_plane(refiner, plane, labels, confidence, monitor)
+    return ScopedResult(plane.region, labels, confidence, changed, report)
+
+
+def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
+    """Return the dtype of a refined map: the coarse map's, if it can store all labels."""
+    largest = max(entry.index for entry in class_table.entries)
+    return np.promote_types(coarse, np.min_scalar_type(largest))
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneInputs:
+    """An image, its coarse map, and where the map may change.
+
+    Attributes
+    ----------
+    image, coarse, scope, limits
+        As for `refine_within`.
+    class_table : ClassTable
+        Class table of the coarse map; that of the refiner may have other labels.
+    """
+
+    image: Sliceable
+    coarse: Sliceable
+    class_table: ClassTable
+    scope: Scope
+    limits: Limits | None = None
+
+    @cached_property
+    def size(self) -> Size:
+        """Height and width in pixels; raises `ImageError` if image, map and masks do not fit."""
+        size = check_sizes(tuple(self.image.shape), tuple(self.coarse.shape))
+        self.scope.check_shapes(size)
+        return size
+
+    @cached_property
+    def region(self) -> Window:
+        """Smallest window that contains box and mask of the scope."""
+        return self.scope.region(self.size)
+
+
+def refine_plane(
+    refiner: RefinerInterface,
+    plane: PlaneInputs,
+    labels: NDArray[Any],
+    confidence: Confidence,
+    monitor: Monitor,
+) -> tuple[NDArray[np.bool_], ScopeReport]:
+    """Refine a plane into arrays of the size of its region.
+
+    Returns
+    -------
+    changed : (Y, X) boolean array
+        Pixels whose label differs from the coarse map.
+    report : ScopeReport
+        What changed, in numbers.
+
+    Raises
+    ------
+    C2FError
+        As `refine_within`.
     """
     started = time.perf_counter()
-    size = check_sizes(tuple(image.shape), tuple(coarse.shape))
-    scope.check_shapes(size)
-    limits = limits or _limits_of(image)
-    raise_if_stopped(should_stop)
+    monitor.raise_if_stopped()
+    work = _PlaneRefinement(refiner, plane, labels, confidence)
+    parts = work.parts()
+    costs = [area(work.seen(part)) for part in parts]
+    for part, share in zip(parts, monitor.split(costs), strict=True):
+        work.refine(part, share)
+    monitor.report(1.0)
+    return work.changed, work.report(time.perf_counter() - started)
 
-    region = scope.region(size)
-    around = refiner.receptive_window(grown(region, scope.band or 0, size), size)
-    known = np.array(coarse[around])  # A copy: the user may go on drawing.
-    may = changeable(scope, known, around, region, refiner.class_table)
-    draft = _Draft(known[inside(region, around)], may, scope, refiner.class_table)
 
-    def seen(part: Window) -> Window:
-        return refiner.receptive_window(outside(part, region), size)
+class _PlaneRefinement:
+    """Refines a plane part by part and writes what may change into the given arrays."""
 
-    parts = cheapest_parts(may, seen) if may.any() else []
-    shares = _shares([area(seen(part)) for part in parts], progress)
-    for part, report in zip(parts, shares, strict=True):
-        window = seen(part)
-        result = refiner.refine(
-            as_rgb8(np.asarray(image[window]), limits),
-            known[inside(window, around)],
-            progress=report,
-            should_stop=should_stop,
+    def __init__(
+        self,
+        refiner: RefinerInterface,
+        plane: PlaneInputs,
+        labels: NDArray[Any],
+        confidence: Confidence,
+    ) -> None:
+        self._refiner, self._plane = refiner, plane
+        self._limits = plane.limits or _limits_of(plane.image)
+        self._labels, self._confidence = labels, confidence
+        self._codec = ClassCodec(plane.class_table, refiner.class_table)
+        self._rules = ClassRules.of(plane.scope, plane.class_table)
+
+        around = grown(plane.region, plane.scope.band or 0, plane.size)
+        self._around = refiner.receptive_window(around, plane.size)
+        self._known = np.array(plane.coarse[self._around])  # A copy: the user may go on drawing.
+        self._editable = editable_pixels(
+            plane.scope, self._known, self._around, plane.region, plane.class_table
         )
-        draft.take(part, result, inside(outside(part, region), window))
-    if progress is not None:
-        progress(1.0)
-    return draft.finish(region, started)
+        labels[...] = self._known[from_corner(plane.region, self._around)]
+        confidence[...] = np.nan
+        self.changed = np.zeros(labels.shape, dtype=np.bool_)
+        self._counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
+
+    def seen(self, part: Window) -> Window:
+        """Return the window of the image that the refiner has to see for a part of the region."""
+        in_image = to_corner(part, self._plane.region)
+        return self._refiner.receptive_window(in_image, self._plane.size)
+
+    def parts(self) -> list[Window]:
+        """Return the parts of the region that are to be refined."""
+        return cheapest_parts(self._editable, self.seen) if self._editable.any() else []
+
+    def refine(self, part: Window, monitor: Monitor) -> None:
+        """Refine one part of the region."""
+        window = self.seen(part)
+        inner = from_corner(to_corner(part, self._plane.region), window)
+        rgb = as_rgb8(np.asarray(self._plane.image[window]), self._limits)
+        before = self._class_ids(window)
+        after, confidence = self._refiner.refine_ids(rgb, before, monitor)
+        self._write(part, before[inner], after[inner], confidence[inner])
+
+    def _class_ids(self, window: Window) -> ClassIds:
+        """Encode the coarse map as the refiner sees it."""
+        protected = self._plane.scope.protected
+        return self._codec.to_class_ids(
+            self._known[from_corner(window, self._around)],
+            None if protected is None else np.asarray(protected[window], dtype=bool),
+        )
+
+    def _write(
+        self, part: Window, before: ClassIds, after: ClassIds, confidence: Confidence
+    ) -> None:
+        """Write what may change in a part."""
+        labels, editable = self._codec.to_labels(after), self._editable[part]
+        changed = editable & (confidence >= self._plane.scope.minimal_confidence)
+        changed &= (after != before) & self._rules.permit(self._labels[part], labels)
+        np.copyto(self._labels[part], labels, where=changed)
+        np.copyto(self._confidence[part], confidence, where=editable)
+        self.changed[part] = changed
+        pairs = before[changed].astype(np.intp) * MAX_CLASS_IDS + after[changed]
+        self._counts += np.bincount(pairs, minlength=len(self._counts))
+
+    def report(self, seconds: float) -> ScopeReport:
+        """Summarise what changed."""
+        confidence = np.ascontiguousarray(self._confidence)
+        return ScopeReport(
+            pixels=int(self._editable.sum()),
+            changed=int(self.changed.sum()),
+            by_class=self._by_class(),
+            confidence=_mean_where(confidence, self.changed),
+            mean_confidence=_mean_where(confidence, self._editable),
+            seconds=seconds,
+        )
+
+    def _by_class(self) -> dict[tuple[str, str], int]:
+        names = self._refiner.class_table.names_by_id
+        names[UNLABELLED_ID] = self._plane.class_table.unlabelled.name
+        order = [entry.name for entry in self._plane.class_table.entries]
+        pairs = {
+            (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(self._counts[pair])
+            for pair in np.flatnonzero(self._counts).tolist()
+        }
+        in_order = sorted(pairs, key=lambda pair: [order.index(name) for name in pair])
+        return by_frequency({pair: pairs[pair] for pair in in_order})
 
 
 def _limits_of(image: Sliceable) -> Limits | None:
@@ -147,81 +277,12 @@ def _limits_of(image: Sliceable) -> Limits | None:
     if isinstance(image, np.ndarray):
         return intensity_limits(image)
     raise ImageError(
-        f"The image is loaded piece by piece and holds {image.dtype} values; give the limits, the "
-        "values that are black and white, so that all pieces look alike."
+        f"The image is loaded lazily and has {image.dtype} values; give the limits, the values "
+        "that are black and white, so that all parts look alike."
     )
 
 
-def _shares(costs: list[int], progress: Progress | None) -> Iterator[Progress]:
-    """Yield for each part a function that reports its progress as that of the whole."""
-    done = 0
-    for cost in costs:
-
-        def report(share: float, done: int = done, cost: int = cost) -> None:
-            if progress is not None:
-                progress((done + share * cost) / sum(costs))
-
-        yield report
-        done += cost
-
-
-def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
-    """Return the dtype of a refined map: the coarse map's, if that holds all class indices."""
-    largest = max(entry.index for entry in class_table.entries)
-    return np.promote_types(coarse, np.min_scalar_type(largest))
-
-
-class _Draft:
-    """A result in the making: takes part after part."""
-
-    def __init__(
-        self, before: NDArray[Any], may: NDArray[np.bool_], scope: Scope, class_table: ClassTable
-    ) -> None:
-        self._before, self._may, self._table = before, may, class_table
-        self._rules = ClassRules.of(scope, class_table)
-        self._minimum = scope.minimal_confidence
-        self._labels = before.astype(label_dtype(before.dtype, class_table))
-        self._confidence = np.full(before.shape, np.nan, dtype=np.float32)
-        self._changed = np.zeros(before.shape, dtype=np.bool_)
-
-    def take(self, part: Window, result: RefineResult, place: Window) -> None:
-        """Take over what may change in a part; `place` is where the result holds it."""
-        labels, confidence = result.labels[place], result.confidence[place]
-        before, may = self._before[part], self._may[part]
-        changed = may & (confidence >= self._minimum) & (labels != before)
-        changed &= self._rules.permit(before, labels)
-        np.copyto(self._labels[part], labels, where=changed)
-        np.copyto(self._confidence[part], confidence, where=may)
-        self._changed[part] = changed
-
-    def finish(self, region: Window, started: float) -> ScopedResult:
-        """Count what changed."""
-        report = ScopeReport(
-            pixels=int(self._may.sum()),
-            changed=int(self._changed.sum()),
-            by_class=self._count(),
-            confidence=_mean_where(self._confidence, self._changed),
-            mean_confidence=_mean_where(self._confidence, self._may),
-            seconds=time.perf_counter() - started,
-        )
-        return ScopedResult(region, self._labels, self._confidence, self._changed, report)
-
-    def _count(self) -> dict[tuple[str, str], int]:
-        before, after = (
-            self._table.to_class_ids(index_map[self._changed]).astype(np.intp)
-            for index_map in (self._before, self._labels)
-        )
-        counts = np.bincount(before * MAX_CLASS_IDS + after)
-        names = self._table.names_by_id
-        return by_frequency(
-            {
-                (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(counts[pair])
-                for pair in np.flatnonzero(counts).tolist()
-            }
-        )
-
-
-def _mean_where(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+def _mean_where(values: Confidence, where: NDArray[np.bool_]) -> float:
     return float(values.mean(dtype=np.float64, where=where)) if where.any() else math.nan
 
 
@@ -232,76 +293,83 @@ def refine_stack(
     scope: Scope = EVERYWHERE,
     *,
     limits: Limits | None = None,
-    progress: Progress | None = None,
-    should_stop: ShouldStop | None = None,
+    monitor: Monitor = SILENT,
 ) -> Iterator[tuple[tuple[int, ...], ScopedResult]]:
-    """Refine a stack (time, z) plane by plane; no more than one plane is loaded at a time.
+    """Refine a stack (time, z) plane by plane; only one plane at a time is loaded.
 
     Parameters
     ----------
     refiner : RefinerInterface
+        The refiner.
     images : (..., Y, X) or (..., Y, X, 1, 3 or 4) array
-        In memory or loaded lazily.
+        Images, in memory or loaded lazily.
     coarse : (..., Y, X) integer array
-        In memory or loaded lazily.
+        Labels of the refiner's class table, in memory or loaded lazily.
     scope : Scope
-        Box, classes and band hold for each plane; masks may differ.
+        Where the maps may change. Box, classes and band apply to each plane;
+        masks may differ.
     limits : (float, float), optional
-        As for `refine_within`. Without them a stack in memory is brought to 8 bits
-        plane by plane.
-    progress : callable, optional
-        Called with the finished share of all planes in [0, 1].
-    should_stop : callable, optional
-        Asked between steps; work ends when it returns True.
+        As for `refine_within`. By default a stack in memory is converted to 8
+        bits plane by plane.
+    monitor : Monitor
+        Receives the progress of all planes, and is asked between steps whether
+        to stop.
 
     Yields
     ------
     index : tuple of int
-        Place of the plane on the leading axes; () for a single plane.
+        Index of the plane on the leading axes; () for a single plane.
     result : ScopedResult
+        Result of the plane.
 
     Raises
     ------
     C2FError
-        As `refine_within`, with the place of the plane. Planes that were yielded
-        before are whole.
+        As `refine_within`, with the index of the plane. Planes that were yielded
+        before are complete.
     """
-    shape = tuple(coarse.shape)
-    if tuple(images.shape[: len(shape)]) != shape:
-        raise ImageError(
-            f"The images have shape {tuple(images.shape)} and the coarse maps {shape}; choose a "
-            "stack of coarse maps drawn on these images."
-        )
-    scope.check_shapes(shape)
-    indices = list(np.ndindex(*shape[:-2]))
+    check_stack(images, coarse)
+    scope.check_shapes(tuple(coarse.shape))
+    indices = list(np.ndindex(*coarse.shape[:-2]))
 
-    def refine_plane(index: tuple[int, ...], report: Progress) -> ScopedResult:
-        with _plane_named(index):
+    def refine_one(index: tuple[int, ...], share: Monitor) -> ScopedResult:
+        image, one = plane_of(images, index), plane_of(coarse, index)
+        with named_plane(index):
             return refine_within(
-                refiner,
-                plane_of(images, index),
-                plane_of(coarse, index),
-                scope.of_plane(index),
-                limits=limits,
-                progress=report,
-                should_stop=should_stop,
+                refiner, image, one, scope.of_plane(index), limits=limits, monitor=share
             )
 
-    shares = _shares([1] * len(indices), progress)
-    return ((index, refine_plane(index, next(shares))) for index in indices)
+    shares = monitor.split([1] * len(indices))
+    return ((index, refine_one(index, next(shares))) for index in indices)
+
+
+def check_stack(images: Sliceable, coarse: Sliceable) -> None:
+    """Check that a stack of images has as many planes as one of coarse maps.
+
+    Raises
+    ------
+    ImageError
+        If the leading axes differ.
+    """
+    leading = len(coarse.shape) - 2
+    if tuple(images.shape[:leading]) != tuple(coarse.shape[:leading]):
+        raise ImageError(
+            f"The images have shape {tuple(images.shape)} and the coarse maps "
+            f"{tuple(coarse.shape)}; choose a stack of coarse maps drawn on these images."
+        )
 
 
 @contextmanager
-def _plane_named(index: tuple[int, ...]) -> Iterator[None]:
-    """Say in an error at which plane it happened."""
+def named_plane(index: tuple[int, ...]) -> Iterator[None]:
+    """Name the plane of a stack in an error that occurs in it."""
     if not index:
         yield
         return
-    place = ", ".join(map(str, index))
+    name = ", ".join(map(str, index))
     try:
         yield
     except Cancelled as error:
-        message = f"Refining was cancelled at plane {place}; the planes before it are done."
+        message = f"Refining was cancelled at plane {name}; the planes before it are done."
         raise Cancelled(message) from error
     except C2FError as error:
-        raise type(error)(f"Plane {place}: {error}") from error
+        raise type(error)(f"Plane {name}: {error}") from error

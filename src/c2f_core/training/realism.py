@@ -15,7 +15,7 @@ from c2f_core.losses.adversarial import realness
 from c2f_core.models.metadata import read_metadata
 from c2f_core.networks.discriminators import Discriminator, build_discriminator
 from c2f_core.networks.encoding import at_pixels, image_to_tensor, one_hot
-from c2f_core.refine.interface import ShouldStop, check_inputs, raise_if_stopped
+from c2f_core.refine.interface import Monitor, ShouldStop, encode_inputs
 from c2f_core.refine.tiling import Span, blend, spans
 from c2f_core.training.run_folder import RunFolder, has_discriminator
 
@@ -121,11 +121,12 @@ class DiscriminatorScorer:
         Cancelled
             `should_stop` returned True.
         """
-        rgb, positions = check_inputs(image, labels, self.class_table)
+        monitor = Monitor(should_stop=should_stop)
+        rgb, positions = encode_inputs(image, labels, self.class_table)
         rows, columns = (self._spans(length) for length in positions.shape)
 
         def scores_of(row: slice, column: slice) -> Tensor:
-            raise_if_stopped(should_stop)
+            monitor.raise_if_stopped()
             return self._scores(rgb[row, column], positions[row, column])
 
         scores = np.empty(positions.shape, dtype=np.float32)

@@ -290,7 +290,7 @@ def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.Monkey
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Refiner, "refine", interrupted)
+    monkeypatch.setattr(Refiner, "refine_ids", interrupted)
     fine = tmp_path / "fine.png"
     code, _, err = run(*write_pair(tmp_path, "a"), "-o", fine)
     assert code == 130

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 
 from c2f_core.config.settings import GeneratorConfig
 from c2f_core.device import memory_format
-from c2f_core.networks.unet import (
-    build_generator,
-    for_inference,
-    generator_input,
-    with_strided_stem,
-)
+from c2f_core.networks.unet import build_generator, generator_input
 
 CONFIGS = [
     GeneratorConfig(widths=(4, 8), stem=stem, conditional=conditional)
@@ -34,20 +29,6 @@ def test_every_parameter_gets_a_gradient(config):
     network = build_generator(config, 3)
     network(torch.randn(2, network.in_channels, 16, 16)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_for_inference_the_logits_stay_and_the_normalisation_goes(config):
-    network = build_generator(config, 3)
-    inputs = torch.randn(2, network.in_channels, 16, 16)
-    for _ in range(3):
-        network(inputs)  # Batch normalisation learns its statistics.
-    copy = for_inference(network)
-    assert network.training
-    assert all(parameter.requires_grad for parameter in network.parameters())
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in copy.modules())
-    with torch.inference_mode():
-        torch.testing.assert_close(copy(inputs), network.eval()(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_wrong_number_of_channels_is_refused():
@@ -75,15 +56,6 @@ def test_the_report_input_has_nine_channels():
     images, coarse = torch.zeros(1, 3, 256, 256), torch.zeros(1, 6, 256, 256)
     assert generator_input(images, coarse, True).shape == (1, 9, 256, 256)
     assert generator_input(images, coarse, False).shape == (1, 3, 256, 256)
-
-
-@pytest.mark.parametrize("stem", [1, 2, 4])
-def test_a_strided_stem_computes_the_same(stem):
-    config = GeneratorConfig(stem=stem, widths=(6, 8))
-    generator = for_inference(build_generator(config, 3))
-    inputs = torch.randn(2, 6, 37, 50)
-    expected = generator(inputs)
-    torch.testing.assert_close(with_strided_stem(generator)(inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_channels_lie_last_but_on_apple_gpus_whose_gradients_are_wrong_so():

@@ -9,13 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from c2f_core.classes.editing import renamed
-from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.errors import ClassTableError
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.interface import Translated
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.record import run_record, scope_of_record, scope_record
 from c2f_core.refine.scope import Scope
@@ -31,14 +27,6 @@ SCOPES = st.builds(
     protected=MASKS,
     band=st.none() | st.integers(1, 9),
     minimal_confidence=st.floats(0, 1),
-)
-REVERSED = ClassTable(
-    name="reversed",
-    classes=tuple(
-        entry.model_copy(update={"index": 90 + place})
-        for place, entry in enumerate(reversed(SHAPES.classes))
-    ),
-    unlabelled=SHAPES.unlabelled,
 )
 
 
@@ -63,20 +51,6 @@ def test_the_record_of_a_run_is_json_and_names_the_model():
     assert record["mean_confidence"] == pytest.approx(report.mean_confidence)
     nothing = refine_within(refiner, pair.image, SHAPES.to_labels(pair.coarse), Scope(classes=()))
     assert json.dumps(run_record(refiner, Scope(), nothing.report), allow_nan=False)
-    faces = Translated(Refiner.bundled("fasseg", "cpu"), ClassTable.preset("fasseg"))
+    faces = Refiner.bundled("fasseg", "cpu")
     digest = hashlib.sha256((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()).hexdigest()
     assert run_record(faces, scope, report)["sha256"] == digest
-
-
-def test_a_refiner_takes_and_gives_maps_of_another_table():
-    pair = synthetic_pair(48)
-    refiner = CLASSICAL_REFINERS["watershed"](SHAPES)
-    given_ = SHAPES.to_labels(pair.coarse)
-    translated = Translated(refiner, REVERSED)
-    result = translated.refine(pair.image, SHAPES.translate(given_, REVERSED))
-    labels = refiner.refine(pair.image, given_).labels
-    np.testing.assert_array_equal(result.labels, SHAPES.translate(labels, REVERSED))
-    assert result.labels.max() >= 90
-    other = renamed(REVERSED, 90, "unheard of")
-    with pytest.raises(ClassTableError, match="unheard of"):
-        Translated(refiner, other).refine(pair.image, np.full(given_.shape, 90))

@@ -1,6 +1,10 @@
 """Runs on maps and stacks, with pixels painted by hand that stay."""
 
+import base64
 import json
+import math
+import zlib
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -8,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_core.classes.editing import with_class
+from c2f_core.classes.codec import LabelCodec
+from c2f_core.classes.editing import renamed, with_class
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import Cancelled, ClassTableError, ImageError
 from c2f_core.geometry.lazy import plane_of
@@ -23,8 +28,9 @@ from c2f_core.geometry.patches import (
     to_corner,
 )
 from c2f_core.geometry.windows import grown
-from c2f_core.refine.interface import RefineResult, check_inputs, raise_if_stopped
-from c2f_core.refine.record import painted_of_record, scope_of_record
+from c2f_core.refine import interface, within
+from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.record import VALUES, scope_of_record
 from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 
@@ -38,20 +44,16 @@ TABLE = ClassTable(
 )
 
 
-class NextClass:
+class NextClass(RefinerInterface):
     """Turns each class into the next one; sees a pixel around each."""
 
     name = "next"
     class_table = TABLE
 
-    def refine(self, image, coarse, *, progress=None, should_stop=None):
-        raise_if_stopped(should_stop)
-        _, positions = check_inputs(image, coarse, TABLE)
-        if progress is not None:
-            progress(1.0)
-        return RefineResult(
-            TABLE.to_labels((positions + 1) % 3), np.full(coarse.shape, 0.75, np.float32)
-        )
+    def refine_ids(self, rgb, class_ids, monitor):
+        monitor.raise_if_stopped()
+        monitor.report(1.0)
+        return (class_ids + 1) % 3, np.full(class_ids.shape, 0.75, np.float32)
 
     def receptive_window(self, part, size, /):
         return grown(part, 1, size)
@@ -162,8 +164,22 @@ def test_painted_pixels_may_be_of_a_class_that_the_refiner_does_not_know(plane):
     np.testing.assert_array_equal(result.labels, np.where(mask, new, known.labels))
     np.testing.assert_array_equal(result.confidence[mask], np.nan)
     drawn = np.where(mask, new, maps).astype(np.uint8)
-    with pytest.raises(ClassTableError, match="holds the class 'd'"):
+    with pytest.raises(ClassTableError, match="has the class 'd'"):
         run_refinement(RefineJob(images, drawn, table, plane=plane), NextClass())
+
+
+def painted_of_record(record):
+    """Read the hand-painted pixels of a record, which a script can do to repeat a run."""
+
+    def decompressed(text):
+        return zlib.decompress(base64.b64decode(text))
+
+    for patch in record["painted"]:
+        shape = patch["mask"]["shape"]
+        bits = np.frombuffer(decompressed(patch["mask"]["bits"]), np.uint8)
+        mask = np.unpackbits(bits, count=math.prod(shape)).astype(bool).reshape(shape)
+        values = np.frombuffer(decompressed(patch["values"]), VALUES)
+        yield Patch(tuple(slice(*axis) for axis in patch["place"]), mask, values)
 
 
 @given(painted(SHAPE))
@@ -178,7 +194,7 @@ def test_a_run_can_be_repeated_from_its_record(patches):
         TABLE,
         scope_of_record(record["scope"]),
         plane=tuple(record["plane"]),
-        painted=painted_of_record(record),
+        painted=list(painted_of_record(record)),
     )
     np.testing.assert_array_equal(run_refinement(again, NextClass()).labels, first.labels)
 
@@ -226,3 +242,82 @@ def test_what_does_not_fit_is_named():
         run_refinement(RefineJob(images[:2], maps, TABLE, plane=(1,)), NextClass())
     with pytest.raises(ImageError, match="no planes"):
         run_refinement(RefineJob(images[:0], maps[:0], TABLE, plane=None), NextClass())
+
+
+REVERSED = ClassTable(
+    name="reversed",
+    classes=tuple(
+        entry.model_copy(update={"index": 90 + number})
+        for number, entry in enumerate(reversed(TABLE.classes))
+    ),
+    unlabelled=TABLE.unlabelled.model_copy(update={"name": "empty", "index": 300}),
+)
+
+
+@pytest.mark.parametrize("painted_too", [False, True])
+def test_maps_may_be_of_another_table_than_the_refiner(painted_too):
+    images, maps = stack()
+    mask = np.zeros(SHAPE, bool)
+    mask[1:, 2:4, 3:6] = painted_too
+    patch = Patch(tuple(slice(0, length) for length in SHAPE), mask, maps[mask])
+    other = replace(patch, values=TABLE.translate(patch.values, REVERSED))
+    scope = Scope(classes=("a",), locked=("c",), band=2)
+    own = RefineJob(images, maps, TABLE, scope, plane=None, painted=[patch])
+    translated = TABLE.translate(maps, REVERSED)
+    job = RefineJob(images, translated, REVERSED, scope, plane=None, painted=[other])
+    expected, result = run_refinement(own, NextClass()), run_refinement(job, NextClass())
+    np.testing.assert_array_equal(result.labels, TABLE.translate(expected.labels, REVERSED))
+    np.testing.assert_array_equal(result.confidence, expected.confidence)
+    assert {
+        tuple("nothing" if name == "empty" else name for name in pair): count
+        for pair, count in result.report.by_class.items()
+    } == expected.report.by_class
+    assert result.report.changed > 0
+
+
+def test_a_class_that_one_of_the_tables_does_not_have_is_named():
+    images, _ = stack()
+    unheard = renamed(REVERSED, 90, "unheard of")
+    job = RefineJob(images, np.full(SHAPE, 90), unheard, plane=(1,))
+    with pytest.raises(ClassTableError, match="has the class 'unheard of'"):
+        run_refinement(job, NextClass())
+    two = TABLE.model_copy(update={"classes": TABLE.classes[:2]})
+    job = RefineJob(images, np.full(SHAPE, 2), two, plane=(1,))
+    with pytest.raises(ClassTableError, match="has the class 'c'"):
+        run_refinement(job, NextClass())
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Names of the conversions that were made of images and class maps."""
+    made = []
+
+    def count(owner, name):
+        original = getattr(owner, name)
+
+        def counting(*arguments, **keywords):
+            if any(np.ndim(each) >= 2 for each in arguments):  # Lookup tables have one axis.
+                made.append(name)
+            return original(*arguments, **keywords)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    for name in ("to_class_ids", "to_labels"):
+        count(LabelCodec, name)
+    for name in ("translate", "translate_ids"):
+        count(ClassTable, name)
+    for module in (within, interface):
+        count(module, "as_rgb8")
+    return made
+
+
+@pytest.mark.parametrize("table", [TABLE, REVERSED])
+def test_an_image_is_converted_once_and_a_map_once_on_each_way(conversions, table):
+    images, maps = stack()
+    translated = TABLE.translate(maps, table)
+    conversions.clear()
+    run_refinement(RefineJob(images, translated, table, plane=(1,)), NextClass())
+    assert conversions == ["as_rgb8", "to_class_ids", "to_labels"]
+    conversions.clear()
+    NextClass().refine(images[1], maps[1])
+    assert conversions == ["as_rgb8", "to_class_ids", "to_labels"]

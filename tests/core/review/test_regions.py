@@ -11,7 +11,7 @@ from scipy import ndimage
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ImageError
 from c2f_core.geometry.windows import whole
-from c2f_core.refine.interface import RefineResult
+from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.within import refine_within
 from c2f_core.review.regions import Review, doubtful_regions, review_changes
@@ -87,11 +87,11 @@ def test_final_map_is_the_coarse_one_with_what_was_accepted(review: Review, rand
 
 
 def test_accepting_all_of_a_scope_is_the_map_refined_within_it() -> None:
-    class Fixed:
+    class Fixed(RefinerInterface):
         name, class_table = "fixed", TABLE
 
-        def refine(self, image, coarse, **_) -> RefineResult:
-            return RefineResult(refined, confidence)
+        def refine_ids(self, rgb, class_ids, monitor):
+            return TABLE.to_class_ids(refined), confidence
 
         def receptive_window(self, _part, size, /):
             return whole(size)
@@ -100,9 +100,11 @@ def test_accepting_all_of_a_scope_is_the_map_refined_within_it() -> None:
     image = np.zeros((30, 40), np.uint8)
     box = Scope(box=(slice(5, 20), slice(7, 30)), band=2, minimal_confidence=0.4)
     result = refine_within(Fixed(), image, coarse, box)
-    review = review_changes(coarse, result.applied_to(coarse), confidence, TABLE)
+    expected = coarse.copy()
+    expected[result.window] = result.labels
+    review = review_changes(coarse, expected, confidence, TABLE)
     final = review.accept(review.regions).final_map()
-    np.testing.assert_array_equal(final, result.applied_to(coarse))
+    np.testing.assert_array_equal(final, expected)
     inner = review_changes(coarse[result.window], result.labels, result.confidence, TABLE)
     assert sum(region.size for region in inner.regions) == result.report.changed
 

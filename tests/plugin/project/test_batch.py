@@ -146,15 +146,15 @@ def test_an_image_that_is_removed_meanwhile_is_left_alone(
 
 
 def test_stopping_keeps_what_was_refined(projects, to_do, wait, qtbot, next_class, monkeypatch):
-    refine, calls = next_class.refine, []
+    refine, calls = next_class.refine_ids, []
 
-    def stop_at_the_second(self, image, coarse, **keywords):
-        calls.append(image)
+    def stop_at_the_second(self, rgb, class_ids, monitor):
+        calls.append(rgb)
         if len(calls) == 2:
             to_do.stop()
-        return refine(self, image, coarse, **keywords)
+        return refine(self, rgb, class_ids, monitor)
 
-    monkeypatch.setattr(next_class, "refine", stop_at_the_second)
+    monkeypatch.setattr(next_class, "refine_ids", stop_at_the_second)
     to_do.refine()
     wait()
     assert len(calls) == 2

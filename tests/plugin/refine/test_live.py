@@ -36,13 +36,13 @@ def add_scene(viewer, leading=()):
 @pytest.fixture
 def seen(next_class, monkeypatch):
     """Sizes of the parts that the quick refiner refined."""
-    parts, original = [], next_class.refine
+    parts, original = [], next_class.refine_ids
 
-    def refine(self, image, coarse, **keywords):
-        parts.append(coarse.shape)
-        return original(self, image, coarse, **keywords)
+    def refine_ids(self, rgb, class_ids, monitor):
+        parts.append(class_ids.shape)
+        return original(self, rgb, class_ids, monitor)
 
-    monkeypatch.setattr(next_class, "refine", refine)
+    monkeypatch.setattr(next_class, "refine_ids", refine_ids)
     monkeypatch.setattr(_live, "PAUSE", 30)
     return parts
 
@@ -297,7 +297,7 @@ def test_an_error_ends_live_mode_and_is_told(live, next_class, paint, qtbot, mon
     def fail(*_, **__):
         raise ImageError("This cannot be refined.")
 
-    monkeypatch.setattr(next_class, "refine", fail)
+    monkeypatch.setattr(next_class, "refine_ids", fail)
     paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
     wait_for(qtbot, lambda: not widget.live.isChecked())
     assert widget.status.text() == "This cannot be refined."
@@ -307,13 +307,13 @@ def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, m
     viewer, widget = live
     started = threading.Event()
 
-    def wait(self, image, coarse, *, should_stop, **keywords):
+    def wait(self, rgb, class_ids, monitor):
         started.set()
-        while not should_stop():
+        while not monitor.should_stop():
             pass
         raise ImageError("stopped")
 
-    monkeypatch.setattr(next_class, "refine", wait)
+    monkeypatch.setattr(next_class, "refine_ids", wait)
     paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
     wait_for(qtbot, started.is_set)
     task = widget._controller._live._task

@@ -215,15 +215,15 @@ def test_all_slices_are_refined_and_stopping_keeps_those_that_are_done(
     np.testing.assert_array_equal(before, following(coarse.data))
     np.testing.assert_array_equal(viewer.layers["coarse refined"].scale, (5, 1, 1))
     coarse.data = np.full_like(coarse.data, SHAPES.classes[0].index)
-    original, planes = next_class.refine, []
+    original, planes = next_class.refine_ids, []
 
-    def stop_at_the_third(self, image, coarse, **keywords):
-        planes.append(image)
+    def stop_at_the_third(self, rgb, class_ids, monitor):
+        planes.append(rgb)
         if len(planes) == 3:
-            qtbot.waitUntil(keywords["should_stop"], timeout=10000)
-        return original(self, image, coarse, **keywords)
+            qtbot.waitUntil(monitor.should_stop, timeout=10000)
+        return original(self, rgb, class_ids, monitor)
 
-    monkeypatch.setattr(next_class, "refine", stop_at_the_third)
+    monkeypatch.setattr(next_class, "refine_ids", stop_at_the_third)
     click(widget.refine_button)
     qtbot.waitUntil(lambda: len(planes) == 3, timeout=10000)
     click(widget.cancel_button)

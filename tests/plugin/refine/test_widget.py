@@ -54,13 +54,13 @@ def refine(qtbot, widget, model="watershed", timeout=60000):
 class SlowRefiner(WatershedRefiner):
     """Waits until it is asked to stop."""
 
-    def refine(self, image, coarse, *, progress=None, should_stop=None):
+    def refine_ids(self, rgb, class_ids, monitor):
         for step in range(200):
-            if should_stop():
+            if monitor.should_stop():
                 break
-            progress(step / 200)
+            monitor.report(step / 200)
             time.sleep(0.05)
-        return super().refine(image, coarse, progress=progress, should_stop=should_stop)
+        return super().refine_ids(rgb, class_ids, monitor)
 
 
 @pytest.fixture
@@ -249,9 +249,9 @@ def test_the_layer_may_go_while_it_is_refined(docked, qtbot, click, monkeypatch)
     released = threading.Event()
 
     class WaitingRefiner(WatershedRefiner):
-        def refine(self, image, coarse, **keywords):
+        def refine_ids(self, rgb, class_ids, monitor):
             released.wait(10)
-            return super().refine(image, coarse, **keywords)
+            return super().refine_ids(rgb, class_ids, monitor)
 
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", WaitingRefiner)
     viewer.open_sample(PLUGIN, "shapes")
@@ -537,7 +537,7 @@ def test_runtime_errors_in_the_thread_reach_the_user(docked, qtbot, monkeypatch,
     def explode(*_args, **_keywords):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(WatershedRefiner, "refine", explode)
+    monkeypatch.setattr(WatershedRefiner, "refine_ids", explode)
     refine(qtbot, widget)
     assert "boom" in widget.status.text()
     assert "Unexpected error in a thread" in caplog.text
