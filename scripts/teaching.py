@@ -33,7 +33,7 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair, PairSource
 from c2f_core.data.splits import assign_roles, draw_folds, read_groups, read_split
-from c2f_core.experiments.cross_validation import Record, add_record, read_records
+from c2f_core.experiments.cross_validation import RunRecord, add_record, read_records
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, markdown_table
 from c2f_core.models.bundled import BUNDLED_FOLDER
@@ -98,7 +98,7 @@ class Cell:
     corrected: int
     part: int
 
-    def is_recorded(self, records: Sequence[Record]) -> bool:
+    def is_recorded(self, records: Sequence[RunRecord]) -> bool:
         """Return whether the run was recorded."""
         key = (self.arm, self.corrected, self.part)
         return any((each["arm"], each["corrected"], each["part"]) == key for each in records)
@@ -172,7 +172,7 @@ def main() -> None:
     write_page(read_records(options.records), options.records.with_suffix(".md"))
 
 
-def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> Record:
+def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> RunRecord:
     """Teach one lesson and score it on the unseen images; return its record."""
     corrected, known, unseen = (faces.pairs(names) for names in faces.names(cell))
     table, start = faces.source.class_table, start_model(cell, options)
@@ -182,7 +182,7 @@ def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> Record:
     before = accuracy_of(start, unseen, table)
     after = before if taught is None else accuracy_of(taught.checkpoint, unseen, table)
     taken = taught is not None and taught.is_better
-    record: Record = {
+    record: RunRecord = {
         "arm": cell.arm,
         "corrected": cell.corrected,
         "part": cell.part,
@@ -262,7 +262,7 @@ def small_config(options: argparse.Namespace) -> TrainConfig:
     )
 
 
-def write_page(records: Sequence[Record], path: Path) -> None:
+def write_page(records: Sequence[RunRecord], path: Path) -> None:
     """Write the table of all records."""
     if not records:
         raise SystemExit("There are no records yet; give --data and --splits.")
@@ -286,15 +286,15 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     print(page)
 
 
-def _all_of(key: str, records: Sequence[Record]) -> str:
+def _all_of(key: str, records: Sequence[RunRecord]) -> str:
     return "; ".join(dict.fromkeys(each[key] for each in records))
 
 
-def _of(key: str, records: Sequence[Record]) -> str:
+def _of(key: str, records: Sequence[RunRecord]) -> str:
     return str(records[0][key]) if records else "–"
 
 
-def rows(records: Sequence[Record]) -> Iterator[Row]:
+def rows(records: Sequence[RunRecord]) -> Iterator[Row]:
     """Yield a row for each number of corrected images, a column for each start."""
     for count in sorted({each["corrected"] for each in records}):
         of_count = [each for each in records if each["corrected"] == count]
@@ -307,7 +307,7 @@ def rows(records: Sequence[Record]) -> Iterator[Row]:
         }
 
 
-def _cell(records: Sequence[Record]) -> str:
+def _cell(records: Sequence[RunRecord]) -> str:
     if not records:
         return "–"
     in_use = np.mean([each["accuracy"] for each in records])

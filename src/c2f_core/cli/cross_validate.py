@@ -76,14 +76,14 @@ def _read_configs(paths: Sequence[Path]) -> dict[str, TrainConfig]:
 def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
     """Train and score what is not recorded; return False when stopped before the end."""
     # Torch takes seconds to import; errors in configs do not wait for it.
-    from c2f_core.experiments.cross_validation import Recorded, cross_validate
+    from c2f_core.experiments.cross_validation import RunScored, cross_validate
 
     stop = StopOnInterrupt()
     with ProgressBar() as bar, RunLogs() as log, stop:
         for event in cross_validate(
             configs, options.folds, options.seeds, fold_seed=options.fold_seed, should_stop=stop
         ):
-            if isinstance(event, Recorded):
+            if isinstance(event, RunScored):
                 tqdm.write(_line(event.record))
             else:
                 bar(event)

@@ -1,5 +1,6 @@
 """`c2f-evaluate`: score models and classical refiners on pairs with fine maps."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if any(argument.partition("=")[0] == "--folds" for argument in arguments):
+    mode = argparse.ArgumentParser(prog="c2f-evaluate", add_help=False, allow_abbrev=False)
+    mode.add_argument("--folds", type=int)
+    if mode.parse_known_args(arguments)[0].folds is not None:
         sys.exit(run_command(lambda: cross_validate_configs(arguments)))
     options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
     sys.exit(run_command(lambda: evaluate_models(options)))

@@ -73,7 +73,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Job:
+class RefineFiles:
     """Files of one pair; `confidence` is None where none is wanted."""
 
     image: Path
@@ -99,7 +99,7 @@ def refine_files(options: Options) -> None:
     """
     check_tolerance(options.tolerance)
     jobs = find_jobs(options)
-    refuse_overwriting(jobs, options.overwrite)
+    check_overwriting(jobs, options.overwrite)
     scope = Scope(
         classes=options.classes,
         band=options.band,
@@ -117,7 +117,7 @@ def refine_files(options: Options) -> None:
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
 
 
-def find_jobs(options: Options) -> list[Job]:
+def find_jobs(options: Options) -> list[RefineFiles]:
     """Match images, coarse maps and outputs.
 
     Raises
@@ -133,13 +133,13 @@ def find_jobs(options: Options) -> list[Job]:
         raise DataError("Give either one image and one coarse map, or a folder of each.")
     if image.is_dir():
         return _folder_jobs(options)
-    _require_suffix(options.output, MAP_SUFFIXES)
+    _check_suffix(options.output, MAP_SUFFIXES)
     if options.confidence is not None:
-        _require_suffix(options.confidence, CONFIDENCE_SUFFIXES)
-    return [Job(image, coarse, options.output, options.confidence)]
+        _check_suffix(options.confidence, CONFIDENCE_SUFFIXES)
+    return [RefineFiles(image, coarse, options.output, options.confidence)]
 
 
-def _folder_jobs(options: Options) -> list[Job]:
+def _folder_jobs(options: Options) -> list[RefineFiles]:
     for folder in (options.output, options.confidence):
         if folder is not None and folder.is_file():
             raise DataError(f"{folder} is a file; give a folder, as for the images.")
@@ -155,7 +155,7 @@ def _folder_jobs(options: Options) -> list[Job]:
                 "missing or take away its partner."
             )
     return [
-        Job(
+        RefineFiles(
             images[stem],
             maps[stem],
             options.output / f"{stem}.png",
@@ -165,12 +165,12 @@ def _folder_jobs(options: Options) -> list[Job]:
     ]
 
 
-def _require_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes or path.is_dir():
         raise DataError(f"{path} cannot be written; give a file that ends in {suffixes[0]}.")
 
 
-def refuse_overwriting(jobs: Sequence[Job], overwrite: bool) -> None:
+def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
     """Check that no file is lost.
 
     Raises
@@ -191,7 +191,7 @@ def refuse_overwriting(jobs: Sequence[Job], overwrite: bool) -> None:
             taken.add(path.resolve())
 
 
-def _outputs(job: Job) -> list[Path]:
+def _outputs(job: RefineFiles) -> list[Path]:
     return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
@@ -222,7 +222,7 @@ def _class_table(name: str | None, coarse: Path) -> ClassTable:
     return table
 
 
-def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
+def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
     image, coarse, report = _read(job, class_table, tolerance)
     doubts = report.message()
     if uses_other_table(report):
@@ -236,7 +236,7 @@ def _check(job: Job, class_table: ClassTable, tolerance: float) -> None:
 
 
 def _read(
-    job: Job, class_table: ClassTable, tolerance: float
+    job: RefineFiles, class_table: ClassTable, tolerance: float
 ) -> tuple[NDArray[Any], NDArray[Any], MapReport]:
     """Read image and coarse map, and what became of the map."""
     coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
@@ -244,7 +244,7 @@ def _read(
 
 
 def _refine(
-    job: Job,
+    job: RefineFiles,
     refiner: RefinerInterface,
     scope: Scope,
     tolerance: float,
@@ -258,7 +258,9 @@ def _refine(
     return refine_within(refiner, image, coarse, scope, monitor=Monitor(show))
 
 
-def _write(job: Job, result: ScopedResult, class_table: ClassTable, style: MapStyle) -> None:
+def _write(
+    job: RefineFiles, result: ScopedResult, class_table: ClassTable, style: MapStyle
+) -> None:
     for path in _outputs(job):
         _make_folder(path.parent)
     write_map(job.output, result.labels, class_table, style)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tqdm import tqdm
@@ -14,6 +14,9 @@ from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
 from c2f_core.config.files import read_config
 from c2f_core.experiments.ranges import read_ranges
 from c2f_core.training.listeners import ProgressBar, RunLogs
+
+if TYPE_CHECKING:
+    from c2f_core.experiments.search import TrialDone, TrialStarted
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,18 @@ def _search(options: Options) -> None:
     optuna = import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     stop = StopOnInterrupt()
+    events = search(
+        config,
+        ranges,
+        options.trials,
+        objective=options.objective,
+        pruner=options.pruner,
+        should_stop=stop,
+    )
     with ProgressBar() as bar, RunLogs() as log, stop:
-        for event in search(
-            config,
-            ranges,
-            options.trials,
-            objective=options.objective,
-            pruner=options.pruner,
-            should_stop=stop,
-        ):
-            if isinstance(event, TrialStarted):
-                tqdm.write(f"trial {event.number}: {_listed(event.settings)}")
-            elif isinstance(event, TrialDone):
-                tqdm.write(f"trial {event.number}: {_outcome(event)}")
+        for event in events:
+            if isinstance(event, TrialStarted | TrialDone):
+                tqdm.write(f"trial {event.number}: {_described(event)}")
             else:
                 bar(event)
                 log(event)
@@ -73,7 +75,11 @@ def _search(options: Options) -> None:
         print(f"Train with the best settings: {command_line('c2f-train', '--config', best)}")
 
 
-def _outcome(event: Any) -> str:
+def _described(event: "TrialStarted | TrialDone") -> str:
+    from c2f_core.experiments.search import TrialStarted
+
+    if isinstance(event, TrialStarted):
+        return _listed(event.settings)
     if event.score is None:
         return f"{event.outcome}: {event.reason}"
     return f"{event.outcome} with {100 * event.score:.2f} %"

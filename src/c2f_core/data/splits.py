@@ -1,6 +1,5 @@
 """Named lists of pairs, read from a JSON file or drawn by a seed."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from c2f_core.config.settings import DataConfig
+from c2f_core.documents import read_document
 from c2f_core.errors import DataError
 
 
@@ -40,12 +40,7 @@ def read_splits(path: Path) -> dict[str, Any]:
     DataError
         The file cannot be read or holds no named lists.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"The split file {path} cannot be read ({error}); give a JSON file."
-        ) from error
+    content = read_document(path, "split file", DataError, "give a JSON file")
     if not isinstance(content, dict):
         raise DataError(f"The split file {path} holds no named lists; give a JSON object.")
     return content

@@ -28,7 +28,8 @@ COLUMNS = SHARES | {"worse": "images made worse"}
 """All scores of records, and the columns of the tables."""
 LOWER_IS_BETTER = ("damage", "worse")
 
-Record = Mapping[str, Any]
+RunRecord = dict[str, Any]
+"""RunRecord of one run; see `RunScored` for its keys."""
 Values = dict[tuple[int, int], float]
 """A score by fold and seed."""
 
@@ -65,7 +66,7 @@ class Estimate:
     better_in: int | None = None
 
 
-def estimates_of(runs: Mapping[str, Sequence[Record]]) -> list[Estimate]:
+def estimates_of(runs: Mapping[str, Sequence[RunRecord]]) -> list[Estimate]:
     """Estimate all scores of configs, then all differences of two of them.
 
     Parameters
@@ -88,7 +89,7 @@ def estimates_of(runs: Mapping[str, Sequence[Record]]) -> list[Estimate]:
     return found
 
 
-def _values(records: Sequence[Record], score: str) -> Values:
+def _values(records: Sequence[RunRecord], score: str) -> Values:
     return {(each["fold"], each["seed"]): float(each[score]) for each in records}
 
 

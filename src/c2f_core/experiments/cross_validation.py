@@ -19,9 +19,11 @@ from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import FilePairs, PairSource
 from c2f_core.data.splits import draw_folds, grouped, read_split, read_splits
+from c2f_core.documents import read_document
 from c2f_core.errors import ConfigError, DataError
-from c2f_core.experiments.comparison import SHARES
+from c2f_core.experiments.comparison import SHARES, RunRecord
 from c2f_core.experiments.evaluation import Evaluation, evaluate
+from c2f_core.experiments.plan import write_or_check_plan
 from c2f_core.io.atomic import atomic_path
 from c2f_core.metrics.scores import mean_scores
 from c2f_core.refine.learned import Refiner
@@ -32,11 +34,9 @@ from c2f_core.training.trainer import stage_configs, train_or_resume
 SPLITS = "splits.json"
 RECORDS = "records.json"
 
-Record = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Recorded:
+class RunScored:
     """A run was scored on its held-out pairs, and written down.
 
     Attributes
@@ -47,7 +47,7 @@ class Recorded:
         of all training steps since the run was last begun or resumed; device.
     """
 
-    record: Record
+    record: RunRecord
 
 
 def cross_validate(
@@ -57,7 +57,7 @@ def cross_validate(
     *,
     fold_seed: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Event | Recorded]:
+) -> Iterator[Event | RunScored]:
     """Train and score every config on every fold with every seed.
 
     A run lies in the folder `fold0-seed0` (and so on) of its config's run folder,
@@ -86,8 +86,8 @@ def cross_validate(
 
     Yields
     ------
-    Event or Recorded
-        Events of `train`, then `Recorded`, for each run.
+    Event or RunScored
+        Events of `train`, then `RunScored`, for each run.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def cross_validate(
         if any((each["fold"], each["seed"]) == (fold, seed) for each in records_of(config)):
             continue
         run = fold_config(config, folds, fold, seed)
-        _require_start(run)
+        _check_start(run)
         training = yield from _train(run, should_stop)
         if training is None:
             return
@@ -109,7 +109,7 @@ def cross_validate(
         record = {"config": name, "method": config.method, "fold": fold, "seed": seed}
         record |= training | held_out_scores(last_checkpoint(run), held_out, config.device)
         add_record(config.run_folder / RECORDS, record)
-        yield Recorded(record)
+        yield RunScored(record)
         if should_stop():
             return
 
@@ -162,7 +162,7 @@ def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[An
         folds = draw_folds([name for name in names if name in scored], count, seed, groups)
         always = [name for name in names if name not in scored]
     source.subset([*itertools.chain(*folds), *always])
-    _require_sound(folds, groups, with_fine)
+    _check_folds(folds, groups, with_fine)
     return {"folds": folds, "always": always, "same_person": groups}
 
 
@@ -172,7 +172,7 @@ def _listed_folds(splits: Path, listed: int, count: int) -> list[list[str]]:
     return [read_split(splits, f"folds:{number}") for number in range(listed)]
 
 
-def _require_sound(
+def _check_folds(
     folds: Sequence[Sequence[str]], groups: Sequence[Sequence[str]], with_fine: set[str]
 ) -> None:
     """Check that no person is in two folds, and that each fold can be scored."""
@@ -191,18 +191,14 @@ def _source(data: DataConfig) -> FilePairs:
 
 
 def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
-    """Make the run folder, or check that what it holds was begun alike."""
+    """Make the run folder, or check that it was begun with the same config and folds."""
     resume = RunFolder(config.run_folder).config.exists()
     with RunFolder.open(config, resume, PLACE) as folder:
         folder.write_config(config)
-        path = folder.root / SPLITS
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
-        elif read_splits(path) != splits:
-            raise ConfigError(
-                f"{folder.root} was cross-validated over other folds; choose another run folder."
-            )
+        difference = (
+            f"{folder.root} was cross-validated over other folds; choose another run folder."
+        )
+        write_or_check_plan(folder.root / SPLITS, splits, difference)
 
 
 def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainConfig:
@@ -231,7 +227,7 @@ def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainC
     return with_settings(config, changes)
 
 
-def _require_start(run: TrainConfig) -> None:
+def _check_start(run: TrainConfig) -> None:
     """Check that stage 2 starts from a stage 1 that has not seen the held-out pairs."""
     start = run.stage2.start
     if run.method != "stage2" or start is None:
@@ -248,20 +244,37 @@ def _require_start(run: TrainConfig) -> None:
         )
 
 
+@dataclass
+class _Training:
+    """Facts about the training of one run, collected from its events."""
+
+    fine: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    stopped: bool = False
+
+    def add(self, event: Event) -> None:
+        """Take note of an event."""
+        if isinstance(event, RunStarted):
+            self.fine, self.device = event.train_pairs, event.device
+        elif isinstance(event, StepDone):
+            self.seconds += event.seconds
+        elif isinstance(event, Finished):
+            self.stopped = event.stopped
+
+
 def _train(
     config: TrainConfig, should_stop: Callable[[], bool]
-) -> Generator[Event, None, Record | None]:
-    """Train one run; return what its record says of the training, None when it was stopped."""
-    fine, seconds, device = 0, 0.0, ""
+) -> Generator[Event, None, RunRecord | None]:
+    """Train one run and return the part of its record on training, None if it was stopped."""
+    training = _Training()
     for event in train_or_resume(config, should_stop=should_stop):
         yield event
-        if isinstance(event, RunStarted):
-            fine, device = event.train_pairs, event.device
-        elif isinstance(event, StepDone):
-            seconds += event.seconds
-        elif isinstance(event, Finished) and event.stopped:
-            return None
-    return {"fine": fine, "seconds": round(seconds, 1), "device": device}
+        training.add(event)
+    if training.stopped:
+        return None
+    seconds = round(training.seconds, 1)
+    return {"fine": training.fine, "seconds": seconds, "device": training.device}
 
 
 def last_checkpoint(config: TrainConfig) -> Path:
@@ -269,7 +282,7 @@ def last_checkpoint(config: TrainConfig) -> Path:
     return RunFolder(stage_configs(config)[-1].run_folder).last
 
 
-def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -> Record:
+def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -> RunRecord:
     """Score a checkpoint on pairs that did not train it.
 
     Returns
@@ -287,7 +300,7 @@ def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -
     return scores_of_record(evaluate([refiner], pairs)[1], refiner.class_table.names)
 
 
-def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> Record:
+def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> RunRecord:
     """Return the scores of an evaluation as in a record, see `held_out_scores`.
 
     Parameters
@@ -302,12 +315,12 @@ def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> Record:
     return shares | {"worse": int(summary["images made worse"])}
 
 
-def records_of(config: TrainConfig) -> list[Record]:
+def records_of(config: TrainConfig) -> list[RunRecord]:
     """Return the records of a config's runs so far."""
     return read_records(config.run_folder / RECORDS)
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[RunRecord]:
     """Read records; none where there is no file yet.
 
     Raises
@@ -317,14 +330,11 @@ def read_records(path: Path) -> list[Record]:
     """
     if not path.exists():
         return []
-    try:
-        records: list[Record] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"The records {path} cannot be read ({error}); mend the file.") from error
+    records: list[RunRecord] = read_document(path, "records", DataError, "repair the file")
     return records
 
 
-def add_record(path: Path, record: Record) -> None:
+def add_record(path: Path, record: RunRecord) -> None:
     """Add one record to a JSON list, one line each, atomically."""
     lines = [json.dumps(each) for each in [*read_records(path), record]]
     with atomic_path(path) as temporary:

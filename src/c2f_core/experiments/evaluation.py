@@ -77,20 +77,21 @@ def evaluate(
     """
     table = pairs.class_table
     for refiner in refiners:
-        _require_same_classes(refiner, table)
-    runs = [_Run(REFERENCE, table, None), *(_Run(one.name, table, one) for one in refiners)]
+        _check_same_classes(refiner, table)
+    methods = [(REFERENCE, None), *((refiner.name, refiner) for refiner in refiners)]
+    scorers = [_MethodScorer(name, table, refiner) for name, refiner in methods]
     for finished, pair in enumerate(pairs, start=1):
         if pair.fine is not None and pair.has_labels:
-            for run in runs:
-                run.add(pair, pair.fine)
+            for scorer in scorers:
+                scorer.add(pair, pair.fine)
         if progress is not None:
             progress(finished)
-    if not runs[0].evaluation.images:
+    if not scorers[0].evaluation.images:
         raise DataError("None of these pairs has a fine map to score with; choose others.")
-    return [run.finish() for run in runs]
+    return [scorer.finish() for scorer in scorers]
 
 
-def _require_same_classes(refiner: RefinerInterface, table: ClassTable) -> None:
+def _check_same_classes(refiner: RefinerInterface, table: ClassTable) -> None:
     theirs, ours = refiner.class_table, table
     if theirs.classes != ours.classes or theirs.unlabelled.index != ours.unlabelled.index:
         raise ClassTableError(
@@ -99,7 +100,7 @@ def _require_same_classes(refiner: RefinerInterface, table: ClassTable) -> None:
         )
 
 
-class _Run:
+class _MethodScorer:
     """One method at work: collects scores and what calibration needs."""
 
     def __init__(self, name: str, table: ClassTable, refiner: RefinerInterface | None) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from c2f_core.config.files import read_settings, with_settings
+from c2f_core.config.files import with_settings
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, ConfigError, WritingError
+from c2f_core.experiments.plan import write_or_check_plan
 from c2f_core.experiments.ranges import Choices, Range, Ranges, check_ranges, number_kind
 from c2f_core.io.atomic import atomic_path
 from c2f_core.models.metadata import read_metadata
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 SEARCH = "search.json"
+STUDY = "search"
 JOURNAL = "trials.journal"
 BEST = "best.json"
 Objective = Literal["accuracy", "miou"]
@@ -139,7 +141,7 @@ def search(
     with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE) as folder:
         folder.write_config(config)
         _begin(config, ranges, objective, pruner)
-        searched = _Search(config, ranges, OBJECTIVES[objective], _open_study(config, pruner))
+        searched = _Search(config, ranges, OBJECTIVES[objective], *_open_study(config, pruner))
         searched.write_best()
         while searched.count("COMPLETE", "PRUNED", "FAIL") < trials:
             done = yield from searched.next_trial(should_stop)
@@ -152,21 +154,19 @@ def search(
 
 
 def _begin(config: TrainConfig, ranges: Ranges, objective: str, pruner: str) -> None:
-    """Write what is searched into the run folder, or check that what it holds was begun alike."""
-    path = config.run_folder / SEARCH
+    """Write the plan of the search, or check that it was begun with the same plan."""
     dumped = {name: one.model_dump(mode="json") for name, one in ranges.items()}
-    content = {"objective": objective, "pruner": pruner, "ranges": dumped}
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    elif read_settings(path) != content:
-        raise ConfigError(
-            f"{config.run_folder} holds a search with other ranges, objective or pruner; go on "
-            "with the same or choose another run folder."
-        )
+    plan = {"objective": objective, "pruner": pruner, "ranges": dumped}
+    difference = (
+        f"{config.run_folder} has a search with other ranges, objective or pruner; continue with "
+        "the same ones or choose another run folder."
+    )
+    write_or_check_plan(config.run_folder / SEARCH, plan, difference)
 
 
-def _open_study(config: TrainConfig, pruner: Pruner) -> "optuna.Study":
+def _open_study(
+    config: TrainConfig, pruner: Pruner
+) -> tuple["optuna.Study", "optuna.storages.BaseStorage"]:
     """Open the study in the run folder."""
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -174,19 +174,21 @@ def _open_study(config: TrainConfig, pruner: Pruner) -> "optuna.Study":
     path = config.run_folder / JOURNAL
     _tidy(path)
     backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
+    storage = optuna.storages.JournalStorage(backend)
     steps = sum(stage.total_steps for stage in stage_configs(config))
     pruners: dict[Pruner, optuna.pruners.BasePruner] = {
         "median": optuna.pruners.MedianPruner(UNPRUNED_TRIALS),
         "hyperband": optuna.pruners.HyperbandPruner(min(config.validate_every, steps), steps),
         "none": optuna.pruners.NopPruner(),
     }
-    return optuna.create_study(
-        study_name="search",
-        storage=optuna.storages.JournalStorage(backend),
+    study = optuna.create_study(
+        study_name=STUDY,
+        storage=storage,
         direction="maximize",
         pruner=pruners[pruner],
         load_if_exists=True,
     )
+    return study, storage
 
 
 def _tidy(journal: Path) -> None:
@@ -207,6 +209,7 @@ class _Search:
     ranges: Ranges
     score_name: str
     study: "optuna.Study"
+    storage: "optuna.storages.BaseStorage"
 
     def count(self, *states: str) -> int:
         """Return the number of trials in these of Optuna's states."""
@@ -245,8 +248,12 @@ class _Search:
         number = running[0].number if running else len(everyone)
         seed = np.random.SeedSequence([self.config.seed, number]).generate_state(1)[0]
         self.study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-        # Optuna hands out new trials only; a trial that goes on is built as it builds them.
-        return optuna.Trial(self.study, running[0]._trial_id) if running else self.study.ask()
+        if not running:
+            return self.study.ask()
+        # `ask` only returns new trials; the interrupted one is built from its stored state.
+        study_id = self.storage.get_study_id_from_name(STUDY)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return optuna.Trial(self.study, trial_id)
 
     def _settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Turn Optuna's values into settings; choices are kept there as JSON."""

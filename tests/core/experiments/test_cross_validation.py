@@ -16,7 +16,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ConfigError, DataError
 from c2f_core.experiments.comparison import comparison_tables, estimates_of
 from c2f_core.experiments.cross_validation import (
-    Recorded,
+    RunScored,
     cross_validate,
     fold_config,
     last_checkpoint,
@@ -83,7 +83,7 @@ def loaded_names(config):
 
 
 def records(events):
-    return [event.record for event in events if isinstance(event, Recorded)]
+    return [event.record for event in events if isinstance(event, RunScored)]
 
 
 # Folds

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from c2f_core.classes.table import ClassTable, Colour
+from c2f_core.documents import first_problem
 from c2f_core.errors import DataError, UnclearImageError
 from c2f_core.geometry.shapes import Labelled
 from c2f_core.geometry.windows import Size
@@ -155,11 +156,9 @@ def parse_json(model: type[Document], content: bytes) -> Document:
     try:
         return model.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        name, reason = first_problem(error)
         raise DataError(
-            f"it is damaged ({place + ': ' if place else ''}{first['msg']}); export the "
-            "annotations again."
+            f"it is damaged ({name + ': ' if name else ''}{reason}); export the annotations again."
         ) from error
 
 
