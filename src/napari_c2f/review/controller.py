@@ -11,9 +11,11 @@ from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Task
 from napari_c2f.layers.lineage import changes_layers
 from napari_c2f.layers.session import Session
+from napari_c2f.review.decisions import Decisions
+from napari_c2f.review.layers import ReviewLayers, changes_layer, final_layer
 from napari_c2f.review.model import ReviewModel
 from napari_c2f.review.open_review import OpenReview
-from napari_c2f.review.request import ReviewData, final_layer, find_changes, request_of_layers
+from napari_c2f.review.request import ReviewData, find_changes, request_of_layers
 
 
 class ReviewController(Controller[ReviewModel]):
@@ -89,10 +91,7 @@ class ReviewController(Controller[ReviewModel]):
         if not all(layer in layers for layer in (fine, coarse, final)):
             self.fail("A layer of the review was removed; begin again.")
             return
-        # What is accepted or painted there outlives the next refinement.
-        self._session.strokes.follow(final)
-        review = OpenReview(self._viewer, self._session, self.model, data, fine, coarse, final)
-        review.resized.connect(self._on_resized)
+        review = self._new_review(data, fine, coarse, final)
         self.review = review
         yield
         if self.review is review:  # Otherwise a layer was removed in the meantime.
@@ -104,6 +103,18 @@ class ReviewController(Controller[ReviewModel]):
                     layer.visible = False  # It would hide the fine map.
             review.start()
             self._succeed(self.model.message)
+
+    def _new_review(
+        self, data: ReviewData, fine: Labels, coarse: Labels, final: Labels
+    ) -> OpenReview:
+        """Return a review that has not started; its changes layer is not in the viewer yet."""
+        # What is accepted or painted there outlives the next refinement.
+        self._session.strokes.follow(final)
+        decisions = Decisions(self._session, self.model, data, final)
+        decisions.resized.connect(self._on_resized)
+        changes = changes_layer(self._viewer, data, decisions.read(), fine, coarse)
+        layers = ReviewLayers(coarse, fine, final, changes)
+        return OpenReview(self._viewer, self.model, data, layers, decisions)
 
     def end(self) -> None:
         """End the review; its final layer stays, and a later review resumes it."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_c2f.layers.convert import new_map, spatial_keywords
 from napari_c2f.layers.lineage import CHANGES
+from napari_c2f.layers.session import Session
 from napari_c2f.review.changes import codes_of
 from napari_c2f.review.request import ReviewData
 
@@ -36,6 +37,38 @@ class ReviewLayers:
     def all(self) -> tuple[Labels, ...]:
         """All four layers."""
         return self.coarse, self.fine, self.final, self.changes
+
+
+def final_layer(
+    viewer: ViewerModel, session: Session, data: ReviewData, fine: Labels, coarse: Labels
+) -> Labels:
+    """Return the final layer of an earlier review of the same fine map, or make a new one.
+
+    A new one is not added to the viewer yet, but has its strokes and locks: other widgets use
+    them as soon as it is added.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Viewer in which an earlier layer is looked up.
+    session : Session
+        Session of the viewer.
+    data : ReviewData
+        The changes to review.
+    fine, coarse : Labels
+        The maps that are compared; a new layer lies where the fine one does.
+    """
+    lineage, layers = session.lineage, viewer.layers
+    known = lineage.final_of(layers, fine)
+    if known is not None and known.data.shape == data.unreviewed.shape:
+        return known
+    name, table, spatial = f"{coarse.name} final", data.class_table, spatial_keywords(fine)
+    final = new_map(viewer, data.unreviewed, table, name, spatial, is_result=True)
+    rejected = lineage.rejected_regions(layers, coarse, lineage.slices_of(fine))
+    lineage.add_final(final, fine, rejected)
+    session.strokes.follow(final).inherit(data.strokes)
+    session.locks.inherit(final, fine)
+    return final
 
 
 def changes_layer(

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Labels
 from napari.utils.key_bindings import KeyCode, KeyMod
 
 from c2f_core.review.decisions import Decision
-from napari_c2f.layers.session import Session
 from napari_c2f.review.changes import ChangesView
 from napari_c2f.review.decisions import Decisions
 from napari_c2f.review.display import Display
-from napari_c2f.review.layers import ReviewLayers, changes_layer
+from napari_c2f.review.layers import ReviewLayers
 from napari_c2f.review.model import ReviewModel
 from napari_c2f.review.navigator import Navigator
 from napari_c2f.review.request import ReviewData
@@ -29,37 +27,31 @@ class OpenReview:
     ----------
     viewer : ViewerModel
         Viewer of the layers.
-    session : Session
-        Session of the viewer.
     model : ReviewModel
         State that the widget shows.
     data : ReviewData
         The changes to review.
-    fine, coarse, final : Labels
-        Layers of the review; that of the changes is made here, and not added to the viewer.
+    layers : ReviewLayers
+        Layers of the review; they need not be in the viewer before `start`.
+    decisions : Decisions
+        Decisions in the final layer.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
-        session: Session,
         model: ReviewModel,
         data: ReviewData,
-        fine: Labels,
-        coarse: Labels,
-        final: Labels,
+        layers: ReviewLayers,
+        decisions: Decisions,
     ) -> None:
-        self.data, self._model = data, model
-        self._decisions = Decisions(session, model, data, final)
-        self.resized = self._decisions.resized
-        """Emitted when the final layer got data of another shape."""
+        self.data, self.layers = data, layers
+        self._model, self._decisions = model, decisions
         model.current, model.regions = 0, data.review.regions
-        model.decisions = self._decisions.read()
-        changes = changes_layer(viewer, data, model.decisions, fine, coarse)
-        self.layers = ReviewLayers(coarse, fine, final, changes)
-        self.display = Display(viewer, model, self.layers)
-        self.navigator = Navigator(viewer, model, data, changes)
-        self._changes = ChangesView(changes, data.plane, data.outlines, model)
+        model.decisions = decisions.read()
+        self.display = Display(viewer, model, layers)
+        self.navigator = Navigator(viewer, model, data, layers.changes)
+        self._changes = ChangesView(layers.changes, data.plane, data.outlines, model)
         self._changes.clicked.connect(self.navigator.choose_at)
         self._bind_keys()
 

@@ -16,7 +16,7 @@ from c2f_core.review.decisions import ChangedPixels, changed_pixels
 from c2f_core.review.regions import Review, ReviewRegion, doubtful_regions, review_changes
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
-from napari_c2f.layers.convert import class_table_of_layer, level0, new_map, spatial_keywords
+from napari_c2f.layers.convert import class_table_of_layer, level0
 from napari_c2f.layers.lineage import check_planes, whole_slices
 from napari_c2f.layers.planes import current_plane
 from napari_c2f.layers.session import Session
@@ -152,24 +152,3 @@ def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
         labels = request.fine_table.translate(patch.values, request.coarse_table)
         unreviewed[patch.place][patch.mask] = labels
     return unreviewed
-
-
-def final_layer(
-    viewer: ViewerModel, session: Session, data: ReviewData, fine: Labels, coarse: Labels
-) -> Labels:
-    """Return the final layer of an earlier review of the same fine map, or make a new one.
-
-    A new one is not added to the viewer yet, but has its strokes and locks: other widgets use
-    them as soon as it is added.
-    """
-    lineage, layers = session.lineage, viewer.layers
-    known = lineage.final_of(layers, fine)
-    if known is not None and known.data.shape == data.unreviewed.shape:
-        return known
-    name, table, spatial = f"{coarse.name} final", data.class_table, spatial_keywords(fine)
-    final = new_map(viewer, data.unreviewed, table, name, spatial, is_result=True)
-    rejected = lineage.rejected_regions(layers, coarse, lineage.slices_of(fine))
-    lineage.add_final(final, fine, rejected)
-    session.strokes.follow(final).inherit(data.strokes)
-    session.locks.inherit(final, fine)
-    return final

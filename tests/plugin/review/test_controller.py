@@ -11,7 +11,7 @@ from napari_c2f.layers.session import Session
 from napari_c2f.review import controller as _review_controller
 from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.keys import KEYS
-from napari_c2f.review.request import final_layer
+from napari_c2f.review.layers import final_layer
 
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES = 1, 2, 3
