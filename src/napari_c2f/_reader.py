@@ -102,4 +102,4 @@ def _selected_image() -> Image | None:
     viewer = current_viewer()
     if viewer is None:
         return None
-    return preferred_layer(viewer.layers, viewer.layers.selection, Image, None)
+    return preferred_layer(viewer.layers, Image, None)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import napari.viewer
-from napari.layers import Image, Labels, Shapes
+from napari.components import LayerList
+from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
@@ -14,8 +15,9 @@ from napari_c2f.draw.controller import PaletteController
 from napari_c2f.draw.table import PaletteTable
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.layers.session import Session
-from napari_c2f.widgets.choices import TableChoice, layer_box, update_layer_box
+from napari_c2f.widgets.choices import TableChoice
 from napari_c2f.widgets.docked import DockedWidget, while_alive
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import StatusText, add_row, button_row
 
 FROM_PALETTE = "As in the palette"
@@ -47,9 +49,9 @@ class DrawWidget(DockedWidget):
         guard_removals(viewer)
         self._viewer = viewer
         self._controller = PaletteController(viewer, Session.of(viewer))
-        self.image = layer_box(viewer, Image)
-        self.map = layer_box(viewer, Labels)
-        self.shapes = layer_box(viewer, Shapes)
+        self.image = LayerChoice(viewer, Image, active_or_preferred)
+        self.map = LayerChoice(viewer, Labels, active_or_preferred)
+        self.shapes = LayerChoice(viewer, Shapes, active_or_preferred)
         self.class_table = TableChoice(FROM_PALETTE)
         self.new_button = QPushButton("N&ew map")
         self.shapes_button = QPushButton("&From shapes")
@@ -60,7 +62,7 @@ class DrawWidget(DockedWidget):
         self.status = StatusText()
         self._lay_out()
         self._connect()
-        self.reset_choices()
+        self._controller.follow(self.map.value)
         self._show_swatches()
 
     def _lay_out(self) -> None:
@@ -103,31 +105,12 @@ class DrawWidget(DockedWidget):
         self.class_table.currentIndexChanged.connect(
             lambda: controller.begin_with(self.selected_table())
         )
-        self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = controller.palette.events
         events.swatches.connect(self._show_swatches)
         events.has_map.connect(self._show_swatches)
         events.chosen.connect(self._show_chosen)
         events.message.connect(self._show_message)
         self.destroyed.connect(controller.close)
-
-    def reset_choices(self, *_: Any) -> None:
-        """Follow the viewer's layers; napari calls this when they change."""
-        for box in (self.image, self.map, self.shapes):
-            update_layer_box(box, self._viewer)
-        self._follow_layers()
-
-    @while_alive
-    def _follow_layers(self, *_: Any) -> None:
-        """Choose the layers that the user most likely means: the active one in any case."""
-        layers = self._viewer.layers
-        active = layers.selection.active
-        for box, kind in ((self.image, Image), (self.map, Labels), (self.shapes, Shapes)):
-            layer = preferred_layer(layers, layers.selection, kind, box.value)
-            if isinstance(active, kind) and active.editable:  # Not the changes of a review.
-                layer = active
-            if layer is None or layer in box.choices:
-                box.value = layer
 
     def selected_table(self) -> TableSelection:
         """Return the selected class table; that of the palette may be None."""
@@ -178,3 +161,13 @@ class DrawWidget(DockedWidget):
     @while_alive
     def _show_message(self, message: str) -> None:
         self.status.setText(message)
+
+
+def active_or_preferred(
+    layers: LayerList, kind: type[Layer], current: Layer | None
+) -> Layer | None:
+    """Return the active layer if it is of this kind, else the one that is most likely meant."""
+    active = layers.selection.active
+    if isinstance(active, kind) and active.editable:  # The changes of a review are not.
+        return active
+    return preferred_layer(layers, kind, current)

@@ -1,11 +1,10 @@
 """Between napari's layers and the arrays and class tables of the core."""
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from napari.components import ViewerModel
+from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.types import LayerDataTuple
 from napari.utils import Colormap, DirectLabelColormap
@@ -216,9 +215,7 @@ def unique_name(taken: Any, wanted: str) -> str:
     return name
 
 
-def preferred_layer(
-    layers: Iterable[Layer], selected: Iterable[Layer], kind: type[AnyLayer], current: Any
-) -> AnyLayer | None:
+def preferred_layer(layers: LayerList, kind: type[AnyLayer], current: Any) -> AnyLayer | None:
     """Return the layer of a kind that the user most likely means.
 
     That is the topmost selected one, else the current one, else the topmost.
@@ -226,20 +223,19 @@ def preferred_layer(
 
     Parameters
     ----------
-    layers : iterable of layers
-        From the bottom to the top.
-    selected : iterable of layers
-    kind : type
-        `Image` or `Labels`.
-    current : layer or None
+    layers : LayerList
+        Layers of the viewer, from the bottom to the top, with their selection.
+    kind : type of Layer
+        `Image`, `Labels` or `Shapes`.
+    current : Layer or None
+        Layer that is chosen now.
     """
-    layers = list(layers)
     drawn: list[AnyLayer] = [
         layer
         for layer in layers
         if isinstance(layer, kind) and layer.visible and RESULT_KEY not in layer.metadata
     ]
-    chosen = [layer for layer in drawn if layer in selected]
+    chosen = [layer for layer in drawn if layer in layers.selection]
     if chosen:
         return chosen[-1]
     if isinstance(current, kind) and any(layer is current for layer in layers):

@@ -15,9 +15,11 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledSlider
 
 from c2f_core.classes.table import ClassTable
+from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.refine.scope import ScopeChoice, Where
-from napari_c2f.widgets.choices import Choice, layer_box
+from napari_c2f.widgets.choices import Choice
 from napari_c2f.widgets.editors import IntEditor
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import add_row
 
 PLACES = {
@@ -106,7 +108,7 @@ class ScopeEditor(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.where = Choice({str(where): text for where, text in PLACES.items()})
-        self.shapes = layer_box(viewer, Shapes)
+        self.shapes = LayerChoice(viewer, Shapes, preferred_layer)
         self.classes = ClassList()
         self.band = IntEditor(0, WIDEST_BAND)
         self.band.setSpecialValueText("off")

@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 import napari.viewer
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image, Labels
 from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
 from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker
@@ -40,10 +40,9 @@ from napari_c2f.widgets.choices import (
     Choice,
     FileChoice,
     TableChoice,
-    layer_box,
-    update_layer_box,
 )
 from napari_c2f.widgets.docked import DockedWidget
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.model_choice import MODEL_FILES, known_models, model_text
 from napari_c2f.widgets.parts import Legend, StatusText, add_row, button_row, collapsible
 
@@ -106,8 +105,9 @@ class RefineWidget(DockedWidget):
         self._viewer = viewer
         self._controller = RefineController(viewer, Session.of(viewer))
         self.state = self._controller.refining
-        self.image = layer_box(viewer, Image)
-        self.coarse = layer_box(viewer, Labels)
+        self.image = LayerChoice(viewer, Image, preferred_layer)
+        self.coarse = LayerChoice(viewer, Labels, preferred_layer)
+        self._shown_coarse: Labels | None = None
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
         self.class_table = TableChoice(FROM_LAYER)
@@ -128,8 +128,7 @@ class RefineWidget(DockedWidget):
         KEYS.follow(viewer, self._buttons)
         self._lay_out()
         self._connect()
-        self.reset_choices()
-        self._show_classes()
+        self._show_coarse(self.coarse.value)
         load_ahead("c2f_core.refine.learned")
 
     def _lay_out(self) -> None:
@@ -169,7 +168,6 @@ class RefineWidget(DockedWidget):
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
         self.scope.show_protected.toggled.connect(self._show_kept)
-        self._viewer.layers.selection.events.changed.connect(self._follow_layers)
         events = self.state.events
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
@@ -180,25 +178,9 @@ class RefineWidget(DockedWidget):
         self.destroyed.connect(self._controller.close)
         self.destroyed.connect(partial(KEYS.leave, self._viewer, self._buttons))
 
-    def reset_choices(self, *_: Any) -> None:
-        """Follow the viewer's layers; napari calls this when they change."""
-        for box in (self.image, self.coarse, self.scope.shapes):
-            update_layer_box(box, self._viewer)
-        self._follow_layers()
-
-    def _follow_layers(self, *_: Any) -> None:
-        """Choose the layers that the user most likely means."""
-        if not self._alive():
-            return
-        layers = self._viewer.layers
-        boxes = (self.image, Image), (self.coarse, Labels), (self.scope.shapes, Shapes)
-        for box, kind in boxes:
-            layer = preferred_layer(layers, layers.selection, kind, box.value)
-            if layer is None or layer in box.choices:
-                box.value = layer
-
     def end(self) -> None:
         """End the work before the widget goes."""
+        self._disconnect_classes()
         remembered.disconnect(self._add_model, missing_ok=True)
         KEYS.leave(self._viewer, self._buttons)
         self._controller.close()
@@ -239,11 +221,18 @@ class RefineWidget(DockedWidget):
         self._controller.set_live(self._asked if wanted else None)
 
     def _show_coarse(self, coarse: Labels | None) -> None:
+        self._disconnect_classes()
+        self._shown_coarse = coarse
         if coarse is not None:  # The Draw widget renames and recolours its classes.
             coarse.events.features.connect(self._show_classes)
         self._controller.choose(coarse)
         self.scope.show_stack(coarse is not None and coarse.ndim > 2)
         self._show_classes()
+
+    def _disconnect_classes(self) -> None:
+        if self._shown_coarse is not None:
+            self._shown_coarse.events.features.disconnect(self._show_classes)
+            self._shown_coarse = None
 
     def _show_scope(self) -> None:
         self.scope_section.setText(f"Scope: {self.scope.summary()}")

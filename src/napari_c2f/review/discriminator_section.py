@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 from c2f_core.training.run_folder import has_discriminator
 from napari_c2f.base.settings import recent_models
 from napari_c2f.layers.convert import preferred_layer
-from napari_c2f.widgets.choices import FileChoice, layer_box, update_layer_box
+from napari_c2f.widgets.choices import FileChoice
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.model_choice import MODEL_FILES, model_text
 from napari_c2f.widgets.parts import add_row, button_row
 
@@ -34,8 +35,7 @@ class DiscriminatorSection(QWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
-        self._viewer = viewer
-        self.image = layer_box(viewer, Image)
+        self.image = LayerChoice(viewer, Image, preferred_layer)
         self.model = FileChoice({NO_MODEL: NO_MODEL}, MODEL_FILES, model_text)
         self.button = QPushButton("Show &realism")
         self._lay_out()
@@ -58,14 +58,6 @@ class DiscriminatorSection(QWidget):
         """List a model that another widget trained or used, if it has a discriminator."""
         if has_discriminator(path):
             self.model.add(path)
-
-    def follow_layers(self) -> None:
-        """List the current images, and choose the one that is most likely meant."""
-        update_layer_box(self.image, self._viewer)
-        layers = self._viewer.layers
-        layer = preferred_layer(layers, layers.selection, Image, self.image.value)
-        if layer is None or layer in self.image.choices:
-            self.image.value = layer
 
     def _update_button(self) -> None:
         """Enable the button if the model has a discriminator."""

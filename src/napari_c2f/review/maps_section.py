@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from magicgui.widgets import ComboBox
-from napari.components import ViewerModel
+from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
+from qtpy.compat import isalive
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_c2f.layers.lineage import Lineage
-from napari_c2f.widgets.choices import layer_box, update_layer_box
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import add_row
 
 TIPS = {
@@ -31,49 +31,43 @@ class MapsSection(QWidget):
 
     def __init__(self, viewer: ViewerModel, lineage: Lineage) -> None:
         super().__init__()
-        self._viewer, self._lineage = viewer, lineage
-        self.fine = layer_box(viewer, Labels)
-        self.coarse = layer_box(viewer, Labels)
-        self.confidence = layer_box(viewer, Image)
+        self._layers, self._lineage = viewer.layers, lineage
+        self.fine = LayerChoice(viewer, Labels, self._preferred_fine)
+        self.coarse = LayerChoice(viewer, Labels)
+        self.confidence = LayerChoice(viewer, Image)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         add_row(form, "&Fine map", self.fine.native, TIPS["fine"])
         add_row(form, "&Coarse map", self.coarse.native, TIPS["coarse"])
         add_row(form, "Confid&ence", self.confidence.native, TIPS["confidence"])
         self.fine.changed.connect(self._follow_fine)
-
-    @property
-    def _boxes(self) -> tuple[ComboBox, ...]:
-        return self.fine, self.coarse, self.confidence
+        self._layers.events.inserted.connect(self._follow_confidence)
+        self._follow_fine(self.fine.value)
 
     def value(self) -> tuple[Labels | None, Labels | None, Image | None]:
         """Return the fine map, the coarse map and the confidence."""
         return self.fine.value, self.coarse.value, self.confidence.value
 
-    def follow_layers(self) -> None:
-        """List the current layers of the viewer."""
-        for box in self._boxes:
-            update_layer_box(box, self._viewer)
-        self.follow_selection()
-        if self.confidence.value is None:  # Refining adds it after the fine map.
-            self._follow_fine(self.fine.value)
-
-    def follow_selection(self, *_: Any) -> None:
-        """Choose the fine map that is selected, or else the topmost one."""
-        layers = self._viewer.layers
-        active = layers.selection.active
+    def _preferred_fine(
+        self, layers: LayerList, _kind: type[Layer], current: Layer | None
+    ) -> Layer | None:
+        """Return the fine map that is selected, else the current one, else the topmost one."""
         fine = [layer for layer in layers if self._is_fine(layer)]
-        if active in self.fine.choices and active in fine:
-            self.fine.value = active
-        elif self.fine.value is None and fine and fine[-1] in self.fine.choices:
-            self.fine.value = fine[-1]
+        if layers.selection.active in fine:
+            return layers.selection.active
+        return fine[-1] if current is None and fine else current
 
     def _follow_fine(self, fine: Labels | None) -> None:
         """Choose the layers that a fine map is known to belong to."""
-        lineage, layers = self._lineage, self._viewer.layers
+        lineage, layers = self._lineage, self._layers
         if fine is not None and lineage.is_refined(fine):
-            self.coarse.value = lineage.coarse_of(layers, fine)
-            self.confidence.value = lineage.confidence_of(layers, fine)
+            self.coarse.choose(lineage.coarse_of(layers, fine))
+            self.confidence.choose(lineage.confidence_of(layers, fine))
+
+    def _follow_confidence(self, *_: Any) -> None:
+        """Choose the confidence when refining adds it, which is after the fine map."""
+        if isalive(self) and self.confidence.value is None:
+            self._follow_fine(self.fine.value)
 
     def _is_fine(self, layer: Layer) -> bool:
         """Return whether a layer is a fine map, and not the final map of a review."""

@@ -60,7 +60,6 @@ class ReviewWidget(DockedWidget):
         KEYS.follow(viewer, self._controller)
         self._lay_out()
         self._connect()
-        self.reset_choices()
         self._show_tips()
         self._show_reviewing()
         self._show_buttons()
@@ -92,7 +91,6 @@ class ReviewWidget(DockedWidget):
         self.buttons.threshold_changed.connect(controller.set_threshold)
         self.discriminator.wanted.connect(self._show_realism)
         remembered.connect(self._add_model)
-        self._viewer.layers.selection.events.changed.connect(self._follow_selection)
         action_manager.events.shortcut_changed.connect(self._show_tips)
         self._connect_models()
         self.destroyed.connect(partial(_end, self._viewer, controller, self._discriminator))
@@ -109,11 +107,6 @@ class ReviewWidget(DockedWidget):
             model.events.busy.connect(self._show_busy)
             model.events.message.connect(self._show_message)
 
-    def reset_choices(self, *_: Any) -> None:
-        """Follow the viewer's layers; napari calls this when they change."""
-        self.maps.follow_layers()
-        self.discriminator.follow_layers()
-
     def end(self) -> None:
         """End the review before the widget goes."""
         remembered.disconnect(self._add_model, missing_ok=True)
@@ -123,10 +116,6 @@ class ReviewWidget(DockedWidget):
         section = self.discriminator
         fine, _, _ = self.maps.value()
         self._discriminator.realism_map(section.image.value, fine, section.model.value())
-
-    @while_alive
-    def _follow_selection(self, *_: Any) -> None:
-        self.maps.follow_selection()
 
     @while_alive
     def _add_model(self, path: str) -> None:

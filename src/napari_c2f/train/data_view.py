@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.components import LayerList, ViewerModel
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QBrush, QColor, QIcon, QImage, QPixmap
@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
 
 from c2f_core.training.inspection import Inspection, PairReport
 from napari_c2f.layers.convert import preferred_layer
-from napari_c2f.widgets.choices import FolderEdit, TableChoice, layer_box
+from napari_c2f.widgets.choices import FolderEdit, TableChoice
+from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import StatusText, add_row, button_row, collapsible
 
 COLUMNS = ("Pair", "Role", "Fine map", "Coarse right", "Size")
@@ -52,18 +53,19 @@ class DataView(QWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
-        self._viewer = viewer
         self.data = FolderEdit("folder with images, coarse, fine")
         self.class_table = TableChoice()
-        kinds = {"image": Image, "coarse": Labels, "fine": Labels}
-        self.layers = {name: layer_box(viewer, kind) for name, kind in kinds.items()}
+        self.layers = {
+            "image": LayerChoice(viewer, Image, current_or_preferred),
+            "coarse": LayerChoice(viewer, Labels, current_or_preferred),
+            "fine": LayerChoice(viewer, Labels),
+        }
         self.target = FolderEdit("new folder for the pairs")
         self.write_button = QPushButton("&Write pairs")
         self.check_button = QPushButton("Chec&k data")
         self.summary = StatusText()  # However many problems there are, it scrolls.
         self.pairs = QTreeWidget()
         self._lay_out()
-        self.reset_choices()
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -95,18 +97,6 @@ class DataView(QWidget):
         add_row(form, "Write to", self.target, TIPS["target"])
         form.addRow("", button_row({self.write_button: TIPS["write"]}))
         self.layer_section = collapsible("Use layers of the viewer", form)
-
-    def reset_choices(self) -> None:
-        """Follow the viewer's layers."""
-        for name, box in self.layers.items():
-            before = box.value
-            box.reset_choices()
-            layers = self._viewer.layers
-            if before in layers:
-                box.value = before
-            elif name != "fine":
-                kind = Image if name == "image" else Labels
-                box.value = preferred_layer(layers, layers.selection, kind, None)
 
     def value(self) -> dict[str, Any]:
         """Return the fields of a `DataConfig` that are chosen here; a missing root is None."""
@@ -140,6 +130,13 @@ class DataView(QWidget):
             self.pairs.addTopLevelItem(_row(pair))
         for column in range(len(COLUMNS)):
             self.pairs.resizeColumnToContents(column)
+
+
+def current_or_preferred(
+    layers: LayerList, kind: type[Layer], current: Layer | None
+) -> Layer | None:
+    """Return the current layer while it is there, else the one that is most likely meant."""
+    return preferred_layer(layers, kind, None) if current is None else current
 
 
 def _rank(pair: PairReport) -> tuple[bool, bool]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
@@ -164,11 +163,6 @@ class TrainWidget(DockedWidget):
         self._runs.close()
         self.preview.close()
         self.board.close()
-
-    def reset_choices(self, *_: Any) -> None:
-        """Follow the viewer's layers; napari calls this when they change."""
-        if isalive(self):
-            self.data.reset_choices()
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of a `TrainConfig` as the form shows them.

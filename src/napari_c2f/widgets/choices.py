@@ -1,12 +1,9 @@
-"""Choices of layers, files, folders and class tables."""
+"""Choices of values, files, folders and class tables."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import ComboBox
-from napari.components import ViewerModel
-from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -36,7 +33,8 @@ class Choice(QComboBox):
 
     def __init__(self, texts: dict[str, str]) -> None:
         super().__init__()
-        tame(self)
+        fix_combo_size(self)
+        ignore_wheel(self)
         for value, text in texts.items():
             self.addItem(text, value)
 
@@ -201,24 +199,6 @@ class FolderEdit(QWidget):
         return QFileDialog.getExistingDirectory(self, self.line.placeholderText())
 
 
-def layer_box(viewer: ViewerModel, kind: type[Layer]) -> ComboBox:
-    """Return a list of the viewer's layers of a kind; `reset_choices` brings it up to date."""
-
-    def layers(_: Any) -> list[Layer]:
-        return [layer for layer in viewer.layers if isinstance(layer, kind)]
-
-    box = ComboBox(choices=layers, nullable=True)
-    tame(box.native)
-    return box
-
-
-def update_layer_box(box: ComboBox, viewer: ViewerModel) -> None:
-    """List the layers that there are now; the choice stays while its layer is there."""
-    before = box.value
-    box.reset_choices()
-    box.value = before if before in viewer.layers else None
-
-
 class _NoWheel(QObject):
     """Lets what lies behind a box scroll, instead of changing what is chosen in it."""
 
@@ -230,9 +210,13 @@ class _NoWheel(QObject):
         return True
 
 
-def tame(box: QComboBox) -> None:
-    """Let no long name widen the dock, and no scrolling change the choice by accident."""
+def ignore_wheel(box: QComboBox) -> None:
+    """Prevent scrolling over a box from changing the choice by accident."""
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     box.installEventFilter(_NoWheel(box))
+
+
+def fix_combo_size(box: QComboBox) -> None:
+    """Prevent long names from widening the dock."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(20)

@@ -56,8 +56,6 @@ def dock(viewer, qtbot):
     if hasattr(viewer, "window"):
         return viewer.window.add_plugin_dock_widget(PLUGIN, "Train")[1]
     widget = TrainWidget(viewer)
-    for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-        event.connect(widget.reset_choices)
     qtbot.addWidget(widget)
     widget.show()
     return widget

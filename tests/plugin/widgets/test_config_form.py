@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QApplication
 from c2f_core.config.presets import preset_settings
 from c2f_core.config.settings import Settings, TrainConfig
 from napari_c2f.train.setup_view import HERE, SetupView
-from napari_c2f.widgets.choices import TableChoice, layer_box
+from napari_c2f.widgets.choices import TableChoice
 from napari_c2f.widgets.config_form import ConfigForm, words
+from napari_c2f.widgets.layer_choice import LayerChoice
 
 
 class Part(Settings):
@@ -97,7 +98,7 @@ def test_a_number_that_is_shown_is_read_back_to_the_last_digit(form):
 
 
 def test_scrolling_over_an_editor_changes_nothing(form, qtbot):
-    box = layer_box(ViewerModel(), Image)
+    box = LayerChoice(ViewerModel(), Image)
     box.choices = ["a", "b"]
     tables = TableChoice()
     qtbot.addWidget(tables)
