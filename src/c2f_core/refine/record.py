@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.geometry.lazy import Sliceable
-from c2f_core.geometry.patches import Patch
+from c2f_core.geometry.lazy import Patch, Sliceable
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.scope import Scope
@@ -75,7 +74,7 @@ def _number(value: float) -> float | None:
 
 def _patch_record(patch: Patch) -> Record:
     return {
-        "place": [[axis.start, axis.stop] for axis in patch.place],
+        "slices": [[axis.start, axis.stop] for axis in patch.slices],
         "mask": _packed(patch.mask),
         "values": _compressed(patch.values.astype(VALUES).tobytes()),
     }

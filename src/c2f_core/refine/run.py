@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.patches import Covered, Overlaid, Patch
+from c2f_core.geometry.lazy import Covered, Overlaid, Patch, Sliceable, plane_of
 from c2f_core.geometry.windows import Slices, Window, from_corner, lengths
 from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.record import Record, run_record
@@ -77,7 +76,7 @@ class JobResult:
 
     Attributes
     ----------
-    place : tuple of slices
+    slices : tuple of slices
         Part of the coarse map or stack that the arrays cover.
     labels : (..., Y, X) integer array
         Labels of the job's class table.
@@ -91,7 +90,7 @@ class JobResult:
         Empty, or a sentence for the user who stopped a stack half-way.
     """
 
-    place: Slices
+    slices: Slices
     labels: NDArray[Any]
     confidence: NDArray[np.float32]
     report: ScopeReport

@@ -11,8 +11,7 @@ from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import ImageError
-from c2f_core.geometry.patches import Slices, to_corner
-from c2f_core.geometry.windows import Size, whole
+from c2f_core.geometry.windows import Size, Slices, to_corner, whole
 from c2f_core.refine.record import Record
 from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import RegionKey

@@ -16,16 +16,8 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from c2f_core.geometry.patches import (
-    Covered,
-    Patch,
-    Slices,
-    common,
-    from_corner,
-    is_empty,
-    to_corner,
-)
-from c2f_core.geometry.windows import bounding_box
+from c2f_core.geometry.lazy import Covered, Patch
+from c2f_core.geometry.windows import Slices, bounding_box, common, from_corner, is_empty, to_corner
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.history import LayerHistory, Step, painted_step
 
@@ -90,7 +82,7 @@ class ProtectedStroke:
     def within(self, slices: Slices) -> "ProtectedStroke":
         """Return it in the coordinates of the layer of which its own covers this part."""
         stroke = self.stroke.within(slices)
-        return ProtectedStroke(stroke, replace(self.patch, place=stroke.slices))
+        return ProtectedStroke(stroke, replace(self.patch, slices=stroke.slices))
 
 
 def strokes_in(protected: Iterable[ProtectedStroke], slices: Slices) -> list[Stroke]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.geometry.patches import Slices
+from c2f_core.geometry.windows import Slices
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.work import read_confidence, stored_confidence
 from c2f_core.review.decisions import RegionKey
@@ -225,7 +225,7 @@ class OpenImage:
         painted = np.zeros(self.coarse.data.shape, np.bool_)
         for kept in self._session.strokes.protected_in(layer):
             if kept.stroke.stamp not in stamps:
-                painted[kept.within(slices).patch.place] |= kept.patch.mask
+                painted[kept.within(slices).patch.slices] |= kept.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:

@@ -279,19 +279,19 @@ class RefineController(MapController[Refining]):
     def _confidence_layer(self, coarse: Labels, result: JobResult) -> Image:
         name = unique_name(self._viewer.layers, f"{coarse.name} confidence")
         data, keywords, _ = confidence_layer_data(result.confidence, name)
-        return Image(data, **keywords, **placed_keywords(coarse, result.place))
+        return Image(data, **keywords, **placed_keywords(coarse, result.slices))
 
     def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Image) -> Labels:
         """Make the fine map, with its origin, strokes and locks."""
         coarse, session = prepared.coarse, self._session
         # What is refined again keeps its name, with a number.
         name = coarse.name if session.lineage.is_refined(coarse) else f"{coarse.name} refined"
-        table, spatial = prepared.run.class_table, placed_keywords(coarse, result.place)
+        table, spatial = prepared.run.class_table, placed_keywords(coarse, result.slices)
         fine = new_map(self._viewer, result.labels, table, name, spatial, is_result=True)
         is_part = result.labels.shape != level0(coarse).shape
-        slices = result.place if is_part else None
+        slices = result.slices if is_part else None
         session.lineage.add_fine(fine, coarse, confidence, slices=slices, record=result.record)
-        session.strokes.follow(fine).inherit(strokes_in(prepared.kept, result.place))
+        session.strokes.follow(fine).inherit(strokes_in(prepared.kept, result.slices))
         session.locks.inherit(fine, coarse)
         return fine
 

@@ -10,8 +10,15 @@ from napari.layers import Image, Labels
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError
-from c2f_core.geometry.patches import Slices, around, common, from_corner, is_empty, to_corner
-from c2f_core.geometry.windows import Window
+from c2f_core.geometry.windows import (
+    Slices,
+    Window,
+    around,
+    common,
+    from_corner,
+    is_empty,
+    to_corner,
+)
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
@@ -201,10 +208,10 @@ def put_in_place(
         Stamp of the latest stroke in the fine map that the result knows.
     """
     own = session.lineage.slices_of(target.fine)
-    shared = common(result.place, own)
+    shared = common(result.slices, own)
     if is_empty(shared):
         return
-    here, there = from_corner(shared, own), from_corner(shared, result.place)
+    here, there = from_corner(shared, own), from_corner(shared, result.slices)
     newer = [stroke for stroke in session.strokes.strokes_of(target.fine) if stroke.stamp > latest]
     newer += stroke_under_way(target.fine)
     where = ~covered(target.fine.data.shape, newer)[here]

@@ -8,7 +8,8 @@ from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from c2f_core.geometry.patches import Covered, Slices, around
+from c2f_core.geometry.lazy import Covered
+from c2f_core.geometry.windows import Slices, around
 from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import RESULT_KEY, level0
 from napari_c2f.layers.lineage import placed_keywords
@@ -92,5 +93,5 @@ def covered_part(
     """Return the smallest part of a layer that holds what stays, and 1 where that is."""
     patches = [each.patch for each in kept if each.patch.mask.any()]
     nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
-    place = around(patch.place for patch in patches) if patches else nowhere
+    place = around(patch.slices for patch in patches) if patches else nowhere
     return place, Covered(level0(coarse).shape, patches)[place].astype(np.uint8)

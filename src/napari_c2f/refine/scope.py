@@ -11,9 +11,9 @@ from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from c2f_core.errors import C2FError
-from c2f_core.geometry.patches import ArrayKey, Covered, Patch, around
+from c2f_core.geometry.lazy import ArrayKey, Covered, Patch
 from c2f_core.geometry.shapes import Shape, Stroke, pixel_window
-from c2f_core.geometry.windows import Size, Window, area
+from c2f_core.geometry.windows import Size, Window, area, around
 from c2f_core.refine.run import Plane
 from c2f_core.refine.scope import Scope
 from napari_c2f.layers.planes import current_plane, plane_size, view_of

@@ -150,5 +150,5 @@ def _unreviewed(request: ReviewRequest) -> NDArray[Any]:
     unreviewed[request.plane] = request.coarse
     for patch in (each.patch for each in request.protected):
         labels = request.fine_table.translate(patch.values, request.coarse_table)
-        unreviewed[patch.place][patch.mask] = labels
+        unreviewed[patch.slices][patch.mask] = labels
     return unreviewed

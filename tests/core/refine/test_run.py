@@ -16,18 +16,8 @@ from c2f_core.classes.codec import LabelCodec
 from c2f_core.classes.editing import renamed, with_class
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import Cancelled, ClassTableError, ImageError
-from c2f_core.geometry.lazy import plane_of
-from c2f_core.geometry.patches import (
-    Covered,
-    Overlaid,
-    Patch,
-    around,
-    common,
-    from_corner,
-    is_empty,
-    to_corner,
-)
-from c2f_core.geometry.windows import grown
+from c2f_core.geometry.lazy import Covered, Overlaid, Patch, plane_of
+from c2f_core.geometry.windows import around, common, from_corner, grown, is_empty, to_corner
 from c2f_core.refine import interface, within
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.record import VALUES, scope_of_record
@@ -77,8 +67,8 @@ def painted(draw, shape):
 def pasted(below, patches):
     above, covered = below.copy(), np.zeros(below.shape, bool)
     for patch in patches:
-        above[patch.place][patch.mask] = patch.values
-        covered[patch.place] |= patch.mask
+        above[patch.slices][patch.mask] = patch.values
+        covered[patch.slices] |= patch.mask
     return above, covered
 
 
@@ -144,8 +134,8 @@ def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
     free = ~covered
     free[:, :1], free[:, 6:], free[:, :, :2] = False, False, False
     expected = np.where(free, following, above)
-    np.testing.assert_array_equal(result.labels, expected[result.place])
-    np.testing.assert_array_equal(~np.isnan(result.confidence), free[result.place])
+    np.testing.assert_array_equal(result.labels, expected[result.slices])
+    np.testing.assert_array_equal(~np.isnan(result.confidence), free[result.slices])
     assert result.report.changed == (expected != above).sum()
     assert result.labels.shape == (SHAPE if whole else (3, 5, 6))
 
@@ -179,7 +169,7 @@ def painted_of_record(record):
         bits = np.frombuffer(decompressed(patch["mask"]["bits"]), np.uint8)
         mask = np.unpackbits(bits, count=math.prod(shape)).astype(bool).reshape(shape)
         values = np.frombuffer(decompressed(patch["values"]), VALUES)
-        yield Patch(tuple(slice(*axis) for axis in patch["place"]), mask, values)
+        yield Patch(tuple(slice(*axis) for axis in patch["slices"]), mask, values)
 
 
 @given(painted(SHAPE))
@@ -218,7 +208,7 @@ def test_one_plane_is_refined_and_the_others_are_as_before():
     np.testing.assert_array_equal(third.labels[1, :, 4:], maps[1, :, 4:])
     assert np.isnan(third.confidence[1, :, 4:]).all()
     alone = run_refinement(RefineJob(images, maps, TABLE, plane=(2,), whole=False), NextClass())
-    assert alone.place == (slice(2, 3), slice(0, 7), slice(0, 8))
+    assert alone.slices == (slice(2, 3), slice(0, 7), slice(0, 8))
     np.testing.assert_array_equal(alone.labels, second.labels[2:])
 
 

@@ -114,7 +114,7 @@ def test_strokes_in_a_part_of_a_part_are_known_in_the_whole_map(viewer, session)
 
     def places(layer):
         protected = session.protected_strokes(viewer.layers, layer, True, True)
-        return [each.patch.place for each in protected]
+        return [each.patch.slices for each in protected]
 
     assert places(coarse) == [(slice(13, 14), slice(12, 13))]
     assert places(part) == [(slice(3, 4), slice(7, 8))]

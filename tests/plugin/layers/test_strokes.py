@@ -36,8 +36,8 @@ def painted(layer):
     mask = np.zeros(layer.data.shape, bool)
     for one in TRACKER.strokes_of(layer):
         patch = patch_of(layer, one)
-        mask[patch.place] |= patch.mask
-        np.testing.assert_array_equal(patch.values, layer.data[patch.place][patch.mask])
+        mask[patch.slices] |= patch.mask
+        np.testing.assert_array_equal(patch.values, layer.data[patch.slices][patch.mask])
     return mask
 
 

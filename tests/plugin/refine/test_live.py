@@ -334,7 +334,7 @@ def test_what_depends_on_a_stroke_is_as_if_all_were_refined_anew():
     part = live_work(run, (), touched, lambda _: refiner)(lambda _: None, lambda: False)
     assert part.labels.size < coarse.size / 2
     labels, confidence = before.labels.copy(), before.confidence.copy()
-    labels[part.place], confidence[part.place] = part.labels, part.confidence
+    labels[part.slices], confidence[part.slices] = part.labels, part.confidence
     assert (before.labels != anew.labels).sum() > 100
     assert (labels != anew.labels).mean() <= 1e-4
     np.testing.assert_allclose(confidence, anew.confidence, atol=2e-3)
