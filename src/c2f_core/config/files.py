@@ -1,4 +1,4 @@
-"""Settings read from files, and settings changed by name."""
+"""Read settings from files, and change settings by name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,26 +13,46 @@ from c2f_core.errors import ConfigError
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read a table of settings from a TOML or JSON file, unchecked.
+    """Read a table of settings from a TOML or JSON file without validating them.
+
+    Parameters
+    ----------
+    path : Path
+        File whose suffix .toml tells TOML from JSON.
+
+    Returns
+    -------
+    dict
+        Settings by name, tables as nested dicts.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or holds no table.
+        If the file cannot be read, or does not contain a table.
     """
     settings = read_document(path, "config", ConfigError, "give a TOML or JSON file")
     if not isinstance(settings, dict):
-        raise ConfigError(f"The config {path} holds no settings; give a table of them.")
+        raise ConfigError(f"The config {path} contains no settings; give a table of them.")
     return settings
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read a whole config from a TOML or JSON file.
+    """Read a complete config from a TOML or JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        File whose suffix .toml tells TOML from JSON.
+
+    Returns
+    -------
+    TrainConfig
+        Validated config.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or its settings are invalid or not complete.
+        If the file cannot be read, or its settings are invalid or incomplete.
     """
     try:
         return TrainConfig.model_validate(read_settings(path))
@@ -56,18 +76,24 @@ def invalid_setting(error: ValidationError) -> str:
 
 
 def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """Return a config in which some settings are others.
+    """Return a config with some settings changed.
 
     Parameters
     ----------
     config : TrainConfig
+        Config to change; it is left unchanged itself.
     changes : mapping of str to value
-        By dotted name, such as "optimiser.learning_rate".
+        New values by dotted name, such as "optimiser.learning_rate".
+
+    Returns
+    -------
+    TrainConfig
+        Validated config.
 
     Raises
     ------
     ConfigError
-        There is no such setting, or the result is invalid.
+        If there is no such setting, or the result is invalid.
     """
     tree = config.model_dump()
     for name, value in changes.items():
@@ -84,12 +110,22 @@ def with_settings(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfi
 
 
 def field_of(name: str) -> FieldInfo:
-    """Return the field of a setting by its dotted name.
+    """Return the field of a setting.
+
+    Parameters
+    ----------
+    name : str
+        Dotted name, such as "optimiser.learning_rate".
+
+    Returns
+    -------
+    FieldInfo
+        Field with its type, default and description.
 
     Raises
     ------
     ConfigError
-        There is no such setting, or it is a table of settings.
+        If there is no such setting, or it is a table of settings.
     """
     fields: Mapping[str, FieldInfo] = TrainConfig.model_fields
     for key in name.split("."):

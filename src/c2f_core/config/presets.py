@@ -1,4 +1,4 @@
-"""Presets: the settings of the project report, and others by name."""
+"""Presets of settings, among them those of the project report."""
 
 from typing import Any
 
@@ -6,12 +6,17 @@ from c2f_core.config.settings import Preset
 
 
 def report_settings() -> dict[str, Any]:
-    """Return the report's settings as fields of `TrainConfig`.
+    """Return the settings of the project report as fields of `TrainConfig`.
 
-    Full-resolution U-Net, four corner crops of 256 x 256, Adam 2e-4, no
-    schedule, no clipping and inverse class proportions without a tight cap. For
-    Model 2 a discriminator of whole images that sees soft maps, least squares,
-    and in stage 2 nothing but its verdict and no guard.
+    Full-resolution U-Net, four corner crops of 256 x 256 px, Adam with rate 2e-4, no
+    schedule, no clipping, and inverse class proportions without a tight cap. Model 2
+    has a discriminator of whole images that sees soft maps and a least-squares loss;
+    its stage 2 uses the discriminator's score alone and has no guard.
+
+    Returns
+    -------
+    dict
+        Settings by field, tables as nested dicts.
     """
     return {
         "preprocessing": "report",
@@ -46,8 +51,14 @@ def preset_settings(name: Preset) -> dict[str, Any]:
     Parameters
     ----------
     name : {"quick", "balanced", "thorough", "report"}
-        A quarter of the usual steps for a first look, the defaults, three times
-        as many, or `report_settings`.
+        A quarter of the default steps for a first look, the defaults, three times the
+        default steps, or `report_settings`.
+
+    Returns
+    -------
+    dict
+        Settings by field, tables as nested dicts; settings that are missing keep
+        their defaults.
     """
     presets: dict[Preset, dict[str, Any]] = {
         "quick": {"steps": 200, "validate_every": 25, "stage2": {"steps": 150}},

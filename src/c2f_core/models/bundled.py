@@ -1,4 +1,4 @@
-"""The models that come with the package, and how names are told from files."""
+"""Models that come with the package."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ BUNDLED_FOLDER = Path(__file__).resolve().parent
 
 
 def bundled_models() -> list[str]:
-    """Names of the models that come with the package."""
+    """Return the names of the models that come with the package."""
     return sorted(path.stem for path in BUNDLED_FOLDER.glob("*.safetensors"))
 
 
 def is_model_file(model: str) -> bool:
-    """Tell a file from the name of a bundled or classical refiner."""
+    """Return whether `model` is a file, not the name of a bundled or classical refiner."""
     return model.endswith(".safetensors")

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, with JSON in its header. Reading one executes nothing."""
+"""Checkpoints: safetensors files with JSON in their header. Reading one executes nothing."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from c2f_core.networks.unet import UNet, build_generator
 
 TensorShape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
-"""A header that asks for more is refused before any memory is taken."""
+"""Largest number of parameters; a larger network is refused before memory is allocated."""
 STORED_TYPES = {torch.float32, torch.float16, torch.int64}
 
 
@@ -27,16 +27,18 @@ def save_checkpoint(
     Parameters
     ----------
     path : str or Path
-        Ends in .safetensors.
+        File to write, with the suffix .safetensors.
     generator : UNet
+        Network whose weights are saved.
     metadata : CheckpointMetadata
+        Metadata for the header.
     half : bool
-        Store floating-point weights as float16: half the size, for shipping.
+        Whether to store floating-point weights as float16, at half the size, for shipping.
 
     Raises
     ------
     DataError
-        The file cannot be written.
+        If the file cannot be written.
     """
     tensors = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor)
@@ -46,19 +48,19 @@ def save_checkpoint(
         .clone()
         for name, tensor in generator.state_dict().items()
     }
-    # Not by safetensors' own writer, which does not say that a disk is full.
+    # The writer of safetensors does not report a full disk.
     written = save(tensors, metadata={METADATA_KEY: metadata.model_dump_json()})
     with atomic_path(path) as temporary:
         temporary.write_bytes(written)
 
 
 def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, TensorShape]:
-    """Shapes of the weights by name, found without taking memory for them."""
+    """Shapes of the weights by name, found without allocating memory for them."""
     try:
         with torch.device("meta"):
             state = build_generator(architecture, number_of_classes).state_dict()
     except RuntimeError:
-        # Sizes that overflow torch's arithmetic are beyond any limit.
+        # Sizes that overflow torch's arithmetic exceed any limit.
         return {"overflow": (LARGEST_PARAMETER_COUNT + 1,)}
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
@@ -66,17 +68,23 @@ def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[st
 def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
     """Read a checkpoint.
 
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .safetensors.
+
     Returns
     -------
     generator : UNet
-        float32, on the CPU, in evaluation mode.
+        Network in float32 on the CPU, in evaluation mode.
     metadata : CheckpointMetadata
+        Metadata from the header.
 
     Raises
     ------
     CheckpointError
-        The file lacks, is damaged, is no checkpoint of this project, its
-        weights do not fit the architecture that it names, or are not finite.
+        If the file is missing, damaged or not a checkpoint of this project, or its
+        weights do not fit its architecture or are not finite.
     """
     path = Path(path)
     metadata = read_metadata(path)
@@ -90,16 +98,15 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
         shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
         if shapes != wanted:
             raise CheckpointError(
-                f"The weights in {path} do not fit the architecture that it names; copy or train "
-                "it again."
+                f"The weights in {path} do not fit its architecture; copy or train it again."
             )
         tensors = {name: opened.get_tensor(name) for name in shapes}
     if not {tensor.dtype for tensor in tensors.values()} <= STORED_TYPES:
         raise CheckpointError(
-            f"{path} holds numbers of another kind than c2f-train writes; train the model again."
+            f"{path} contains numbers of another type than c2f-train writes; train the model again."
         )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise CheckpointError(f"{path} holds weights that are not finite; train the model again.")
+        raise CheckpointError(f"{path} contains weights that are not finite; train it again.")
     generator = build_generator(metadata.config.architecture, number_of_classes)
     generator.load_state_dict(tensors)
     return generator.eval(), metadata

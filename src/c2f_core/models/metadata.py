@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, readable without torch."""
+"""Metadata of a checkpoint, readable without torch."""
 
 import json
 from importlib.metadata import version
@@ -16,15 +16,15 @@ METADATA_KEY = "c2f"
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that shape a result."""
-    import cv2  # Of which there are packages of several names; not needed for reading.
+    """Return the versions of the libraries that a result depends on."""
+    import cv2  # Asked itself, as its package has several names; not needed for reading.
 
     packages = ("napari-c2f", "torch", "numpy", "scikit-image")
     return {name: version(name) for name in packages} | {"opencv": cv2.__version__}
 
 
 class Normalisation(Settings):
-    """How 8-bit images become network input: (image - mean) / scale."""
+    """Normalisation of 8-bit images for the network: (image - mean) / scale."""
 
     mean: float = 127.5
     scale: float = Field(default=127.5, gt=0)
@@ -54,12 +54,22 @@ class CheckpointMetadata(Settings):
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
-    """Read the metadata of a checkpoint, not its weights.
+    """Read the metadata of a checkpoint without its weights.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .safetensors.
+
+    Returns
+    -------
+    CheckpointMetadata
+        Validated metadata.
 
     Raises
     ------
     CheckpointError
-        The file lacks, is damaged, or is no checkpoint of this project.
+        If the file is missing, damaged, or not a checkpoint of this project.
     """
     path = Path(path)
     try:
@@ -67,7 +77,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
             header = opened.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path} is no readable checkpoint ({error}); choose a .safetensors file that "
+            f"{path} is not a readable checkpoint ({error}); choose a .safetensors file that "
             "c2f-train wrote, or copy it again."
         ) from error
     if METADATA_KEY not in header:

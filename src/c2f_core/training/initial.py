@@ -1,4 +1,4 @@
-"""What to start from: weights of a bundled model, a run or a checkpoint; stage 1 for stage 2."""
+"""What training starts from: a bundled model, a run or a checkpoint; for stage 2, stage 1."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,22 @@ from c2f_core.training.run_folder import STAGES, RunFolder
 
 
 def checkpoint_of(source: str) -> Path:
-    """Find the checkpoint of a bundled model, of a run folder, or a file.
+    """Return the checkpoint of a bundled model, a run folder or a file.
+
+    Parameters
+    ----------
+    source : str
+        Name of a bundled model, run folder or checkpoint file.
+
+    Returns
+    -------
+    Path
+        Checkpoint; whether a file exists is not checked.
 
     Raises
     ------
     CheckpointError
-        The folder holds no checkpoint.
+        If a folder does not contain a checkpoint.
     """
     if source in bundled_models():
         return BUNDLED_FOLDER / f"{source}.safetensors"
@@ -30,8 +40,8 @@ def checkpoint_of(source: str) -> Path:
     best = RunFolder(path).best_model
     if best is None:
         raise CheckpointError(
-            f"{path} holds no checkpoint to start from; choose a run that was validated, or start "
-            "from random weights."
+            f"{path} contains no checkpoint to start from; choose a run that was validated, or "
+            "start from random weights."
         )
     return best
 
@@ -46,21 +56,22 @@ def load_initial_weights(
     source : str
         Name of a bundled model, run folder or checkpoint file.
     architecture : GeneratorConfig
+        Shape of the network of the new run, which must be the same.
     class_table : ClassTable
-        Of the run that starts: names and order of the classes must be the same.
+        Class table of the new run; names and order of the classes must be the same.
 
     Returns
     -------
-    dict of tensors
-        The generator's weights by name.
+    dict of str to tensor
+        Weights of the generator by name.
 
     Raises
     ------
     CheckpointError
-        There is no such checkpoint, or its network or classes are others.
+        If there is no such checkpoint, or its network or classes differ.
     """
     generator, metadata = load_checkpoint(checkpoint_of(source))
-    _refuse_other_classes(source, metadata.class_table, class_table)
+    _check_same_classes(source, metadata.class_table, class_table)
     differing = _differing(metadata.config.architecture, architecture)
     if differing:
         raise CheckpointError(
@@ -71,67 +82,70 @@ def load_initial_weights(
 
 
 def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> dict[str, Any]:
-    """Read what stage 2 goes on from: generator and discriminator of stage 1, or of a stage 2.
+    """Read generator and discriminator that stage 2 starts from.
 
     Parameters
     ----------
     folder : Path
-        Run folder of stage 1, or of both stages in a row.
+        Run folder of stage 1 or stage 2, or of both stages in a row.
     config : TrainConfig
-        Of stage 2.
+        Config of the new stage 2.
     class_table : ClassTable
-        Of the data of stage 2: names and order of the classes must be the same.
+        Class table of the new stage 2; names and order of the classes must be the same.
 
     Returns
     -------
     dict
-        See `RunFolder.read_state`.
+        State of the run, see `RunFolder.read_state`.
 
     Raises
     ------
     CheckpointError, ConfigError
-        There is no such run, it was not validated yet, it trained no discriminator,
-        or its networks, adversarial loss or classes are others.
+        If there is no such run, it was not validated yet, it trained no discriminator,
+        or its networks, adversarial loss or classes differ.
     """
     stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
     run = next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
-    state, was = run.read_state(), run.read_config()
-    if was.method not in STAGES:
-        raise CheckpointError(
-            f"{folder} is a run of {was.method}, which trains no discriminator; choose a run of "
-            "stage 1."
-        )
-    for settings, wanted in (
-        (was.network, config.network),
-        (was.discriminator, config.discriminator),
-    ):
-        differing = _differing(settings, wanted)
-        if differing:
-            raise CheckpointError(
-                f"Stage 1 in {folder} has another network ({differing}); choose these settings."
-            )
-    if was.stage1.loss != config.stage1.loss:  # It says what the discriminator's logits mean.
-        raise CheckpointError(
-            f"Stage 1 in {folder} was trained with the adversarial loss {was.stage1.loss}; choose "
-            "it as stage1.loss."
-        )
+    state, started = run.read_state(), run.read_config()
+    _check_same_game(folder, started, config)
     if not run.last.exists():
         raise CheckpointError(
-            f"{folder} was stopped before its first validation; go on with it, or choose another."
+            f"{folder} was stopped before its first validation; resume it, or choose another run."
         )
-    _refuse_other_classes(str(folder), read_metadata(run.last).class_table, class_table)
+    _check_same_classes(str(folder), read_metadata(run.last).class_table, class_table)
     return state
 
 
+def _check_same_game(folder: Path, started: TrainConfig, config: TrainConfig) -> None:
+    """Check that a run trained the generator and the discriminator that stage 2 needs."""
+    if started.method not in STAGES:
+        raise CheckpointError(
+            f"{folder} is a run of {started.method}, which trains no discriminator; choose a run "
+            "of stage 1."
+        )
+    networks = _differing(started.network, config.network)
+    discriminators = _differing(started.discriminator, config.discriminator)
+    if networks or discriminators:
+        raise CheckpointError(
+            f"Stage 1 in {folder} has another network ({networks or discriminators}); choose "
+            "these settings."
+        )
+    if started.stage1.loss != config.stage1.loss:  # It decides what the logits mean.
+        raise CheckpointError(
+            f"Stage 1 in {folder} was trained with the adversarial loss {started.stage1.loss}; "
+            "choose it as stage1.loss."
+        )
+
+
 def _differing(stored: Settings, wanted: Settings) -> str:
-    """Name the settings that differ, with what is stored; empty where none does."""
+    """List the stored settings that differ from the wanted ones; empty if none does."""
     values, others = stored.model_dump(), wanted.model_dump()
     return ", ".join(f"{name} {value}" for name, value in values.items() if value != others[name])
 
 
-def _refuse_other_classes(source: str, stored: ClassTable, wanted: ClassTable) -> None:
+def _check_same_classes(source: str, stored: ClassTable, wanted: ClassTable) -> None:
     if stored.names != wanted.names:
         raise CheckpointError(
-            f"The model {source} knows the classes {', '.join(stored.names)}, the data have "
+            f"The model {source} has the classes {', '.join(stored.names)}, the data have "
             f"{', '.join(wanted.names)}; choose a model of the same classes."
         )

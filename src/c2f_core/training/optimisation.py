@@ -1,4 +1,4 @@
-"""A network with its optimiser: what takes a turn in a training step."""
+"""Networks with their optimisers, the learning rate, and the training engine."""
 
 import math
 import threading
@@ -18,21 +18,25 @@ from c2f_core.device import computes_in_bfloat16
 from c2f_core.errors import ConfigError
 
 BACKWARD = threading.Lock()
-"""Fabric marks a backward pass by one flag in the whole process; runs in two threads share it."""
+"""Held in backward passes: Fabric marks them by one flag that runs in two threads share."""
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Learning rate of a step: linear warm-up, then cosine decay (Loshchilov 2017) or constant.
+    """Return the learning rate of a step: linear warm-up, then cosine decay or constant.
+
+    The cosine decay is that of Loshchilov and Hutter (ICLR 2017), without restarts.
 
     Parameters
     ----------
     step : int
-        Steps already done, from 0.
+        Number of steps already done.
     config : TrainConfig
+        Settings of the run.
 
     Returns
     -------
     float
+        Learning rate of the generator.
     """
     warmup_steps, peak = config.optimiser.warmup_steps, config.peak_learning_rate
     warmup = min(1.0, (step + 1) / (warmup_steps + 1))
@@ -48,18 +52,20 @@ class NetworkWithOptimiser:
     Parameters
     ----------
     fabric : Fabric
+        Launched training engine.
     network : nn.Module
+        Network to train.
     optimiser : torch.optim.Optimizer
-        Of the network's parameters.
+        Optimiser of the network's parameters.
     clip_norm : float or None
-        Largest norm of the gradient; None clips nothing.
+        Largest norm of the gradient; None does not clip.
 
     Attributes
     ----------
     module : nn.Module
         The bare network, whose weights are saved.
     network : callable
-        The network as the engine runs it: device and precision.
+        The network as the engine runs it, on its device and in its precision.
     """
 
     def __init__(
@@ -75,12 +81,17 @@ class NetworkWithOptimiser:
         self._clip_norm = math.inf if clip_norm is None else clip_norm
 
     def set_learning_rate(self, rate: float) -> None:
-        """Use this rate from now on."""
+        """Set the learning rate of the next steps."""
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
     def optimise(self, loss: Tensor) -> float:
-        """Take one step down a loss.
+        """Take one optimiser step on a loss.
+
+        Parameters
+        ----------
+        loss : () float tensor
+            Loss with a gradient.
 
         Returns
         -------
@@ -96,7 +107,7 @@ class NetworkWithOptimiser:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Take no gradient for the weights while the other player trains."""
+        """Freeze the weights while the other network is trained."""
         self.module.requires_grad_(False)
         try:
             yield
@@ -104,24 +115,34 @@ class NetworkWithOptimiser:
             self.module.requires_grad_(True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights and the optimiser's state."""
+        """Return the weights and the state of the optimiser."""
         return {"network": self.module.state_dict(), "optimiser": self._optimiser.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         self.module.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
 
 
 def make_fabric(config: TrainConfig) -> "Fabric":
-    """Make the engine: one device, and the precision.
+    """Make the training engine for one device and precision.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Settings of the run, of which device and precision matter.
+
+    Returns
+    -------
+    Fabric
+        Engine, not launched yet.
 
     Raises
     ------
     ConfigError
-        The device is not there.
+        If the device is not available.
     """
-    # Lightning takes seconds to import; only who trains pays for it.
+    # Imported lazily: Lightning takes seconds, which only training is worth.
     from lightning_fabric import Fabric
 
     half = config.precision == "bfloat16" or (
@@ -142,5 +163,5 @@ def make_fabric(config: TrainConfig) -> "Fabric":
         if type(error).__name__ != "MisconfigurationException":
             raise
         raise ConfigError(
-            f"The device '{config.device}' is not there ({error}); choose device auto or cpu."
+            f"The device '{config.device}' is not available ({error}); choose device auto or cpu."
         ) from error

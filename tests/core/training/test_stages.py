@@ -360,7 +360,7 @@ def test_stage_2_refuses_a_start_with_other_classes(shapes_folder, tmp_path):
     data = {"root": shapes_folder, "class_table": str(table), "validation_share": 0.3}
     stage2 = {"steps": 4, "start": tmp_path / "first"}
     changes = {"method": "stage2", "stage2": stage2, "data": data}
-    with pytest.raises(CheckpointError, match="knows the classes"):
+    with pytest.raises(CheckpointError, match="has the classes"):
         list(train(make_config(shapes_folder, tmp_path / "run", **changes)))
 
 

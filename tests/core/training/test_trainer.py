@@ -238,11 +238,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
         with pytest.raises(CheckpointError, match=match):
             load_checkpoint(bad)
 
-    refuse("no readable checkpoint")
+    refuse("not a readable checkpoint")
     bad.write_bytes(path.read_bytes()[:-100])
-    refuse("no readable checkpoint")
+    refuse("not a readable checkpoint")
     bad.write_bytes(b"\x80\x04cos\nsystem\n")
-    refuse("no readable checkpoint")
+    refuse("not a readable checkpoint")
     save_file(tensors, bad)
     refuse("another program")
     save_file(tensors, bad, metadata={"c2f": "{"})
@@ -265,7 +265,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     refuse("not finite")
     strange = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in tensors.items()}
     save_file(strange, bad, metadata={"c2f": text})
-    refuse("another kind")
+    refuse("another type")
     for widths in (f"[{10**30}]", str([1] * 1000), "[0]"):
         hostile = text.replace('"widths":[4,8]', f'"widths":{widths}')
         save_file(tensors, bad, metadata={"c2f": hostile})
@@ -298,7 +298,7 @@ def test_flags_file_and_preset_make_one_config(tmp_path, name):
         ("{}", "setting data.root is missing"),
         ('{"data": {"root": "d"}}', "setting run_folder is missing"),
         ('{"steps": "many"}', "setting steps is invalid"),
-        ("[]", "holds no"),
+        ("[]", "contains no settings"),
     ],
 )
 def test_bad_config_files_give_one_sentence(tmp_path, content, match):

@@ -514,7 +514,7 @@ def test_foreign_and_damaged_models_give_one_sentence(docked, qtbot, tmp_path):
     refine(qtbot, widget, str(foreign))
     assert "file of another program" in widget.status.text()
     refine(qtbot, widget, str(cut))
-    assert "no readable checkpoint" in widget.status.text()
+    assert "not a readable checkpoint" in widget.status.text()
 
 
 def test_without_layers_the_user_is_told_to_choose(docked, qtbot):

@@ -175,7 +175,7 @@ def test_a_run_starts_from_the_weights_of_another(make_config, run, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"initial_weights": "fasseg"}, "knows the classes"),
+        ({"initial_weights": "fasseg"}, "has the classes"),
         ({"network": {"widths": (4, 8), "stem": 1}}, r"another network \(stem 4\)"),
         ({"method": "plain"}, "conditional True"),
     ],
