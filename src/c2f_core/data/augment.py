@@ -1,7 +1,7 @@
-"""Random changes of training crops: place, colours, textures; one crop at a time.
+"""Random changes of training crops, one crop at a time: placement, colours, textures.
 
-With OpenCV on arrays of 8 bits, which is quicker than torch on floats: on a CPU the
-network waits for its batch.
+OpenCV on 8-bit arrays is faster than torch on floats, which matters on a CPU, where
+the network waits for its batch.
 """
 
 import math
@@ -19,27 +19,27 @@ from c2f_core.config.settings import AugmentationConfig
 # Weights of red, green and blue in grey (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114])
 DISTORTION_SPACING = 32
-"""Pixels between places of a coarse map that move independently."""
+"""Spacing of the points of a coarse map that move independently, in pixels."""
 TEXTURES = 32
-"""Textures of either kind."""
+"""Number of textures of each kind."""
 NOISE_LEVELS = 32
-"""Grey levels in a standard deviation of the supply of noise."""
+"""Grey levels per standard deviation in the stored noise."""
 NOISE_MEAN = 128.0
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the pixels of a square crop lie in an image.
+    """Placement of a square crop in an image.
 
-    The crop's pixel (column, row) is the image's point `matrix @ (column, row, 1)`;
-    beyond its borders the image goes on, mirrored.
+    The pixel (column, row) of the crop is at the point `matrix @ (column, row, 1)` of the
+    image, which is mirrored at its borders.
 
     Attributes
     ----------
     matrix : (2, 3) float array
-        To x and y in the image's pixels.
+        Affine matrix from pixels of the crop to x and y in pixels of the image.
     side : int
-        Side of the crop in pixels.
+        Side length of the crop in pixels.
     """
 
     matrix: NDArray[np.float64]
@@ -48,22 +48,23 @@ class Placement:
     def of_window(
         self, size: tuple[int, int], margin: float
     ) -> tuple["Placement", tuple[slice, slice]]:
-        """Return the part of an image that a crop sees, and the crop's placement in that part.
+        """Return the window of an image that a crop sees, and the placement in that window.
 
-        OpenCV takes no image of 32,767 pixels a side or more, but a part of it.
+        OpenCV refuses images of 32,767 pixels or more per side, but not a part of one.
 
         Parameters
         ----------
         size : (int, int)
             Rows and columns of the image.
         margin : float
-            Pixels of the crop by which a shift moves a map at most.
+            Largest shift of a map, in pixels of the crop.
 
         Returns
         -------
         placement : Placement
+            Placement of the crop in the window.
         window : (slice, slice)
-            Rows and columns.
+            Rows and columns of the window.
         """
         points = self._corners(margin)
         window = [
@@ -81,15 +82,15 @@ class Placement:
         return self._warp(image, cv2.INTER_LINEAR)
 
     def map(
-        self, positions: NDArray[np.uint8], shift: NDArray[np.float32] | None = None
+        self, class_ids: NDArray[np.uint8], shift: NDArray[np.float32] | None = None
     ) -> NDArray[np.uint8]:
-        """Sample a map (Y, X), perhaps moved by a shift, by nearest neighbour; (side, side)."""
+        """Sample a map (Y, X) by nearest neighbour, optionally shifted; (side, side)."""
         if shift is None:
-            return self._warp(positions, cv2.INTER_NEAREST)
+            return self._warp(class_ids, cv2.INTER_NEAREST)
         points = cv2.transform(_grid(self.side) + shift, self.matrix)
         # The stubs do not know that points (Y, X, 2) need no second map; an empty one hangs 5.0.
         sampled = cv2.remap(  # type: ignore[call-overload]
-            positions, points, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
+            class_ids, points, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
         )
         return _bytes(sampled)
 
@@ -107,7 +108,7 @@ class Placement:
         return np.asarray(inside == 0)
 
     def _corners(self, margin: float) -> NDArray[np.float64]:
-        """Points (2, 4) of the image at the crop's corners, with a margin around it."""
+        """Points (2, 4) of the image at the corners of the crop with a margin."""
         first, last = -margin, self.side - 1 + margin
         corners = [[first, last, first, last], [first, first, last, last], [1] * 4]
         return np.asarray(self.matrix @ np.array(corners))
@@ -132,12 +133,12 @@ def _grid(side: int) -> NDArray[np.float32]:
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Tell the type of an array of 8 bits that comes from OpenCV."""
+    """Give the type of an 8-bit array to a result of OpenCV."""
     return np.asarray(array, dtype=np.uint8)
 
 
 def _seen(low: int, high: int, length: int) -> slice:
-    """Pixels of an axis that are seen between two places, also in the mirrors at its ends."""
+    """Pixels of an axis that are seen from `low` to `high`, mirrored at its ends."""
     start = max(0, min(low, 2 * (length - 1) - high))
     return slice(start, min(length, max(high, -low) + 1))
 
@@ -149,23 +150,25 @@ def draw_placement(
     config: AugmentationConfig,
     rng: np.random.Generator,
 ) -> Placement:
-    """Magnify, turn, mirror and move at random.
+    """Draw a random placement: scale, rotation, reflection and position.
 
     Parameters
     ----------
     size : (int, int)
         Rows and columns of the image.
     side : int
-        Side of the crop in pixels.
+        Side length of the crop in pixels.
     scales : (float, float)
         Range of the magnification.
     config : AugmentationConfig
-        Its `rotation` and `flip`.
+        Settings, of which `rotation` and `flip` are used.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     Placement
+        Placement of the crop in the image.
     """
     low, high = scales
     scale = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -180,7 +183,7 @@ def draw_placement(
 
 
 def _random_centre(length: int, window: float, rng: np.random.Generator) -> float:
-    """Centre of a window inside an axis, or near its middle where the window is longer."""
+    """Centre of a window inside an axis, or near its middle if the window is longer."""
     low, high = sorted((window / 2, length - window / 2))
     return float(rng.uniform(low, high))
 
@@ -188,22 +191,23 @@ def _random_centre(length: int, window: float, rng: np.random.Generator) -> floa
 def draw_shift(
     side: int, config: AugmentationConfig, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Move a coarse map as a whole, and its parts smoothly against each other.
+    """Draw a random shift of a coarse map and a smooth distortion of its parts.
 
-    The parts as in the elastic distortions of Simard et al. (ICDAR 2003), of the map alone.
+    The distortion is that of Simard et al. (ICDAR 2003), applied to the map alone.
 
     Parameters
     ----------
     side : int
-        Side of the crop in pixels.
+        Side length of the crop in pixels.
     config : AugmentationConfig
-        Its `coarse_shift` and `coarse_distortion`.
+        Settings, of which `coarse_shift` and `coarse_distortion` are used.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     (side, side, 2) float32 array
-        x and y in pixels of the crop.
+        Shift of each pixel in x and y, in pixels of the crop.
     """
     whole = config.coarse_shift * rng.uniform(-1, 1, 2)
     knots = 1 + math.ceil(side / DISTORTION_SPACING)
@@ -217,8 +221,8 @@ def draw_shift(
 def blend(
     image: NDArray[np.uint8], other: NDArray[np.uint8], where: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Put another image (Y, X, 3) in the place of this one where a mask (Y, X) is True."""
-    # Blending over a pixel keeps the seam from giving the boundary away.
+    """Replace an image (Y, X, 3) by another one where a mask (Y, X) is True."""
+    # Blended over one pixel, so that the seam does not give the boundary away.
     weights = cv2.GaussianBlur(
         where.astype(np.float32), (3, 3), 0.7, borderType=cv2.BORDER_REPLICATE
     )
@@ -226,7 +230,7 @@ def blend(
 
 
 def box_of(where: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Rows and columns of the box around a mask (Y, X), a pixel larger; None without a pixel."""
+    """Bounding box of a mask (Y, X) as rows and columns, one pixel larger; None if empty."""
     left, top, width, height = cv2.boundingRect(where.view(np.uint8))
     if not width:
         return None
@@ -239,9 +243,9 @@ class ColourChanges:
     Parameters
     ----------
     side : int
-        Side of the crops in pixels.
+        Side length of the crops in pixels.
     rng : numpy.random.Generator
-        Draws a supply of noise, of which each noisy crop gets a random stretch.
+        Source of the stored noise, of which each noisy crop gets a random stretch.
     """
 
     def __init__(self, side: int, rng: np.random.Generator) -> None:
@@ -252,21 +256,24 @@ class ColourChanges:
     def __call__(
         self, image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """Change one crop.
+        """Change the colours of one crop.
 
         Parameters
         ----------
         image : (Y, X, 3) uint8 array
+            RGB image, at most of the size of the crops.
         config : AugmentationConfig
-            Its `colour` and `blur_and_noise`.
+            Settings, of which `colour` and `blur_and_noise` are used.
         rng : numpy.random.Generator
+            Source of the random numbers.
 
         Returns
         -------
         (Y, X, 3) uint8 array
+            Changed image.
         """
-        # The curve x + a x (1 - x) of Guo et al. (Zero-DCE, CVPR 2020); 1.4 makes it at
-        # mid-grey as strong as a gamma between exp(-colour) and exp(colour).
+        # The curve x + a x (1 - x) of Guo et al. (Zero-DCE, CVPR 2020); the factor 1.4 makes it
+        # as strong at mid-grey as a gamma between exp(-colour) and exp(colour).
         bend = rng.uniform(-1, 1) * min(1.0, 1.4 * config.colour)
         levels = np.arange(256) / 255
         curve = 255 * (levels + bend * levels * (1 - levels))
@@ -296,18 +303,19 @@ def _colour_matrix(
 
 
 class TextureBank:
-    """Random textures, made once; each draw is another window of one of them.
+    """Random textures that are made once; each draw is a random window of one of them.
 
-    Half of them are painted, half are cut from photographs: what looks like an
-    object and is drawn as background in the coarse map has to stay background.
+    Half of them are synthetic, half are cut from photographs: objects that are
+    background in the coarse map have to stay background.
 
     Parameters
     ----------
     side : int
-        Side of the windows in pixels.
+        Side length of the windows in pixels.
     photographs : sequence of (Y, X, 3) uint8 array
+        RGB images to cut from.
     rng : numpy.random.Generator
-        Paints and cuts.
+        Source of the random numbers.
     """
 
     def __init__(
@@ -320,7 +328,7 @@ class TextureBank:
         self._textures = painted + [cut_texture(photographs[index], size, rng) for index in chosen]
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Cut a random window, its channels in random order; (side, side, 3) uint8."""
+        """Draw a random window with its channels in random order; (side, side, 3) uint8."""
         texture = self._textures[int(rng.integers(len(self._textures)))]
         top, left = rng.integers(0, self._side // 2 + 1, 2).tolist()
         window = texture[top : top + self._side, left : left + self._side]
@@ -334,18 +342,21 @@ class TextureBank:
 def cut_texture(
     photograph: NDArray[np.uint8], side: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Cut a part of a photograph, turn it by a right angle and magnify it.
+    """Cut a random square from a photograph, rotate it by right angles and resize it.
 
     Parameters
     ----------
     photograph : (Y, X, 3) uint8 array
+        RGB image.
     side : int
-        Side of the texture in pixels.
+        Side length of the texture in pixels.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     (side, side, 3) uint8 array
+        Texture.
     """
     shortest = min(photograph.shape[:2])
     length = int(rng.integers(-(-shortest // 4), shortest + 1))
@@ -356,17 +367,19 @@ def cut_texture(
 
 
 def random_texture(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Paint a random texture: coloured noise of several octaves and flat shapes.
+    """Make a random texture: coloured noise of several octaves and flat shapes.
 
     Parameters
     ----------
     side : int
-        Side in pixels.
+        Side length in pixels.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     (side, side, 3) uint8 array
+        Texture.
     """
     texture = np.empty((side, side, 3), dtype=np.float32)
     texture[:] = rng.uniform(0.05, 0.95, 3)

@@ -1,8 +1,8 @@
-"""From pairs to training batches: the report's crops, and random augmented crops.
+"""Training batches of pairs: the crops of the report, and random augmented crops.
 
 Image and maps go through the same geometry, the image bilinearly, the maps by
-nearest neighbour. All randomness comes from one generator per step, so that a
-resumed run draws the same batches.
+nearest neighbour. Each step has its own random generator, so that a resumed run
+draws the same batches.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from c2f_core.networks.encoding import image_to_tensor, one_hot
 
 REPORT_CROP = 256
 RECOLOURING = AugmentationConfig(colour=1.0, blur_and_noise=0.0)
-"""How a class changes its colours by itself."""
+"""Settings for changing the colours of one class."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ class Batch:
 
     Attributes
     ----------
-    images : (N, 3, Y, X) float32 tensor in [-1, 1]
-    coarse : (N, C, Y, X) float32 tensor, one-hot
+    images : (N, 3, Y, X) float32 tensor
+        RGB images in [-1, 1].
+    coarse : (N, C, Y, X) float32 tensor
+        One-hot coarse maps, all zero where unlabelled.
     fine : (N, Y, X) int64 tensor
-        Positions, 255 where unlabelled; 255 everywhere for a pair without a fine map.
-    strong_images : (N, 3, Y, X) float32 tensor in [-1, 1] or None
+        Class ids, 255 where unlabelled, which is everywhere for pairs without a fine map.
+    strong_images : (N, 3, Y, X) float32 tensor or None
         The same crops as `images` with stronger changes of their colours.
     """
 
@@ -66,18 +68,19 @@ class Batch:
 
 
 def corner_crops(pair: Pair, side: int = REPORT_CROP) -> list[Pair]:
-    """Cut the four corners of a pair, as the report's preprocessing does.
+    """Cut the four corners of a pair, as in the preprocessing of the report.
 
     Parameters
     ----------
     pair : Pair
-        Smaller pairs are mirrored at their borders up to `side`.
+        Pair to cut; a smaller one is mirrored at its borders up to `side`.
     side : int
-        Side of the crops in pixels.
+        Side length of the crops in pixels.
 
     Returns
     -------
-    list of four Pair
+    list of Pair
+        Four crops.
     """
     height, width = pair.coarse.shape
     pad = ((0, max(0, side - height)), (0, max(0, side - width)))
@@ -101,14 +104,18 @@ def corner_crops(pair: Pair, side: int = REPORT_CROP) -> list[Pair]:
 
 
 class ReportBatches:
-    """Batches of the report: four corner crops of each pair, shuffled by epoch.
+    """Batches of the report: four corner crops of each pair, shuffled in each epoch.
 
     Parameters
     ----------
     pairs : sequence of Pair
+        Pairs to crop, with or without fine maps.
     number_of_classes : int
+        Number of classes C.
     batch_size : int
+        Number of crops per batch.
     seed : int
+        Seed of the order.
     """
 
     def __init__(

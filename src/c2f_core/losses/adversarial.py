@@ -1,13 +1,12 @@
 r"""Adversarial losses as pure functions of the discriminator's logits.
 
-The logits :math:`l` may be of any kind, (N, 1, 1, 1), (N, 1, Y, X) or
-(N, 1, y, x); D is their sigmoid for the minimax losses, and the logits
-themselves for least squares. The mean is taken over images and places.
+The logits are one per image, (N, 1, 1, 1), or one per pixel, (N, 1, Y, X). D is
+their sigmoid for the minimax losses, and the logits themselves for least
+squares. The mean is taken over images and pixels.
 
-Optional weights (N, 1, Y, X) say how much each pixel counts, such as 0 where it
-is unlabelled. They are averaged down to the size of the logits, so that one
-call serves all kinds: an image that is half unlabelled counts half. Weights
-that are zero everywhere give a loss of 0.
+Optional weights (N, 1, Y, X) give the weight of each pixel, such as 0 where it is
+unlabelled. They are averaged down to the size of the logits, so an image that
+is half unlabelled counts half. Weights that are zero everywhere give a loss of 0.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from torch.nn import functional
 
 
 def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Weighted mean of (N, 1, y, x) values; the weights may be of a finer size."""
+    """Weighted mean of (N, 1, y, x) values; the weights may have a higher resolution."""
     if weights is None:
         return values.mean()
     height, width = values.shape[-2:]
@@ -46,10 +45,12 @@ def minimax_discriminator(
     real, fake : (N, 1, y, x) float tensor
         Logits of the real and of the fake maps.
     real_weights, fake_weights : (N, 1, Y, X) tensor, optional
+        Weights of the pixels, at the resolution of the logits or a higher one.
 
     Returns
     -------
     () float tensor
+        Loss of the discriminator.
     """
     return _mean(functional.softplus(-real), real_weights) + _mean(
         functional.softplus(fake), fake_weights
@@ -57,7 +58,7 @@ def minimax_discriminator(
 
 
 def minimax_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
-    r"""The generator's side of the minimax game (Goodfellow et al., NeurIPS 2014, eq. 1).
+    r"""Minimax loss of the generator (Goodfellow et al., NeurIPS 2014, eq. 1).
 
     .. math:: L_G = E[\log (1 - D(x, G(x)))]
 
@@ -68,10 +69,12 @@ def minimax_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
     fake : (N, 1, y, x) float tensor
         Logits of the fake maps.
     weights : (N, 1, Y, X) tensor, optional
+        Weights of the pixels, at the resolution of the logits or a higher one.
 
     Returns
     -------
     () float tensor
+        Loss of the generator.
     """
     return -_mean(functional.softplus(fake), weights)
 
@@ -89,11 +92,12 @@ def least_squares_discriminator(
     Parameters
     ----------
     real, fake, real_weights, fake_weights
-        As in `minimax_discriminator`.
+        See `minimax_discriminator`.
 
     Returns
     -------
     () float tensor
+        Loss of the discriminator.
     """
     return (_mean((real - 1).square(), real_weights) + _mean(fake.square(), fake_weights)) / 2
 
@@ -106,27 +110,28 @@ def least_squares_generator(fake: Tensor, weights: Tensor | None = None) -> Tens
     Parameters
     ----------
     fake, weights
-        As in `minimax_generator`.
+        See `minimax_generator`.
 
     Returns
     -------
     () float tensor
+        Loss of the generator.
     """
     return _mean((fake - 1).square(), weights) / 2
 
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """The two losses of a game, and the logit between real and fake.
+    """The two losses of an adversarial game, and the logit between real and fake.
 
     Attributes
     ----------
     discriminator : callable
-        (real, fake, real_weights, fake_weights) to the loss to descend on.
+        Function from (real, fake, real_weights, fake_weights) to the discriminator's loss.
     generator : callable
-        (fake, weights) to the loss to descend on.
+        Function from (fake, weights) to the generator's loss.
     threshold : float
-        Maps with logits above it are taken for real.
+        Logit above which a map is classified as real.
     """
 
     discriminator: Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
@@ -138,22 +143,23 @@ ADVERSARIAL_LOSSES = {
     "minimax": AdversarialLoss(minimax_discriminator, minimax_generator, 0.0),
     "least_squares": AdversarialLoss(least_squares_discriminator, least_squares_generator, 0.5),
 }
-"""By name."""
+"""Adversarial losses by the names that the config gives them."""
 
 
 def realness(logits: Tensor, loss: str) -> Tensor:
-    """Turn the logits of a discriminator into how real it finds a map.
+    """Turn the logits of a discriminator into scores.
 
     Parameters
     ----------
     logits : float tensor
+        Logits of any shape.
     loss : str
-        By which it was trained, see `ADVERSARIAL_LOSSES`.
+        Adversarial loss of its training, a key of `ADVERSARIAL_LOSSES`.
 
     Returns
     -------
     float tensor
-        In [0, 1]: 0 is fake, 1 is real.
+        Scores in [0, 1] of the same shape; 0 is fake, 1 is real.
     """
     return logits.clamp(0, 1) if loss == "least_squares" else logits.sigmoid()
 
@@ -165,19 +171,19 @@ def discriminator_accuracy(
     fake_weights: Tensor | None = None,
     threshold: float = 0.0,
 ) -> float:
-    """Mean of the share of real maps taken for real and of fake maps taken for fake.
+    """Return the mean of the shares of real and of fake maps that are classified correctly.
 
     Parameters
     ----------
     real, fake, real_weights, fake_weights
-        As in `minimax_discriminator`.
+        See `minimax_discriminator`.
     threshold : float
-        Logits above it say real: `AdversarialLoss.threshold`.
+        Logit above which a map is classified as real, see `AdversarialLoss`.
 
     Returns
     -------
-    float in [0, 1]
-        0.5 where the discriminator cannot tell; 1 means that it has won.
+    float
+        Accuracy in [0, 1]: at 0.5 the discriminator is guessing, at 1 it has won.
     """
     right = _mean((real > threshold).float(), real_weights)
     right = right + _mean((fake <= threshold).float(), fake_weights)

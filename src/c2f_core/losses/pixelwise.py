@@ -1,4 +1,4 @@
-"""Losses as pure functions."""
+"""Pixel-wise losses as pure functions."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,13 +22,16 @@ def weighted_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) 
     Parameters
     ----------
     logits : (N, C, Y, X) float tensor
+        Logits of the classes.
     fine : (N, Y, X) int64 tensor
-        Positions 0 to C - 1, 255 where unlabelled.
+        Class ids 0 to C - 1, 255 where unlabelled.
     class_weights : (C,) float tensor
+        Weight of each class.
 
     Returns
     -------
     () float tensor
+        Loss.
     """
     total = functional.cross_entropy(
         logits, fine, class_weights, ignore_index=UNLABELLED_ID, reduction="sum"
@@ -39,8 +42,8 @@ def weighted_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) 
 def unbiased_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) -> Tensor:
     r"""Weighted cross-entropy whose minimum is the true posterior.
 
-    With weights w, the report's loss is least where the softmax is in
-    proportion to :math:`w_c\, p(c)`: rare classes are overestimated and grow at
+    With weights w, the report's loss is smallest where the softmax is proportional
+    to :math:`w_c\, p(c)`: rare classes are overestimated and grow at
     their boundaries. Here the loss sees the logits :math:`z_c + \log w_c`
     (after Menon et al., ICLR 2021, section 3), so that the softmax of z itself
     becomes p(c); the weights still direct the gradient to rare classes.
@@ -48,11 +51,12 @@ def unbiased_cross_entropy(logits: Tensor, fine: Tensor, class_weights: Tensor) 
     Parameters
     ----------
     logits, fine, class_weights
-        As in `weighted_cross_entropy`. A weight of 0 shifts nothing.
+        See `weighted_cross_entropy`. A class of weight 0 is not shifted.
 
     Returns
     -------
     () float tensor
+        Loss.
     """
     shift = class_weights.where(class_weights > 0, 1.0).log()
     return weighted_cross_entropy(logits + shift[:, None, None], fine, class_weights)
@@ -63,33 +67,35 @@ PIXEL_LOSSES: dict[str, PixelLoss] = {
     "unbiased": unbiased_cross_entropy,
     "report": weighted_cross_entropy,
 }
-"""By the name that the config gives them."""
+"""Pixel-wise losses by the names that the config gives them."""
 
 
 def inverse_class_proportions(
     maps: Sequence[NDArray[np.uint8]], number_of_classes: int, cap: float
 ) -> NDArray[np.float32]:
-    """Class weights: inverse class proportion averaged over the maps, capped.
+    """Compute class weights: inverse class proportions averaged over the maps, capped.
 
-    The weights are divided by their smallest, capped at `cap`, and scaled so
+    The weights are divided by the smallest one, capped at `cap`, and scaled so
     that an average labelled pixel weighs 1. A class that never occurs has weight 0.
 
     Parameters
     ----------
     maps : sequence of (Y, X) uint8 array
-        Positions, 255 where unlabelled.
+        Class ids, 255 where unlabelled.
     number_of_classes : int
+        Number of classes C.
     cap : float
         Largest weight relative to the smallest, at least 1.
 
     Returns
     -------
     (C,) float32 array
+        Weight of each class.
     """
     shares = [
-        np.bincount(positions.ravel(), minlength=256)[:number_of_classes]
-        / max(1, int((positions < number_of_classes).sum()))
-        for positions in maps
+        np.bincount(class_ids.ravel(), minlength=256)[:number_of_classes]
+        / max(1, int((class_ids < number_of_classes).sum()))
+        for class_ids in maps
     ]
     proportions = np.mean(shares, axis=0)
     occurs = proportions > 0

@@ -1,4 +1,4 @@
-"""What coarse-only images teach, as pure functions."""
+"""Losses and augmentation on coarse-only images, as pure functions."""
 
 import math
 
@@ -14,23 +14,25 @@ def soft_cross_entropy(
 
     .. math:: L = -\frac{1}{N A} \sum_{n, p} t_{np} \sum_c w_c\, q_{npc} \log s_{npc}
 
-    with the target q, the trust t and the softmax s of the logits
+    with the target q, the trust t (0 or 1) and the softmax s of the logits
     :math:`z_c + \log w_c`, so that the softmax of z is q at the minimum (see
-    `unbiased_cross_entropy`). Where the teacher wavers, as at boundaries, the
-    target says so (Hinton et al., arXiv:1503.02531, 2015).
+    `unbiased_cross_entropy`). Unlike labels, the target also tells where the teacher is
+    uncertain, as at boundaries (Hinton et al., arXiv:1503.02531, 2015).
 
     Parameters
     ----------
     logits, targets : (N, C, Y, X) float tensor
-        The targets sum to 1 over the classes.
+        Logits, and class probabilities that sum to 1 over the classes.
     trusted : (N, Y, X) tensor
-        Pixels that count, 0 or 1.
+        1 for pixels that count, else 0.
     class_weights : (C,) float tensor
-        A weight of 0 is taken as 1: the fine pairs lack that class.
+        Weight of each class. A weight of 0 counts as 1: the class is missing in the
+        fine maps.
 
     Returns
     -------
     () float tensor
+        Loss.
     """
     weights = class_weights.where(class_weights > 0, 1.0)[:, None, None]
     log_softmax = (logits + weights.log()).log_softmax(dim=1)
@@ -39,19 +41,21 @@ def soft_cross_entropy(
 
 
 def draw_boxes(count: int, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """Draw a box of a tenth to a half of the area for each crop.
+    """Draw a random box for each crop, a tenth to a half of its area.
 
     Parameters
     ----------
     count : int
+        Number of crops.
     size : (int, int)
-        Rows and columns.
+        Rows Y and columns X of the crops.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     (count, Y, X) boolean tensor
-        True inside.
+        True inside the boxes.
     """
     boxes = torch.zeros(count, *size, dtype=torch.bool)
     for box in boxes:
@@ -67,19 +71,21 @@ def draw_boxes(count: int, size: tuple[int, int], rng: np.random.Generator) -> T
 
 
 def cut_mix(values: Tensor, boxes: Tensor) -> Tensor:
-    """Paste the boxes of each crop's predecessor into it (CutMix, Yun et al., ICCV 2019).
+    """Paste a box of each crop's predecessor into the crop (CutMix, Yun et al., ICCV 2019).
 
-    For consistency in semantic segmentation see French et al. (BMVC 2020).
+    French et al. (BMVC 2020) use it for consistency in semantic segmentation.
 
     Parameters
     ----------
     values : (N, Y, X) or (N, K, Y, X) tensor
+        Images or maps of the crops.
     boxes : (N, Y, X) boolean tensor
+        True inside the boxes.
 
     Returns
     -------
     tensor
-        Like `values`.
+        Mixed values, of the shape and dtype of `values`.
     """
     inside = boxes if values.ndim == 3 else boxes[:, None]
     return values.roll(1, 0).where(inside, values)

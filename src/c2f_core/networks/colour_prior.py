@@ -1,10 +1,10 @@
-"""What the colours of an image itself say about its classes.
+"""Colour prior: correct class logits by the colours of the classes in the same image.
 
-A network that learned from few fine maps has seen few people's hair and skin, but in
-each image it knows some pixels of each class for sure: those well inside of the regions
-that it finds. Their colours are a model of that class in that image, which says on which
-side of a boundary a pixel near it belongs (Boykov and Jolly, ICCV 2001; Rother et al.,
-GrabCut, 2004). Histograms are used, smoothed as in kernel density estimation.
+A network trained on few fine maps has seen few people's hair and skin, but in each image
+it is sure of some pixels of each class: those well inside the regions that it predicts.
+Their colours are a model of that class in that image, which tells to which side of a
+boundary a pixel belongs (Boykov and Jolly, ICCV 2001; Rother et al., GrabCut, 2004). The
+models are histograms, smoothed as in kernel density estimation.
 """
 
 import torch
@@ -14,17 +14,17 @@ from torch.nn import functional
 from c2f_core.networks.encoding import most_likely
 
 BINS = 18
-"""Bins of each of the three axes of colour."""
+"""Number of bins of each of the three colour axes."""
 INSIDE = 5
-"""Pixels this far from a boundary (in rows and columns) make the model of their class."""
+"""Distance from a boundary, in rows and columns, at which pixels enter the colour models."""
 PRIOR_PIXELS = 50.0
-"""Weight, in pixels, of the belief that a class is coloured like the others."""
+"""Weight of the prior that a class is coloured like all others, in pixels."""
 RARE = 1e-6
 """Likelihood of colours that no class has."""
 
 
 def with_colour_models(logits: Tensor, images: Tensor, weight: float) -> Tensor:
-    r"""Correct logits by the colours of the classes in the same image.
+    r"""Add weighted log-likelihoods of the colours to logits.
 
     .. math:: z'_{pc} = z_{pc} + w \log P(x_p \mid c)
 
@@ -33,14 +33,16 @@ def with_colour_models(logits: Tensor, images: Tensor, weight: float) -> Tensor:
     Parameters
     ----------
     logits : (N, C, Y, X) float tensor
-        z.
-    images : (N, 3, Y, X) float tensor in [-1, 1]
+        Logits z of the network.
+    images : (N, 3, Y, X) float tensor
+        RGB images in [-1, 1].
     weight : float
-        w; 0 leaves the logits as they are.
+        Weight w; 0 leaves the logits unchanged.
 
     Returns
     -------
     (N, C, Y, X) float tensor
+        Corrected logits z'.
     """
     if not weight:
         return logits
@@ -48,18 +50,20 @@ def with_colour_models(logits: Tensor, images: Tensor, weight: float) -> Tensor:
 
 
 def colour_likelihoods(images: Tensor, logits: Tensor) -> Tensor:
-    """Say how usual the colour of each pixel is for each class in the same image.
+    """Return the likelihood of the colour of each pixel for each class in the same image.
 
     Parameters
     ----------
-    images : (N, 3, Y, X) float tensor in [-1, 1]
+    images : (N, 3, Y, X) float tensor
+        RGB images in [-1, 1].
     logits : (N, C, Y, X) float tensor
-        Of which the largest names the class of a pixel.
+        Logits, the largest of which decides the class of a pixel.
 
     Returns
     -------
     (N, C, Y, X) float tensor
-        P(x | c), positive. A class without a pixel well inside is coloured like the others.
+        P(x | c), positive. A class without pixels well inside a region is taken to be
+        coloured like all others.
     """
     bins = _bins_of(images)
     histograms = _smooth(_histograms(bins, logits))
@@ -67,7 +71,7 @@ def colour_likelihoods(images: Tensor, logits: Tensor) -> Tensor:
     of_all = histograms.sum(dim=1, keepdim=True)
     of_all = of_all / of_all.sum(dim=(2, 3, 4), keepdim=True).clamp(min=1)
     densities = (histograms + PRIOR_PIXELS * of_all) / (masses + PRIOR_PIXELS)
-    # Volumes are read at (x, y, z) for the axes 4, 3, 2, in [-1, 1].
+    # grid_sample takes coordinates in [-1, 1] in the order of the axes 4, 3, 2.
     places = bins.flip(1).movedim(1, -1).mul(2 / (BINS - 1)).sub(1)[:, None]
     found: Tensor = functional.grid_sample(densities, places, align_corners=True)[:, :, 0]
     return found + RARE

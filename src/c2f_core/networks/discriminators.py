@@ -1,30 +1,30 @@
 r"""Discriminators of Model 2: one logit per image or per pixel.
 
-All are conditional: they see the RGB image beside the map. A positive logit
-says that the map is a real fine map, a negative one that the generator made it.
+All are conditional: they see the RGB image and the map. A positive logit means
+that the map is a real fine map, a negative one that the generator made it.
 
 - image: strided convolutions as in DCGAN (Radford et al., ICLR 2016), averaged
   over the image, so that any size works.
 - pixel: fully convolutional as in Hung et al. (BMVC 2018), here with a decoder
-  and skip connections. A space-to-depth stem leaves all the work to a quarter of
-  the resolution and less.
+  and skip connections. After a space-to-depth stem, all of the work happens at a
+  quarter of the resolution or less.
 
-Real and fake maps must differ in what they say, not in how they are written,
-or the discriminator wins without looking at the classes:
+Real and fake maps must differ in their classes, not in their encoding, or the
+discriminator wins without looking at the classes:
 
 1. Fine maps are one-hot and softmax is soft. Fake maps enter through `harden`:
    one-hot in the forward pass, the gradient of the softmax in the backward pass
    (straight-through estimator, Bengio et al. 2013).
-2. Fine maps that were warped by nearest neighbour have jagged boundaries, the
-   generator's are smooth. Maps of both kinds pass the same Gaussian blur first.
-3. Where the fine map is unlabelled the fake one is not. `mask_unlabelled` sets
+2. Fine maps that were warped by nearest neighbour have jagged boundaries, those of
+   the generator are smooth. Maps of both kinds pass the same Gaussian blur first.
+3. Where the fine map is unlabelled, the fake one is not. `mask_unlabelled` sets
    both to zero there.
 
-A fake map whose largest logits agree with the fine map thus gives the very same
+A fake map whose largest logits agree with the fine map thus gives exactly the same
 input as the fine map, however soft its logits are.
 
 There is no batch normalisation: its statistics would mix real and fake maps
-where they share a batch, and give them away where each has a batch of its own.
+where they share a batch, and give them away where they are in separate batches.
 Spectral normalisation (Miyato et al., ICLR 2018) takes its place. In training
 mode it refines its estimate with every pass, so that two passes over the same
 maps differ slightly.
@@ -48,7 +48,7 @@ BLUR_SIGMA = 1.5
 BLUR_RADIUS = 4
 """Standard deviation and radius of the blur of the maps, in pixels."""
 PIXEL_STEM = 4
-"""Side of the space-to-depth blocks of the pixel discriminator."""
+"""Side length of the space-to-depth blocks of the pixel discriminator, in pixels."""
 
 
 def harden(logits: Tensor) -> Tensor:
@@ -60,31 +60,34 @@ def harden(logits: Tensor) -> Tensor:
     Parameters
     ----------
     logits : (N, C, Y, X) float tensor
-
-    Returns
-    -------
-    (N, C, Y, X) float tensor, exactly 0 or 1; the first of equal logits wins
-    """
-    soft = logits.softmax(dim=1)
-    hard = one_hot(most_likely(logits.detach()), logits.shape[1]).to(soft)
-    # The difference comes first: it is exactly zero, so that the sum stays one-hot.
-    return hard + (soft - soft.detach())
-
-
-def blur(maps: Tensor) -> Tensor:
-    """Blur maps with a Gaussian of `BLUR_SIGMA`; the values at a border go on beyond it.
-
-    Both axes are matrix products, which take a quarter of a convolution's time on a CPU
-    that computes them in bfloat16.
-
-    Parameters
-    ----------
-    maps : (N, C, Y, X) float tensor
+        Logits of the classes.
 
     Returns
     -------
     (N, C, Y, X) float tensor
-        In the precision of autocast.
+        Exactly 0 or 1; the first of equal logits wins.
+    """
+    soft = logits.softmax(dim=1)
+    hard = one_hot(most_likely(logits.detach()), logits.shape[1]).to(soft)
+    # Added as a difference, which is exactly zero, so that the sum stays one-hot.
+    return hard + (soft - soft.detach())
+
+
+def blur(maps: Tensor) -> Tensor:
+    """Blur maps with a Gaussian of `BLUR_SIGMA`; values at the borders are repeated.
+
+    Both axes are matrix products, which take a quarter of the time of convolutions on a
+    CPU that computes in bfloat16.
+
+    Parameters
+    ----------
+    maps : (N, C, Y, X) float tensor
+        Class scores.
+
+    Returns
+    -------
+    (N, C, Y, X) float tensor
+        Blurred scores in the precision of autocast.
     """
     rows, columns = (_gaussian(length).to(maps) for length in maps.shape[-2:])
     return rows @ maps @ columns.T
@@ -93,7 +96,7 @@ def blur(maps: Tensor) -> Tensor:
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
 def _gaussian(length: int) -> Tensor:
-    """Matrix (length, length) that blurs an axis; for training even if first made elsewhere."""
+    """Matrix (length, length) that blurs an axis; cached, so never an inference tensor."""
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
     weights = (-((offsets / BLUR_SIGMA) ** 2) / 2).exp()
     places = (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)
@@ -107,13 +110,14 @@ def mask_unlabelled(maps: Tensor, fine: Tensor) -> Tensor:
     Parameters
     ----------
     maps : (N, C, Y, X) float tensor
-        Real or fake; give both kinds the same `fine`.
+        Real or fake maps, both with the same `fine`.
     fine : (N, Y, X) integer tensor
-        Positions, 255 where unlabelled.
+        Class ids of the fine maps, 255 where unlabelled.
 
     Returns
     -------
     (N, C, Y, X) float tensor
+        Masked maps.
     """
     return maps * (fine != UNLABELLED_ID)[:, None]
 
@@ -190,7 +194,9 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     config : DiscriminatorConfig
+        Kind and shape of the network.
     number_of_classes : int
+        Number of classes C.
     """
 
     def __init__(self, config: DiscriminatorConfig, number_of_classes: int) -> None:
@@ -214,8 +220,8 @@ class Discriminator(nn.Module):
 
         Parameters
         ----------
-        images : (N, 3, Y, X) float tensor in [-1, 1]
-            Any Y, X >= 1.
+        images : (N, 3, Y, X) float tensor
+            RGB images in [-1, 1]; any Y, X >= 1.
         maps : (N, C, Y, X) float tensor
             Class scores summing to 1, zero where unlabelled: see `harden` and `mask_unlabelled`.
 
@@ -227,7 +233,7 @@ class Discriminator(nn.Module):
         Raises
         ------
         ValueError
-            The shapes do not fit.
+            If the shapes do not fit.
         """
         height, width = images.shape[-2:]
         logits: Tensor = self.head(self._feature_maps(images, maps))
@@ -267,11 +273,13 @@ def build_discriminator(config: DiscriminatorConfig, number_of_classes: int) -> 
     Parameters
     ----------
     config : DiscriminatorConfig
+        Kind and shape of the network.
     number_of_classes : int
-        At least 1.
+        Number of classes, at least 1.
 
     Returns
     -------
     Discriminator
+        Network in training mode.
     """
     return Discriminator(config, number_of_classes)

@@ -12,23 +12,23 @@ def image_to_tensor(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1
 
 
-def one_hot(positions: Tensor, number_of_classes: int) -> Tensor:
+def one_hot(class_ids: Tensor, number_of_classes: int) -> Tensor:
     """One channel per class; an unlabelled pixel (255) is the all-zero vector.
 
     Parameters
     ----------
-    positions : (N, Y, X) integer tensor
+    class_ids : (N, Y, X) integer tensor
     number_of_classes : int
 
     Returns
     -------
     (N, C, Y, X) float32 tensor
     """
-    count, height, width = positions.shape
-    channels = torch.empty(count, number_of_classes, height, width, device=positions.device)
-    for position in range(number_of_classes):
+    count, height, width = class_ids.shape
+    channels = torch.empty(count, number_of_classes, height, width, device=class_ids.device)
+    for class_id in range(number_of_classes):
         # Without a boolean tensor in between it takes a fifth of the time.
-        torch.eq(positions, position, out=channels[:, position])
+        torch.eq(class_ids, class_id, out=channels[:, class_id])
     return channels
 
 
@@ -42,7 +42,7 @@ def most_likely(scores: Tensor) -> Tensor:
     Returns
     -------
     (N, Y, X) uint8 tensor
-        Positions.
+        Class ids.
     """
     # On a CPU torch's argmax over the classes takes thirty times as long, and channels last
     # in memory this does.

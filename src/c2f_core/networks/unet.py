@@ -1,8 +1,8 @@
 """The U-Net of Ronneberger et al. (MICCAI 2015), conditional or plain.
 
-Convolutions are padded, so that input and output sizes match. A space-to-depth
-stem and a sub-pixel head (Shi et al., CVPR 2016) let most of the work happen at
-a half or a quarter of the resolution while the output keeps all of it.
+Convolutions are padded, so that input and output sizes match. With a space-to-depth
+stem and a sub-pixel head (Shi et al., CVPR 2016), most of the work happens at a half
+or a quarter of the resolution, while the output keeps the full resolution.
 """
 
 from typing import cast
@@ -50,7 +50,9 @@ class UNet(nn.Module):
     Parameters
     ----------
     config : GeneratorConfig
+        Shape and input of the network.
     number_of_classes : int
+        Number of classes C.
     """
 
     def __init__(self, config: GeneratorConfig, number_of_classes: int) -> None:
@@ -79,12 +81,12 @@ class UNet(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Pixels of the input in one pixel of the coarsest level, per axis."""
+        """Side length of a pixel of the coarsest level, in pixels of the input."""
         return int(self.config.stem * 2 ** (len(self.config.widths) - 1))
 
     @property
     def reach(self) -> int:
-        """Distance in pixels, per axis, up to which the input matters for an output pixel.
+        """Distance along an axis up to which the input influences an output pixel, in pixels.
 
         Two 3 x 3 convolutions see 2 cells to each side, in the encoder and in
         the decoder. At the coarsest level a cell is as large as the stride.
@@ -98,16 +100,17 @@ class UNet(nn.Module):
         Parameters
         ----------
         inputs : (N, 3 + C or 3, Y, X) float tensor
-            See `generator_input`; any Y, X >= 1.
+            Images and coarse maps, see `generator_input`; any Y, X >= 1.
 
         Returns
         -------
         (N, C, Y, X) float tensor
+            Logits of the classes.
 
         Raises
         ------
         ValueError
-            The number of channels does not fit.
+            If the number of channels does not fit.
         """
         if inputs.ndim != 4 or inputs.shape[1] != self.in_channels:
             raise ValueError(
@@ -132,7 +135,7 @@ class UNet(nn.Module):
 def _he_initialisation(module: nn.Module) -> None:
     """Initialise convolutions as in He et al. (ICCV 2015), biases with zero."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        if module.weight.is_meta:  # It has no values, yet torch would load its compiler for them.
+        if module.weight.is_meta:  # It has no values, but torch would load its compiler for it.
             return
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
@@ -145,31 +148,34 @@ def build_generator(config: GeneratorConfig, number_of_classes: int) -> UNet:
     Parameters
     ----------
     config : GeneratorConfig
+        Shape and input of the network.
     number_of_classes : int
-        At least 1.
+        Number of classes, at least 1.
 
     Returns
     -------
     UNet
+        Network in training mode.
     """
     return UNet(config, number_of_classes)
 
 
 def generator_input(images: Tensor, coarse: Tensor, conditional: bool) -> Tensor:
-    """Join images and coarse maps as the generator takes them.
+    """Concatenate images and coarse maps to the input of the generator.
 
     Parameters
     ----------
-    images : (N, 3, Y, X) float tensor in [-1, 1]
+    images : (N, 3, Y, X) float tensor
+        RGB images in [-1, 1].
     coarse : (N, C, Y, X) float tensor
         One-hot coarse maps, all zero where unlabelled.
     conditional : bool
-        False leaves the coarse maps out.
+        Whether the generator sees the coarse maps.
 
     Returns
     -------
     (N, 3 + C or 3, Y, X) float tensor
-        In memory as `memory_format` says.
+        Input in the memory format of `c2f_core.device.memory_format`.
     """
     inputs = torch.cat([images, coarse.to(images.dtype)], dim=1) if conditional else images
     return inputs.contiguous(memory_format=memory_format(inputs.device))

@@ -1,1 +1,1 @@
-"""Training: steps, trainer, checkpoints, run folder."""
+"""Training: learners, trainer, run folder, and what is read from it."""

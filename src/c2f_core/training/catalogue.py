@@ -1,4 +1,4 @@
-"""Earlier runs: list them, read their curves, export their model, delete them."""
+"""Earlier runs: list them, read their curves, export their models, delete them."""
 
 import datetime
 import shutil
@@ -17,30 +17,33 @@ from c2f_core.training.run_folder import STAGES, RunFolder
 
 State = Literal["running", "finished", "rolled back", "stopped"]
 DEPTH = 3
-"""Folders below the given one in which runs are looked for."""
+"""Number of folder levels that are searched for runs."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a list of runs shows of one.
+    """Summary of one run for a list of runs.
 
     Attributes
     ----------
     folder : Path
+        Run folder.
     method : str
         plain, model1, stage1, stage2 or model2.
     data : Path
+        Data folder.
     changed : datetime
-        When it was last written to.
+        Time of the last change of the log or the config.
     state : {"running", "finished", "rolled back", "stopped"}
-        Rolled back where the guard of stage 2 ended it.
+        State of the run; rolled back if the guard of stage 2 ended it.
     step, steps : int
-        Done, and of the whole run; of both stages together.
-    scores : dict
-        Validation scores in [0, 1] of the best checkpoint, by name; empty before it.
+        Number of steps done and of all steps, of both stages together.
+    scores : dict of str to float
+        Validation scores in [0, 1] of the best checkpoint by name; empty before the first.
     best_model : Path or None
+        Best checkpoint; None before the first validation.
     note : str
-        What the guard said when it ended the run; empty where it did not.
+        Note of the guard that ended the run; empty if it did not.
     """
 
     folder: Path
@@ -61,9 +64,17 @@ class RunSummary:
 
 
 def list_runs(root: str | Path) -> list[RunSummary]:
-    """Find the runs in a folder and below, the latest first; a model2 run is one.
+    """Find the runs in a folder and below it; a model2 run counts as one.
 
-    A folder whose config cannot be read is passed over.
+    Parameters
+    ----------
+    root : str or Path
+        Folder to search, `DEPTH` levels deep.
+
+    Returns
+    -------
+    list of RunSummary
+        Runs whose config can be read, the latest first.
     """
     found = []
     for folder in _run_folders(Path(root), DEPTH):
@@ -79,7 +90,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     if run.log.exists() or run.has_checkpoint:
         yield folder
         return
-    # A cross-validation or a search has a config too, and its runs in folders below.
+    # A cross-validation or a search also has a config, and its runs in subfolders.
     below = list(_run_folders_below(folder, depth - 1)) if depth else []
     yield from below or ([folder] if run.config.is_file() else [])
 
@@ -92,12 +103,22 @@ def _run_folders_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def summarise(folder: str | Path) -> RunSummary:
-    """Describe one run.
+    """Summarise one run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Run folder.
+
+    Returns
+    -------
+    RunSummary
+        Its state, scores and best checkpoint.
 
     Raises
     ------
     ConfigError
-        The folder holds no run.
+        If the folder does not contain a run.
     """
     run = RunFolder(Path(folder))
     config = run.read_config()
@@ -127,7 +148,7 @@ def _state(run: RunFolder, last: Curves, is_finished: bool) -> State:
 
 
 def steps_of(config: TrainConfig) -> int:
-    """Return the steps of a run, of both stages together where it has two."""
+    """Return the number of steps of a run, of both stages together if it has two."""
     both = config.steps + config.stage2.steps
     return both if config.method == "model2" else config.total_steps
 
@@ -158,22 +179,23 @@ def export_model(folder: str | Path, target: str | Path) -> Path:
     Parameters
     ----------
     folder : str or Path
-        Of the run.
+        Run folder.
     target : str or Path
-        Replaced where it exists; gets the ending .safetensors where it has another.
+        File to write, replaced if it exists. The suffix .safetensors is appended if it
+        is missing.
 
     Returns
     -------
     Path
-        The file.
+        File that was written.
 
     Raises
     ------
     CheckpointError
-        The run has no checkpoint.
+        If the run has no checkpoint.
     DataError
-        The file cannot be written, lies in the folder of a run, or exists under a
-        name that was not asked for.
+        If the file cannot be written, is in a run folder, or already exists with the
+        suffix that was appended.
     """
     best = RunFolder(Path(folder)).best_model
     if best is None:
@@ -183,21 +205,27 @@ def export_model(folder: str | Path, target: str | Path) -> Path:
     file = target if has_ending else target.with_name(f"{target.name}.safetensors")
     in_run = file.resolve().is_relative_to(Path(folder).resolve())
     if in_run or RunFolder(file.parent).has_checkpoint:
-        raise DataError(f"{file} lies in the folder of a run; choose another place.")
+        raise DataError(f"{file} is in the folder of a run; choose another place.")
     if not has_ending and file.exists():
-        raise DataError(f"{file} exists already; choose another name, or this one in full.")
+        raise DataError(f"{file} already exists; choose another name, or give this one in full.")
     with atomic_path(file) as temporary:
         shutil.copyfile(best, temporary)
     return file
 
 
 def delete_run(folder: str | Path) -> None:
-    """Delete what a run wrote; other files in its folder, and then the folder, stay.
+    """Delete the files of a run, and its folder if nothing else is in it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Run folder.
 
     Raises
     ------
     ConfigError
-        The folder holds no run, it is under way, or a file cannot be deleted.
+        If the folder does not contain a run, the run is in progress, or a file cannot
+        be deleted.
     """
     run = RunFolder(Path(folder))
     run.read_config()
@@ -211,7 +239,9 @@ def delete_run(folder: str | Path) -> None:
         if not any(run.root.iterdir()):
             run.root.rmdir()
     except OSError as error:
-        raise ConfigError(f"{run.root} cannot be deleted whole ({error}); check it.") from error
+        raise ConfigError(
+            f"{run.root} cannot be deleted completely ({error}); check it."
+        ) from error
 
 
 def _delete_files(run: RunFolder) -> None:
@@ -226,19 +256,24 @@ def _delete_files(run: RunFolder) -> None:
 
 
 def name_with_run(file: str | Path) -> str:
-    """Return the name of a model's file after that of the run that made it."""
+    """Return the name of a model file, preceded by that of the run that made it."""
     path = Path(file).absolute()
     run = path.parent.parent if path.parent.name in STAGES else path.parent
     return f"{run.name}: {path.stem}"
 
 
 def distinct_names(models: Sequence[str]) -> list[str]:
-    """Name models as shortly as tells them apart: by file, by run and file, or by whole path.
+    """Return short distinct names of models: by file, by run and file, or by full path.
 
     Parameters
     ----------
     models : sequence of str
-        Bundled models by name, or .safetensors files. One that is given twice has one name.
+        Names of bundled models, or .safetensors files; equal ones get the same name.
+
+    Returns
+    -------
+    list of str
+        Names in the order of the models.
     """
     return [_shortest_name(model, set(models)) for model in models]
 

@@ -1,4 +1,4 @@
-"""Values and notes of a run by step: from its events, or from the log they were written to."""
+"""Values and notes of a run by step, from its events or from its log."""
 
 import csv
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ HEAD = ("step", "name", "value")
 NOTE = "note"
 """Name of the rows whose value is a sentence."""
 ROLLED_BACK = "rolled back"
-"""Name of the value that says where the guard of stage 2 ended the run."""
+"""Name of the value logged when the guard of stage 2 ended the run."""
 VALIDATION = "validation "
-"""Names of validation scores begin with it."""
+"""Prefix of the names of validation scores."""
 
 
 @dataclass
 class Series:
-    """Values of one name; `steps`, which rise, and `values` have one length."""
+    """Values of one name at increasing `steps`; both lists have the same length."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
 
 def values_of(event: Event) -> dict[str, float]:
-    """Return what an event has to log, by name."""
+    """Return the values to log of an event, by name."""
     if isinstance(event, Validated):
         return {f"{VALIDATION}{name}": value for name, value in event.scores.items()}
     if isinstance(event, RolledBack):
@@ -43,20 +43,21 @@ def values_of(event: Event) -> dict[str, float]:
 
 
 def notes_of(event: Event) -> tuple[str, ...]:
-    """Return the sentences that an event has to log."""
+    """Return the sentences to log of an event."""
     if isinstance(event, RolledBack):
         return (rolled_back_message(event),)
     return event.notes if isinstance(event, Validated) else ()
 
 
 class Curves:
-    """Series by name, and notes; a listener, too.
+    """Series by name, and notes; as a callable, it collects events.
 
     Attributes
     ----------
-    series : dict of Series
+    series : dict of str to Series
+        Logged values by name.
     notes : list of (int, str)
-        Step and sentence.
+        Step and sentence of each note.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class Curves:
         self.notes: list[tuple[int, str]] = []
 
     def __call__(self, event: Event) -> None:
-        """Add what an event has to log."""
+        """Add the values and notes of an event."""
         if isinstance(event, StepDone | Validated | RolledBack):
             for name, value in values_of(event).items():
                 self._add(name, event.step, value)
@@ -76,27 +77,38 @@ class Curves:
         series.values.append(value)
 
     def __getitem__(self, name: str) -> Series:
-        """Return the series of a name, an empty one where nothing was logged."""
+        """Return the series of a name; empty if nothing was logged."""
         return self.series.get(name, Series())
 
     @property
     def last_step(self) -> int:
-        """Return the last step that was done."""
+        """Last step done; 0 before the first."""
         steps = self["loss"].steps
         return steps[-1] if steps else 0
 
     @property
     def is_rolled_back(self) -> bool:
-        """Tell whether the guard of stage 2 ended the run."""
+        """Whether the guard of stage 2 ended the run."""
         return bool(self[ROLLED_BACK].steps)
 
     @property
     def guard_note(self) -> str:
-        """What the guard said when it ended the run; empty where it did not."""
+        """Note of the guard that ended the run; empty if it did not."""
         return self.notes[-1][1] if self.is_rolled_back and self.notes else ""
 
     def minutes_at(self, steps: Sequence[int]) -> list[float]:
-        """Minutes of training until steps, in rising order; validation is not counted."""
+        """Return the minutes of training up to some steps, without validation.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            Steps in increasing order.
+
+        Returns
+        -------
+        list of float
+            Minutes for each step.
+        """
         taken = zip(self["seconds"].steps, self["seconds"].values, strict=True)
         pending = list(taken)[::-1]
         minutes, seconds = [], 0.0
@@ -108,13 +120,19 @@ class Curves:
 
     @classmethod
     def read(cls, path: Path, last_step: int | None = None) -> "Curves":
-        """Read `log.csv` up to a step; empty where there is none. Half-written rows are skipped.
+        """Read a log; half-written rows are skipped.
 
         Parameters
         ----------
         path : Path
+            File `log.csv` of a run; if it is missing, the curves are empty.
         last_step : int, optional
-            Rows of later steps are left out, as a resumed run does them again.
+            Last step to read: a resumed run repeats later ones.
+
+        Returns
+        -------
+        Curves
+            Series and notes of the log.
         """
         curves = cls()
         if not path.is_file():
@@ -134,7 +152,7 @@ class Curves:
 
 
 def _parse(row: Sequence[str]) -> tuple[str, int, float | str] | None:
-    """Return name, step and value or sentence of a row; None for the head and damaged rows."""
+    """Return name, step and value or sentence of a row; None for the header and damaged rows."""
     try:
         step, name, value = row
         return name, int(step), value if name == NOTE else float(value)

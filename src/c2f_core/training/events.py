@@ -1,4 +1,4 @@
-"""What a training run tells its listeners."""
+"""Events that a training run yields to its listeners."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +11,16 @@ from c2f_core.classes.table import ClassTable
 
 @dataclass(frozen=True)
 class ClassicalReference:
-    """What the best classical refiner reaches on the first validation pairs.
+    """Scores of the best classical refiner on the first validation pairs.
 
     Attributes
     ----------
     name : str
-        Of the refiner.
+        Name of the refiner.
     pairs : int
-        Validation pairs that were refined: few, so that training begins soon.
-    scores : dict
-        In [0, 1] by name.
+        Number of validation pairs that were refined: few, so that training starts soon.
+    scores : dict of str to float
+        Scores in [0, 1] by name.
     """
 
     name: str
@@ -35,19 +35,25 @@ class RunStarted:
     Attributes
     ----------
     run_folder : Path
-        Where logs belong.
+        Folder for the logs.
     method : str
         plain, model1, stage1 or stage2; model2 starts twice, once for each stage.
     first_step, steps : int
-        Steps already done when resuming, and steps of the whole run.
-    class_weights : dict
+        Number of steps already done, more than 0 in a resumed run, and of all steps.
+    device : str
+        Device of the network.
+    parameters : int
+        Number of the generator's parameters.
+    train_pairs, validation_pairs : int
+        Number of pairs with fine maps that train and that validate.
+    class_weights : dict of str to float
         Weight of each class by name.
     messages : tuple of str
         What the user should know about the data, one sentence each.
-    reference : dict
-        Scores of the coarse maps of the validation pairs.
+    reference : dict of str to float
+        Scores in [0, 1] of the coarse maps of the validation pairs.
     classical : ClassicalReference or None
-        None where no classical refiner can refine them.
+        Scores of a classical refiner; None if none can refine the pairs.
     """
 
     run_folder: Path
@@ -66,7 +72,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step is done; `step` counts from 1, `values` are further losses and rates by name."""
+    """One step is done; `step` counts from 1, `values` are other losses and rates by name."""
 
     step: int
     loss: float
@@ -92,11 +98,16 @@ class Preview:
 
     Attributes
     ----------
+    step : int
+        Number of steps done.
+    class_table : ClassTable
+        Class table of the maps.
     image : (Y, X, 3) uint8 array
+        RGB image.
     coarse, prediction, fine : (Y, X) uint8 array
-        Positions, 255 where unlabelled.
-    discriminator : (Y, X) float32 array in [0, 1], or None
-        How real the discriminator finds the prediction.
+        Class ids, 255 where unlabelled.
+    discriminator : (Y, X) float32 array or None
+        How real the prediction looks to the discriminator, in [0, 1]; None without one.
     """
 
     step: int
@@ -110,14 +121,16 @@ class Preview:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """Stage 2 fell below its start and was stopped; the best checkpoint is the start again.
+    """Stage 2 fell below its start and was stopped; the best checkpoint was restored.
 
     Attributes
     ----------
+    step : int
+        Number of steps done.
     start, fallen : float
         Validation pixel accuracy of the start and of this step, in [0, 1].
     checkpoint : Path
-        What is in use now.
+        Checkpoint that was restored.
     """
 
     step: int
@@ -144,7 +157,7 @@ class Finished:
 
 
 def rolled_back_message(event: RolledBack) -> str:
-    """Say what fell, what was rolled back and which checkpoint is in use."""
+    """Describe how far the accuracy fell and which checkpoint is in use."""
     return (
         f"Stage 2 was stopped at step {event.step}: the validation pixel accuracy fell to "
         f"{100 * event.fallen:.2f} % from {100 * event.start:.2f} % at its start. "

@@ -352,8 +352,8 @@ def _evaluate(model: Path | None, corrections: Corrections, checkpoint: Path) ->
 
 
 def _translated(pair: Pair, ours: ClassTable, theirs: ClassTable) -> Pair:
-    def positions(of_ours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def class_ids(of_ours: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return theirs.to_class_ids(ours.translate(ours.to_labels(of_ours), theirs))
 
-    fine = None if pair.fine is None else positions(pair.fine)
-    return replace(pair, coarse=positions(pair.coarse), fine=fine)
+    fine = None if pair.fine is None else class_ids(pair.fine)
+    return replace(pair, coarse=class_ids(pair.coarse), fine=fine)

@@ -1,6 +1,6 @@
 """Listeners of a training run: progress bar, CSV and TensorBoard logs, sample panels.
 
-The trainer knows none of them. Each is a context manager that is called with
+They are independent of the trainer. Each is a context manager that is called with
 every event; a run of two stages starts twice.
 """
 
@@ -32,11 +32,11 @@ from c2f_core.training.events import (
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
 PANEL_GAP = 4
-"""White pixels between the pictures of a panel."""
+"""Width of the white gap between the pictures of a panel, in pixels."""
 
 
 class ProgressBar:
-    """A bar with loss and validation scores; what the run says above it."""
+    """Progress bar with loss and validation scores, below the messages of the run."""
 
     def __init__(self) -> None:
         self._bar: Any = tqdm(unit="step", dynamic_ncols=True)
@@ -63,11 +63,12 @@ class ProgressBar:
 
 
 def lines_of(event: Event) -> tuple[str, ...]:
-    """Say in lines what a person wants to read of an event; nothing of a step."""
+    """Describe an event to the user in lines; none for a step."""
     if isinstance(event, RunStarted):
         return _announcement(event)
     if isinstance(event, Validated):
-        return (f"step {event.step}: {_line(event.scores)}{' *' * event.best}", *event.notes)
+        mark = " *" if event.best else ""
+        return (f"step {event.step}: {_line(event.scores)}{mark}", *event.notes)
     return notes_of(event)
 
 
@@ -98,12 +99,12 @@ def _classical_line(classical: ClassicalReference | None) -> Iterable[str]:
 
 
 class RunLogs:
-    """All logs in the run folder, so that every run has them, whoever started it.
+    """All logs in the run folder, for every run, however it was started.
 
     Raises
     ------
     WritingError
-        When it is called or left: a log cannot be written.
+        If a log cannot be written, when this is called or exited.
     """
 
     def __init__(self) -> None:
@@ -116,18 +117,18 @@ class RunLogs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _writing_told():
+        with _readable_write_errors():
             self._stack.close()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        with _writing_told():
+        with _readable_write_errors():
             for log in self._logs:
                 log(event)
 
 
 @contextmanager
-def _writing_told() -> Iterator[None]:
+def _readable_write_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -154,11 +155,11 @@ class CsvLog:
             self._file.close()
 
     def _open(self, path: Path, first_step: int) -> None:
-        """Open the log; drop rows of steps that a resumed run does again."""
+        """Open the log; drop rows of steps that a resumed run repeats."""
         rows: list[list[str]] = []
         if first_step and path.exists():
             with path.open(newline="", encoding="utf-8") as old:
-                # A killed run may have left half a row.
+                # A killed run may have left an incomplete row.
                 rows = [row for row in csv.reader(old) if len(row) == len(HEAD)]
         self.__exit__()
         with (
@@ -182,7 +183,7 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """The same values as TensorBoard scalars, and the sample panels as images."""
+    """TensorBoard log: the same values as scalars, and the sample panels as images."""
 
     def __init__(self) -> None:
         self._writer: Any = None
@@ -234,11 +235,17 @@ def panel(event: Preview) -> NDArray[np.uint8]:
     """Put image, coarse map, prediction, discriminator map and fine map side by side.
 
     The discriminator map is grey, white where the prediction looks real; it is
-    left out where there is no discriminator.
+    missing if there is no discriminator.
+
+    Parameters
+    ----------
+    event : Preview
+        Validation pair to show.
 
     Returns
     -------
     (Y, X, 3) uint8 array
+        RGB picture.
     """
     pictures = [event.image, _coloured(event.coarse, event.class_table)]
     pictures.append(_coloured(event.prediction, event.class_table))
@@ -251,5 +258,5 @@ def panel(event: Preview) -> NDArray[np.uint8]:
     return np.concatenate(parts[1:], axis=1)
 
 
-def _coloured(positions: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
-    return encode_colours(class_table.to_labels(positions), class_table)
+def _coloured(class_ids: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
+    return encode_colours(class_table.to_labels(class_ids), class_table)

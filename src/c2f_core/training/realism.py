@@ -1,4 +1,4 @@
-"""What the discriminator of a Model 2 run thinks of a map: where it looks real, where made up."""
+"""Score maps with the discriminator of a Model 2 run: where they look real, and where not."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from c2f_core.refine.tiling import Span, blend, spans
 from c2f_core.training.run_folder import RunFolder, has_discriminator
 
 TILE, OVERLAP = 1024, 128
-"""Side of the tiles and what neighbours share, in pixels."""
+"""Side length of the tiles and overlap of neighbours, in pixels."""
 
 
 class DiscriminatorScorer:
@@ -29,18 +29,18 @@ class DiscriminatorScorer:
     Parameters
     ----------
     discriminator : Discriminator
-        Becomes part of the judge: moved to the device and set to evaluation.
+        Trained network; it is moved to the device and put into evaluation mode.
     class_table : ClassTable
-        Whose indices the maps hold.
+        Class table of the maps to score.
     loss : str
-        By which it was trained, see `ADVERSARIAL_LOSSES`.
+        Adversarial loss of its training, a key of `ADVERSARIAL_LOSSES`.
     device : str
-        As for `Refiner`.
+        Name of the device, as for `Refiner`.
 
     Raises
     ------
     ConfigError
-        The device does not exist.
+        If the device does not exist.
     """
 
     def __init__(
@@ -57,23 +57,29 @@ class DiscriminatorScorer:
 
     @classmethod
     def load(cls, model: str | Path, device: str = "auto") -> "DiscriminatorScorer":
-        """Load the discriminator that was trained beside a generator.
+        """Load the discriminator that was trained with a generator.
 
-        It is taken from the last state of the run, as checkpoints hold the generator
-        alone; nothing in it is executed.
+        It is read from the last state of the run, as checkpoints contain only the
+        generator; nothing in it is executed.
 
         Parameters
         ----------
         model : str or Path
-            Checkpoint of the generator, in the folder of its stage.
+            Checkpoint of the generator in the run folder of its stage.
         device : str
+            Name of the device, as for `Refiner`.
+
+        Returns
+        -------
+        DiscriminatorScorer
+            Scorer for maps of the model's class table.
 
         Raises
         ------
         CheckpointError
-            There is no discriminator beside the checkpoint, or it is damaged.
+            If the run has no discriminator, or it is damaged.
         ConfigError
-            The device does not exist.
+            If the device does not exist.
         """
         if not has_discriminator(model):
             raise CheckpointError(
@@ -98,38 +104,39 @@ class DiscriminatorScorer:
         *,
         should_stop: ShouldStop | None = None,
     ) -> NDArray[np.float32]:
-        """Say of each pixel how real the map looks there.
+        """Score how real each pixel of a map looks.
 
         Parameters
         ----------
         image : (Y, X) or (Y, X, 1, 3 or 4) array
+            Grey, RGB or RGBA image.
         labels : (Y, X) integer array
-            Class indices of the judge's table.
+            Label values of this scorer's class table.
         should_stop : callable, optional
-            Asked between tiles.
+            Called between tiles without arguments.
 
         Returns
         -------
         (Y, X) float32 array
-            In [0, 1]: 0 is made up, 1 is real. A discriminator of patches gives each
-            pixel the score of its patch, one of images all pixels of a tile the same.
+            Scores in [0, 1]; 1 looks real. A discriminator of whole images gives all
+            pixels of a tile the same score.
 
         Raises
         ------
         ImageError, ClassTableError
-            Shapes, dtypes or labels do not fit.
+            If shapes, dtypes or labels do not fit.
         Cancelled
-            `should_stop` returned True.
+            If `should_stop` returned True.
         """
         monitor = Monitor(should_stop=should_stop)
-        rgb, positions = encode_inputs(image, labels, self.class_table)
-        rows, columns = (self._spans(length) for length in positions.shape)
+        rgb, class_ids = encode_inputs(image, labels, self.class_table)
+        rows, columns = (self._spans(length) for length in class_ids.shape)
 
         def scores_of(row: slice, column: slice) -> Tensor:
             monitor.raise_if_stopped()
-            return self._scores(rgb[row, column], positions[row, column])
+            return self._scores(rgb[row, column], class_ids[row, column])
 
-        scores = np.empty(positions.shape, dtype=np.float32)
+        scores = np.empty(class_ids.shape, dtype=np.float32)
         with torch.inference_mode():
             for band, values in blend(rows, columns, scores_of):
                 scores[band] = values[0].cpu().numpy()
@@ -138,10 +145,10 @@ class DiscriminatorScorer:
     def _spans(self, length: int) -> list[Span]:
         return spans(length, TILE, OVERLAP, self._network.stride)
 
-    def _scores(self, rgb: NDArray[np.uint8], positions: NDArray[np.uint8]) -> Tensor:
-        """Judge one tile, (Y, X, 3) and (Y, X), with scores (1, Y, X)."""
+    def _scores(self, rgb: NDArray[np.uint8], class_ids: NDArray[np.uint8]) -> Tensor:
+        """Score one tile, (Y, X, 3) and (Y, X); return (1, Y, X)."""
         images = image_to_tensor(np.ascontiguousarray(rgb)).to(self._device)
-        known = torch.from_numpy(np.array(positions))[None].to(self._device)
+        known = torch.from_numpy(np.array(class_ids))[None].to(self._device)
         maps = one_hot(known, self.class_table.number_of_classes)
         logits = self._network(images, maps).float()
-        return at_pixels(realness(logits, self._loss), positions.shape)
+        return at_pixels(realness(logits, self._loss), class_ids.shape)

@@ -1,4 +1,4 @@
-"""Stage 1 of Model 2: generator and discriminator in competition on pairs with fine maps."""
+"""Stage 1 of Model 2: generator and discriminator compete on pairs with fine maps."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,20 +35,21 @@ if TYPE_CHECKING:
 
 
 ADAM_BETAS = (0.5, 0.999)
-"""Of the discriminator's Adam, as in DCGAN (Radford et al., ICLR 2016)."""
+"""Betas of the discriminator's Adam, as in DCGAN (Radford et al., ICLR 2016)."""
 
 
 class Stage1Learner(SupervisedLearner):
-    """Trains generator and discriminator in turns.
+    """Trains generator and discriminator alternately.
 
     Parameters
     ----------
     config, fabric, data
-        As of `SupervisedLearner`.
+        See `SupervisedLearner`.
 
     Attributes
     ----------
     discriminator : NetworkWithOptimiser
+        Discriminator of image and map.
     """
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
@@ -62,25 +63,25 @@ class Stage1Learner(SupervisedLearner):
         self._adversarial = ADVERSARIAL_LOSSES[config.stage1.loss]
 
     def step(self, number: int) -> StepResult:
-        """Do step `number`: the discriminator's turn, then the generator's."""
+        """Train on step `number`, counted from 0: the discriminator first, then the generator."""
         batch = self._fine_batch(number)
         logits = self._logits(batch.images, batch.coarse)
-        values = self._discriminator_turn(batch, logits)
+        values = self._train_discriminator(batch, logits)
         loss, parts = self._stage1_loss(batch, logits)
         return StepResult(loss.item(), self._optimise(loss), values | parts)
 
-    def _discriminator_turn(self, batch: Batch, logits: Tensor) -> dict[str, float]:
-        """Descend on L_D(D(x, y), D(x, G(x))), where coarse maps may stand beside G(x)."""
+    def _train_discriminator(self, batch: Batch, logits: Tensor) -> dict[str, float]:
+        """Minimise L_D(D(x, y), D(x, G(x))), with coarse maps as further fake maps if wanted."""
         fine = self._fine_maps(batch)
         fakes = [self._fake_maps(logits.detach(), batch.fine)]
         if self._config.stage1.coarse_as_fake:
-            # Holes would give coarse maps away: there they are right, as the fine maps are.
+            # Holes would give coarse maps away, so they are filled from the fine maps.
             drawn = batch.coarse.any(dim=1, keepdim=True)
             fakes.append(mask_unlabelled(batch.coarse.where(drawn, fine), batch.fine))
-        # One pass for all: spectral normalisation refines its estimate with every pass.
+        # One pass for all maps: spectral normalisation refines its estimate with every pass.
         images = torch.cat([batch.images] * (1 + len(fakes)))
-        verdicts = self.discriminator.network(images, torch.cat([fine, *fakes])).float()
-        real, fake = verdicts[: len(fine)], verdicts[len(fine) :]
+        logits_of_maps = self.discriminator.network(images, torch.cat([fine, *fakes])).float()
+        real, fake = logits_of_maps[: len(fine)], logits_of_maps[len(fine) :]
         labelled = _labelled(batch.fine)
         weights = torch.cat([self.fake_weights(maps, batch.fine) for maps in fakes])
         loss = self._adversarial.discriminator(real, fake, labelled, weights)
@@ -93,22 +94,23 @@ class Stage1Learner(SupervisedLearner):
         }
 
     def fake_weights(self, maps: Tensor, fine: Tensor) -> Tensor:
-        """Say which pixels of fake maps count as fake.
+        """Return the weights with which the pixels of fake maps count as fake.
 
-        A pixel discriminator that calls every pixel of a fake map fake can only
-        guess, as most of them are right; what is learned from wrong pixels alone
-        tells right from wrong (Mendel et al., ECCV 2020, correct errors likewise).
+        A pixel discriminator that has to call every pixel of a fake map fake can only
+        guess, as most of them are right; trained on the wrong pixels alone, it tells
+        right from wrong (Mendel et al., ECCV 2020, correct errors likewise).
 
         Parameters
         ----------
         maps : (N, C, Y, X) float tensor
+            Fake maps as class scores.
         fine : (N, Y, X) integer tensor
-            Positions, 255 where unlabelled.
+            Class ids of the fine maps, 255 where unlabelled.
 
         Returns
         -------
         (N, 1, Y, X) float tensor
-            1 where labelled, but for right pixels where wrong pixels alone count.
+            1 for labelled pixels, or only for those that are wrong, as configured; else 0.
         """
         config, labelled = self._config, _labelled(fine)
         if config.discriminator.kind != "pixel" or not config.stage1.wrong_pixels_only:
@@ -116,7 +118,7 @@ class Stage1Learner(SupervisedLearner):
         return labelled * (most_likely(maps.detach()) != fine)[:, None]
 
     def _stage1_loss(self, batch: Batch, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Pixel-wise loss + weight x L_G(D(x, G(x)))."""
+        """Return the pixel-wise loss + weight x L_G(D(x, G(x))), and the parts to log."""
         weight = self._config.stage1.adversarial_weight
         loss = self._pixel_loss(logits, batch.fine, self.class_weights)
         values = {"pixel loss": loss.item()}
@@ -129,7 +131,7 @@ class Stage1Learner(SupervisedLearner):
         return loss, values
 
     def _adversarial_loss(self, images: Tensor, maps: Tensor, labelled: Tensor | None) -> Tensor:
-        """L_G(D(x, G(x))) with the discriminator as it stands."""
+        """Return L_G(D(x, G(x))) of the current discriminator."""
         fake = self.discriminator.network(images, maps).float()
         return self._adversarial.generator(fake, labelled)
 
@@ -142,7 +144,7 @@ class Stage1Learner(SupervisedLearner):
 
     @property
     def bare_discriminator(self) -> Discriminator:
-        """The discriminator without the engine."""
+        """Discriminator without the engine."""
         module = self.discriminator.module
         assert isinstance(module, Discriminator)
         return module
@@ -204,11 +206,11 @@ class Stage1Learner(SupervisedLearner):
         return super().state_dict() | {"discriminator": self.discriminator.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         super().load_state_dict(state)
         self.discriminator.load_state_dict(state["discriminator"])
 
 
 def _labelled(fine: Tensor) -> Tensor:
-    """Weights (N, 1, Y, X) of the pixels that count: 0 where unlabelled."""
+    """Return weights (N, 1, Y, X): 1 where labelled, else 0."""
     return (fine != UNLABELLED_ID)[:, None].float()

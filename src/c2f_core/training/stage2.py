@@ -1,20 +1,20 @@
-"""Stage 2 of Model 2: learning from images with coarse maps only.
+"""Stage 2 of Model 2: training on images with coarse maps only.
 
-Recipe "report": the generator descends on the discriminator's verdict alone. The
-verdict says whether a map looks real, not whether it is right, and a frozen judge
-is soon outwitted: accuracy falls.
+Recipe "report": the generator is trained by the discriminator alone. It tells whether
+a map looks real, not whether it is right, and a frozen discriminator is soon fooled:
+accuracy falls.
 
 Recipe "default": three sources, each with its weight in `Stage2Config`.
 
-1. Replay: stage 1 goes on with the fine pairs (Hung et al., BMVC 2018, keep the
-   supervised loss in every step), so the discriminator goes on learning too.
+1. Replay: stage 1 continues on the pairs with fine maps (Hung et al., BMVC 2018, keep
+   the supervised loss in every step), so the discriminator keeps learning, too.
 2. Pseudo-labels: the averaged generator (mean teacher, Tarvainen and Valpola,
-   NeurIPS 2017) says how likely each class is on a weakly changed crop; the generator
-   learns that on a strongly changed one (FixMatch, Sohn et al., NeurIPS 2020) into
+   NeurIPS 2017) predicts class probabilities on a weakly changed crop; the generator
+   learns them on a strongly changed one (FixMatch, Sohn et al., NeurIPS 2020) into
    which a box of another crop is pasted (CutMix, French et al., BMVC 2020). The colours
-   of the classes in the crop correct the averaged generator's boundaries (see
-   `c2f_core.colour_models`): what the fine pairs do not show, the image itself may. Pixels
-   count where the discriminator finds the teacher's map real (Hung et al.).
+   of the classes in the crop correct the boundaries of the averaged generator (see
+   `c2f_core.networks.colour_prior`): the image itself may show what the fine maps do not.
+   Pixels count where the teacher's map looks real to the discriminator (Hung et al.).
 3. The adversarial loss, with a small weight.
 """
 
@@ -49,16 +49,16 @@ if TYPE_CHECKING:
 
 
 COARSE_ONLY_SEED = 1_000_003
-"""Added to the seed, so that fine and coarse-only crops are drawn independently."""
+"""Added to the seed so that fine and coarse-only crops are drawn independently."""
 
 
 def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Batches:
-    """Return the function from step to batch of the coarse-only pairs."""
+    """Return a function from step to batch of the coarse-only pairs."""
     classes = data.class_table.number_of_classes
     size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
     if config.preprocessing == "report" and config.stage2.recipe == "report":
         return ReportBatches(data.coarse_only, classes, size, seed)
-    # The default recipe needs strong views, which random crops alone have.
+    # The default recipe needs strong views, which only random crops have.
     return AugmentedBatches(
         data.coarse_only,
         data.class_table,
@@ -69,17 +69,17 @@ def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Batches
 
 
 class Stage2Learner(Stage1Learner):
-    """Trains on with coarse-only pairs, the discriminator being the teacher.
+    """Continues the training of stage 1 with coarse-only pairs.
 
     Parameters
     ----------
     config, fabric, data
-        As of `SupervisedLearner`.
+        See `SupervisedLearner`.
 
     Raises
     ------
     DataError
-        There is no coarse-only pair.
+        If there is no coarse-only pair.
     """
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
@@ -94,17 +94,17 @@ class Stage2Learner(Stage1Learner):
         self.start_from(load_stage1(self._config.stage2.start, self._config, self._class_table))
 
     def start_from(self, state: dict[str, Any]) -> None:
-        """Go on from the state of stage 1: its averaged generator, and its discriminator."""
+        """Start from the state of stage 1: its averaged generator and its discriminator."""
         self.average.load_state_dict(state["average"])
         self.generator.module.load_state_dict(self.average.module.state_dict())
         self.discriminator.load_state_dict(state["discriminator"])
         self.discriminator.set_learning_rate(self._config.stage1.discriminator_learning_rate)
 
     def step(self, number: int) -> StepResult:
-        """Do step `number`, counted from 0."""
+        """Train on step `number`, counted from 0."""
         config = self._config.stage2
         if config.recipe == "default" and not self._learns_from_coarse_only:
-            # Without replay nothing is learned, and weights must not even decay.
+            # Nothing to learn: skip the optimiser step so that weight decay is not applied.
             return super().step(number) if config.replay else StepResult(0.0, 0.0)
         batch = self._coarse_only(number).to(self._fabric.device)
         if config.recipe == "report":
@@ -117,7 +117,7 @@ class Stage2Learner(Stage1Learner):
         return bool(config.pseudo_label_weight or config.adversarial_weight)
 
     def _report_step(self, batch: Batch) -> StepResult:
-        """Descend on L_G(D(x, G(x))) and nothing else; the discriminator stands still."""
+        """Minimise L_G(D(x, G(x))) alone; the discriminator is frozen."""
         logits = self._logits(batch.images, batch.coarse)
         with self.discriminator.frozen():
             maps = self._fake_maps(logits, most_likely(logits.detach()))
@@ -131,7 +131,7 @@ class Stage2Learner(Stage1Learner):
         fine_logits, logits = self._joint_logits(fine_batch, crops)
         loss = torch.zeros((), device=logits.device)
         if self._config.stage2.replay:
-            values |= self._discriminator_turn(fine_batch, fine_logits)
+            values |= self._train_discriminator(fine_batch, fine_logits)
             loss, parts = self._stage1_loss(fine_batch, fine_logits)
             values |= parts
         for weight, name, part in self._coarse_only_losses(crops, logits):
@@ -155,7 +155,7 @@ class Stage2Learner(Stage1Learner):
         return crops.mixed(draw_boxes(count, (height, width), rng).to(crops.weak.device))
 
     def _joint_logits(self, fine_batch: Batch, crops: "_CoarseOnlyCrops") -> tuple[Tensor, Tensor]:
-        """One pass for both batches, so that they share the statistics of the normalisation."""
+        """Compute both logits in one pass, so that they share batch statistics."""
         logits = self._logits(
             torch.cat([fine_batch.images, crops.strong]),
             torch.cat([fine_batch.coarse, crops.coarse]),
@@ -166,7 +166,7 @@ class Stage2Learner(Stage1Learner):
     def _coarse_only_losses(
         self, crops: "_CoarseOnlyCrops", logits: Tensor
     ) -> Iterator[tuple[float, str, Tensor]]:
-        """Weight, name and value of each loss."""
+        """Yield weight, name and value of each loss."""
         config = self._config.stage2
         if config.pseudo_label_weight:
             loss = soft_cross_entropy(logits, crops.targets, crops.trusted, self.class_weights)

@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did.
+    """Result of one training step.
 
     Attributes
     ----------
     loss : float
-        What the generator descended on.
+        Loss that the generator minimised.
     gradient_norm : float
-        Of the generator, before clipping.
-    values : dict
-        Further losses, rates and shares by name.
+        Norm of the generator's gradient before clipping.
+    values : dict of str to float
+        Other losses, rates and shares by name.
     """
 
     loss: float
@@ -53,7 +53,7 @@ class StepResult:
 def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Optimizer:
     """Make the optimiser of the generator's parameters."""
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    # Fused, all parameters are updated in one pass: on a CPU torch's default takes twice the time.
+    # Fused, all parameters are updated in one pass; the default takes twice as long on a CPU.
     return kind(
         generator.parameters(),
         lr=config.learning_rate,
@@ -63,7 +63,7 @@ def make_optimiser(generator: UNet, config: OptimiserConfig) -> torch.optim.Opti
 
 
 def make_batches(config: TrainConfig, data: TrainingData) -> Batches:
-    """Return the function from step to batch of the pairs with fine maps."""
+    """Return a function from step to batch of the pairs with fine maps."""
     if config.preprocessing == "report":
         classes = data.class_table.number_of_classes
         return ReportBatches(data.train, classes, config.batch_size, config.seed)
@@ -81,16 +81,20 @@ class SupervisedLearner:
     Parameters
     ----------
     config : TrainConfig
+        Settings of the run.
     fabric : Fabric
-        Launched.
+        Launched training engine.
     data : TrainingData
+        Pairs of the run.
 
     Attributes
     ----------
     generator : NetworkWithOptimiser
+        Generator with its optimiser.
     average : AveragedModel
-        Moving average of the generator's weights and statistics.
+        Moving average of the generator's weights and batch statistics.
     class_weights : (C,) float tensor
+        Weight of each class in the pixel-wise loss.
     """
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
@@ -123,13 +127,13 @@ class SupervisedLearner:
 
     @property
     def validated_generator(self) -> UNet:
-        """The generator that is validated and saved: the average; without decay a copy."""
+        """Averaged generator, which is validated and saved; without decay, a copy."""
         module = self.average.module
         assert isinstance(module, UNet)
         return module
 
     def step(self, number: int) -> StepResult:
-        """Do step `number`, counted from 0."""
+        """Train on step `number`, counted from 0."""
         batch = self._fine_batch(number)
         loss = self._pixel_loss(
             self._logits(batch.images, batch.coarse), batch.fine, self.class_weights
@@ -142,7 +146,7 @@ class SupervisedLearner:
     def _logits(self, images: Tensor, coarse: Tensor) -> Tensor:
         conditional = self._config.architecture.conditional
         logits: Tensor = self.generator.network(generator_input(images, coarse, conditional))
-        # Class by class in memory, the losses take a fifth less time than channels last.
+        # The losses take a fifth less time on contiguous channels than on channels last.
         return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
     def _optimise(self, loss: Tensor) -> float:
@@ -206,7 +210,7 @@ class SupervisedLearner:
         return None
 
     def set_weights(self, weights: dict[str, Tensor]) -> None:
-        """Start from the weights of another generator of the same shape."""
+        """Replace the weights by those of a generator of the same shape."""
         self.generator.module.load_state_dict(weights)
         self.average.module.load_state_dict(weights)
 
@@ -215,6 +219,6 @@ class SupervisedLearner:
         return {"generator": self.generator.state_dict(), "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         self.generator.load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"])

@@ -29,23 +29,23 @@ from c2f_core.refine.interface import RefinerInterface
 from c2f_core.training.events import ClassicalReference
 
 CALIBRATION_STRIDE = 7
-"""Every seventh pixel takes part in calibration: neighbours say nothing new."""
+"""Stride of the pixels used for calibration, as neighbours carry little information."""
 BOUNDARY_WIDTH = 5
-"""Width in pixels of the band whose accuracy is shown during training."""
+"""Width of the boundary band whose accuracy is shown during training, in pixels."""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What validation found.
+    """Result of a validation.
 
     Attributes
     ----------
-    scores : dict
-        In [0, 1] by name.
+    scores : dict of str to float
+        Scores in [0, 1] by name.
     temperature : float
-        Calibrates the confidence.
+        Temperature that calibrates the confidence.
     predictions : list of (Y, X) uint8 array
-        Positions, in the order of the pairs.
+        Predicted class ids in the order of the pairs.
     """
 
     scores: dict[str, float]
@@ -76,25 +76,27 @@ def validate(
     Parameters
     ----------
     generator : UNet
-        On `device`; left in evaluation mode.
+        Network on `device`; it is left in evaluation mode.
     pairs : sequence of Pair
-        With fine maps.
+        Pairs with fine maps.
     class_table : ClassTable
+        Class table of the pairs.
     device : torch.device
+        Device to compute on.
     colour_weight : float
-        See `c2f_core.networks.colour_prior`.
+        Weight of the colour prior, see `c2f_core.networks.colour_prior`.
 
     Returns
     -------
     ValidationResult
-        The scores of `scores_of`, and "calibration error" after calibration.
+        Scores of `scores_of`, with the "calibration error" after calibration.
     """
     generator.eval()
     predictions, samples, truths = [], [], []
     for pair in pairs:
         logits = whole_image_logits(generator, pair, device, colour_weight).cpu().numpy()
         predictions.append(logits.argmax(axis=0).astype(np.uint8))
-        # Copied, so that it is no part of the logits of all pixels, which would stay in memory.
+        # Copied, as a view would keep the logits of all pixels in memory.
         samples.append(logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T.copy())
         truths.append(_fine(pair).ravel()[::CALIBRATION_STRIDE])
     sampled, truth = np.concatenate(samples), np.concatenate(truths)
@@ -124,22 +126,23 @@ def reference_scores(pairs: Sequence[Pair], class_table: ClassTable) -> dict[str
 def scores_of(
     predictions: Sequence[NDArray[np.uint8]], pairs: Sequence[Pair], class_table: ClassTable
 ) -> dict[str, float]:
-    """Score predictions quickly enough for a look during training.
+    """Compute the scores that are quick enough to show during training.
 
     Parameters
     ----------
     predictions : sequence of (Y, X) uint8 array
-        Positions in the class table.
+        Predicted class ids in the order of the pairs.
     pairs : sequence of Pair
-        With fine maps.
+        Pairs with fine maps.
     class_table : ClassTable
+        Class table of the pairs.
 
     Returns
     -------
-    dict
-        "pixel accuracy" and "trimap 5" (boundary accuracy) as means over the
-        images, "mIoU" of the pooled confusion matrix. What no image has, such as
-        a boundary, is not scored.
+    dict of str to float
+        "pixel accuracy" and "trimap 5" (boundary accuracy) as means over the images,
+        and "mIoU" of the pooled confusion matrix, all in [0, 1]. A score that no image
+        has, as without a boundary, is missing.
     """
     fine_maps = [_fine(pair) for pair in pairs]
     confusions = [
@@ -159,22 +162,24 @@ def scores_of(
 
 
 LARGEST_PIXELS = 1_000_000
-"""Pixels that are refined at most, in whole pairs: some seconds of work."""
+"""Maximum number of pixels for the classical reference (a few seconds)."""
 
 
 def best_classical(pairs: Sequence[Pair], class_table: ClassTable) -> ClassicalReference | None:
-    """Refine the first pairs by each classical refiner; return the most accurate.
+    """Refine the first pairs with each classical refiner and return the most accurate one.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        With fine maps; as many are taken as `LARGEST_PIXELS` allows, at least one.
+        Pairs with fine maps; at least one is refined, more up to `LARGEST_PIXELS` in all.
     class_table : ClassTable
+        Class table of the pairs.
 
     Returns
     -------
     ClassicalReference or None
-        None where none can refine them, as with nothing labelled.
+        Scores of the most accurate refiner; None if none can refine the pairs, as when
+        nothing is labelled.
     """
     chosen = _first(pairs, LARGEST_PIXELS)
     scored = [

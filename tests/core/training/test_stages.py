@@ -83,11 +83,11 @@ def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
     batch = learner._fine_batch(0)
     logits = learner._logits(batch.images, batch.coarse)
 
-    def weights(player):
-        return [parameter.detach().clone() for parameter in player.module.parameters()]
+    def weights(trained):
+        return [parameter.detach().clone() for parameter in trained.module.parameters()]
 
     generator, discriminator = weights(learner.generator), weights(learner.discriminator)
-    learner._discriminator_turn(batch, logits)
+    learner._train_discriminator(batch, logits)
     assert all(map(torch.equal, generator, weights(learner.generator)))
     assert not all(map(torch.equal, discriminator, weights(learner.discriminator)))
     discriminator = weights(learner.discriminator)
@@ -246,7 +246,7 @@ def test_holes_in_a_coarse_map_do_not_give_it_away(shapes_folder, tmp_path):
         learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
         batch = learner._fine_batch(0)
         batch.coarse.zero_()
-        return learner._discriminator_turn(batch, learner._logits(batch.images, batch.coarse))
+        return learner._train_discriminator(batch, learner._logits(batch.images, batch.coarse))
 
     assert turn() == pytest.approx(turn(coarse_as_fake=False), rel=1e-5)
 

@@ -90,7 +90,7 @@ def test_an_export_replaces_no_file_but_the_one_that_was_named(make_config, run,
     assert (tmp_path / "other" / "best.safetensors").read_bytes() == before
     model = tmp_path / "model.safetensors"
     model.write_text("of the user")
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match="already exists"):
         export_model(tmp_path / "run", tmp_path / "model")
     assert model.read_text() == "of the user"
     load_checkpoint(export_model(tmp_path / "run", model))
