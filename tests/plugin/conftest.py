@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.data.writing import write_pairs
 from c2f_core.geometry.windows import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
@@ -149,30 +148,16 @@ def refine(qtbot):
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(write_shapes, tmp_path):
     """Folder of five small pairs; the last has no fine map."""
-    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(5)]
-    write_pairs(tmp_path / "data", [*pairs[:4], replace(pairs[4], fine=None)], SHAPES)
-    return tmp_path / "data"
+    return write_shapes(tmp_path / "data", 5, 48, coarse_only=[4])
 
 
 @pytest.fixture
-def tiny(data, tmp_path):
+def tiny(tiny_settings, data, tmp_path):
     """Settings of a run of a few quick steps."""
-    return {
-        "data": {"root": data, "class_table": str(data / "classes.json")},
-        "run_folder": tmp_path / "run",
-        "network": {"widths": (4, 8)},
-        "discriminator": {"widths": (4,)},
-        "crop": 32,
-        "batch_size": 2,
-        "steps": 4,
-        "validate_every": 2,
-        "stage2": {"steps": 2, "coarse_only_batch_size": 2, "guard": None},
-        "device": "cpu",
-        "threads": 1,
-        "precision": "float32",
-    }
+    stage2 = {"steps": 2, "coarse_only_batch_size": 2, "guard": None}
+    return tiny_settings(data, tmp_path / "run", stage2=stage2, precision="float32")
 
 
 @pytest.fixture

@@ -6,13 +6,10 @@ import json
 import math
 
 import pytest
-from PIL import Image
 
 from c2f_core.cli.evaluate import main
 from c2f_core.config.files import with_settings
-from c2f_core.config.settings import TrainConfig
 from c2f_core.data.splits import draw_folds, draw_validation, read_split
-from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, ConfigError, DataError
 from c2f_core.experiments.comparison import comparison_tables, estimates_of
 from c2f_core.experiments.cross_validation import (
@@ -24,7 +21,6 @@ from c2f_core.experiments.cross_validation import (
     read_records,
     records_of,
 )
-from c2f_core.io.maps import write_map
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.events import RunStarted, StepDone
 from c2f_core.training.loading import load_training_data
@@ -35,42 +31,32 @@ COARSE_ONLY = ("8", "9")
 
 
 @pytest.fixture(scope="module")
-def shapes_folder(tmp_path_factory):
+def shapes_folder(write_shapes, tmp_path_factory):
     """Ten pairs of five persons; pairs 8 and 9 have no fine map, nor has the person of 9."""
-    root = tmp_path_factory.mktemp("shapes")
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir()
-    for seed in range(10):
-        pair = synthetic_pair(32, seed)
-        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine")[: 1 if str(seed) in COARSE_ONLY else 2]:
-            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
-    (root / "table.json").write_text(SHAPES.model_dump_json())
+    coarse_only = [int(name) for name in COARSE_ONLY]
+    root = write_shapes(tmp_path_factory.mktemp("shapes"), 10, 32, coarse_only=coarse_only)
     names = [str(number) for number in range(10)]
     (root / "splits.json").write_text(json.dumps({"all": names, "same_person": PERSONS}))
     return root
 
 
-def make_config(root, run_folder, **changes):
-    settings = {
-        "data": {
-            "root": root,
-            "class_table": str(root / "table.json"),
-            "splits": root / "splits.json",
-            "train": "all",
-        },
-        "run_folder": run_folder,
-        "network": {"widths": (4, 8)},
-        "discriminator": {"widths": (4, 8)},
-        "crop": 32,
-        "batch_size": 2,
-        "steps": 2,
-        "validate_every": 1,
-        "stage2": {"steps": 2, "coarse_only_batch_size": 2},
-        "device": "cpu",
-        "threads": 1,
-    }
-    return TrainConfig.model_validate({**settings, **changes})
+@pytest.fixture
+def make_config(tiny_config):
+    def make(root, run_folder, **changes):
+        settings = {
+            "data": {
+                "root": root,
+                "class_table": str(root / "classes.json"),
+                "splits": root / "splits.json",
+                "train": "all",
+            },
+            "discriminator": {"widths": (4, 8)},
+            "steps": 2,
+            "validate_every": 1,
+        }
+        return tiny_config(root, run_folder, **(settings | changes))
+
+    return make
 
 
 def persons_of(names):
@@ -108,13 +94,13 @@ def test_groups_that_share_a_name_are_one_group():
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_too_many_or_too_few_folds_are_refused(shapes_folder, tmp_path, count):
+def test_too_many_or_too_few_folds_are_refused(make_config, shapes_folder, tmp_path, count):
     config = make_config(shapes_folder, tmp_path)
     with pytest.raises(DataError, match="4 unrelated pairs with fine maps cannot make"):
         plan_folds(config.data, count)
 
 
-def test_nothing_of_the_held_out_persons_enters_a_run(shapes_folder, tmp_path):
+def test_nothing_of_the_held_out_persons_enters_a_run(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="stage1")
     for event in cross_validate({"a": config}, 2):
         if isinstance(event, RunStarted):
@@ -129,7 +115,7 @@ def test_nothing_of_the_held_out_persons_enters_a_run(shapes_folder, tmp_path):
         assert persons_of(inside) | persons_of(held_out) == {0, 1, 2, 3}
 
 
-def test_few_fine_maps_are_others_in_each_fold(shapes_folder, tmp_path):
+def test_few_fine_maps_are_others_in_each_fold(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="stage1")
     for event in cross_validate({"a": config}, 4):
         if isinstance(event, RunStarted):
@@ -152,7 +138,7 @@ def write_splits(path, folds):
         ([["0", "1"], ["4", "other"]], "'other'"),
     ],
 )
-def test_listed_folds_are_checked(shapes_folder, tmp_path, folds, sentence):
+def test_listed_folds_are_checked(make_config, shapes_folder, tmp_path, folds, sentence):
     write_splits(tmp_path / "listed.json", folds)
     config = make_config(shapes_folder, tmp_path / "run")
     config = with_settings(config, {"data.splits": tmp_path / "listed.json"})
@@ -161,7 +147,7 @@ def test_listed_folds_are_checked(shapes_folder, tmp_path, folds, sentence):
     assert not (tmp_path / "run").exists()
 
 
-def test_listed_folds_are_taken_as_they_are(shapes_folder, tmp_path):
+def test_listed_folds_are_taken_as_they_are(make_config, shapes_folder, tmp_path):
     folds = [["0", "1"], ["4", "5", "6", "7"]]
     write_splits(tmp_path / "listed.json", folds)
     config = make_config(shapes_folder, tmp_path / "run")
@@ -172,7 +158,7 @@ def test_listed_folds_are_taken_as_they_are(shapes_folder, tmp_path):
 # Runs
 
 
-def test_runs_are_recorded_once_and_interrupted_ones_go_on(shapes_folder, tmp_path):
+def test_runs_are_recorded_once_and_interrupted_ones_go_on(make_config, shapes_folder, tmp_path):
     configs = {
         name: make_config(shapes_folder, tmp_path / name, method=method)
         for name, method in (("first", "plain"), ("second", "model1"))
@@ -201,7 +187,9 @@ def test_runs_are_recorded_once_and_interrupted_ones_go_on(shapes_folder, tmp_pa
     assert record["device"] == "cpu"
 
 
-def test_a_run_killed_before_its_first_checkpoint_is_begun_anew(shapes_folder, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_is_begun_anew(
+    make_config, shapes_folder, tmp_path
+):
     config = make_config(shapes_folder, tmp_path / "run", method="model2")
     for event in cross_validate({"a": config}, 2):
         if isinstance(event, RunStarted) and event.method == "stage2":
@@ -215,7 +203,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_anew(shapes_folder, t
     assert len(records(events)) == 2
 
 
-def test_the_last_checkpoint_is_scored(shapes_folder, tmp_path, monkeypatch):
+def test_the_last_checkpoint_is_scored(make_config, shapes_folder, tmp_path, monkeypatch):
     from c2f_core.refine.learned import Refiner
 
     scored = []
@@ -227,7 +215,7 @@ def test_the_last_checkpoint_is_scored(shapes_folder, tmp_path, monkeypatch):
     assert scored[0] == tmp_path / "run" / "fold0-seed0" / "stage2" / "last.safetensors"
 
 
-def test_stage_2_starts_from_the_stage_1_of_its_fold(shapes_folder, tmp_path):
+def test_stage_2_starts_from_the_stage_1_of_its_fold(make_config, shapes_folder, tmp_path):
     first = make_config(shapes_folder, tmp_path / "first", method="stage1")
     second = make_config(
         shapes_folder,
@@ -261,7 +249,7 @@ def test_stage_2_starts_from_the_stage_1_of_its_fold(shapes_folder, tmp_path):
     [("first", "all", "same run_folder"), ("second", "some", "cannot be compared")],
 )
 def test_configs_that_cannot_be_compared_are_refused(
-    shapes_folder, tmp_path, folder, pairs, sentence
+    make_config, shapes_folder, tmp_path, folder, pairs, sentence
 ):
     (tmp_path / "splits.json").write_text(
         json.dumps({"all": list("012345"), "some": list("01234567")})
@@ -273,7 +261,7 @@ def test_configs_that_cannot_be_compared_are_refused(
         next(cross_validate({"first": first, "second": second}, 2))
 
 
-def test_a_run_folder_of_other_folds_or_settings_is_refused(shapes_folder, tmp_path):
+def test_a_run_folder_of_other_folds_or_settings_is_refused(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     next(cross_validate({"a": config}, 2))
     with pytest.raises(ConfigError, match="over other folds"):
@@ -337,7 +325,7 @@ def run(*arguments):
     return ended.value.code
 
 
-def test_the_command_compares_configs(shapes_folder, tmp_path, capsys):
+def test_the_command_compares_configs(make_config, shapes_folder, tmp_path, capsys):
     files = []
     for name, method in (("a", "plain"), ("b", "model1")):
         config = make_config(shapes_folder, tmp_path / name, method=method, steps=1)

@@ -9,16 +9,14 @@ import sys
 import time
 
 import pytest
-from PIL import Image
 
 from c2f_core.cli.search import main
 from c2f_core.cli.train import parse
 from c2f_core.config.settings import TrainConfig
-from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ConfigError, DataError, WritingError
 from c2f_core.experiments.ranges import Choices, Range, check_ranges, read_ranges
 from c2f_core.experiments.search import JOURNAL, UNPRUNED_TRIALS, TrialDone, TrialStarted, search
-from c2f_core.io.maps import write_map
 from c2f_core.training.events import Finished, StepDone, Validated
 
 optuna = pytest.importorskip("optuna")
@@ -27,34 +25,27 @@ RATES = {RATE: Range(low=1e-4, high=1e-1, log=True)}
 
 
 @pytest.fixture(scope="module")
-def shapes_folder(tmp_path_factory):
+def shapes_folder(write_shapes, tmp_path_factory):
     """Four tiny pairs."""
-    root = tmp_path_factory.mktemp("shapes")
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir()
-    for seed in range(4):
-        pair = synthetic_pair(32, seed)
-        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine"):
-            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
-    (root / "table.json").write_text(SHAPES.model_dump_json())
-    return root
+    return write_shapes(tmp_path_factory.mktemp("shapes"), 4, 32)
 
 
-def make_config(root, run_folder, **changes):
-    settings = {
-        "data": {"root": root, "class_table": str(root / "table.json"), "validation_share": 0.3},
-        "run_folder": run_folder,
-        "network": {"widths": (4, 8)},
-        "optimiser": {"warmup_steps": 0, "average_decay": 0.0},
-        "crop": 32,
-        "batch_size": 2,
-        "steps": 2,
-        "validate_every": 1,
-        "device": "cpu",
-        "threads": 1,
-    }
-    return TrainConfig.model_validate({**settings, **changes})
+@pytest.fixture
+def make_config(tiny_config):
+    def make(root, run_folder, **changes):
+        settings = {
+            "data": {
+                "root": root,
+                "class_table": str(root / "classes.json"),
+                "validation_share": 0.3,
+            },
+            "optimiser": {"warmup_steps": 0, "average_decay": 0.0},
+            "steps": 2,
+            "validate_every": 1,
+        }
+        return tiny_config(root, run_folder, **(settings | changes))
+
+    return make
 
 
 def ends(events):
@@ -110,14 +101,16 @@ def test_bad_ranges_are_named(tmp_path, content, sentence):
         ({"seed": Range(low=0, high=9)}, "cannot be searched"),
     ],
 )
-def test_ranges_are_checked_before_the_first_trial(shapes_folder, tmp_path, ranges, sentence):
+def test_ranges_are_checked_before_the_first_trial(
+    make_config, shapes_folder, tmp_path, ranges, sentence
+):
     config = make_config(shapes_folder, tmp_path / "run")
     with pytest.raises(ConfigError, match=sentence):
         next(search(config, ranges, 1))
     assert not (tmp_path / "run").exists()
 
 
-def test_numbers_that_may_lack_take_ranges(shapes_folder, tmp_path):
+def test_numbers_that_may_lack_take_ranges(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     check_ranges(config, {"optimiser.clip_norm": Range(low=0.1, high=2.0)})
 
@@ -125,7 +118,7 @@ def test_numbers_that_may_lack_take_ranges(shapes_folder, tmp_path):
 # Trials
 
 
-def test_trials_stay_in_their_ranges_and_the_best_is_a_config(shapes_folder, tmp_path):
+def test_trials_stay_in_their_ranges_and_the_best_is_a_config(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     ranges = {
         **RATES,
@@ -159,13 +152,13 @@ def test_trials_stay_in_their_ranges_and_the_best_is_a_config(shapes_folder, tmp
 
 @pytest.mark.parametrize(("method", "stop_after"), [("model1", 1), ("model2", 1), ("model2", 3)])
 def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
-    shapes_folder, tmp_path, method, stop_after
+    make_config, shapes_folder, tmp_path, method, stop_after
 ):
     changes = {
         "method": method,
         "data": {
             "root": shapes_folder,
-            "class_table": str(shapes_folder / "table.json"),
+            "class_table": str(shapes_folder / "classes.json"),
             "fine_maps": 2,
         },
         "stage2": {"steps": 2, "coarse_only_batch_size": 2, "guard": None},
@@ -182,7 +175,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     assert sum(isinstance(event, TrialStarted) for event in events) == 2
 
 
-def test_a_trial_that_falls_behind_is_pruned(shapes_folder, tmp_path):
+def test_a_trial_that_falls_behind_is_pruned(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=6, validate_every=2)
     ranges = {RATE: Choices(choices=[3e-2, 1e-9])}
     done, steps = [], {}
@@ -204,12 +197,14 @@ def test_a_trial_that_falls_behind_is_pruned(shapes_folder, tmp_path):
     assert best["optimiser"]["learning_rate"] == 3e-2
 
 
-def test_hyperband_runs(shapes_folder, tmp_path):
+def test_hyperband_runs(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     assert len(ends(search(config, RATES, 2, pruner="hyperband"))) == 2
 
 
-def test_settings_that_contradict_each_other_fail_that_trial_alone(shapes_folder, tmp_path):
+def test_settings_that_contradict_each_other_fail_that_trial_alone(
+    make_config, shapes_folder, tmp_path
+):
     """Each is right with the other's default; batch 1 leaves nothing to normalise at 16 px."""
     config = make_config(
         shapes_folder, tmp_path / "run", steps=1, network={"widths": (4, 6, 8), "stem": 4}
@@ -222,7 +217,7 @@ def test_settings_that_contradict_each_other_fail_that_trial_alone(shapes_folder
     assert "batch_size of 2" in failed[0].reason
 
 
-def test_a_full_disk_is_no_fault_of_a_trial(shapes_folder, tmp_path, monkeypatch):
+def test_a_full_disk_is_no_fault_of_a_trial(make_config, shapes_folder, tmp_path, monkeypatch):
     config = make_config(shapes_folder, tmp_path / "run")
     expected = ends(search(make_config(shapes_folder, tmp_path / "whole"), RATES, 2))
     done = ends(search(config, RATES, 1))
@@ -237,7 +232,7 @@ def test_a_full_disk_is_no_fault_of_a_trial(shapes_folder, tmp_path, monkeypatch
     assert [*done, *ends(search(config, RATES, 2))] == expected
 
 
-def test_data_that_cannot_be_used_are_named_before_anything_is_written(tmp_path):
+def test_data_that_cannot_be_used_are_named_before_anything_is_written(make_config, tmp_path):
     (tmp_path / "table.json").write_text(SHAPES.model_dump_json())
     config = make_config(tmp_path, tmp_path / "run")
     with pytest.raises(DataError, match="has no folder 'images'"):
@@ -245,13 +240,13 @@ def test_data_that_cannot_be_used_are_named_before_anything_is_written(tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_search_that_never_works_says_why(shapes_folder, tmp_path):
+def test_a_search_that_never_works_says_why(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", device="cuda")
     with pytest.raises(ConfigError, match="device"):
         list(search(config, RATES, 2))
 
 
-def test_what_a_kill_leaves_is_cleared_away(shapes_folder, tmp_path):
+def test_what_a_kill_leaves_is_cleared_away(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=1)
     assert len(ends(search(config, RATES, 1))) == 1
     with (tmp_path / "run" / JOURNAL).open("ab") as journal:
@@ -260,7 +255,7 @@ def test_what_a_kill_leaves_is_cleared_away(shapes_folder, tmp_path):
     assert len(ends(search(config, RATES, 3))) == 2
 
 
-def test_a_search_under_way_is_left_alone(shapes_folder, tmp_path):
+def test_a_search_under_way_is_left_alone(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     first = search(config, RATES, 1)
     assert isinstance(next(first), TrialStarted)
@@ -269,7 +264,9 @@ def test_a_search_under_way_is_left_alone(shapes_folder, tmp_path):
     assert [end.outcome for end in ends(first)] == ["complete"]
 
 
-def test_without_optuna_one_sentence_says_how_to_get_it(shapes_folder, tmp_path, monkeypatch):
+def test_without_optuna_one_sentence_says_how_to_get_it(
+    make_config, shapes_folder, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "optuna", None)
     config = make_config(shapes_folder, tmp_path / "run")
     with pytest.raises(ConfigError, match="pip install optuna"):
@@ -286,7 +283,7 @@ def write_files(tmp_path, config):
     return [str(tmp_path / "ranges.toml"), "--config", str(tmp_path / "config.json")]
 
 
-def test_the_command_searches_and_says_what_to_train(shapes_folder, tmp_path, capsys):
+def test_the_command_searches_and_says_what_to_train(make_config, shapes_folder, tmp_path, capsys):
     files = write_files(tmp_path, make_config(shapes_folder, tmp_path / "my run", steps=1))
     with pytest.raises(SystemExit) as ended:
         main([*files, "--trials", "2"])
@@ -306,7 +303,7 @@ def test_errors_end_with_status_two(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_killed_search_goes_on(shapes_folder, tmp_path):
+def test_a_killed_search_goes_on(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=400, validate_every=2)
     files = write_files(tmp_path, config)
     process = subprocess.Popen(

@@ -19,20 +19,14 @@ from c2f_core.training.loading import load_training_data
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(write_shapes, tmp_path):
     """Five pairs; the last has no fine map."""
-    root = tmp_path / "data"
-    pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(5)]
-    write_pairs(root, [*pairs[:4], replace(pairs[4], fine=None)], SHAPES)
-    return root
+    return write_shapes(tmp_path / "data", 5, 48, coarse_only=[4])
 
 
-def make_config(data, **changes):
-    settings = {
-        "data": {"root": data, "class_table": str(data / "classes.json")},
-        "run_folder": data.parent / "run",
-    }
-    return TrainConfig.model_validate(settings | changes)
+@pytest.fixture
+def make_config(tiny_config):
+    return lambda data, **changes: tiny_config(data, data.parent / "run", **changes)
 
 
 def inspect(config):
@@ -40,7 +34,7 @@ def inspect(config):
     return found
 
 
-def test_roles_are_those_of_the_training(data):
+def test_roles_are_those_of_the_training(make_config, data):
     config = make_config(data, seed=3)
     found, loaded = inspect(config), load_training_data(config)
     roles = {pair.name: pair.role for pair in found.pairs}
@@ -53,7 +47,7 @@ def test_roles_are_those_of_the_training(data):
     assert {pair.name: pair.role for pair in both.pairs}["4"] == "coarse only"
 
 
-def test_histogram_accuracy_and_pictures(data):
+def test_histogram_accuracy_and_pictures(make_config, data):
     found = inspect(make_config(data))
     assert sum(found.fine_shares.values()) == pytest.approx(1)
     assert set(found.coarse_shares) == set(SHAPES.names)
@@ -66,7 +60,7 @@ def test_histogram_accuracy_and_pictures(data):
     assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are skipped."
 
 
-def test_everything_that_does_not_fit_is_told_by_file(data):
+def test_everything_that_does_not_fit_is_told_by_file(make_config, data):
     (data / "coarse" / "0.png").unlink()
     (data / "images" / "1.png").rename(data / "images" / "eins.png")
     Image.fromarray(np.zeros((48, 40), np.uint8)).save(data / "coarse" / "2.png")
@@ -86,7 +80,7 @@ def test_everything_that_does_not_fit_is_told_by_file(data):
         load_training_data(make_config(data))
 
 
-def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
+def test_too_few_fine_maps_and_doubtful_colours_are_told(make_config, data):
     with Image.open(data / "coarse" / "0.png") as opened:
         colours = encode_colours(np.array(opened), SHAPES)
     colours[3, 5] = (0, 255, 255)
@@ -99,7 +93,7 @@ def test_too_few_fine_maps_and_doubtful_colours_are_told(data):
     assert {pair.role for pair in found.pairs} == {"unused"}
 
 
-def test_a_fine_map_with_nothing_drawn_is_told_and_refused(data):
+def test_a_fine_map_with_nothing_drawn_is_told_and_refused(make_config, data):
     empty = np.full((48, 48), SHAPES.unlabelled.index, np.uint8)
     Image.fromarray(empty).save(data / "fine" / "1.png")
     assert any("1: nothing is drawn" in each for each in inspect(make_config(data)).all_problems)
@@ -108,7 +102,7 @@ def test_a_fine_map_with_nothing_drawn_is_told_and_refused(data):
 
 
 @pytest.mark.parametrize("kind", ["coarse", "fine"])
-def test_maps_of_another_class_table_are_told_and_refused(data, kind):
+def test_maps_of_another_class_table_are_told_and_refused(make_config, data, kind):
     Image.fromarray(np.full((48, 48, 3), 255, np.uint8)).save(data / kind / "1.png")
     told = f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that table"
     (problem,) = inspect(make_config(data)).all_problems
@@ -117,7 +111,7 @@ def test_maps_of_another_class_table_are_told_and_refused(data, kind):
         load_training_data(make_config(data))
 
 
-def test_colours_that_leave_nothing_drawn_are_told(data):
+def test_colours_that_leave_nothing_drawn_are_told(make_config, data):
     colours = np.zeros((48, 48, 3), np.uint8)
     colours[3:9, 5] = 255
     Image.fromarray(colours).save(data / "fine" / "1.png")
@@ -130,7 +124,7 @@ def test_colours_that_leave_nothing_drawn_are_told(data):
         load_training_data(make_config(data))
 
 
-def test_doubts_about_a_pair_are_told_beside_its_problems(data):
+def test_doubts_about_a_pair_are_told_beside_its_problems(make_config, data):
     with Image.open(data / "fine" / "1.png") as opened:
         colours = encode_colours(np.array(opened)[:, :40], SHAPES)
     colours[3, 5] = 255
@@ -159,14 +153,14 @@ def test_blended_boundaries_of_fasseg_are_summed_up(tmp_path):
     assert not any(pair.warnings for pair in found.pairs)
 
 
-def test_both_stages_need_pairs_without_fine_maps(data):
+def test_both_stages_need_pairs_without_fine_maps(make_config, data):
     (data / "images" / "4.png").unlink()
     (data / "coarse" / "4.png").unlink()
     found = inspect(make_config(data, method="model2"))
     assert any("coarse maps only" in problem for problem in found.problems)
 
 
-def test_pairs_that_the_run_does_not_read_are_not_read(data):
+def test_pairs_that_the_run_does_not_read_are_not_read(make_config, data):
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "3.png")
     splits = data.parent / "splits.json"
     splits.write_text('{"train": ["0", "1", "4"], "validation": ["2"]}')
@@ -183,7 +177,7 @@ def test_pairs_that_the_run_does_not_read_are_not_read(data):
     assert any("3: the image has (" in each for each in inspect(make_config(data)).all_problems)
 
 
-def test_inspecting_ends_when_asked(data):
+def test_inspecting_ends_when_asked(make_config, data):
     assert list(inspect_data(make_config(data), should_stop=lambda: True)) == []
 
 

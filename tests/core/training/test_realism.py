@@ -1,16 +1,15 @@
-"""The discriminator of a run judges maps as it does in training."""
+"""The discriminator of a run scores maps as it does in training."""
 
 import numpy as np
 import pytest
 import torch
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import DiscriminatorConfig, TrainConfig
+from c2f_core.config.settings import DiscriminatorConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.data.writing import write_pairs
 from c2f_core.errors import Cancelled, CheckpointError, ImageError
 from c2f_core.networks.discriminators import build_discriminator
-from c2f_core.training import realism as judge
+from c2f_core.training import realism
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.optimisation import make_fabric
 from c2f_core.training.realism import DiscriminatorScorer
@@ -20,29 +19,19 @@ from c2f_core.training.trainer import train
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def config(write_shapes, tiny_config, tmp_path_factory):
     """Config of a finished run of stage 1."""
-    root = tmp_path_factory.mktemp("judge")
-    write_pairs(root / "data", [synthetic_pair(48, seed) for seed in range(4)], SHAPES)
-    settings = {
-        "data": {
-            "root": root / "data",
-            "class_table": str(root / "data" / "classes.json"),
-            "validation_share": 0.3,
-        },
-        "run_folder": root / "run",
-        "method": "stage1",
-        "network": {"widths": (4, 8)},
-        "discriminator": {"widths": (4, 8)},
-        "crop": 32,
-        "batch_size": 2,
-        "steps": 2,
-        "validate_every": 2,
-        "device": "cpu",
-        "threads": 1,
-        "precision": "float32",
-    }
-    config = TrainConfig.model_validate(settings)
+    root = tmp_path_factory.mktemp("realism")
+    data = write_shapes(root / "data", 4, 48)
+    config = tiny_config(
+        data,
+        root / "run",
+        data={"root": data, "class_table": str(data / "classes.json"), "validation_share": 0.3},
+        method="stage1",
+        discriminator={"widths": (4, 8)},
+        steps=2,
+        precision="float32",
+    )
     list(train(config))
     return config
 
@@ -63,14 +52,14 @@ def test_the_scores_are_those_of_training(config):
 
 
 def test_tiles_show_no_seams(monkeypatch):
-    monkeypatch.setattr(judge, "TILE", 128)
-    monkeypatch.setattr(judge, "OVERLAP", 64)
+    monkeypatch.setattr(realism, "TILE", 128)
+    monkeypatch.setattr(realism, "OVERLAP", 64)
     torch.manual_seed(0)
     network = build_discriminator(DiscriminatorConfig(widths=(4, 8)), SHAPES.number_of_classes)
     pair = synthetic_pair(200, 0)
     inputs = pair.image, SHAPES.to_labels(pair.coarse)
     tiled = DiscriminatorScorer(network, SHAPES, "minimax", "cpu").realism_map(*inputs)
-    monkeypatch.setattr(judge, "TILE", 1024)
+    monkeypatch.setattr(realism, "TILE", 1024)
     np.testing.assert_allclose(
         tiled,
         DiscriminatorScorer(network, SHAPES, "minimax", "cpu").realism_map(*inputs),

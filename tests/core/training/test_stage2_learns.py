@@ -3,12 +3,9 @@
 import json
 
 import pytest
-from PIL import Image
 
 from c2f_core import Refiner
-from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.io.maps import write_map
 from c2f_core.training.trainer import train
 from c2f_core.training.validation import scores_of
 
@@ -23,41 +20,34 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def run_folder(pairs, tmp_path_factory):
+def run_folder(pairs, write_shapes, tiny_config, tmp_path_factory):
     """Train both stages; the trainer never reads the fine maps of the coarse-only pairs."""
     root, names = tmp_path_factory.mktemp("shapes"), list(pairs)
-    coarse_only = names[FINE : FINE + COARSE_ONLY]
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir()
-    for name, pair in pairs.items():
-        Image.fromarray(pair.image).save(root / "images" / f"{name}.png")
-        for kind in ("coarse",) if name in coarse_only else ("coarse", "fine"):
-            write_map(root / kind / f"{name}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
+    coarse_only = [int(name) for name in names[FINE : FINE + COARSE_ONLY]]
+    write_shapes(root, len(pairs), SIDE, first=100, coarse_only=coarse_only)
     lists = {"of": {"train": names[:-HELD_OUT], "validation": names[-HELD_OUT:]}}
     (root / "splits.json").write_text(json.dumps(lists))
-    (root / "table.json").write_text(SHAPES.model_dump_json())
-    settings = {
-        "data": {
+    config = tiny_config(
+        root,
+        root / "run",
+        data={
             "root": root,
-            "class_table": str(root / "table.json"),
+            "class_table": str(root / "classes.json"),
             "splits": root / "splits.json",
             "train": "of:train",
             "validation": "of:validation",
         },
-        "run_folder": root / "run",
-        "method": "model2",
-        "network": {"widths": (16, 32), "stem": 2},
-        "discriminator": {"widths": (8, 16)},
-        "crop": SIDE,
-        "batch_size": 4,
-        "steps": 150,
-        "validate_every": 150,
-        "stage2": {"steps": 100, "coarse_only_batch_size": 4, "guard": None},
-        "device": "cpu",
-        "precision": "float32",
-        "threads": 1,
-    }
-    list(train(TrainConfig.model_validate(settings)))
+        method="model2",
+        network={"widths": (16, 32), "stem": 2},
+        discriminator={"widths": (8, 16)},
+        crop=SIDE,
+        batch_size=4,
+        steps=150,
+        validate_every=150,
+        stage2={"steps": 100, "coarse_only_batch_size": 4, "guard": None},
+        precision="float32",
+    )
+    list(train(config))
     return root / "run"
 
 

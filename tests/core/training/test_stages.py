@@ -4,15 +4,13 @@ import csv
 
 import pytest
 import torch
-from PIL import Image
 
 from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.config.presets import report_settings
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.batches import REPORT_CROP
-from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import CheckpointError
-from c2f_core.io.maps import write_map
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.events import Finished, Preview, RolledBack, RunStarted, StepDone, Validated
 from c2f_core.training.initial import load_stage1
@@ -27,57 +25,52 @@ from c2f_core.training.trainer import balance_note, stage_configs, train
 SIDE = 64
 
 
-def write_shapes(root, side, fine, coarse_only):
-    """Write synthetic pairs; the last `coarse_only` have no fine map."""
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir()
-    for seed in range(fine + coarse_only):
-        pair = synthetic_pair(side, seed)
-        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine")[: 2 if seed < fine else 1]:
-            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
-    (root / "table.json").write_text(SHAPES.model_dump_json())
-    return root
-
-
 @pytest.fixture(scope="module")
-def shapes_folder(tmp_path_factory):
-    return write_shapes(tmp_path_factory.mktemp("shapes"), SIDE, fine=6, coarse_only=4)
+def shapes_folder(write_shapes, tmp_path_factory):
+    """Six pairs with fine maps and four without."""
+    return write_shapes(tmp_path_factory.mktemp("shapes"), 10, SIDE, coarse_only=range(6, 10))
 
 
-def make_config(root, run_folder, **changes):
-    settings = {
-        "data": {"root": root, "class_table": str(root / "table.json"), "validation_share": 0.3},
-        "run_folder": run_folder,
-        "method": "model2",
-        "network": {"widths": (8, 16)},
-        "discriminator": {"widths": (8, 16)},
-        "crop": 32,
-        "batch_size": 4,
-        "steps": 4,
-        "validate_every": 2,
-        "stage2": {"steps": 4, "coarse_only_batch_size": 4, "guard": None},
-        "device": "cpu",
-        "threads": 1,
-    }
-    return TrainConfig.model_validate({**settings, **changes})
+@pytest.fixture
+def make_config(tiny_config):
+    def make(root, run_folder, **changes):
+        settings = {
+            "data": {
+                "root": root,
+                "class_table": str(root / "classes.json"),
+                "validation_share": 0.3,
+            },
+            "method": "model2",
+            "network": {"widths": (8, 16)},
+            "discriminator": {"widths": (8, 16)},
+            "batch_size": 4,
+            "stage2": {"steps": 4, "coarse_only_batch_size": 4, "guard": None},
+        }
+        return tiny_config(root, run_folder, **(settings | changes))
+
+    return make
 
 
-def settled_stage1(root, run_folder, **optimiser):
+@pytest.fixture
+def settled_stage1(make_config):
     """Train a stage 1 until it has learned something; return its config."""
-    config = make_config(
-        root,
-        run_folder,
-        method="stage1",
-        steps=60,
-        validate_every=60,
-        optimiser={"learning_rate": 1e-2, "average_decay": 0.9, **optimiser},
-    )
-    list(train(config))
-    return config
+
+    def settle(root, run_folder, **optimiser):
+        config = make_config(
+            root,
+            run_folder,
+            method="stage1",
+            steps=60,
+            validate_every=60,
+            optimiser={"learning_rate": 1e-2, "average_decay": 0.9, **optimiser},
+        )
+        list(train(config))
+        return config
+
+    return settle
 
 
-def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
+def test_in_its_turn_each_player_alone_changes(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="stage1")
     learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
     batch = learner._fine_batch(0)
@@ -100,9 +93,8 @@ def test_in_its_turn_each_player_alone_changes(shapes_folder, tmp_path):
     assert all(gradients), "the freeze has to end"
 
 
-def test_the_reports_settings_train_both_stages(tmp_path):
-    (tmp_path / "data").mkdir()
-    root = write_shapes(tmp_path / "data", REPORT_CROP, fine=2, coarse_only=1)
+def test_the_reports_settings_train_both_stages(write_shapes, make_config, tmp_path):
+    root = write_shapes(tmp_path / "data", 3, REPORT_CROP, coarse_only=[2])
     preset = report_settings() | {"network": {"widths": (4, 8), "stem": 1}}
     preset["stage2"] = preset["stage2"] | {"steps": 2, "coarse_only_batch_size": 2}
     config = make_config(root, tmp_path / "run", steps=2, batch_size=2, **preset)
@@ -115,7 +107,7 @@ def test_the_reports_settings_train_both_stages(tmp_path):
     assert set(losses[-1]) == {"adversarial loss"}
 
 
-def test_both_stages_in_a_row_and_their_files(shapes_folder, tmp_path):
+def test_both_stages_in_a_row_and_their_files(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     with CsvLog() as log, PanelLog() as panels:
         events = []
@@ -149,14 +141,16 @@ def test_both_stages_in_a_row_and_their_files(shapes_folder, tmp_path):
     } <= names
 
 
-def test_the_panel_shows_five_pictures(shapes_folder, tmp_path):
+def test_the_panel_shows_five_pictures(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="stage1", steps=1)
     previews = [event for event in train(config) if isinstance(event, Preview)]
     assert panel(previews[0]).shape == (SIDE, 5 * SIDE + 4 * 4, 3)
 
 
 @pytest.mark.parametrize("stop_after", [2, 3, 6, 7])
-def test_resuming_in_either_stage_equals_an_uninterrupted_run(shapes_folder, tmp_path, stop_after):
+def test_resuming_in_either_stage_equals_an_uninterrupted_run(
+    make_config, shapes_folder, tmp_path, stop_after
+):
     list(train(make_config(shapes_folder, tmp_path / "whole")))
     config = make_config(shapes_folder, tmp_path / "parts")
     done = []
@@ -172,7 +166,7 @@ def test_resuming_in_either_stage_equals_an_uninterrupted_run(shapes_folder, tmp
             assert torch.equal(tensor, second.state_dict()[key]), (stage, key)
 
 
-def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
+def test_without_unsupervised_weights_nothing_changes(make_config, shapes_folder, tmp_path):
     """The report's stage 2 may have failed by a defect: statistics or labels that shift."""
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
     config = make_config(
@@ -196,7 +190,9 @@ def test_without_unsupervised_weights_nothing_changes(shapes_folder, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["default", "report"])
-def test_the_statistics_of_coarse_only_images_do_no_harm(shapes_folder, tmp_path, recipe):
+def test_the_statistics_of_coarse_only_images_do_no_harm(
+    settled_stage1, shapes_folder, tmp_path, recipe
+):
     """At a vanishing rate nothing but the statistics of the normalisation changes."""
     first = settled_stage1(shapes_folder, tmp_path / "first", weight_decay=0)
     second = first.model_copy(update={"method": "stage2", "run_folder": tmp_path / "second"})
@@ -208,7 +204,7 @@ def test_the_statistics_of_coarse_only_images_do_no_harm(shapes_folder, tmp_path
     assert after["pixel accuracy"] > before["pixel accuracy"] - 0.01
 
 
-def test_the_loss_is_the_weighted_sum_of_its_parts(shapes_folder, tmp_path):
+def test_the_loss_is_the_weighted_sum_of_its_parts(make_config, shapes_folder, tmp_path):
     def step(method, **changes):
         config = make_config(shapes_folder, tmp_path / "run", method=method, **changes)
         kind = Stage1Learner if method == "stage1" else Stage2Learner
@@ -238,7 +234,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(shapes_folder, tmp_path):
     assert loss == pytest.approx(replay + coarse_only, rel=1e-5)
 
 
-def test_holes_in_a_coarse_map_do_not_give_it_away(shapes_folder, tmp_path):
+def test_holes_in_a_coarse_map_do_not_give_it_away(make_config, shapes_folder, tmp_path):
     """What is unlabelled in a coarse map is no sign of a fake."""
 
     def turn(**stage1):
@@ -251,7 +247,7 @@ def test_holes_in_a_coarse_map_do_not_give_it_away(shapes_folder, tmp_path):
     assert turn() == pytest.approx(turn(coarse_as_fake=False), rel=1e-5)
 
 
-def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_path):
+def test_with_more_fine_maps_coarse_only_pairs_count_less(make_config, shapes_folder, tmp_path):
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
 
     def first_step(few):
@@ -274,7 +270,7 @@ def test_with_more_fine_maps_coarse_only_pairs_count_less(shapes_folder, tmp_pat
     assert more.loss == all_of_it.loss
 
 
-def test_the_guard_rolls_a_broken_recipe_back(shapes_folder, tmp_path):
+def test_the_guard_rolls_a_broken_recipe_back(settled_stage1, shapes_folder, tmp_path):
     first = settled_stage1(shapes_folder, tmp_path / "first")
     broken = first.model_copy(update={"method": "stage2", "run_folder": tmp_path / "second"})
     settings = broken.model_dump() | {
@@ -309,7 +305,7 @@ def test_the_log_says_how_the_game_stands(accuracy, word):
     assert word in balance_note(accuracy)
 
 
-def test_without_a_moving_average_the_network_itself_teaches(shapes_folder, tmp_path):
+def test_without_a_moving_average_the_network_itself_teaches(make_config, shapes_folder, tmp_path):
     optimiser = {"average_decay": 0.0}
     first = make_config(shapes_folder, tmp_path / "first", method="stage1", optimiser=optimiser)
     list(train(first))
@@ -328,7 +324,9 @@ def test_without_a_moving_average_the_network_itself_teaches(shapes_folder, tmp_
         ({"stage1": {"loss": "minimax"}}, "adversarial loss minimax"),
     ],
 )
-def test_stage_2_refuses_a_start_that_does_not_fit(shapes_folder, tmp_path, changes, match):
+def test_stage_2_refuses_a_start_that_does_not_fit(
+    make_config, shapes_folder, tmp_path, changes, match
+):
     list(train(make_config(shapes_folder, tmp_path / "first", **{"method": "stage1", **changes})))
     stage2 = {"steps": 4, "start": tmp_path / "first"}
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
@@ -336,7 +334,7 @@ def test_stage_2_refuses_a_start_that_does_not_fit(shapes_folder, tmp_path, chan
         list(train(config))
 
 
-def test_stage_2_goes_on_from_both_stages_with_its_own_rates(shapes_folder, tmp_path):
+def test_stage_2_goes_on_from_both_stages_with_its_own_rates(make_config, shapes_folder, tmp_path):
     list(train(make_config(shapes_folder, tmp_path / "both")))
     stage1, stage2 = {"discriminator_learning_rate": 5e-5}, {"start": tmp_path / "both"}
     changes = {"method": "stage2", "stage1": stage1, "stage2": stage2}
@@ -352,7 +350,7 @@ def test_stage_2_goes_on_from_both_stages_with_its_own_rates(shapes_folder, tmp_
     assert group["lr"] == 5e-5
 
 
-def test_stage_2_refuses_a_start_with_other_classes(shapes_folder, tmp_path):
+def test_stage_2_refuses_a_start_with_other_classes(make_config, shapes_folder, tmp_path):
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
     renamed = SHAPES.model_copy(update={"classes": SHAPES.classes[::-1]})
     table = tmp_path / "renamed.json"
@@ -364,7 +362,7 @@ def test_stage_2_refuses_a_start_with_other_classes(shapes_folder, tmp_path):
         list(train(make_config(shapes_folder, tmp_path / "run", **changes)))
 
 
-def test_stage_2_names_a_start_that_is_no_finished_run(shapes_folder, tmp_path):
+def test_stage_2_names_a_start_that_is_no_finished_run(make_config, shapes_folder, tmp_path):
     stage2 = {"steps": 4, "start": tmp_path / "nowhere"}
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
     with pytest.raises(CheckpointError, match="nowhere holds no run"):

@@ -19,9 +19,8 @@ from safetensors.torch import save_file
 from c2f_core.cli.console import StopOnInterrupt
 from c2f_core.cli.train import main, parse
 from c2f_core.config.settings import NetworkConfig, TrainConfig
-from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import CheckpointError, ConfigError
-from c2f_core.io.maps import write_map
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
@@ -31,34 +30,16 @@ from c2f_core.training.optimisation import NetworkWithOptimiser, learning_rate, 
 from c2f_core.training.trainer import train
 
 
-@pytest.fixture(scope="session")
-def shapes_folder(tmp_path_factory):
-    """Six synthetic pairs in the folder layout, with their class table."""
-    root = tmp_path_factory.mktemp("shapes")
-    for kind in ("images", "coarse", "fine"):
-        (root / kind).mkdir()
-    for seed in range(6):
-        pair = synthetic_pair(64, seed)
-        Image.fromarray(pair.image).save(root / "images" / f"{seed}.png")
-        for kind in ("coarse", "fine"):
-            write_map(root / kind / f"{seed}.png", SHAPES.to_labels(getattr(pair, kind)), SHAPES)
-    (root / "table.json").write_text(SHAPES.model_dump_json())
-    return root
+@pytest.fixture(scope="module")
+def shapes_folder(write_shapes, tmp_path_factory):
+    """Six pairs with fine maps."""
+    return write_shapes(tmp_path_factory.mktemp("shapes"), 6, 64)
 
 
-def make_config(shapes_folder, run_folder, **changes):
-    settings = {
-        "data": {"root": shapes_folder, "class_table": str(shapes_folder / "table.json")},
-        "run_folder": run_folder,
-        "network": {"widths": (8, 16)},
-        "crop": 32,
-        "batch_size": 4,
-        "steps": 6,
-        "validate_every": 3,
-        "device": "cpu",
-        "threads": 1,
-    }
-    return TrainConfig.model_validate({**settings, **changes})
+@pytest.fixture
+def make_config(tiny_config):
+    base = {"network": {"widths": (8, 16)}, "batch_size": 4, "steps": 6, "validate_every": 3}
+    return lambda root, run_folder, **changes: tiny_config(root, run_folder, **(base | changes))
 
 
 def train_steps(config, steps):
@@ -73,7 +54,9 @@ def train_steps(config, steps):
 @pytest.mark.parametrize(
     ("method", "share_left", "least_accuracy"), [("model1", 0.5, 0.65), ("plain", 0.8, 0.1)]
 )
-def test_a_network_learns_on_tiny_data(shapes_folder, tmp_path, method, share_left, least_accuracy):
+def test_a_network_learns_on_tiny_data(
+    make_config, shapes_folder, tmp_path, method, share_left, least_accuracy
+):
     config = make_config(
         shapes_folder,
         tmp_path / "run",
@@ -101,7 +84,9 @@ def test_a_network_learns_on_tiny_data(shapes_folder, tmp_path, method, share_le
 
 
 @pytest.mark.parametrize("stop_after", [2, 3, 4])
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(shapes_folder, tmp_path, stop_after):
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
+    make_config, shapes_folder, tmp_path, stop_after
+):
     whole = make_config(shapes_folder, tmp_path / "whole")
     list(train(whole))
     parts = make_config(shapes_folder, tmp_path / "parts")
@@ -119,7 +104,7 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(shapes_folder, tmp_pat
             assert torch.equal(tensor, second.state_dict()[key]), (name, key)
 
 
-def test_events_and_files_of_a_run(shapes_folder, tmp_path):
+def test_events_and_files_of_a_run(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     events = list(train(config))
     assert isinstance(events[0], RunStarted)
@@ -132,7 +117,7 @@ def test_events_and_files_of_a_run(shapes_folder, tmp_path):
     assert TrainConfig.model_validate(stored) == config
 
 
-def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(shapes_folder, tmp_path):
+def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", colour_weight=0.5, steps=3)
     shown = [event for event in train(config) if isinstance(event, Preview)][-1]
     refiner = Refiner.load(tmp_path / "run" / "last.safetensors", "cpu")
@@ -143,14 +128,14 @@ def test_the_refiner_of_a_checkpoint_sees_what_validation_saw(shapes_folder, tmp
     assert different.mean() < 0.01
 
 
-def test_a_run_is_never_overwritten(shapes_folder, tmp_path):
+def test_a_run_is_never_overwritten(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=1)
     list(train(config))
     with pytest.raises(ConfigError, match="already holds a run"):
         next(train(config))
 
 
-def test_resuming_refuses_other_settings_and_empty_folders(shapes_folder, tmp_path):
+def test_resuming_refuses_other_settings_and_empty_folders(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=2)
     with pytest.raises(ConfigError, match="holds no run"):
         next(train(config, resume=True))
@@ -162,7 +147,7 @@ def test_resuming_refuses_other_settings_and_empty_folders(shapes_folder, tmp_pa
         next(train(config, resume=True))
 
 
-def test_clipping_bounds_the_step(shapes_folder, tmp_path):
+def test_clipping_bounds_the_step(make_config, shapes_folder, tmp_path):
     """Adam ignores the gradient's scale, so the clipped gradient itself is looked at."""
     torch.manual_seed(0)
     config = make_config(shapes_folder, tmp_path / "run", precision="float32")
@@ -175,7 +160,7 @@ def test_clipping_bounds_the_step(shapes_folder, tmp_path):
     assert torch.cat(gradients).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
-def test_the_schedule_warms_up_and_decays_to_zero(shapes_folder, tmp_path):
+def test_the_schedule_warms_up_and_decays_to_zero(make_config, shapes_folder, tmp_path):
     optimiser = {"warmup_steps": 4, "learning_rate": 1.0}
     config = make_config(shapes_folder, tmp_path, steps=104, optimiser=optimiser)
     rates = [learning_rate(step, config) for step in range(104)]
@@ -185,13 +170,13 @@ def test_the_schedule_warms_up_and_decays_to_zero(shapes_folder, tmp_path):
     assert rates[-1] < 0.001
 
 
-def test_a_constant_rate_stays(shapes_folder, tmp_path):
+def test_a_constant_rate_stays(make_config, shapes_folder, tmp_path):
     optimiser = {"warmup_steps": 0, "learning_rate": 2e-4, "schedule": "constant"}
     config = make_config(shapes_folder, tmp_path, steps=10, optimiser=optimiser)
     assert {learning_rate(step, config) for step in range(10)} == {2e-4}
 
 
-def test_a_missing_device_gives_one_sentence(shapes_folder, tmp_path):
+def test_a_missing_device_gives_one_sentence(make_config, shapes_folder, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     config = make_config(shapes_folder, tmp_path / "run", device="cuda")
@@ -340,9 +325,9 @@ def test_errors_end_with_status_two_and_one_sentence(tmp_path, capsys):
     assert error.startswith("error: The data folder")
 
 
-def test_a_moved_run_goes_on_where_it_is_now(shapes_folder, tmp_path, monkeypatch):
+def test_a_moved_run_goes_on_where_it_is_now(make_config, shapes_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(shapes_folder.parent)
-    data = {"root": shapes_folder.name, "class_table": f"{shapes_folder.name}/table.json"}
+    data = {"root": shapes_folder.name, "class_table": f"{shapes_folder.name}/classes.json"}
     config = make_config(shapes_folder, tmp_path / "run", data=data)
     train_steps(config, 2)
     (tmp_path / "run").rename(tmp_path / "moved")
@@ -355,7 +340,7 @@ def test_a_moved_run_goes_on_where_it_is_now(shapes_folder, tmp_path, monkeypatc
 
 
 def test_a_run_that_was_stopped_early_says_how_to_resume(
-    shapes_folder, tmp_path, capsys, monkeypatch
+    make_config, shapes_folder, tmp_path, capsys, monkeypatch
 ):
     run = tmp_path / "my run"
     train_steps(make_config(shapes_folder, run), 2)
@@ -366,7 +351,7 @@ def test_a_run_that_was_stopped_early_says_how_to_resume(
     assert shlex.split(told) == ["c2f-train", "--resume", str(run)]
 
 
-def test_a_fine_map_of_one_class_has_no_boundary_to_score(shapes_folder, tmp_path):
+def test_a_fine_map_of_one_class_has_no_boundary_to_score(make_config, shapes_folder, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(shapes_folder, root)
     plain = np.full((64, 64), SHAPES.classes[0].index, np.uint8)
@@ -377,7 +362,7 @@ def test_a_fine_map_of_one_class_has_no_boundary_to_score(shapes_folder, tmp_pat
     assert set(metadata.scores) == {"pixel accuracy", "mIoU", "calibration error"}
 
 
-def test_ctrl_c_saves_and_says_how_to_resume(shapes_folder, tmp_path):
+def test_ctrl_c_saves_and_says_how_to_resume(make_config, shapes_folder, tmp_path):
     run = tmp_path / "run"
     config = make_config(shapes_folder, run, steps=5000, validate_every=1000)
     file = tmp_path / "config.json"
