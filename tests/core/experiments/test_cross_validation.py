@@ -359,7 +359,7 @@ def test_the_command_compares_configs(make_config, shapes_folder, tmp_path, caps
         (("--config", "none.toml"), "cannot be read"),
         (("--config", "a.toml", "-o", "table.xlsx"), "give a .csv or .md file"),
         (("--config", "a.toml", "other/a.toml"), "rename one"),
-        (("--config", "lacking.toml"), "The setting run_folder is invalid"),
+        (("--config", "lacking.toml"), "The setting run_folder is missing"),
     ],
 )
 def test_one_sentence_for_what_is_wrong(tmp_path, monkeypatch, capsys, arguments, sentence):
