@@ -233,7 +233,7 @@ def test_a_full_disk_is_no_fault_of_a_trial(make_config, shapes_folder, tmp_path
 
 
 def test_data_that_cannot_be_used_are_named_before_anything_is_written(make_config, tmp_path):
-    (tmp_path / "table.json").write_text(SHAPES.model_dump_json())
+    (tmp_path / "classes.json").write_text(SHAPES.model_dump_json())
     config = make_config(tmp_path, tmp_path / "run")
     with pytest.raises(DataError, match="has no folder 'images'"):
         next(search(config, RATES, 1))
