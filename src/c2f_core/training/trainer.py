@@ -83,12 +83,33 @@ def train(
     C2FError
         If data, config, device or run folder do not fit, or memory or disk is full.
     """
+    with RunFolder.open(config, resume) as folder:
+        yield from train_in(folder, config, resume=resume, should_stop=should_stop)
+
+
+def train_in(
+    folder: RunFolder,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    should_stop: ShouldStop = lambda: False,
+) -> Generator[Event, None, None]:
+    """Train as `train` does, in a folder that is open already.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Folder that `RunFolder.open` has opened for this config and `resume`, and that
+        stays open until the generator ends.
+    config, resume, should_stop
+        Parameters of `train`, which also yields and raises the same.
+    """
     try:
         with _memory_advice(config, FOR_THE_REST):
             if config.method != "model2":
-                yield from _train_stage(config, resume, should_stop)
+                yield from _train_stage(folder, config, resume, should_stop)
             else:
-                yield from _train_both_stages(config, resume, should_stop)
+                yield from _train_both_stages(folder, config, should_stop)
     except Cancelled:
         yield Finished(0, True, None)
 
@@ -107,15 +128,16 @@ def _memory_advice(config: TrainConfig, advice: str) -> Iterator[None]:
 
 
 def _train_both_stages(
-    config: TrainConfig, resume: bool, should_stop: ShouldStop
+    folder: RunFolder, config: TrainConfig, should_stop: ShouldStop
 ) -> Iterator[Event]:
-    with RunFolder.open(config, resume) as folder:
-        folder.write_config(config)
-        for stage in stage_configs(config):
-            begun = RunFolder(stage.run_folder).has_checkpoint
-            event = yield from _last_of(_train_stage(stage, begun, should_stop, of_both=True))
-            if isinstance(event, Finished) and event.stopped:
-                return
+    folder.write_config(config)
+    for stage in stage_configs(config):
+        begun = RunFolder(stage.run_folder).has_checkpoint
+        with RunFolder.open(stage, begun) as stage_folder:
+            events = _train_stage(stage_folder, stage, begun, should_stop, of_both=True)
+            event = yield from _last_of(events)
+        if isinstance(event, Finished) and event.stopped:
+            return
 
 
 def _last_of(events: Iterator[Event]) -> Generator[Event, None, Event]:
@@ -126,14 +148,18 @@ def _last_of(events: Iterator[Event]) -> Generator[Event, None, Event]:
 
 
 def _train_stage(
-    config: TrainConfig, resume: bool, should_stop: ShouldStop, *, of_both: bool = False
+    folder: RunFolder,
+    config: TrainConfig,
+    resume: bool,
+    should_stop: ShouldStop,
+    *,
+    of_both: bool = False,
 ) -> Iterator[Event]:
-    with RunFolder.open(config, resume) as folder:
-        loop = _TrainingLoop(config, folder, should_stop)
-        if of_both:
-            check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
-        folder.write_config(config)
-        yield from loop.events(resume)
+    loop = _TrainingLoop(config, folder, should_stop)
+    if of_both:
+        check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
+    folder.write_config(config)
+    yield from loop.events(resume)
 
 
 def train_or_resume(

@@ -19,7 +19,7 @@ from napari_c2f.base.settings import remember_model
 from napari_c2f.base.worker import Task
 from napari_c2f.train.model import Phase, Training
 from napari_c2f.train.monitor import CHECKING, READING, Monitor
-from napari_c2f.train.tasks import TrainResult, inspecting, training
+from napari_c2f.train.tasks import OpenRun, TrainResult, inspecting, training
 
 LayerPairs = tuple[list[Pair], ClassTable]
 STOPPING = {
@@ -136,8 +136,7 @@ class TrainController(Controller[Training]):
     def _launch(self, config: TrainConfig, resume: bool) -> bool:
         """Start a run, unless its folder is refused; then what is shown stays."""
         try:
-            with RunFolder.open(config, resume):
-                pass
+            run = OpenRun.open(config, resume)
         except C2FError as error:
             self.tell(str(error))
             return False
@@ -146,7 +145,7 @@ class TrainController(Controller[Training]):
         self.model.run_folder = config.run_folder
         is_checked = _is_checked(config, self.model.checked)
         self._enter(Phase.PREPARING, READING if is_checked else CHECKING)
-        task = Task(training(config, resume, is_checked), TRAINING_INTERVAL)
+        task = Task(training(run, is_checked), TRAINING_INTERVAL)
         self._start(task, self._monitor.show, self._show_end)
         return True
 

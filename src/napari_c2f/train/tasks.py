@@ -1,8 +1,9 @@
 """The work of the Train widget as a thread runs it."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import DataError
@@ -63,7 +64,42 @@ def inspecting(config: TrainConfig) -> TaskFunction:
     return work
 
 
-def training(config: TrainConfig, resume: bool, is_checked: bool) -> TaskFunction:
+@dataclass(frozen=True)
+class OpenRun:
+    """A run whose folder has been checked, and is locked until its task ends.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        Settings of the run.
+    resume : bool
+        Whether to continue the run in the folder.
+    folder : RunFolder
+        Run folder.
+    lock : ExitStack
+        Releases the folder when it is closed.
+    """
+
+    config: TrainConfig
+    resume: bool
+    folder: RunFolder
+    lock: ExitStack
+
+    @classmethod
+    def open(cls, config: TrainConfig, resume: bool) -> Self:
+        """Open the folder of a run.
+
+        Raises
+        ------
+        ConfigError
+            If the folder does not fit; see `RunFolder.open`.
+        """
+        lock = ExitStack()
+        folder = lock.enter_context(RunFolder.open(config, resume))
+        return cls(config, resume, folder, lock)
+
+
+def training(run: OpenRun, is_checked: bool) -> TaskFunction:
     """Return a task that trains.
 
     It reports what `inspecting` reports, then the trainer's events, `RunOpened` and `Panel`
@@ -71,26 +107,25 @@ def training(config: TrainConfig, resume: bool, is_checked: bool) -> TaskFunctio
 
     Parameters
     ----------
-    config : TrainConfig
-        Settings of the run.
-    resume : bool
-        Continue the run in the run folder.
+    run : OpenRun
+        The run.
     is_checked : bool
-        Do not check the data first.
+        Whether its data have been checked already.
     """
 
     def work(report: Report, should_stop: ShouldStop) -> TrainResult:
-        from c2f_core.training.trainer import train  # Not when the widget opens.
+        from c2f_core.training.trainer import train_in  # Not when the widget opens.
 
-        if not is_checked and not _inspect(config, report, should_stop):
-            return TrainResult(Finished(0, True, None), None)
-        events = train(config, resume=resume, should_stop=should_stop)
-        with RunLogs() as logs, closing(events):
-            for event in events:
-                logs(event)
-                report(_for_window(event))
-        assert isinstance(event, Finished)
-        return TrainResult(event, RunFolder(config.run_folder).best_model)
+        with run.lock:
+            if not is_checked and not _inspect(run.config, report, should_stop):
+                return TrainResult(Finished(0, True, None), None)
+            events = train_in(run.folder, run.config, resume=run.resume, should_stop=should_stop)
+            with RunLogs() as logs, closing(events):
+                for event in events:
+                    logs(event)
+                    report(_for_window(event))
+            assert isinstance(event, Finished)
+            return TrainResult(event, run.folder.best_model)
 
     return work
 

@@ -184,11 +184,11 @@ def start_of(config, method, steps):
 
 
 def failing(error):
-    def train(config, resume=False, should_stop=None):
+    def train_in(folder, config, resume, should_stop):
         yield start_of(config, "model1", 4)
         raise error
 
-    return train
+    return train_in
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,7 @@ def failing(error):
 def test_errors_in_the_thread_reach_the_user(
     controller, ended, tiny, monkeypatch, tmp_path, error, message, caplog
 ):
-    (tmp_path / "run").mkdir()
-    monkeypatch.setattr("c2f_core.training.trainer.train", failing(error))
+    monkeypatch.setattr("c2f_core.training.trainer.train_in", failing(error))
     controller.train(tiny)
     ended()
     assert controller.model.phase is Phase.FAILED
@@ -251,6 +250,22 @@ def test_a_second_run_in_the_folder_is_refused(controller, ended, tiny, tmp_path
         controller.train(tiny)
     assert "A run is under way" in controller.model.message
     assert controller.model.phase is Phase.IDLE
+
+
+def test_the_folder_is_checked_once_and_stays_locked(controller, ended, tiny, monkeypatch):
+    opened, really_open = [], RunFolder.open
+
+    def count(config, resume):
+        opened.append(config.run_folder)
+        return really_open(config, resume)
+
+    monkeypatch.setattr(RunFolder, "open", count)
+    controller.train(tiny)
+    assert controller.model.message == "Checking the data…"
+    assert RunFolder(tiny["run_folder"]).is_under_way
+    ended()
+    assert opened == [tiny["run_folder"]]
+    assert not RunFolder(tiny["run_folder"]).is_under_way
 
 
 def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
@@ -308,14 +323,13 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
 def test_the_guard_speaks(controller, ended, tiny, monkeypatch, tmp_path):
     best = tmp_path / "run" / "best.safetensors"
 
-    def train(config, resume=False, should_stop=None):
-        best.parent.mkdir()
+    def train_in(folder, config, resume, should_stop):
         best.touch()
         yield start_of(config, "stage2", 9)
         yield RolledBack(3, 0.95, 0.9, best)
         yield Finished(3, False, best)
 
-    monkeypatch.setattr("c2f_core.training.trainer.train", train)
+    monkeypatch.setattr("c2f_core.training.trainer.train_in", train_in)
     controller.train(tiny)
     ended()
     for part in ("fell to 90.00 % from 95.00 %", "in use again", f"the best model is {best}"):

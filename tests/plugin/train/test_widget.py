@@ -295,11 +295,11 @@ def test_data_chosen_meanwhile_leave_the_run_folder_until_reset(
 
 
 def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypatch, caplog):
-    def train(config, resume=False, should_stop=None):
+    def train_in(folder, config, resume, should_stop):
         raise RuntimeError("cuDNN has a bad day")
         yield
 
-    monkeypatch.setattr("c2f_core.training.trainer.train", train)
+    monkeypatch.setattr("c2f_core.training.trainer.train_in", train_in)
     click(widget.train_button)
     ended(Phase.FAILED)
     assert "cuDNN has a bad day" in widget.status.text()
