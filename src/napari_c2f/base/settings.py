@@ -1,28 +1,36 @@
-"""Models that were trained or used lately: the widgets' common memory."""
+"""What the widgets remember from one session to the next."""
 
 from pathlib import Path
+from typing import ClassVar
 
-from psygnal import SignalInstance
+from psygnal import Signal
 from qtpy.QtCore import QSettings
-
-RECENT_COUNT = 5
-KEY = "recent models"
-remembered = SignalInstance((str,), name="remembered")
-"""Sent with the path of a model that was remembered: to every widget of this napari."""
 
 
 def settings() -> QSettings:
-    """Return what the widgets remember from one session to the next."""
+    """Return the settings of all widgets, which persist between sessions."""
     return QSettings("napari-c2f", "napari-c2f")
 
 
-def recent_models() -> list[str]:
-    """Return the files of the latest models that are still there, the latest first."""
-    return [path for path in settings().value(KEY, [], list) if Path(path).is_file()]
+class RecentModels:
+    """Models that were trained or used last, kept between sessions."""
+
+    KEY: ClassVar[str] = "recent models"
+    COUNT: ClassVar[int] = 5
+
+    remembered = Signal(str)
+    """Emitted with the path of a model that was remembered."""
+
+    def paths(self) -> list[str]:
+        """Return the paths of the models whose files still exist, the latest first."""
+        return [path for path in settings().value(self.KEY, [], list) if Path(path).is_file()]
+
+    def remember(self, path: str | Path) -> None:
+        """Put a model at the top of the list, and tell every widget."""
+        others = [other for other in self.paths() if other != str(path)]
+        settings().setValue(self.KEY, [str(path), *others][: self.COUNT])
+        self.remembered.emit(str(path))
 
 
-def remember_model(path: str | Path) -> None:
-    """Put a model at the top of the list and tell the widgets."""
-    others = [other for other in recent_models() if other != str(path)]
-    settings().setValue(KEY, [str(path), *others][:RECENT_COUNT])
-    remembered.emit(str(path))
+RECENT_MODELS = RecentModels()
+"""The one list of this napari: napari creates each widget on its own, so they share it here."""

@@ -9,7 +9,6 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
 
-from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import PaletteController
 from napari_c2f.draw.table import PaletteTable
@@ -45,10 +44,9 @@ class DrawWidget(DockedWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        super().__init__()
-        guard_removals(viewer)
-        self._viewer = viewer
+        super().__init__(viewer)
         self._controller = PaletteController(viewer, Session.of(viewer))
+        self.when_ended(self._controller.close)
         self.image = LayerChoice(viewer, Image, active_or_preferred)
         self.map = LayerChoice(viewer, Labels, active_or_preferred)
         self.shapes = LayerChoice(viewer, Shapes, active_or_preferred)
@@ -110,7 +108,6 @@ class DrawWidget(DockedWidget):
         events.has_map.connect(self._show_swatches)
         events.chosen.connect(self._show_chosen)
         events.message.connect(self._show_message)
-        self.destroyed.connect(controller.close)
 
     def selected_table(self) -> TableSelection:
         """Return the selected class table; that of the palette may be None."""
@@ -143,10 +140,6 @@ class DrawWidget(DockedWidget):
                     colour = chosen.red(), chosen.green(), chosen.blue()
                     self._controller.recolour(index, colour, self.shapes.value)
                     self._keep_draft()
-
-    def end(self) -> None:
-        """End the work before the widget goes."""
-        self._controller.close()
 
     @while_alive
     def _show_swatches(self, *_: Any) -> None:

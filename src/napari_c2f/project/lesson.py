@@ -11,7 +11,7 @@ from c2f_core.training.events import Event, Finished, RunStarted, StepDone
 from c2f_core.training.fine_tuning import FineTuneResult, FineTuningSettings
 from napari_c2f.base.clock import Clock
 from napari_c2f.base.controller import Controller
-from napari_c2f.base.settings import remember_model
+from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.project.model import Lesson
 
@@ -88,7 +88,7 @@ class LessonController(Controller[Lesson]):
     def _tell_end(self, event: Event | FineTuneResult) -> None:
         if isinstance(event, FineTuneResult):
             if event.is_better:
-                remember_model(event.checkpoint)
+                RECENT_MODELS.remember(event.checkpoint)
             self._succeed(event.message())
             return
         assert isinstance(event, Finished)

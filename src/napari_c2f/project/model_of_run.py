@@ -6,7 +6,7 @@ from pathlib import Path
 
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.refine.record import Record, file_hash
-from napari_c2f.base.settings import recent_models
+from napari_c2f.base.settings import RECENT_MODELS
 
 
 def model_of_run(record: Record, files: Iterable[Path]) -> str:
@@ -27,7 +27,7 @@ def model_of_run(record: Record, files: Iterable[Path]) -> str:
     for bundled in bundled_models():
         if _hash_of(BUNDLED_FOLDER / f"{bundled}.safetensors") == wanted:
             return bundled
-    known = (*files, *map(Path, recent_models()))
+    known = (*files, *map(Path, RECENT_MODELS.paths()))
     return next((str(path) for path in known if path.is_file() and _hash_of(path) == wanted), "")
 
 

@@ -26,7 +26,6 @@ from c2f_core.project import Status
 from c2f_core.project.files import REMOVED
 from c2f_core.project.work import undecided_text
 from c2f_core.training.fine_tuning import FineTuningSettings
-from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.settings import settings
 from napari_c2f.base.table_selection import TableSelection
@@ -78,12 +77,11 @@ class ProjectWidget(DockedWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        super().__init__()
-        guard_removals(viewer)
-        self._viewer = viewer
+        super().__init__(viewer)
         self._controller = ProjectController(viewer, Session.of(viewer), is_at_work)
         self._lessons = LessonController()
         self._to_do = BatchController(self._controller)
+        self.when_ended(self._lessons.close, self._to_do.close, self._controller.close)
         self.state, self.lesson = self._controller.state, self._lessons.model
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)
@@ -188,9 +186,6 @@ class ProjectWidget(DockedWidget):
         lesson.busy.connect(self._show_lesson)
         lesson.progress.connect(self._show_lesson)
         lesson.message.connect(self._show_lesson)
-        self.destroyed.connect(self._lessons.close)
-        self.destroyed.connect(self._to_do.close)
-        self.destroyed.connect(self._controller.close)
 
     # What the user wants
 
@@ -292,12 +287,6 @@ class ProjectWidget(DockedWidget):
         if watched is self.window() and event is not None and event.type() == QEvent.Type.Close:
             self._controller.save_quietly()
         return False
-
-    def end(self) -> None:
-        """Save, and end the work before the widget goes."""
-        self._lessons.close()
-        self._to_do.close()
-        self._controller.close()
 
     # What is shown
 

@@ -8,7 +8,6 @@ from typing import Any
 import napari.viewer
 from napari.layers import Image, Labels
 from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
-from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -25,9 +24,8 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.report import ScopeReport
-from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.keys import Action, Keys
-from napari_c2f.base.settings import recent_models, remember_model, remembered
+from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
 from napari_c2f.layers.session import Session
@@ -38,12 +36,11 @@ from napari_c2f.refine.scope_editor import ScopeEditor
 from napari_c2f.widgets.choices import (
     DEVICES,
     Choice,
-    FileChoice,
     TableChoice,
 )
-from napari_c2f.widgets.docked import DockedWidget
+from napari_c2f.widgets.docked import DockedWidget, while_alive
 from napari_c2f.widgets.layer_choice import LayerChoice
-from napari_c2f.widgets.model_choice import MODEL_FILES, known_models, model_text
+from napari_c2f.widgets.model_choice import ModelChoice, known_models
 from napari_c2f.widgets.parts import Legend, StatusText, add_row, button_row, collapsible
 
 
@@ -100,9 +97,7 @@ class RefineWidget(DockedWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        super().__init__()
-        guard_removals(viewer)
-        self._viewer = viewer
+        super().__init__(viewer)
         self._controller = RefineController(viewer, Session.of(viewer))
         self.state = self._controller.refining
         self.image = LayerChoice(viewer, Image, preferred_layer)
@@ -111,9 +106,7 @@ class RefineWidget(DockedWidget):
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
         self.class_table = TableChoice(FROM_LAYER)
-        self.model = FileChoice(known_models(), MODEL_FILES, model_text)
-        for path in reversed(recent_models()):
-            self.model.add(path)
+        self.model = ModelChoice(known_models())
         self.device = Choice({name: name for name in DEVICES})
         self.legend = Legend()
         self.scope = ScopeEditor(viewer)
@@ -126,6 +119,11 @@ class RefineWidget(DockedWidget):
         self.report = ReportTable()
         self._buttons = Buttons(self.refine_button, self.live)
         KEYS.follow(viewer, self._buttons)
+        self.when_ended(
+            self._disconnect_classes,
+            partial(KEYS.leave, viewer, self._buttons),
+            self._controller.close,
+        )
         self._lay_out()
         self._connect()
         self._show_coarse(self.coarse.value)
@@ -174,16 +172,6 @@ class RefineWidget(DockedWidget):
         events.message.connect(self._show_message)
         events.report.connect(self._show_report)
         events.live.connect(self._show_live)
-        remembered.connect(self._add_model)
-        self.destroyed.connect(self._controller.close)
-        self.destroyed.connect(partial(KEYS.leave, self._viewer, self._buttons))
-
-    def end(self) -> None:
-        """End the work before the widget goes."""
-        self._disconnect_classes()
-        remembered.disconnect(self._add_model, missing_ok=True)
-        KEYS.leave(self._viewer, self._buttons)
-        self._controller.close()
 
     def _new_map(self) -> None:
         self._controller.new_map(self.image.value, self.class_table.selection())
@@ -242,9 +230,8 @@ class RefineWidget(DockedWidget):
         shown = self.scope.show_protected.isChecked()
         self._controller.show_protected(self.coarse.value, self.scope.value(), shown)
 
+    @while_alive
     def _show_classes(self, *_: Any) -> None:
-        if not self._alive():
-            return
         selection, coarse = self.class_table.selection(), self.coarse.value
         table = selection.table
         if selection.error is not None:
@@ -259,44 +246,32 @@ class RefineWidget(DockedWidget):
 
     def _remember(self, model: str) -> None:
         if model.endswith(".safetensors"):
-            remember_model(model)
+            RECENT_MODELS.remember(model)
 
-    def _add_model(self, path: str) -> None:
-        """List a model that another widget trained or used."""
-        if self._alive():
-            self.model.add(path)
-
-    def _alive(self) -> bool:
-        """Tell whether Qt has not deleted the widget yet; end the work if it has."""
-        if not isalive(self):
-            self._controller.close()
-            return False
-        return True
-
+    @while_alive
     def _show_message(self, message: str) -> None:
-        if self._alive():
-            self.status.setText(message)
+        self.status.setText(message)
 
+    @while_alive
     def _show_report(self, report: ScopeReport | None) -> None:
-        if self._alive():
-            self.report.show_report(report)
+        self.report.show_report(report)
 
+    @while_alive
     def _show_live(self, live: bool) -> None:
-        if self._alive():
-            with QSignalBlocker(self.live):
-                self.live.setChecked(live)
+        with QSignalBlocker(self.live):
+            self.live.setChecked(live)
 
+    @while_alive
     def _show_busy(self, busy: bool) -> None:
-        if self._alive():
-            self.refine_button.setEnabled(not busy)
-            self.cancel_button.setEnabled(busy)
-            # Until the first share is known, the bar only shows that there is work.
-            self.progress.setRange(0, 0 if busy else 100)
+        self.refine_button.setEnabled(not busy)
+        self.cancel_button.setEnabled(busy)
+        # Until the first share is known, the bar only shows that there is work.
+        self.progress.setRange(0, 0 if busy else 100)
 
+    @while_alive
     def _show_progress(self, share: float) -> None:
-        if self._alive():
-            self.progress.setRange(0, 100)
-            self.progress.setValue(round(100 * share))
+        self.progress.setRange(0, 100)
+        self.progress.setValue(round(100 * share))
 
 
 @cache  # Live mode knows by it that the choice is still the same.

@@ -6,11 +6,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 
 from c2f_core.training.run_folder import has_discriminator
-from napari_c2f.base.settings import recent_models
 from napari_c2f.layers.convert import preferred_layer
-from napari_c2f.widgets.choices import FileChoice
 from napari_c2f.widgets.layer_choice import LayerChoice
-from napari_c2f.widgets.model_choice import MODEL_FILES, model_text
+from napari_c2f.widgets.model_choice import ModelChoice
 from napari_c2f.widgets.parts import add_row, button_row
 
 NO_MODEL = "No model with a discriminator"
@@ -36,11 +34,9 @@ class DiscriminatorSection(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.image = LayerChoice(viewer, Image, preferred_layer)
-        self.model = FileChoice({NO_MODEL: NO_MODEL}, MODEL_FILES, model_text)
+        self.model = ModelChoice({NO_MODEL: NO_MODEL}, has_discriminator)
         self.button = QPushButton("Show &realism")
         self._lay_out()
-        for path in reversed(recent_models()):
-            self.add_model(path)
         latest = self.model.count() - 2  # Before "From file…".
         self.model.setValue(self.model.itemData(latest))
         self.model.currentIndexChanged.connect(self._update_button)
@@ -53,11 +49,6 @@ class DiscriminatorSection(QWidget):
         add_row(form, "&Image", self.image.native, TIPS["image"])
         add_row(form, "Model", self.model, TIPS["model"])
         form.addRow("", button_row({self.button: TIPS["show"]}))
-
-    def add_model(self, path: str) -> None:
-        """List a model that another widget trained or used, if it has a discriminator."""
-        if has_discriminator(path):
-            self.model.add(path)
 
     def _update_button(self) -> None:
         """Enable the button if the model has a discriminator."""

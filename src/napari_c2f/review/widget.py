@@ -4,13 +4,10 @@ from functools import partial
 from typing import Any
 
 import napari.viewer
-from napari.components import ViewerModel
 from napari.utils.action_manager import action_manager
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from c2f_core.review.decisions import Decision
-from napari_c2f.base.gl_context import guard_removals
-from napari_c2f.base.settings import remembered
 from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.session import Session
 from napari_c2f.review.buttons import ReviewButtons
@@ -42,9 +39,7 @@ class ReviewWidget(DockedWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        super().__init__()
-        guard_removals(viewer)
-        self._viewer = viewer
+        super().__init__(viewer)
         session = Session.of(viewer)
         self._controller = ReviewController(viewer, session)
         self._discriminator = DiscriminatorController(viewer, session)
@@ -58,6 +53,11 @@ class ReviewWidget(DockedWidget):
         self.discriminator_box = collapsible("Discriminator", self.discriminator)
         self.status = StatusText()
         KEYS.follow(viewer, self._controller)
+        self.when_ended(
+            partial(KEYS.leave, viewer, self._controller),
+            self._controller.close,
+            self._discriminator.close,
+        )
         self._lay_out()
         self._connect()
         self._show_tips()
@@ -90,10 +90,8 @@ class ReviewWidget(DockedWidget):
         self.buttons.compared.connect(partial(KEYS.actions["compare"].run, controller))
         self.buttons.threshold_changed.connect(controller.set_threshold)
         self.discriminator.wanted.connect(self._show_realism)
-        remembered.connect(self._add_model)
         action_manager.events.shortcut_changed.connect(self._show_tips)
         self._connect_models()
-        self.destroyed.connect(partial(_end, self._viewer, controller, self._discriminator))
 
     def _connect_models(self) -> None:
         events = self._controller.model.events
@@ -107,19 +105,10 @@ class ReviewWidget(DockedWidget):
             model.events.busy.connect(self._show_busy)
             model.events.message.connect(self._show_message)
 
-    def end(self) -> None:
-        """End the review before the widget goes."""
-        remembered.disconnect(self._add_model, missing_ok=True)
-        _end(self._viewer, self._controller, self._discriminator)
-
     def _show_realism(self) -> None:
         section = self.discriminator
         fine, _, _ = self.maps.value()
         self._discriminator.realism_map(section.image.value, fine, section.model.value())
-
-    @while_alive
-    def _add_model(self, path: str) -> None:
-        self.discriminator.add_model(path)
 
     @while_alive
     def _show_tips(self, *_: Any) -> None:
@@ -156,15 +145,3 @@ class ReviewWidget(DockedWidget):
     @while_alive
     def _show_message(self, message: str) -> None:
         self.status.setText(message)
-
-
-def _end(
-    viewer: ViewerModel,
-    controller: ReviewController,
-    discriminator: DiscriminatorController,
-    *_: Any,
-) -> None:
-    """End a review for good; its widget may already be deleted."""
-    KEYS.leave(viewer, controller)
-    controller.close()
-    discriminator.close()

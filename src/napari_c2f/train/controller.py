@@ -15,7 +15,7 @@ from c2f_core.errors import C2FError
 from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller, GuiSteps
-from napari_c2f.base.settings import remember_model
+from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.base.worker import Task
 from napari_c2f.train.model import Phase, Training
 from napari_c2f.train.monitor import CHECKING, READING, Monitor
@@ -199,7 +199,7 @@ class TrainController(Controller[Training]):
         folder = self.model.run_folder
         best = None if folder is None else RunFolder(folder).best_model
         if best is not None:
-            remember_model(best)
+            RECENT_MODELS.remember(best)
 
 
 def _is_checked(config: TrainConfig, checked: TrainConfig | None) -> bool:

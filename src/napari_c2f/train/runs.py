@@ -9,7 +9,7 @@ from c2f_core.training.catalogue import RunSummary, delete_run, export_model, li
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
-from napari_c2f.base.settings import remember_model, settings
+from napari_c2f.base.settings import RECENT_MODELS, settings
 from napari_c2f.base.worker import Task, TaskFunction
 from napari_c2f.train.model import RunList
 
@@ -95,7 +95,7 @@ class RunsController(Controller[RunList]):
     def use(self, run: RunSummary) -> None:
         """Add the best model of a run to the Refine widget's list."""
         if run.best_model is not None:
-            remember_model(run.best_model)
+            RECENT_MODELS.remember(run.best_model)
             self.tell("The model is now in the Refine widget's list.")
 
     def export(self, folder: Path, target: Path) -> None:

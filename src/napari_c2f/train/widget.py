@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.config.settings import TrainConfig
-from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.worker import load_ahead
 from napari_c2f.layers.pairs import pairs_of_layers
 from napari_c2f.train.controller import TrainController
@@ -63,14 +62,16 @@ class TrainWidget(DockedWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        super().__init__()
-        guard_removals(viewer)
+        super().__init__(viewer)
         self._controller = TrainController()
         self.model = self._controller.model
         self._setup = SetupController(self._controller)
         self._runs = RunsController()
         self.preview = PreviewController(viewer, self.model)
         self.board = TensorBoard()
+        self.when_ended(
+            self._controller.close, self._runs.close, self.preview.close, self.board.close
+        )
         self.data = DataView(viewer)
         self.setup = SetupView()
         self.monitor = MonitorView()
@@ -154,15 +155,6 @@ class TrainWidget(DockedWidget):
         chosen.opened.connect(self._show_opened)
         self.board.message.connect(self._controller.tell)
         self.board.ready.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
-        self.destroyed.connect(self._controller.close)
-        self.destroyed.connect(self.preview.close)
-
-    def end(self) -> None:
-        """End the run, with a checkpoint, before the widget goes."""
-        self._controller.close()
-        self._runs.close()
-        self.preview.close()
-        self.board.close()
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of a `TrainConfig` as the form shows them.

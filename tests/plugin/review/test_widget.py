@@ -15,7 +15,7 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
-from napari_c2f.base.settings import remember_model
+from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.layers.session import Session
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.table import CHANGE, CONFIDENCE, DECISION, PIXELS
@@ -331,8 +331,8 @@ def trained(data, tiny):
 
 
 def test_the_realism_map_of_a_discriminator_is_a_layer(make_napari_viewer, click, qtbot, trained):
-    remember_model(trained)
-    remember_model(BUNDLED_FOLDER / "fasseg.safetensors")  # It has none.
+    RECENT_MODELS.remember(trained)
+    RECENT_MODELS.remember(BUNDLED_FOLDER / "fasseg.safetensors")  # It has none.
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Review")
     viewer.open_sample(PLUGIN, "shapes")

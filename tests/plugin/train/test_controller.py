@@ -18,7 +18,7 @@ from c2f_core.training.events import Finished, RolledBack, RunStarted
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage2 import Stage2Learner
 from napari_c2f.base.clock import Clock
-from napari_c2f.base.settings import recent_models
+from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.train.controller import TrainController
 from napari_c2f.train.model import ADVICE, Phase
 
@@ -63,7 +63,7 @@ def test_a_run_goes_through_its_phases(controller, phases, ended, tiny, tmp_path
     text = "\n".join(model.log)
     for part in ("class weights: ground", "coarse reference", "step 4: pixel accuracy"):
         assert part in text
-    assert recent_models() == [str(tmp_path / "run" / "best.safetensors")]
+    assert RECENT_MODELS.paths() == [str(tmp_path / "run" / "best.safetensors")]
     logged = Curves.read(tmp_path / "run" / "log.csv")
     assert logged["loss"].values == pytest.approx(model.stages[0].curves["loss"].values)
     for name in ("panels", "tensorboard"):
@@ -223,7 +223,7 @@ def test_a_model_is_remembered_though_a_later_stage_fails(
     controller.train({**tiny, "method": "model2"})
     ended()
     assert controller.model.phase is Phase.FAILED
-    assert recent_models() == [str(tmp_path / "run" / "stage2" / "best.safetensors")]
+    assert RECENT_MODELS.paths() == [str(tmp_path / "run" / "stage2" / "best.safetensors")]
 
 
 @pytest.mark.parametrize(
