@@ -46,8 +46,8 @@ Conditional U-Net (image and coarse map in, fine map out) for the class table
 
 ## Scores
 
-Of the shipped file on {test} test pairs of the same split whose persons it has
-never seen; in per cent, but for counts. Pixel accuracy and boundary scores are
+Scores of the shipped file on {test} test pairs of the same split, of persons that it has
+never seen, in per cent except for counts. Pixel accuracy and boundary scores are
 means over the images.
 
 {scores}

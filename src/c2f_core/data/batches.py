@@ -155,6 +155,7 @@ class _Crop:
     Attributes
     ----------
     image : (Y, X, 3) uint8 array
+        RGB image.
     fine, coarse : (Y, X) uint8 array
         Class ids, 255 where unlabelled.
     outside : (Y, X) boolean array or None
@@ -174,9 +175,11 @@ class _Planes:
     Attributes
     ----------
     image : (Y, X, 3) uint8 array
+        RGB image.
     fine, coarse : (Y, X) uint8 array
         Class ids, 255 where unlabelled.
     has_fine : bool
+        Whether the pair has a fine map.
     """
 
     image: NDArray[np.uint8]
@@ -231,8 +234,8 @@ class AugmentedBatches:
     sampling : CropSampling
         Size, number and seed of the crops.
     strong : AugmentationConfig, optional
-        Its `colour` and `blur_and_noise` make `Batch.strong_images`, on top of the
-        changes of `augmentation`.
+        Settings whose `colour` and `blur_and_noise` make `Batch.strong_images`, on top of
+        the changes of `augmentation`; without them, there are no strong images.
 
     Raises
     ------

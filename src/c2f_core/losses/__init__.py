@@ -1,1 +1,1 @@
-"""Loss functions, each beside its equation."""
+"""Loss functions, each with its equation."""

@@ -113,7 +113,7 @@ def summarise(folder: str | Path) -> RunSummary:
     Returns
     -------
     RunSummary
-        Its state, scores and best checkpoint.
+        State, scores and best checkpoint of the run.
 
     Raises
     ------
@@ -231,10 +231,9 @@ def delete_run(folder: str | Path) -> None:
     run.read_config()
     try:
         with run.locked():
-            for stage in STAGES:
-                if RunFolder(run.root / stage).config.exists():
-                    _delete_files(RunFolder(run.root / stage))
-            _delete_files(run)
+            stages = [RunFolder(run.root / stage) for stage in STAGES]
+            for each in (*(stage for stage in stages if stage.config.exists()), run):
+                _delete_files(each)
         (run.root / ".lock").unlink(missing_ok=True)
         if not any(run.root.iterdir()):
             run.root.rmdir()

@@ -193,7 +193,7 @@ class RunFolder:
             return TrainConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:  # Also a wrong encoding, and invalid settings.
             raise ConfigError(
-                f"{self.root} holds no run to resume; check the folder or start a new run."
+                f"{self.root} contains no run to resume; check the folder or start a new run."
             ) from error
 
     def _check_same_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
@@ -258,7 +258,7 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.root} was stopped before its first checkpoint; start a new run."
                 if began
-                else f"{self.root} holds no run; choose the folder of one."
+                else f"{self.root} contains no run; choose the folder of one."
             ) from error
         except Exception as error:  # Damaged archives raise many kinds of errors.
             raise CheckpointError(

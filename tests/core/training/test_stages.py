@@ -365,7 +365,7 @@ def test_stage_2_refuses_a_start_with_other_classes(make_config, shapes_folder, 
 def test_stage_2_names_a_start_that_is_no_finished_run(make_config, shapes_folder, tmp_path):
     stage2 = {"steps": 4, "start": tmp_path / "nowhere"}
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
-    with pytest.raises(CheckpointError, match="nowhere holds no run"):
+    with pytest.raises(CheckpointError, match="nowhere contains no run"):
         list(train(config))
     first = make_config(shapes_folder, tmp_path / "nowhere", method="stage1")
     list(train(first))

@@ -137,7 +137,7 @@ def test_a_run_is_never_overwritten(make_config, shapes_folder, tmp_path):
 
 def test_resuming_refuses_other_settings_and_empty_folders(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=2)
-    with pytest.raises(ConfigError, match="holds no run"):
+    with pytest.raises(ConfigError, match="contains no run"):
         next(train(config, resume=True))
     list(train(config))
     with pytest.raises(ConfigError, match="another seed"):
@@ -313,7 +313,7 @@ def test_settings_that_flags_cannot_have_give_one_sentence(tmp_path, capsys, fla
 
 def test_a_folder_without_a_run_is_told(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(ConfigError, match="holds no run to resume"):
+        with pytest.raises(ConfigError, match="contains no run to resume"):
             parse(["--resume", str(folder)])
 
 

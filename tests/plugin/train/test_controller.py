@@ -276,7 +276,7 @@ def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
     controller.train(tiny)
     assert "already holds a run" in model.message
     controller.resume(tmp_path / "nothing", {})
-    assert "holds no run to resume" in model.message
+    assert "contains no run to resume" in model.message
     with RunFolder(folder).locked():
         controller.resume(folder, {})
     assert "A run is under way" in model.message

@@ -289,7 +289,7 @@ def test_data_chosen_meanwhile_leave_the_run_folder_until_reset(
     assert str(run) in widget.resume_button.toolTip()
     type_in(widget.setup.run_folder.line, tmp_path / "other")
     click(widget.resume_button)
-    assert f"{tmp_path / 'other'} holds no run" in widget.status.text()
+    assert f"{tmp_path / 'other'} contains no run" in widget.status.text()
     click(widget.reset_button)
     assert widget.setup.run_folder.value().name == "next-1"
 

@@ -47,12 +47,12 @@ def test_a_folder_that_does_not_fit_is_refused_before_the_data_are_read(
 
 
 def test_a_refused_run_leaves_no_trace(make_config, run, data, tmp_path):
-    with pytest.raises(ConfigError, match="holds no run to resume"):
+    with pytest.raises(ConfigError, match="contains no run to resume"):
         run(make_config(tmp_path / "new"), resume=True)
     assert not (tmp_path / "new").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
-    with pytest.raises(ConfigError, match="holds no run to resume"):
+    with pytest.raises(ConfigError, match="contains no run to resume"):
         run(make_config(tmp_path / "other"), resume=True)
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["letter.txt"]
     config = make_config(tmp_path / "new")
