@@ -1,4 +1,4 @@
-"""Coarse-to-fine segmentation without a screen: the core of napari-c2f."""
+"""Coarse-to-fine segmentation without a GUI: the core of napari-c2f."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ __all__ = ["C2FError", "ClassTable", "RefineResult", "Refiner", "Scope", "refine
 
 
 def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; only who refines pays for it.
+    # Imported lazily, as torch takes seconds to import.
     if name == "Refiner":
         from c2f_core.refine.learned import Refiner
 

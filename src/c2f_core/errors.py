@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class C2FError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can fix."""
 
 
 class ClassTableError(C2FError):
-    """A class table is invalid, or a map holds values outside it."""
+    """A class table is invalid, or a map has values that are not in it."""
 
 
 class DataError(C2FError):
@@ -23,13 +23,13 @@ class WritingError(DataError):
 
 
 class UnclearImageError(DataError):
-    """It is not clear which of the images of a file is meant.
+    """A file covers several images, and it is unclear which one to use.
 
     Parameters
     ----------
     message : str
     images : iterable of str
-        The names to choose from.
+        Names of the images to choose from.
     """
 
     def __init__(self, message: str, images: Iterable[str]) -> None:
@@ -46,20 +46,23 @@ class ConfigError(C2FError):
 
 
 class CheckpointError(C2FError):
-    """A checkpoint is foreign, damaged or does not fit."""
+    """A checkpoint is of another program, damaged or does not match the data."""
 
 
 class Cancelled(C2FError):
-    """The user asked to stop before the work was done."""
+    """The user stopped the work before it was finished."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell an exhausted memory from other errors; often only torch's text does."""
+    """Return whether an error means that memory is exhausted, by its type or message."""
     texts = (
         *("out of memory", "can't allocate memory", "not enough memory"),
-        # What the libraries below torch say when they get none of the GPU's.
+        # Raised by the CUDA libraries below torch.
         *("STATUS_ALLOC_FAILED", "Unable to find a valid cuDNN algorithm"),
-        "Insufficient memory",  # OpenCV's.
+        "Insufficient memory",  # OpenCV
     )
-    kinds = ("MemoryError", "OutOfMemoryError")  # The latter is torch's, not imported here.
+    kinds = (
+        "MemoryError",
+        "OutOfMemoryError",
+    )  # The latter is torch's.
     return type(error).__name__ in kinds or any(text in str(error) for text in texts)

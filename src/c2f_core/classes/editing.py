@@ -1,7 +1,7 @@
 """Add, rename and recolour classes, and count their pixels.
 
-Class tables do not change: each function returns a new one, in which all
-classes keep their indices, so that maps drawn with the old one stay valid.
+Class tables are immutable. Each function returns a new one, in which all existing
+classes keep their labels, so that maps drawn with the old table stay valid.
 """
 
 import colorsys
@@ -18,31 +18,31 @@ from c2f_core.documents import first_problem
 from c2f_core.errors import Cancelled, ClassTableError
 
 CHUNK = 1 << 20
-"""Pixels that are counted at once."""
+"""Number of pixels that are counted at once."""
 
 
 def new_table(name: str = "classes") -> ClassTable:
-    """Return a table to begin with: one class, and 0 where unlabelled."""
+    """Return a table to start from, with one class and the label 0 for unlabelled."""
     unlabelled = ClassEntry(name="unlabelled", index=0, colour=(0, 0, 0))
     first = ClassEntry(name="class 1", index=1, colour=(230, 38, 38))
     return ClassTable(name=name, classes=(first,), unlabelled=unlabelled)
 
 
 def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) -> ClassTable:
-    """Return a table with one class more, of the smallest free index.
+    """Return a table with an additional class, which gets the smallest free label.
 
     Parameters
     ----------
     table : ClassTable
     name : str
-        Without it, "class" and the index.
+        Name of the new class; by default "class" and its label.
     colour : (int, int, int), optional
-        RGB, 0 to 255; without it, one that is far from those of the others.
+        RGB colour, 0 to 255; by default one that differs clearly from all others.
 
     Raises
     ------
     ClassTableError
-        Name or colour is taken, or the table is full.
+        If the name or colour is taken, or the table is full.
     """
     taken = {entry.index for entry in table.entries}
     index = next(index for index in range(MAX_LABEL + 1) if index not in taken)
@@ -55,12 +55,20 @@ def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) 
 
 
 def renamed(table: ClassTable, index: int, name: str) -> ClassTable:
-    """Return a table in which the class of an index has another name.
+    """Return a table with a renamed class.
+
+    Parameters
+    ----------
+    table : ClassTable
+    index : int
+        Label of the class.
+    name : str
+        New name of the class.
 
     Raises
     ------
     ClassTableError
-        The name is empty or taken, or there is no such class.
+        If the name is empty or taken, or there is no such class.
     """
     if not name.strip():
         raise ClassTableError("A class needs a name; type at least one letter.")
@@ -68,18 +76,26 @@ def renamed(table: ClassTable, index: int, name: str) -> ClassTable:
 
 
 def recoloured(table: ClassTable, index: int, colour: Colour) -> ClassTable:
-    """Return a table in which the class of an index has another colour.
+    """Return a table with a recoloured class.
+
+    Parameters
+    ----------
+    table : ClassTable
+    index : int
+        Label of the class.
+    colour : (int, int, int)
+        New RGB colour of the class, 0 to 255.
 
     Raises
     ------
     ClassTableError
-        The colour is taken, or there is no such class.
+        If the colour is taken, or there is no such class.
     """
     return _with_entry(table, index, colour=colour)
 
 
 def distant_colour(taken: Iterable[Colour]) -> Colour:
-    """Return a vivid colour (RGB, 0 to 255) as far as possible from all that are taken."""
+    """Return a vivid colour (RGB, 0 to 255) that differs most from all taken colours."""
     hues = [
         colorsys.hsv_to_rgb(hue / 24, 0.85, value) for value in (0.95, 0.6) for hue in range(24)
     ]
@@ -91,28 +107,34 @@ def distant_colour(taken: Iterable[Colour]) -> Colour:
 
 
 def pixel_shares(
-    index_map: Any, table: ClassTable, should_stop: Callable[[], bool] = lambda: False
+    labels: Any, table: ClassTable, should_stop: Callable[[], bool] = lambda: False
 ) -> dict[int, float]:
-    """Return which share of a map, in [0, 1], each index of a table covers.
+    """Return the share of pixels of each class of a map.
 
-    The map is read in parts: it may be larger than the memory.
+    The map is read in parts, as it may be larger than the memory.
 
     Parameters
     ----------
-    index_map : integer array of any shape, or what is sliced like one
-        Class indices; those that are not in the table count as pixels only.
+    labels : integer array of any shape, or an object that is sliced like one
+        Labels. Pixels with a label that is not in the table belong to no class, but
+        count towards the total.
     table : ClassTable
     should_stop : callable
-        Asked between parts.
+        Function that is called between parts and returns whether to stop.
+
+    Returns
+    -------
+    dict of int to float
+        Share in [0, 1] by label, including that of unlabelled pixels.
 
     Raises
     ------
     Cancelled
-        It was asked to stop.
+        If `should_stop` returned True.
     """
     counts = np.zeros(MAX_LABEL + 1, dtype=np.int64)
     pixels = 0
-    for part in _parts(index_map):
+    for part in _parts(labels):
         if should_stop():
             raise Cancelled("Counting pixels was cancelled.")
         pixels += part.size
@@ -121,11 +143,11 @@ def pixel_shares(
     return {entry.index: counts[entry.index] / max(pixels, 1) for entry in table.entries}
 
 
-def _parts(index_map: Any) -> Iterator[NDArray[Any]]:
-    plane = int(np.prod(index_map.shape[1:]))
+def _parts(labels: Any) -> Iterator[NDArray[Any]]:
+    plane = int(np.prod(labels.shape[1:]))
     rows = max(1, CHUNK // max(plane, 1))
-    for first in range(0, index_map.shape[0], rows):
-        part = np.asarray(index_map[first : first + rows]).ravel()
+    for first in range(0, labels.shape[0], rows):
+        part = np.asarray(labels[first : first + rows]).ravel()
         for start in range(0, part.size, CHUNK):
             yield part[start : start + CHUNK]
 
@@ -140,7 +162,7 @@ def _free_name(table: ClassTable, index: int) -> str:
 
 def _with_entry(table: ClassTable, index: int, **change: Any) -> ClassTable:
     if index not in [entry.index for entry in table.classes]:
-        raise ClassTableError(f"'{table.name}' has no class of index {index}; choose one it has.")
+        raise ClassTableError(f"'{table.name}' has no class {index}; choose one of its classes.")
     classes = (
         entry.model_copy(update=change) if entry.index == index else entry
         for entry in table.classes

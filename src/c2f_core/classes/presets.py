@@ -1,4 +1,4 @@
-"""The classes of the built-in class tables, as plain data; see `ClassTable.preset`."""
+"""Plain data of the built-in class tables; see `ClassTable.preset`."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,16 @@ RGB = tuple[int, int, int]
 
 
 class ClassPreset(NamedTuple):
-    """What a class table is made of.
+    """Plain data of a class table.
 
     Attributes
     ----------
     classes : list of (str, (int, int, int))
-        Name and RGB colour, 0 to 255; indices count from 0 in this order.
+        Name and RGB colour (0 to 255) of each class, with the labels 0, 1, 2, ...
     unlabelled_index : int
+        Label of unlabelled pixels.
     unlabelled_colour : (int, int, int)
+        RGB colour of unlabelled pixels, 0 to 255.
     """
 
     classes: list[tuple[str, RGB]]
@@ -60,7 +62,7 @@ BUILT_IN: dict[str, ClassPreset] = {
         255,
         (0, 0, 0),
     ),
-    # Indices and colours of the SegNet tutorial's eleven classes.
+    # Labels and colours of the eleven classes of the SegNet tutorial.
     "camvid": ClassPreset(
         [
             ("sky", (128, 128, 128)),

@@ -1,11 +1,11 @@
-"""Pairs in folders: `images/`, `coarse/` and, where there are some, `fine/`."""
+"""Datasets of pairs in folders: `images/`, `coarse/` and optionally `fine/`, or FASSEG."""
 
 from collections.abc import Container, Iterable
 from pathlib import Path
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
-from c2f_core.data.listing import Listing, unmatched_files
+from c2f_core.data.listing import Listing, UnmatchedFiles, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
 from c2f_core.io.annotations import is_annotation_file
@@ -13,26 +13,36 @@ from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by name without ending, sorted as people count.
+    """Return the image files of a folder by name without suffix, in natural order.
+
+    Parameters
+    ----------
+    folder : Path
 
     Raises
     ------
     DataError
-        Two files differ only in their ending.
+        If two file names differ only in their suffix.
     """
     return _by_stem(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def maps_by_stem(folder: Path, images: Container[str]) -> dict[str, Path]:
-    """Map files of a folder by name without ending, sorted as people count.
+    """Return the map files of a folder by name without suffix, in natural order.
 
-    Annotation files count where they are named as one of the images and no
-    map is: other JSON may lie beside maps.
+    Annotation files are included if they have the name of an image for which there
+    is no other map, as other JSON files may be in the folder.
+
+    Parameters
+    ----------
+    folder : Path
+    images : container of str
+        Names of the images without suffix.
 
     Raises
     ------
     DataError
-        Two files differ only in their ending.
+        If two file names differ only in their suffix.
     """
     paths = [*folder.iterdir()]
     maps = [path for path in paths if path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)]
@@ -52,22 +62,29 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
             continue
         if path.stem in found:
             raise DataError(
-                f"{path.parent} holds both {found[path.stem].name} and {path.name}; keep one of "
-                "them."
+                f"{path.parent} has both {found[path.stem].name} and {path.name}; keep only one "
+                "of them."
             )
         found[path.stem] = path
     return found
 
 
 def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
-    """List `images/ coarse/ fine/`, matched by name without ending.
+    """List the pairs in `images/`, `coarse/` and `fine/`, matched by name without suffix.
 
-    `fine/` may lack, or hold maps for some of the images only.
+    `fine/` may be missing or incomplete.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with `images/` and `coarse/`.
+    class_table : ClassTable
+        Class table of the maps.
 
     Raises
     ------
     DataError
-        A folder lacks, or there is no image.
+        If a folder is missing, or there are no images.
     """
     root = Path(root)
     for name in ("images", "coarse"):
@@ -77,7 +94,7 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
     coarse = maps_by_stem(root / "coarse", images)
     fine = maps_by_stem(root / "fine", images) if (root / "fine").is_dir() else {}
     if not images:
-        raise DataError(f"{root / 'images'} holds no images; put .png, .jpg, .bmp or .tif there.")
+        raise DataError(f"{root / 'images'} has no images; put .png, .jpg, .bmp or .tif there.")
     files = [
         PairFiles(stem, images[stem], coarse[stem], fine.get(stem))
         for stem in images
@@ -92,51 +109,69 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
 
 
 def fasseg_listing(root: str | Path) -> Listing:
-    """List FASSEG frontal01 (coarse, V1) and frontal02 (fine, V2), .bmp or .png.
+    """List the pairs of FASSEG: frontal01 (V1, coarse) and frontal02 (V2, fine), .bmp or .png.
 
-    Pairs are named "Train/1", "Test/7". Colours are decoded to the nearest class
-    colour however far it is, as the label files are blended at all boundaries; maps
-    with more such pixels than that are reported.
-
-    Raises
-    ------
-    DataError
-        The layout is another.
-    """
-    root = Path(root)
-    files, unmatched = [], []
-    for part in ("Train", "Test"):
-        folders = [root / "V1" / f"{part}_RGB", root / "V1" / f"{part}_Labels"]
-        folders.append(root / "V2" / f"{part}_Labels")
-        for folder in folders:
-            if not folder.is_dir():
-                raise DataError(f"{root} is no FASSEG folder: {folder} lacks; unpack it whole.")
-        images, coarse, fine = (images_by_stem(folder) for folder in folders)
-        unmatched += unmatched_files(images, coarse, "image", "coarse map", folders[1])
-        unmatched += unmatched_files(images, fine, "image", "fine map", folders[2])
-        unmatched += unmatched_files(coarse, images, "coarse map", "image", folders[0])
-        unmatched += unmatched_files(fine, images, "fine map", "image", folders[0])
-        files += [
-            PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
-            for stem in images
-            if stem in coarse and stem in fine
-        ]
-    return Listing(files, unmatched, ClassTable.preset("fasseg"), blended=True)
-
-
-def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listing:
-    """List a dataset in the layout of FASSEG or Cityscapes, or as `images/ coarse/ fine/`.
+    Pairs are named "Train/1", "Test/7". As all boundaries in the label files are
+    blended, every colour is decoded to the nearest class. Maps with more blended
+    pixels than usual are reported.
 
     Parameters
     ----------
     root : str or Path
-    class_table : ClassTable, optional
-        Needed for the folder layout; the others bring their own.
+        Folder with `V1/` and `V2/`.
 
     Raises
     ------
     DataError
-        The folder does not exist, or its layout is none of these.
+        If a folder is missing.
+    """
+    files: list[PairFiles] = []
+    unmatched: list[UnmatchedFiles] = []
+    for part in ("Train", "Test"):
+        found, without_partner = _fasseg_part(Path(root), part)
+        files += found
+        unmatched += without_partner
+    return Listing(files, unmatched, ClassTable.preset("fasseg"), blended=True)
+
+
+def _fasseg_part(root: Path, part: str) -> tuple[list[PairFiles], list[UnmatchedFiles]]:
+    folders = [root / "V1" / f"{part}_RGB", root / "V1" / f"{part}_Labels"]
+    folders.append(root / "V2" / f"{part}_Labels")
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(
+                f"{root} is not a FASSEG folder, as {folder} is missing; unpack the whole dataset."
+            )
+    images, coarse, fine = (images_by_stem(folder) for folder in folders)
+    unmatched = [
+        *unmatched_files(images, coarse, "image", "coarse map", folders[1]),
+        *unmatched_files(images, fine, "image", "fine map", folders[2]),
+        *unmatched_files(coarse, images, "coarse map", "image", folders[0]),
+        *unmatched_files(fine, images, "fine map", "image", folders[0]),
+    ]
+    files = [
+        PairFiles(f"{part}/{stem}", images[stem], coarse[stem], fine[stem])
+        for stem in images
+        if stem in coarse and stem in fine
+    ]
+    return files, unmatched
+
+
+def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listing:
+    """List the pairs of a dataset: FASSEG, Cityscapes, or `images/`, `coarse/` and `fine/`.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the dataset.
+    class_table : ClassTable, optional
+        Class table of the maps. It is required for `images/`, `coarse/` and `fine/`,
+        and ignored for FASSEG and Cityscapes, which have their own.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist, or has none of these layouts.
     """
     root = Path(root)
     if not root.is_dir():
@@ -146,16 +181,21 @@ def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listi
     if (root / IMAGES).is_dir():
         return cityscapes_listing(root)
     if class_table is None:
-        raise DataError(f"{root} needs a class table; name a preset or a TOML or JSON file.")
+        raise DataError(f"{root} needs a class table; give a preset or a TOML or JSON file.")
     return folder_listing(root, class_table)
 
 
 def open_pairs(root: str | Path, class_table: ClassTable | None = None) -> FilePairs:
-    """Open a dataset; see `list_pairs`.
+    """Open the pairs of a dataset, all of which must be complete.
+
+    Parameters
+    ----------
+    root, class_table
+        See `list_pairs`.
 
     Raises
     ------
     DataError
-        The folder does not exist, its layout is unknown, or a file has no partner.
+        If the folder does not exist, its layout is unknown, or a file has no partner.
     """
     return list_pairs(root, class_table).complete_pairs()

@@ -1,4 +1,4 @@
-"""A photograph that everyone may use, with a coarse and a fine map."""
+"""A public-domain photograph with a coarse and a fine map."""
 
 import tomllib
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ CROP_SIDE = 256
 def astronaut_pair(side: int = 512) -> Pair:
     """Return the face of NASA's portrait of Eileen Collins with a coarse and a fine map.
 
-    The photograph comes with scikit-image and is in the public domain. The maps
-    are outlines (`astronaut.toml`) and so are sharp at any size: the coarse one
-    roughly sketched, the fine one traced point by point along the edges in the
+    The photograph is part of scikit-image and in the public domain. The maps are
+    stored as outlines (`astronaut.toml`) and therefore sharp at any size. The coarse
+    outlines are rough sketches, the fine ones were traced point by point in the
     magnified photograph. Neither was made from the output of a refiner.
 
     Parameters
     ----------
     side : int
-        Pixels of each side; the 256 x 256 crop is magnified bicubically.
+        Side length in pixels; the crop of 256 x 256 pixels is magnified bicubically.
 
     Returns
     -------
     Pair
-        Of the class table "fasseg".
+        Image and maps of shape (side, side), with the class table "fasseg".
     """
     crop = Image.fromarray(astronaut()[CROP])
     text = files("c2f_core.data").joinpath("astronaut.toml").read_text(encoding="utf-8")
@@ -48,14 +48,14 @@ def astronaut_pair(side: int = 512) -> Pair:
 
 
 def _painted(outlines: Sequence[dict[str, Any]], side: int) -> NDArray[np.uint8]:
-    """Paint outlines over background, each over those before; (side, side) positions."""
+    """Paint outlines in order over the background; return (side, side) class ids."""
     names = astronaut_class_table().names
-    positions = np.zeros((side, side), dtype=np.uint8)
+    class_ids = np.zeros((side, side), dtype=np.uint8)
     for entry in outlines:
-        # Outlines count from the corner of the first pixel, polygon() from its centre.
+        # Outlines start at the corner of the first pixel, polygon() at its centre.
         x, y = np.array(entry["outline"]).T * side / CROP_SIDE - 0.5
-        positions[polygon(y, x, positions.shape)] = names.index(entry["class"])
-    return positions
+        class_ids[polygon(y, x, class_ids.shape)] = names.index(entry["class"])
+    return class_ids
 
 
 def astronaut_class_table() -> ClassTable:

@@ -1,4 +1,4 @@
-"""Named lists of pairs, read from a JSON file or drawn by a seed."""
+"""Named lists of pairs, read from a JSON file or drawn at random."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ def read_split(path: str | Path, names: str) -> list[str]:
     ----------
     path : str or Path
     names : str
-        Keys and list positions joined by ":", such as "report:test" or "folds:0";
-        several lists are joined by "+".
+        Name of the list: keys and list indices joined by ":", such as "report:test"
+        or "folds:0". Several lists are joined by "+".
 
     Raises
     ------
     DataError
-        The file cannot be read or has no such list.
+        If the file cannot be read or has no such list.
     """
     path = Path(path)
     content = read_splits(path)
@@ -35,14 +35,18 @@ def read_split(path: str | Path, names: str) -> list[str]:
 def read_splits(path: Path) -> dict[str, Any]:
     """Read a whole file of named lists.
 
+    Parameters
+    ----------
+    path : Path
+
     Raises
     ------
     DataError
-        The file cannot be read or holds no named lists.
+        If the file cannot be read or has no named lists.
     """
     content = read_document(path, "split file", DataError, "give a JSON file")
     if not isinstance(content, dict):
-        raise DataError(f"The split file {path} holds no named lists; give a JSON object.")
+        raise DataError(f"The split file {path} has no named lists; give a JSON object.")
     return content
 
 
@@ -54,25 +58,31 @@ def _lookup(content: Any, name: str, path: Path) -> list[str]:
         elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
             found = found[int(key)]
         else:
-            options = ", ".join(found) if isinstance(found, dict) else "a list position"
+            options = ", ".join(found) if isinstance(found, dict) else "a list index"
             raise DataError(f"{path.name} has no list '{name}' at '{key}'; choose {options}.")
     if not isinstance(found, list) or not all(isinstance(pair, str) for pair in found):
-        raise DataError(f"'{name}' in {path.name} is no list of pair names; go one level deeper.")
+        raise DataError(
+            f"'{name}' in {path.name} is not a list of pair names; go one level deeper."
+        )
     return found
 
 
 def read_groups(path: str | Path) -> list[list[str]]:
-    """Read the groups of pairs that show one person, which no split may part.
+    """Read the groups of pairs of the same person, which no split may divide.
+
+    Parameters
+    ----------
+    path : str or Path
 
     Returns
     -------
     list of list of str
-        The list "same_person" of the split file; empty where it has none.
+        List "same_person" of the split file, empty if it has none.
 
     Raises
     ------
     DataError
-        The file cannot be read.
+        If the file cannot be read.
     """
     groups: list[list[str]] = read_splits(Path(path)).get("same_person", [])
     return groups
@@ -81,26 +91,28 @@ def read_groups(path: str | Path) -> list[list[str]]:
 def draw_validation(
     names: Sequence[str], share: float, seed: int, groups: Sequence[Sequence[str]] = ()
 ) -> tuple[list[str], list[str]]:
-    """Draw names for validation, whole groups at a time; at least one stays on either side.
+    """Draw pairs for validation, in whole groups; at least one remains on either side.
 
     Parameters
     ----------
     names : sequence of str
+        Names of the pairs.
     share : float
-        Share of the names to draw, in (0, 1).
+        Share of the pairs to draw, in (0, 1).
     seed : int
+        Seed of the random generator.
     groups : sequence of sequence of str
-        Names that stay together.
+        Names of pairs that must stay together.
 
     Returns
     -------
     train, validation : list of str
-        In the order of `names`.
+        Names of the pairs, in the order of `names`.
 
     Raises
     ------
     DataError
-        There are fewer than two groups of names.
+        If there are fewer than two groups.
     """
     members = grouped(names, groups)
     if len(members) < 2:
@@ -110,56 +122,65 @@ def draw_validation(
     wanted = max(1, round(share * len(names)))
     drawn: set[str] = set()
     leaders = sorted(members)
-    for place in np.random.default_rng(seed).permutation(len(leaders))[:-1]:
+    for number in np.random.default_rng(seed).permutation(len(leaders))[:-1]:
         if len(drawn) >= wanted:
             break
-        drawn.update(members[leaders[place]])
+        drawn.update(members[leaders[number]])
     return [name for name in names if name not in drawn], [name for name in names if name in drawn]
 
 
 def draw_folds(
     names: Sequence[str], count: int, seed: int, groups: Sequence[Sequence[str]] = ()
 ) -> list[list[str]]:
-    """Draw folds of nearly equal size, whole groups at a time.
+    """Draw folds of nearly equal size, in whole groups.
 
     Parameters
     ----------
     names : sequence of str
+        Names of the pairs.
     count : int
         Number of folds.
     seed : int
+        Seed of the random generator.
     groups : sequence of sequence of str
-        Names that stay together.
+        Names of pairs that must stay together.
 
     Returns
     -------
     list of list of str
-        Each in the order of `names`, every name in one of them.
+        Names of each fold, in the order of `names`; every name is in one fold.
 
     Raises
     ------
     DataError
-        There are fewer than two folds, or fewer groups of names than folds.
+        If there are fewer than two folds, or fewer groups than folds.
     """
     members = grouped(names, groups)
     if not 2 <= count <= len(members):
         raise DataError(
             f"{len(members)} unrelated pairs with fine maps cannot make {count} folds; choose at "
-            "least 2 folds, and no more than there are such pairs."
+            "least 2 folds, and at most as many as there are such pairs."
         )
     leaders = sorted(members)
-    shuffled = [leaders[place] for place in np.random.default_rng(seed).permutation(len(leaders))]
+    shuffled = [leaders[number] for number in np.random.default_rng(seed).permutation(len(leaders))]
     folds: list[set[str]] = [set() for _ in range(count)]
-    # The largest groups come first, so that the small ones even the folds out.
+    # Largest groups first, so that the small ones even out the folds.
     for leader in sorted(shuffled, key=lambda leader: -len(members[leader])):
         min(folds, key=len).update(members[leader])
     return [[name for name in names if name in fold] for fold in folds]
 
 
 def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """Return the names that stay together, by the first name of their group.
+    """Return the names of each group by its first name.
 
-    Groups that share a name are one.
+    Groups with a common name are merged. Names in no group form a group each.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the pairs.
+    groups : sequence of sequence of str
+        Names of pairs that must stay together.
     """
     leader: dict[str, str] = {}
     for group in filter(None, groups):
@@ -173,14 +194,14 @@ def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, 
 
 
 def first_of_each(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[str]:
-    """Put one name of each group before all others of it: the first few are of many persons."""
+    """Sort the first name of each group to the front, so that the first pairs differ most."""
     first = {members[0] for members in grouped(names, groups).values()}
     return sorted(names, key=lambda name: name not in first)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of the pairs that train with their fine maps, train without them, and validate."""
+    """Names of the pairs for training with fine maps, training without them, and validation."""
 
     train: list[str]
     coarse_only: list[str]
@@ -188,18 +209,29 @@ class Roles:
 
 
 def listed_names(config: DataConfig, available: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names that a config lists for training, all without a list, and for validation.
+    """Return the names that a config lists for training and for validation.
+
+    Parameters
+    ----------
+    config : DataConfig
+    available : sequence of str
+        Names of all pairs, which are used for training if there is no split file.
+
+    Returns
+    -------
+    train, validation : list of str
 
     Raises
     ------
     DataError
-        The split file cannot be read or has no such list, or lists are named without one.
+        If the split file cannot be read or has no such list, or lists are named
+        without a split file.
     """
     if config.splits is None:
         if config.validation or config.train != DataConfig.model_fields["train"].default:
             raise DataError(
-                "data.train and data.validation name lists of a split file; give it as "
-                "data.splits, or leave them as they are."
+                "data.train and data.validation name lists of a split file; give the file as "
+                "data.splits, or do not set them."
             )
         return list(available), []
     held_out = read_split(config.splits, config.validation) if config.validation else []
@@ -209,21 +241,22 @@ def listed_names(config: DataConfig, available: Sequence[str]) -> tuple[list[str
 def assign_roles(
     config: DataConfig, seed: int, available: Sequence[str], has_fine: Callable[[str], bool]
 ) -> Roles:
-    """Say which pairs train and which validate: listed, or drawn by the seed.
+    """Assign pairs to training and validation, by the lists of a config or at random.
 
     Parameters
     ----------
     config : DataConfig
     seed : int
+        Seed for drawing validation pairs.
     available : sequence of str
         Names of all pairs.
     has_fine : callable
-        Tells whether the pair of a name has a fine map.
+        Function that returns whether the pair of a given name has a fine map.
 
     Raises
     ------
     DataError
-        Fine maps do not suffice, or the split file does not fit.
+        If there are too few fine maps, or the split file does not match the data.
     """
     names, held_out = listed_names(config, available)
     groups = read_groups(config.splits) if config.splits else []

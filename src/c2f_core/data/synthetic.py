@@ -1,4 +1,4 @@
-"""Synthetic pairs: coloured shapes on a textured ground, with blobby coarse maps."""
+"""Synthetic pairs: coloured shapes on a textured background, with blurred coarse maps."""
 
 from typing import Any
 
@@ -20,28 +20,29 @@ SHAPES = ClassTable(
     ),
     unlabelled=ClassEntry(name="unlabelled", index=0, colour=(0, 0, 0)),
 )
-"""Class table of the synthetic pairs; index 0 is unlabelled, as napari paints nothing there."""
+"""Class table of the synthetic pairs; label 0 is unlabelled, which napari shows transparent."""
 
 
 def synthetic_pair(size: int = 256, seed: int = 0) -> Pair:
-    """Paint one pair of the class table `SHAPES`.
+    """Paint one pair with the class table `SHAPES`.
 
     Parameters
     ----------
     size : int
-        Side in pixels, at least 32.
+        Side length in pixels, at least 32.
     seed : int
+        Seed of the random generator.
 
     Returns
     -------
     Pair
-        With coarse and fine map, size x size.
+        Image, coarse and fine map of shape (size, size).
     """
     rng = np.random.default_rng(seed)
     fine = np.zeros((size, size), dtype=np.uint8)
-    for position in rng.permutation([1, 2, 3, 1, 2, 3]):
-        rows, columns = _shape(int(position), size, rng)
-        fine[rows, columns] = position
+    for class_id in rng.permutation([1, 2, 3, 1, 2, 3]):
+        rows, columns = _shape(int(class_id), size, rng)
+        fine[rows, columns] = class_id
     colours = rng.uniform(40, 215, (SHAPES.number_of_classes, 3))
     noise = ndimage.gaussian_filter(rng.standard_normal((size, size, 3)), (1.5, 1.5, 0)) * 40
     image = ndimage.gaussian_filter(colours[fine], (0.7, 0.7, 0)) + noise
@@ -53,13 +54,13 @@ def synthetic_pair(size: int = 256, seed: int = 0) -> Pair:
     )
 
 
-def _shape(position: int, size: int, rng: np.random.Generator) -> Any:
-    """Rows and columns inside a random shape of the class at `position`."""
+def _shape(class_id: int, size: int, rng: np.random.Generator) -> Any:
+    """Return the rows and columns of the pixels in a random shape of a class."""
     row, column = rng.uniform(0.15, 0.85, 2) * size
     radius = rng.uniform(0.08, 0.18) * size
-    if position == 1:
+    if class_id == 1:
         return disk((row, column), radius, shape=(size, size))
-    if position == 2:
+    if class_id == 2:
         turn = rng.uniform(0, np.pi)
         return ellipse(row, column, radius * 1.4, radius * 0.7, (size, size), turn)
     angles = rng.uniform(0, 2 * np.pi) + np.array([0, 2.1, 4.2])
@@ -72,6 +73,6 @@ def _blobby(fine: NDArray[np.uint8], reach: float, rng: np.random.Generator) -> 
     sigma = (0, 3 * reach, 3 * reach)
     noise = ndimage.gaussian_filter(rng.standard_normal((2, *fine.shape)), sigma)
     noise *= 2 * reach / max(float(noise.std()), 1e-9)
-    places = np.indices(fine.shape) + noise
-    moved: NDArray[np.uint8] = ndimage.map_coordinates(fine, places, order=0, mode="nearest")
+    coordinates = np.indices(fine.shape) + noise
+    moved: NDArray[np.uint8] = ndimage.map_coordinates(fine, coordinates, order=0, mode="nearest")
     return moved

@@ -1,4 +1,4 @@
-"""Write pairs as a dataset of files, so that training reads them as any other."""
+"""Write pairs as a dataset in folders that training can read."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,21 +11,22 @@ from c2f_core.io.images import write_image
 from c2f_core.io.maps import MapStyle, write_map
 
 TABLE_FILE = "classes.json"
-LARGEST_PALETTE_INDEX = 255
+MAX_PALETTE_LABEL = 255
 
 
 def write_pairs(root: str | Path, pairs: Iterable[Pair], class_table: ClassTable) -> Path:
-    """Write pairs to `images/ coarse/ fine/` and their class table to `classes.json`.
+    """Write pairs to `images/`, `coarse/` and `fine/`, and their class table to `classes.json`.
 
-    Every file is written atomically and none is overwritten.
+    Every file is written atomically, and no pair is overwritten.
 
     Parameters
     ----------
     root : str or Path
-        Made where it lacks; pairs of other names in it stay.
+        Folder of the dataset. It is created if missing, and may have other pairs.
     pairs : iterable of Pair
-        Their names become file names.
+        Pairs to write; their names become file names.
     class_table : ClassTable
+        Class table of the pairs.
 
     Returns
     -------
@@ -35,33 +36,44 @@ def write_pairs(root: str | Path, pairs: Iterable[Pair], class_table: ClassTable
     Raises
     ------
     DataError
-        A pair of this name or another class table is there already, or a file
-        cannot be written.
+        If a pair of the same name or another class table exists, or a file cannot be
+        written.
     """
     root, pairs = Path(root), list(pairs)
     begin_dataset(root, ("images", "coarse", "fine"), class_table)
-    _refuse_taken(root, [pair.name for pair in pairs])
+    _check_names(root, [pair.name for pair in pairs])
     for pair in pairs:
         _write_pair(root, pair, class_table)
     return root / TABLE_FILE
 
 
 def begin_dataset(root: Path, folders: Iterable[str], class_table: ClassTable) -> None:
-    """Make the folders of a dataset where they lack, and write its class table.
+    """Create the folders of a dataset if they are missing, and write its class table.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    folders : iterable of str
+        Names of the folders to create in it.
+    class_table : ClassTable
 
     Raises
     ------
     DataError
-        Data of other classes are there, or a folder or file cannot be written.
+        If there are data with another class table, or a folder or file cannot be
+        written.
     """
     table = root / TABLE_FILE
     if table.exists() and ClassTable.from_file(table) != class_table:
-        raise DataError(f"{root} holds data of other classes; choose another folder.")
+        raise DataError(f"{root} has data of other classes; choose another folder.")
     try:
         for folder in folders:
             (root / folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"The folder {root} cannot be made ({error}); choose another.") from error
+        raise DataError(
+            f"The folder {root} cannot be created ({error}); choose another one."
+        ) from error
     write_table(root, class_table)
 
 
@@ -71,29 +83,29 @@ def write_table(root: Path, class_table: ClassTable) -> None:
     Raises
     ------
     DataError
-        The file cannot be written.
+        If the file cannot be written.
     """
     with atomic_path(root / TABLE_FILE) as temporary:
         temporary.write_text(class_table.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _refuse_taken(root: Path, names: Sequence[str]) -> None:
-    """Refuse names that an image or map has, whatever the kind of its file."""
+def _check_names(root: Path, names: Sequence[str]) -> None:
+    """Check that names are distinct and that no image or map of any type has one of them."""
     if len(set(names)) < len(names):
-        raise DataError("Two pairs have one name; give each its own.")
+        raise DataError("Two pairs have the same name; rename one of them.")
     for kind in ("images", "coarse", "fine"):
         for path in sorted((root / kind).iterdir()):
             if path.stem in names:
-                raise DataError(f"{path} exists already; choose another folder for these pairs.")
+                raise DataError(f"{path} already exists; choose another folder for these pairs.")
 
 
 def _write_pair(root: Path, pair: Pair, class_table: ClassTable) -> None:
     maps = {"coarse": pair.coarse, "fine": pair.fine}
     largest = max(entry.index for entry in class_table.entries)
-    style: MapStyle = "palette" if largest <= LARGEST_PALETTE_INDEX else "index"
-    for kind, positions in maps.items():
-        if positions is not None:
+    style: MapStyle = "palette" if largest <= MAX_PALETTE_LABEL else "index"
+    for kind, class_ids in maps.items():
+        if class_ids is not None:
             path = root / kind / f"{pair.name}.png"
-            write_map(path, class_table.to_labels(positions), class_table, style)
+            write_map(path, class_table.to_labels(class_ids), class_table, style)
     image = root / "images" / f"{pair.name}.png"
-    write_image(image, pair.image)  # Last, so that a pair whose image is there is whole.
+    write_image(image, pair.image)  # Last, so that a pair with an image is complete.

@@ -1,4 +1,4 @@
-"""Write a file completely or not at all."""
+"""Write files completely or not at all."""
 
 import os
 import tempfile
@@ -11,15 +11,25 @@ from c2f_core.errors import WritingError
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes its place.
+    """Yield a temporary path in the folder of `path`, which replaces `path` on success.
 
-    The file at `path` is whole at any time: the old one until the last moment,
-    then the new one. After an error the temporary file is gone.
+    The file at `path` is complete at any time: the old one until the end, then the
+    new one. After an error the temporary file is deleted.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write.
+
+    Yields
+    ------
+    Path
+        Temporary file with the suffix of `path`.
 
     Raises
     ------
     WritingError
-        The folder does not exist, is not writable, or the disk is full.
+        If the folder does not exist or is not writable, or the disk is full.
     """
     path = Path(path)
     try:
@@ -32,7 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as written:  # Windows flushes what is open for writing only.
+        with temporary.open("rb+") as written:  # Windows flushes only writable files.
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -44,8 +54,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def _cannot_write(path: Path, error: OSError) -> WritingError:
     return WritingError(
-        f"{path} cannot be written ({error.strerror or error}); free space or choose another "
-        "folder. An older file of this name is untouched."
+        f"{path} cannot be written ({error.strerror or error}); free some space or choose another "
+        "folder. An older file of this name is unchanged."
     )
 
 

@@ -1,4 +1,4 @@
-"""From images of any dtype to 8-bit RGB."""
+"""Convert images of any dtype to 8-bit RGB."""
 
 import math
 from typing import Any
@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 from c2f_core.errors import ImageError
 
 FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
-"""Black and white of the dtypes whose values do not decide on them."""
+"""Fixed intensity limits (black, white) by dtype."""
 SMALLEST_RANGE = 1e-300
-"""Least difference of white and black; an image without contrast becomes black."""
+"""Minimum difference of white and black; an image without contrast becomes black."""
 
 
 def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-    """Bring any image to 8-bit RGB.
+    """Convert any image to 8-bit RGB.
 
-    Values between the limits are stretched to 0 to 255, others cut off. Alpha
+    Values between the limits are scaled to 0 to 255, all others are clipped. Alpha
     is dropped.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, 1, 3 or 4) array
-        bool, integer or float.
+        Image of bool, integer or float values.
     limits : (float, float), optional
-        Which values are black and white; without them, `intensity_limits` of the
-        image. A part of an image looks as it does in the whole only with the
-        limits of the whole, unless it is uint8 or bool.
+        Values that become black and white; by default the `intensity_limits` of the
+        image. To convert a part of an image consistently, pass the limits of the
+        whole image; uint8 and bool images need none.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
     Raises
     ------
     ImageError
-        The shape or dtype is none of these, the image is empty or not finite.
+        If the shape or dtype is not supported, or the image is empty or not finite.
     """
     if image.ndim == 2:
         image = image[..., None]
@@ -46,31 +46,35 @@ def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
             "(Y, X, 3 or 4) image."
         )
     if image.size == 0:
-        raise ImageError("The image is empty; choose an image of at least one pixel.")
-    _require_numbers(image)
+        raise ImageError("The image is empty; choose an image with at least one pixel.")
+    _check_numeric(image)
     colours = image[..., :3]
     rgb = _as_uint8(colours, limits or intensity_limits(colours))
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
 
 
 def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
-    """Find which values of an image are black and white.
+    """Return the values of an image that are shown as black and white.
 
-    (0, 1) for bool and for floats within it, (0, 255) for uint8, (0, 65535) for
-    uint16 that uses more than 12 bits and (0, 4080) for other uint16; all else
-    goes from its minimum to its maximum.
+    These are (0, 1) for bool and for floats in that range, (0, 255) for uint8,
+    (0, 65535) for uint16 with more than 12 bits, (0, 4080) for other uint16, and the
+    minimum and maximum for everything else.
 
     Parameters
     ----------
     image : (Y, X) or (Y, X, 1, 3 or 4) array
-        bool, integer or float; alpha does not count.
+        Image of bool, integer or float values; alpha is ignored.
+
+    Returns
+    -------
+    low, high : float
 
     Raises
     ------
     ImageError
-        The dtype is none of these, or the image holds values that are not finite.
+        If the dtype is not supported, or the image has NaN or infinite values.
     """
-    _require_numbers(image)
+    _check_numeric(image)
     kind, name = image.dtype.kind, image.dtype.name
     if name in FIXED_LIMITS:
         return FIXED_LIMITS[name]
@@ -83,9 +87,9 @@ def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if kind == "f" and low >= 0 and high <= 1 else (low, high)
 
 
-def _require_numbers(image: NDArray[Any]) -> None:
+def _check_numeric(image: NDArray[Any]) -> None:
     if image.dtype.kind not in "buif":
-        raise ImageError(f"The image holds {image.dtype} values; convert it to uint8 or float.")
+        raise ImageError(f"The image has {image.dtype} values; convert it to uint8 or float.")
 
 
 def _as_uint8(image: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
@@ -95,10 +99,10 @@ def _as_uint8(image: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.ui
     values = image.astype(np.float64)
     if not np.isfinite(values).all():
         raise _not_finite()
-    # The factor is exact for 12 bits, so that halves are rounded to even as in integers.
+    # Exact for 12 bits, so that halves are rounded to even, as in integer arithmetic.
     factor = 255 / max(high - low, SMALLEST_RANGE)
     return np.rint(np.clip((values - low) * factor, 0, 255)).astype(np.uint8)
 
 
 def _not_finite() -> ImageError:
-    return ImageError("The image holds NaN or infinite values; replace them first.")
+    return ImageError("The image has NaN or infinite values; replace them first.")

@@ -9,15 +9,15 @@ from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
 
 COUNTS = ("images", "images made worse")
-"""Columns that hold numbers of images; all others hold shares."""
+"""Columns of image counts; all other numeric columns are shares."""
 TEXT_COLUMNS = ("image", "method", "config")
-"""Columns that hold names."""
+"""Columns of names."""
 
 Row = dict[str, str | float]
 
 
 def formatted(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Turn shares into percentages for people; "–" where nothing could be measured."""
+    """Format rows for people: shares as percentages, "–" for missing values."""
     return [{column: _cell(column, value) for column, value in row.items()} for row in rows]
 
 
@@ -30,14 +30,14 @@ def _cell(column: str, value: str | float) -> str:
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """Return a Markdown table, shares in percent.
+    """Return a Markdown table with shares in percent.
 
     Raises
     ------
     DataError
-        There are no rows.
+        If there are no rows.
     """
-    return "\n".join(_markdown_lines(formatted(_some(rows)))) + "\n"
+    return "\n".join(_markdown_lines(formatted(_checked(rows)))) + "\n"
 
 
 def _markdown_lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -53,18 +53,18 @@ def _markdown_line(cells: "Sequence[str] | Iterator[str]") -> str:
 
 
 def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> None:
-    """Write titled Markdown tables, atomically.
+    """Write Markdown tables with titles, atomically.
 
     Parameters
     ----------
     path : str or Path
-    tables : mapping of str to rows
-        By title.
+    tables : mapping of str to sequence of rows
+        Rows of each table by its title.
 
     Raises
     ------
     DataError
-        The file cannot be written, or a table is empty.
+        If the file cannot be written, or a table is empty.
     """
     text = "\n".join(f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items())
     with atomic_path(path) as temporary:
@@ -72,16 +72,20 @@ def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Non
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV, shares in [0, 1] and empty where not measured; atomically.
+    """Write rows as CSV, atomically: shares in [0, 1], empty cells for missing values.
 
-    Columns of any row become columns of the file.
+    Parameters
+    ----------
+    path : str or Path
+    rows : sequence of rows
+        Rows, whose columns may differ; the file has all of their columns.
 
     Raises
     ------
     DataError
-        The file cannot be written, or there are no rows.
+        If the file cannot be written, or there are no rows.
     """
-    columns = list(dict.fromkeys(column for row in _some(rows) for column in row))
+    columns = list(dict.fromkeys(column for row in _checked(rows) for column in row))
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -94,7 +98,7 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
         )
 
 
-def _some(rows: Sequence[Row]) -> Sequence[Row]:
+def _checked(rows: Sequence[Row]) -> Sequence[Row]:
     if not rows:
         raise DataError("There is nothing to write; evaluate at least one pair first.")
     return rows

@@ -70,9 +70,9 @@ def test_an_edited_preset_no_longer_bears_its_name():
     [
         (lambda: renamed(FASSEG, 2, "hair"), "the name hair occurs twice"),
         (lambda: renamed(FASSEG, 2, "  "), "needs a name"),
-        (lambda: renamed(FASSEG, 255, "nothing"), "no class of index 255"),
+        (lambda: renamed(FASSEG, 255, "nothing"), "no class 255; choose"),
         (lambda: recoloured(FASSEG, 2, (255, 255, 255)), r"the colour \(255, 255, 255\) occurs"),
-        (lambda: recoloured(FASSEG, 17, (1, 2, 3)), "no class of index 17"),
+        (lambda: recoloured(FASSEG, 17, (1, 2, 3)), "no class 17; choose"),
         (lambda: with_class(FASSEG, "hair"), "the name hair occurs twice"),
     ],
 )

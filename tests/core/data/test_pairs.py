@@ -83,7 +83,7 @@ def test_unknown_colours_are_reported_with_the_file(folder):
 
 def test_two_files_of_one_name_and_missing_folders_are_refused(folder, tmp_path):
     save_image(folder / "images" / "a.bmp")
-    with pytest.raises(DataError, match="keep one"):
+    with pytest.raises(DataError, match="keep only one"):
         open_pairs(folder, FASSEG)
     with pytest.raises(DataError, match="does not exist"):
         open_pairs(tmp_path / "none")

@@ -212,7 +212,7 @@ def test_damaged_xml_says_where(tmp_path, old, new, told):
 
 def test_a_file_without_images_is_refused(tmp_path):
     path = changed(tmp_path, "coco", lambda document: document["images"].clear())
-    with pytest.raises(DataError, match="names no image"):
+    with pytest.raises(DataError, match="it has no images"):
         read_map(path, TABLE)
 
 

@@ -91,11 +91,13 @@ def test_coco_file_of_several_images(tmp_path):
     assert report.message() == ""
 
 
-@pytest.mark.parametrize(("image", "told"), [(None, "or say which"), ("c.jpg", "for c.jpg")])
-def test_coco_asks_which_image_is_meant(tmp_path, image, told):
+@pytest.mark.parametrize(
+    ("image", "message"), [(None, "or choose an image"), ("c.jpg", "matches c.jpg")]
+)
+def test_coco_asks_which_image_is_meant(tmp_path, image, message):
     path = save(tmp_path, "instances.json", coco())
     with pytest.raises(
-        UnclearImageError, match=rf"2 images \('a.jpg', 'sub/b.jpg'\).*{told}"
+        UnclearImageError, match=rf"2 images \('a.jpg', 'sub/b.jpg'\).*{message}"
     ) as got:
         read_map(path, recognise_table(path), image=image)
     assert str(path) in str(got.value)
@@ -115,7 +117,7 @@ def test_coco_asks_which_image_is_meant(tmp_path, image, told):
 def test_an_image_is_known_by_its_name_with_or_without_folder_and_ending(wanted, found):
     sizes = dict.fromkeys(("train/1.jpg", "val/1.jpg", "2.x.png", "2.jpg"), (4, 4))
     assert pick_image(sizes, wanted) == found
-    with pytest.raises(UnclearImageError, match="not clearly one for 1"):
+    with pytest.raises(UnclearImageError, match="none clearly matches 1"):
         pick_image(sizes, "1.jpg")
 
 
@@ -236,7 +238,7 @@ def test_cvat_images_of_one_name_are_refused(tmp_path):
     image = '<image name="filename000.jpg" width="12" height="10"/>'
     again = CVAT.replace("</annotations>", f"{image}</annotations>")
     path = save(tmp_path, "annotations.xml", again)
-    with pytest.raises(DataError, match="two images have one name"):
+    with pytest.raises(DataError, match="two images have the same name"):
         recognise_table(path)
 
 

@@ -380,7 +380,7 @@ def test_layers_become_data(viewer, widget, click, ended, tmp_path, type_in):
         np.testing.assert_array_equal(np.array(image), pairs[1].image)
     click(widget.data.write_button)
     ended(Phase.FAILED)
-    assert "exists already" in widget.status.text()
+    assert "already exists" in widget.status.text()
     widget.setup.run_folder.setValue(tmp_path / "run")
     click(widget.train_button)
     ended()

@@ -1,4 +1,4 @@
-"""What all annotation files have in common."""
+"""Common parts of all annotation formats."""
 
 from codecs import BOM_UTF8
 from collections import Counter
@@ -17,23 +17,23 @@ from c2f_core.geometry.shapes import Labelled
 from c2f_core.geometry.windows import Size
 
 EMBEDDED_TABLE_KEY = "c2f_class_table"
-"""Key of the class table in files of all kinds, so that indices and colours come back."""
+"""Key of the class table that is embedded in written files, with its labels and colours."""
 LARGEST = 2**30
-"""Pixels of the largest image that is drawn: a damaged size would fill the memory."""
+"""Maximum number of pixels of an image; a damaged size could exhaust the memory."""
 NOT_DRAWN = ""
-"""What an alias says of annotations that stand for nothing in the map."""
+"""Alias of labels whose annotations are not drawn."""
 UNLABELLED_ALIASES: Mapping[str, str | None] = dict.fromkeys(
     ("unlabelled", "unlabeled", "__ignore__")
 )
 Document = TypeVar("Document", bound=BaseModel)
 Form = Literal["masks", "polygons"]
 Contents = tuple[list[Labelled], Counter[str]]
-"""Shapes in the order in which they are drawn, and how many of each kind are no areas."""
+"""Shapes in drawing order, and the number of skipped annotations by kind, as they have no area."""
 
 
 @dataclass(frozen=True)
 class FileClass:
-    """What a file says of a class besides its name."""
+    """Label and colour of a class in a file, if it has them."""
 
     index: int | None = None
     colour: Colour | None = None
@@ -41,23 +41,23 @@ class FileClass:
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """The contents of an annotation file.
+    """Contents of an annotation file.
 
     Attributes
     ----------
     images : mapping of str to (int, int)
-        Rows and columns by image name.
+        Number of rows and columns by image name.
     classes : mapping of str to FileClass
-        By name, in the order of the file.
+        Classes by name, in file order.
     shapes : callable
-        Returns the contents of one image.
+        Function that returns the shapes of an image, given its name.
     embedded : ClassTable or None
         Class table embedded in the file.
     aliases : mapping of str to (str or None)
-        Labels that stand for another class where the class table lacks them;
-        None for unlabelled, `NOT_DRAWN` for nothing.
+        Class names to use for labels that are not in the class table: None for
+        unlabelled, `NOT_DRAWN` for labels that are ignored.
     preset : str or None
-        The built-in class table for which the format was made.
+        Name of the built-in class table that belongs to the format.
     """
 
     images: Mapping[str, Size]
@@ -69,23 +69,23 @@ class AnnotationFile:
 
 
 class Format(Protocol):
-    """One annotation format: a module of this package."""
+    """One annotation format, implemented by a module of this package."""
 
     @property
     def SUFFIX(self) -> str:  # noqa: N802 - a constant of the module
-        """Ending of the files."""
+        """Suffix of the files."""
 
     @property
     def MARKERS(self) -> tuple[bytes, ...]:  # noqa: N802
-        """What each file of the format contains."""
+        """Keys that every file of the format contains."""
 
     def parse(self, content: bytes) -> AnnotationFile:
-        """Read a file.
+        """Parse the content of a file.
 
         Raises
         ------
         DataError
-            It is damaged.
+            If the file is damaged.
         """
 
     def encode(
@@ -95,35 +95,43 @@ class Format(Protocol):
 
 
 def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
-    """Return the name of the image that is meant.
+    """Return the name of the image in an annotation file that matches a file name.
 
-    The only image of a file is meant whatever it is called; among several, the
-    one that has the wanted name, without its folder, or at least without the ending.
+    A single image always matches. Of several images, the one with the wanted name
+    matches, compared without folders and, if need be, without suffix.
+
+    Parameters
+    ----------
+    images : mapping of str to (int, int)
+        Sizes of the images in the file by name.
+    wanted : str or None
+        File name of the wanted image, if known.
 
     Raises
     ------
     DataError
-        There is none.
+        If there are no images.
     UnclearImageError
-        It is not clear which.
+        If it is unclear which image matches.
     """
     if not images:
-        raise DataError("it names no image; export the annotations together with their images.")
+        raise DataError("it has no images; export the annotations together with their images.")
     if len(images) == 1:
         return next(iter(images))
     names = ", ".join(f"'{name}'" for name in list(images)[:5])
-    holds = f"it holds the annotations of {len(images)} images ({names}{' …' * (len(images) > 5)})"
+    more = " …" if len(images) > 5 else ""
+    contents = f"it has the annotations of {len(images)} images ({names}{more})"
     if wanted is None:
-        told = f"{holds}; export the annotations of one image only, or say which."
-        raise UnclearImageError(told, images)
+        message = f"{contents}; export the annotations of one image only, or choose an image."
+        raise UnclearImageError(message, images)
     if wanted in images:
         return wanted
     for theirs, ours in (("name", "name"), ("stem", "name"), ("stem", "stem")):
         found = [name for name in images if _part(name, theirs) == _part(wanted, ours)]
         if len(found) == 1:
             return found[0]
-    told = f"{holds}, and not clearly one for {wanted}; give both the same name."
-    raise UnclearImageError(told, images)
+    message = f"{contents}, and none clearly matches {wanted}; give both the same name."
+    raise UnclearImageError(message, images)
 
 
 def _part(name: str, part: str) -> str:
@@ -131,27 +139,27 @@ def _part(name: str, part: str) -> str:
 
 
 def check_size(size: Size) -> Size:
-    """Return the size of an image.
+    """Return the size of an image after checking that it is plausible.
 
     Raises
     ------
     DataError
-        It is empty or too large to be true.
+        If the image is empty or implausibly large.
     """
     if min(size) < 1 or size[0] * size[1] > LARGEST:
         raise DataError(
-            f"it says that the image has {size[0]} rows and {size[1]} columns; correct the size."
+            f"it gives the image {size[0]} rows and {size[1]} columns; correct the size."
         )
     return size
 
 
 def parse_json(model: type[Document], content: bytes) -> Document:
-    """Read JSON.
+    """Parse JSON as a pydantic model.
 
     Raises
     ------
     DataError
-        It is cut off or not of this form.
+        If the content is truncated or does not fit the model.
     """
     try:
         return model.model_validate_json(content.removeprefix(BOM_UTF8))
@@ -163,7 +171,7 @@ def parse_json(model: type[Document], content: bytes) -> Document:
 
 
 def as_colour(value: Any) -> Colour | None:
-    """Return a colour written as [r, g, b] or "#rrggbb", None where it is neither."""
+    """Return a colour written as [r, g, b] or "#rrggbb", None if it is neither."""
     if isinstance(value, str):
         try:
             value = tuple(bytes.fromhex(value.removeprefix("#")))

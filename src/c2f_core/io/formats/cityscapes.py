@@ -1,8 +1,8 @@
 """Cityscapes polygon JSON (`*_gtFine_polygons.json`).
 
-Coordinates are (x, y) of pixels. Polygons are drawn one over the other with
-Pillow, boundaries included, as the data set's own tool `json2labelImg` of
-https://github.com/mcordts/cityscapesScripts makes its label images.
+Coordinates are (x, y) of pixels. Polygons are drawn on top of each other with
+Pillow, boundaries included, as in the dataset's own tool `json2labelImg` of
+https://github.com/mcordts/cityscapesScripts.
 """
 
 import json
@@ -37,12 +37,12 @@ VOID = (
     "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "parking",
     "rail track", "guard rail", "bridge", "tunnel", "polegroup", "caravan", "trailer",
 )  # fmt: skip
-"""Labels of the data set that belong to none of the classes that are evaluated."""
+"""Labels of the dataset that belong to none of the evaluated classes."""
 GROUP = "group"
 
 
 class Annotation(BaseModel):
-    """One polygon; an object may be deleted and yet be in the file."""
+    """One polygon; deleted objects may still be in the file."""
 
     label: str = Field(min_length=1)
     polygon: list[tuple[float, float]]
@@ -50,7 +50,7 @@ class Annotation(BaseModel):
 
 
 class Document(BaseModel):
-    """The whole file."""
+    """Root of the file."""
 
     height: int = Field(alias="imgHeight")
     width: int = Field(alias="imgWidth")
@@ -60,10 +60,10 @@ class Document(BaseModel):
 
 @dataclass(frozen=True)
 class PixelPolygon(Area):
-    """A polygon through pixels, which belong to it."""
+    """A polygon through pixel centres; the pixels on its boundary belong to it."""
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
-        """Return a window of the image, and which of its pixels the shape covers."""
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
         (ring,) = self.rings
         rows, columns = window = pixel_window(self.span(), size, 1)
         canvas = Image.new("L", (columns.stop - columns.start, rows.stop - rows.start))
@@ -74,19 +74,19 @@ class PixelPolygon(Area):
 
 
 def parse(content: bytes) -> AnnotationFile:
-    """Read a file.
+    """Parse the content of a file.
 
     Raises
     ------
     DataError
-        It is damaged.
+        If the file is damaged.
     """
     document = parse_json(Document, content)
     size = check_size((document.height, document.width))
     drawn = [annotation for annotation in document.objects if not annotation.deleted]
     classes = {annotation.label: FileClass() for annotation in drawn}
 
-    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file is about one image only.
+    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file has one image only.
         found = [
             Labelled(annotation.label, PixelPolygon([_swapped(annotation.polygon)]))
             for annotation in drawn
@@ -103,7 +103,7 @@ def _swapped(polygon: list[tuple[float, float]]) -> NDArray[np.float64]:
 
 
 def _aliases(labels: list[str]) -> dict[str, str | None]:
-    """Say what labels mean that are no classes: groups of objects count as their class."""
+    """Return aliases of labels that are not classes; groups of objects count as their class."""
     known: dict[str, str | None] = {**UNLABELLED_ALIASES, **dict.fromkeys(VOID)}
     members = {label: label.removesuffix(GROUP) for label in labels if label.endswith(GROUP)}
     groups = {label: known.get(one, one) for label, one in members.items() if one}
@@ -113,15 +113,15 @@ def _aliases(labels: list[str]) -> dict[str, str | None]:
 def encode(
     class_ids: NDArray[np.uint8],
     class_table: ClassTable,
-    image: str,  # noqa: ARG001 - the format names no image,
-    form: Form,  # noqa: ARG001 - and knows polygons only.
+    image: str,  # noqa: ARG001 - the format does not store the image name,
+    form: Form,  # noqa: ARG001 - and only has polygons.
 ) -> str:
     """Return the text of a file with the annotations of one image.
 
-    A polygon has no holes: what lies in the hole of a region is drawn after it,
-    with the label "unlabeled" where it is nothing, unless that is a class.
+    Polygons have no holes. Whatever lies in a hole is drawn later, unlabelled pixels
+    with the label "unlabeled", unless that is the name of a class.
     """
-    found = sorted(connected_masks(class_ids, class_table), key=lambda region: -region.mask.size)
+    found = sorted(connected_masks(class_ids, class_table), key=lambda each: -each.mask.size)
     annotations = [
         {"label": label, "polygon": outer_pixels(region)[:, ::-1].tolist()}
         for region in found
@@ -142,5 +142,5 @@ def _label(region: ClassMask, class_table: ClassTable, size: tuple[int, ...]) ->
     last = region.top + region.mask.shape[0], region.left + region.mask.shape[1]
     at_border = region.top == 0 or region.left == 0 or last[0] == size[0] or last[1] == size[1]
     if at_border:
-        return ""  # There it lies in nothing's hole.
+        return ""  # At the border it is not in a hole.
     return class_table.unlabelled.name if UNLABELLED in class_table.names else UNLABELLED

@@ -1,7 +1,7 @@
-"""COCO object detection JSON: polygons and run lengths.
+"""COCO object detection JSON: polygons and run-length encoded masks.
 
 The format is defined at https://cocodataset.org/#format-data. Coordinates are
-(x, y) along pixel edges: the first pixel reaches from (0, 0) to (1, 1).
+(x, y) along pixel edges: the first pixel extends from (0, 0) to (1, 1).
 """
 
 import json
@@ -57,14 +57,14 @@ class Category(BaseModel):
 
 
 class RunLengths(BaseModel):
-    """A mask as run lengths down the columns, as numbers or packed into text."""
+    """A mask as run lengths in column order, as numbers or packed into text."""
 
     size: tuple[int, int]
     counts: list[int] | str
 
 
 class Annotation(BaseModel):
-    """One object; several polygons are its parts."""
+    """One object, which may consist of several polygons."""
 
     image_id: int
     category_id: int
@@ -72,7 +72,7 @@ class Annotation(BaseModel):
 
 
 class Document(BaseModel):
-    """The whole file."""
+    """Root of the file."""
 
     images: list[ImageEntry]
     categories: list[Category]
@@ -81,22 +81,22 @@ class Document(BaseModel):
 
 
 def parse(content: bytes) -> AnnotationFile:
-    """Read a file.
+    """Parse the content of a file.
 
     Raises
     ------
     DataError
-        It is damaged, or two images or classes cannot be told apart.
+        If the file is damaged, or two images or categories have the same name or id.
     """
     document = parse_json(Document, content)
     images = {image.file_name: check_size((image.height, image.width)) for image in document.images}
     numbers = {image.file_name: image.id for image in document.images}
     names = {category.id: category.name for category in document.categories}
-    fewest = len(images), len({*numbers.values()}), len(names)
-    if fewest != (len(document.images), len(document.images), len(document.categories)):
+    distinct = len(images), len({*numbers.values()}), len(names)
+    if distinct != (len(document.images), len(document.images), len(document.categories)):
         raise DataError(
-            "two images have one name or id, or two categories one id; correct or remove one of "
-            "them."
+            "two images have the same name or id, or two categories the same id; correct or "
+            "remove one of them."
         )
 
     def shapes(image: str) -> Contents:
@@ -116,13 +116,13 @@ def _shapes(annotations: list[Annotation], names: dict[int, str], size: Size) ->
         if annotation.category_id not in names:
             raise DataError(
                 f"an annotation has the category {annotation.category_id}, which the file does "
-                "not name; add the category or remove the annotation."
+                "not define; add the category or remove the annotation."
             )
         label = names[annotation.category_id]
         if isinstance(annotation.segmentation, RunLengths):
             shapes.append(Labelled(label, _pixels(annotation.segmentation, size)))
         elif annotation.segmentation:
-            # The parts of an object are united, as by COCO's own tools.
+            # The parts of an object are united, as in COCO's own tools.
             shapes += [Labelled(label, _area(part)) for part in annotation.segmentation]
         else:
             skipped["box"] += 1
@@ -146,18 +146,18 @@ def _pixels(runs: RunLengths, size: Size) -> Shape:
 
 
 def _unpack(text: str) -> list[int]:
-    """Read packed run lengths.
+    """Decode packed run lengths.
 
-    Each number comes in pieces of five bits from the lowest on, one character
-    per piece: its code minus 48, with bit 5 set where another piece follows and
-    bit 4 of the last piece as the sign. From the fourth number on, it is the
-    difference to the number two places before. (pycocotools 2.0.11 is not used
-    for this: given text that is cut off, it returns memory that it has not set.)
+    Each number is split into pieces of five bits, lowest first, with one character
+    per piece: its code minus 48, with bit 5 set if another piece follows, and bit 4
+    of the last piece as the sign. From the fourth number on, the difference to the
+    number two places before is stored. (pycocotools 2.0.11 is not used because it
+    returns uninitialised memory for truncated text.)
 
     Raises
     ------
     DataError
-        The text is no such numbers.
+        If the text is not valid.
     """
     counts: list[int] = []
     value = shift = 0
@@ -177,8 +177,8 @@ def _unpack(text: str) -> list[int]:
 def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
     """Return the text of a file with the annotations of one image.
 
-    Masks are run lengths, one per class, marked as crowds, as the format asks
-    for masks; polygons are one per region of a class.
+    Masks are run-length encoded, one per class, and marked as crowds, as the format
+    requires; polygons are one per region of a class.
     """
     height, width = class_ids.shape
     find = class_masks if form == "masks" else labelled_masks

@@ -1,8 +1,8 @@
 """CVAT for images 1.1 XML.
 
 The format is described at https://docs.cvat.ai/docs/dataset_management/formats/.
-Coordinates are (x, y) along pixel edges; the run lengths of a mask go along the
-rows of its box, the first one outside.
+Coordinates are (x, y) along pixel edges; the run lengths of a mask follow the rows
+of its box, starting with pixels outside the mask.
 """
 
 import json
@@ -45,24 +45,24 @@ KINDS = ("box", "polygon", "mask", "ellipse")
 
 
 class _NoDoctype(ET.TreeBuilder):
-    """Builds no tree of a file with a document type.
+    """Tree builder that rejects files with a document type.
 
-    Entities, with which a small file can fill the memory or name other files,
-    can only be declared there, and CVAT writes none. So the standard parser is
-    safe enough.
+    Entities, with which a small file could exhaust the memory or refer to other
+    files, can only be declared there, and CVAT never does. This makes the standard
+    parser safe enough.
     """
 
     def doctype(self, *_: str) -> NoReturn:
-        raise DataError("it declares a document type, as CVAT does not; export it again.")
+        raise DataError("it declares a document type, which CVAT never does; export it again.")
 
 
 def parse(content: bytes) -> AnnotationFile:
-    """Read a file.
+    """Parse the content of a file.
 
     Raises
     ------
     DataError
-        It is damaged, has a document type or is of a video.
+        If the file is damaged, has a document type or belongs to a video.
     """
     try:
         root = ET.fromstring(content, ET.XMLParser(target=_NoDoctype()))
@@ -74,7 +74,7 @@ def parse(content: bytes) -> AnnotationFile:
     for image in root.iter("image"):
         name = image.get("name", "")
         if name in found:
-            raise DataError(f"two images have one name, '{name}'; export one task at a time.")
+            raise DataError(f"two images have the same name, '{name}'; export one task at a time.")
         found[name] = image
     images = {
         name: check_size((_integer(image, "height"), _integer(image, "width")))
@@ -105,7 +105,7 @@ def _embedded_table(root: ET.Element) -> ClassTable | None:
 
 
 def _shapes(image: ET.Element) -> Contents:
-    # Of one height, the later one is on top: sorting keeps their order.
+    # At equal height the later shape is on top; sorting is stable.
     ordered = sorted(image, key=lambda element: _number(element, "z_order", "0"))
     skipped = Counter(element.tag for element in ordered if element.tag not in KINDS)
     shapes = [
@@ -122,7 +122,7 @@ def _shape(element: ET.Element) -> Shape:
     if element.tag == "polygon":
         pairs = [pair.split(",") for pair in element.get("points", "").split(";")]
         if any(len(pair) != 2 for pair in pairs):
-            raise DataError("a polygon has a point that is no pair of numbers; draw it again.")
+            raise DataError("a polygon has a point that is not a pair of numbers; draw it again.")
         points = np.array([[_as_number(value) for value in pair] for pair in pairs])
         return Area([points[:, ::-1] - 0.5])
     turn = math.radians(_number(element, "rotation", "0"))
@@ -138,7 +138,7 @@ def _shape(element: ET.Element) -> Shape:
 
 
 def _turned(vectors: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
-    """Turn vectors (row, column) clockwise on the screen."""
+    """Rotate vectors (row, column) clockwise on the screen."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return np.asarray(vectors @ np.array([[cosine, -sine], [sine, cosine]]))
 
@@ -178,7 +178,7 @@ def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     Raises
     ------
     DataError
-        A name holds what XML cannot.
+        If a name has a character that XML cannot store.
     """
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
@@ -193,7 +193,7 @@ def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     if NOT_IN_XML.search(text):
         raise DataError(
             "The image or a class has a control character in its name, which this format cannot "
-            "hold; rename it, or choose another format."
+            "store; rename it, or choose another format."
         )
     return str(text)
 

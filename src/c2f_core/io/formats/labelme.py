@@ -1,7 +1,7 @@
-"""LabelMe JSON, as the program at https://github.com/wkentaro/labelme writes it.
+"""LabelMe JSON, as written by https://github.com/wkentaro/labelme.
 
-Coordinates are (x, y) along pixel edges, as LabelMe draws them on its canvas;
-those of a mask are the first and the last pixel, both included.
+Coordinates are (x, y) along pixel edges, as on LabelMe's canvas; those of a mask are
+its first and last pixel, both included.
 """
 
 import base64
@@ -32,7 +32,7 @@ from c2f_core.io.formats.outlines import ClassMask, class_masks, labelled_masks,
 SUFFIX = ".json"
 MARKERS = (b'"shapes"', b'"imagePath"')
 VERSION = "5.5.0"
-"""Version of LabelMe whose form is written."""
+"""LabelMe version of the written files."""
 
 
 class Annotation(BaseModel):
@@ -45,7 +45,7 @@ class Annotation(BaseModel):
 
 
 class Document(BaseModel):
-    """The whole file."""
+    """Root of the file."""
 
     shapes: list[Annotation]
     image: str = Field(alias="imagePath")
@@ -55,18 +55,18 @@ class Document(BaseModel):
 
 
 def parse(content: bytes) -> AnnotationFile:
-    """Read a file.
+    """Parse the content of a file.
 
     Raises
     ------
     DataError
-        It is damaged.
+        If the file is damaged.
     """
     document = parse_json(Document, content)
     classes = {annotation.label: FileClass() for annotation in document.shapes}
     size = check_size((document.height, document.width))
 
-    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file is about one image only.
+    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file has one image only.
         found = [(annotation, _shape(annotation)) for annotation in document.shapes]
         skipped = Counter(str(annotation.shape_type) for annotation, shape in found if not shape)
         return [Labelled(annotation.label, shape) for annotation, shape in found if shape], skipped
@@ -92,12 +92,12 @@ def _shape(annotation: Annotation) -> Shape | None:
 
 
 def _pixels(mask: str, first: NDArray[np.int64], last: NDArray[np.int64]) -> Shape:
-    """Read a mask between its first and its last pixel (row, column)."""
+    """Decode a mask between its first and last pixel (row, column)."""
     try:
         stored = base64.b64decode(mask, validate=True)
         with Image.open(io.BytesIO(stored), formats=["PNG"]) as opened:
             if opened.size != tuple(last - first + 1)[::-1]:
-                raise DataError("a mask is not as large as its points say; draw it again.")
+                raise DataError("a mask does not have the size given by its points; draw it again.")
             grey = opened if len(opened.getbands()) == 1 else opened.convert("L")
             return Pixels(np.array(grey) != 0, *first.tolist())
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -1,4 +1,4 @@
-"""Turn maps into masks, outlines and run lengths from which they can be drawn again exactly."""
+"""Convert maps to masks, outlines and run lengths, from which they can be restored exactly."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ EIGHT = np.ones((3, 3), dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ClassMask:
-    """Pixels of one class.
+    """Mask of pixels of one class, cropped to its bounding box.
 
     Attributes
     ----------
     entry : ClassEntry
+        Class of the pixels.
     mask : (Y, X) bool array
-        Cropped to the bounding box.
     top, left : int
-        Row and column of its first pixel in the map.
+        Row and column of the first pixel of the bounding box in the map.
     """
 
     entry: ClassEntry
@@ -35,53 +35,53 @@ class ClassMask:
 
 
 def class_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
-    """Yield all pixels of each class that the map holds.
+    """Yield one mask for each class that occurs in a map.
 
     Parameters
     ----------
     class_ids : (Y, X) uint8 array
-        Positions in the class table, 255 where unlabelled.
+        Class ids, 255 where unlabelled.
     class_table : ClassTable
     """
-    for position, entry in enumerate(class_table.classes):
-        for box in ndimage.find_objects((class_ids == position).astype(np.uint8)):
-            yield ClassMask(entry, class_ids[box] == position, box[0].start, box[1].start)
+    for class_id, entry in enumerate(class_table.classes):
+        for box in ndimage.find_objects((class_ids == class_id).astype(np.uint8)):
+            yield ClassMask(entry, class_ids[box] == class_id, box[0].start, box[1].start)
 
 
 def connected_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
-    """Yield the regions of one class connected by edges, unlabelled ones too."""
+    """Yield the edge-connected regions of each class, including unlabelled regions."""
     entries = dict(enumerate(class_table.classes))
     numbers = label(class_ids, connectivity=1, background=-1)
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
         mask = numbers[box] == number
-        position = int(class_ids[box][mask][0])
-        entry = entries.get(position, class_table.unlabelled)
+        class_id = int(class_ids[box][mask][0])
+        entry = entries.get(class_id, class_table.unlabelled)
         yield ClassMask(entry, mask, box[0].start, box[1].start)
 
 
 def labelled_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
-    """Yield the regions of one class connected by edges."""
+    """Yield the edge-connected regions of each class."""
     for region in connected_masks(class_ids, class_table):
         if region.entry is not class_table.unlabelled:
             yield region
 
 
 def outline(region: ClassMask) -> NDArray[np.int64]:
-    """Return one closed ring along the pixel edges around a region, holes excepted.
+    """Return one closed ring along the pixel edges around a region, without its holes.
 
-    The ring runs to each hole and back along the same line, which no pixel
-    centre lies on: whoever fills it, by even-odd or by winding number, gets
+    The ring runs to each hole and back along the same line, on which there are no
+    pixel centres. Filling it by the even-odd or winding number rule therefore gives
     exactly the pixels of the region.
 
     Parameters
     ----------
     region : ClassMask
-        Connected by edges.
+        Edge-connected region.
 
     Returns
     -------
     (N, 2) int array
-        (row, column) of corners; the pixel in row r and column c reaches from
+        (row, column) of corners; the pixel in row r and column c extends from
         (r, c) to (r + 1, c + 1).
     """
     steps = np.concatenate([_boundary(region.mask), _cuts(region.mask)])
@@ -90,17 +90,17 @@ def outline(region: ClassMask) -> NDArray[np.int64]:
 
 
 def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
-    """Return the ring of outermost pixels of a region, whose holes count as filled.
+    """Return the ring of outermost pixels of a region, ignoring its holes.
 
     Returns
     -------
     (N, 2) int array
-        (row, column) of pixels; at least three, if need be the same ones.
+        (row, column) of at least three pixels, repeated if there are fewer.
     """
     columns = region.mask.shape[1] + 1
     corners = _circuit(_boundary(fill_holes(region.mask)), columns)
     ahead = np.roll(corners, -1, axis=0) - corners
-    # The region lies to the right of the direction of travel; twice the pixel's centre.
+    # Twice the centres of the pixels, which lie to the right of the direction of travel.
     centres = 2 * corners + ahead + np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
     pixels = _turns(centres // 2)
     if not len(pixels):
@@ -109,12 +109,12 @@ def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
 
 
 def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill what cannot be reached from outside, not even across corners."""
+    """Fill the pixels that cannot be reached from outside, not even across corners."""
     return np.asarray(ndimage.binary_fill_holes(mask, EIGHT))
 
 
 def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return steps from corner to corner (E, 2), the mask on their right.
+    """Return the steps (E, 2) from corner to corner that have the mask on their right.
 
     Corners are numbered row by row.
     """
@@ -136,7 +136,7 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _cuts(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return steps to each hole and back from what lies left of it: outside or another hole."""
+    """Return the steps to each hole and back from the background or hole to its left."""
     outside, _ = ndimage.label(~np.pad(mask, 1), EIGHT)
     holes = outside[1:-1, 1:-1]
     columns = mask.shape[1] + 1
@@ -153,7 +153,7 @@ def _cuts(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _circuit(steps: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
-    """Join steps to one closed ring of corners (row, column), by Hierholzer's algorithm."""
+    """Join steps to a closed ring of corners (row, column), by Hierholzer's algorithm."""
     following = defaultdict(list)
     for start, end in steps.tolist():
         following[start].append(end)
@@ -167,7 +167,7 @@ def _circuit(steps: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
 
 
 def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Leave out the points of a ring at which the direction does not change."""
+    """Remove the points of a ring at which the direction does not change."""
     ring = ring[(ring != np.roll(ring, -1, axis=0)).any(axis=1)]
     ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
     turns: NDArray[np.int64] = ring[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
@@ -175,19 +175,30 @@ def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the lengths of the runs of a flat mask (N,), the first one of False."""
+    """Return the run lengths of a flat mask (N,), starting with a run of False."""
     bounds = np.flatnonzero(np.diff(mask, prepend=np.False_, append=~mask[-1:]))
     runs: list[int] = np.diff(bounds, prepend=0).tolist()
     return runs
 
 
 def mask_from_run_lengths(runs: Sequence[int], length: int) -> NDArray[np.bool_]:
-    """Return the flat mask (length,) of run lengths, the first one of False.
+    """Return the flat mask of run lengths, starting with a run of False.
+
+    Parameters
+    ----------
+    runs : sequence of int
+        Run lengths.
+    length : int
+        Length of the mask.
+
+    Returns
+    -------
+    (length,) bool array
 
     Raises
     ------
     DataError
-        The runs are negative or do not add up to the length.
+        If a run length is negative, or they do not add up to `length`.
     """
     if any(run < 0 for run in runs) or sum(runs) != length:
         raise DataError(
