@@ -1,1 +1,1 @@
-"""Console commands: thin skins over `c2f_core` functions."""
+"""Console commands: thin wrappers around `c2f_core` functions."""

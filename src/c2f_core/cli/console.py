@@ -1,4 +1,4 @@
-"""How console commands end: one sentence instead of a traceback, Ctrl-C, and how to go on."""
+"""Common parts of the console commands: errors, Ctrl-C and tables."""
 
 import shlex
 import signal
@@ -19,10 +19,15 @@ from c2f_core.io.tables import TEXT_COLUMNS, Row, formatted
 def run_command(command: Callable[[], None]) -> int:
     """Run a command and return its exit status.
 
+    Parameters
+    ----------
+    command : callable
+
     Returns
     -------
     int
-        0, 2 after a `C2FError` (its sentence goes to standard error), 130 after Ctrl-C.
+        0 on success, 2 after a `C2FError` (whose message is printed to standard
+        error), 130 after Ctrl-C.
     """
     try:
         command()
@@ -36,13 +41,13 @@ def run_command(command: Callable[[], None]) -> int:
 
 
 def command_line(*words: str | Path) -> str:
-    """Write a command as the user's shell takes it, also where a path holds spaces."""
+    """Return a command quoted for the user's shell, as paths may have spaces."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 class StopOnInterrupt:
-    """Let Ctrl-C end the run after the step at hand; a second one ends it at once."""
+    """Stop the run after the current step on Ctrl-C, and immediately on a second Ctrl-C."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -61,15 +66,17 @@ class StopOnInterrupt:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
+        print(
+            "\nStopping after this step; press Ctrl-C again to stop immediately.", file=sys.stderr
+        )
 
 
 PIPED_WIDTH = 240
-"""Columns of the tables where the output is no terminal, so that none is folded."""
+"""Width of tables if the output is not a terminal, so that no line is wrapped."""
 
 
 def show_table(title: str, rows: Sequence[Row]) -> None:
-    """Print rows that have the same columns; shares as percentages."""
+    """Print rows with the same columns, shares as percentages."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)

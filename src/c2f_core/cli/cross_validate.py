@@ -19,38 +19,43 @@ from c2f_core.training.listeners import ProgressBar, RunLogs
 
 @dataclass(frozen=True)
 class Options:
-    """Train settings on all folds but one, score them on that one, in turn, and compare them.
+    """Train configs on all folds but one, score them on the held-out fold, and compare them.
 
-    Nothing of the held-out pairs is used in training, and the last checkpoint is
-    scored. Every run is recorded in the run folder of its config; the same command
-    again goes on where it was stopped, with Ctrl-C or otherwise.
+    Nothing of the held-out pairs is used for training, and the last checkpoint is
+    scored. Every run is recorded in the run folder of its config. The same command
+    continues a cross-validation that was interrupted, by Ctrl-C or otherwise.
     """
 
     folds: int
-    """Number of folds: those of the split file where it has a list "folds", else drawn."""
+    """Number of folds; they are read from the list "folds" of the split file, or else drawn."""
     config: tuple[Path, ...]
-    """Config files, TOML or JSON, with the same data and each with its own run_folder."""
+    """Config files, TOML or JSON, with the same data and different run folders."""
     seeds: tuple[int, ...] = (0,)
-    """Train every fold with each of these seeds."""
+    """Seeds with which every fold is trained."""
     fold_seed: int = 0
-    """Seed of drawn folds."""
+    """Seed for drawing the folds."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Write the comparison here: .csv for programs, .md for people."""
+    """File for the comparison: .csv for programs, .md for people."""
 
 
 def cross_validate_configs(arguments: Sequence[str]) -> None:
-    """Train, score, record, compare.
+    """Train, score, record and compare configs.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Command-line arguments.
 
     Raises
     ------
     C2FError
-        Configs, data or folds do not fit, or a file cannot be written.
+        If configs, data or folds do not fit together, or a file cannot be written.
     """
     options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
     _check_output(options.output)
     configs = _read_configs(options.config)
     if not _run(configs, options):
-        print("Stopped. Go on with the same command.")
+        print("Stopped. Continue with the same command.")
     _show(configs, options)
 
 
@@ -62,20 +67,20 @@ def _check_output(path: Path | None) -> None:
 
 
 def _read_configs(paths: Sequence[Path]) -> dict[str, TrainConfig]:
-    """Read configs by the names of their files."""
+    """Read configs by file name."""
     configs = {path.stem: read_config(path) for path in paths}
     if not configs:
         raise ConfigError("There is nothing to train; give config files with --config.")
     if len(configs) < len(paths):
         raise ConfigError(
-            "Two config files have the same name, which has to tell them apart; rename one."
+            "Two config files have the same name, by which they are identified; rename one of them."
         )
     return configs
 
 
 def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
-    """Train and score what is not recorded; return False when stopped before the end."""
-    # Torch takes seconds to import; errors in configs do not wait for it.
+    """Train and score the missing runs; return False if stopped before the end."""
+    # Imported lazily, as torch takes seconds to import.
     from c2f_core.experiments.cross_validation import RunScored, cross_validate
 
     stop = StopOnInterrupt()
@@ -97,7 +102,7 @@ def _line(record: dict[str, str | float]) -> str:
 
 
 def _show(configs: dict[str, TrainConfig], options: Options) -> None:
-    """Compare what is recorded so far."""
+    """Compare the runs that are recorded so far."""
     from c2f_core.experiments.cross_validation import records_of
 
     runs = {

@@ -34,29 +34,29 @@ from c2f_core.training.catalogue import distinct_names
 
 @dataclass(frozen=True)
 class Options:
-    """Score models on pairs with fine maps, beside the coarse maps themselves.
+    """Score models on pairs with fine maps, and compare them with the coarse maps.
 
-    Scores are means over images, mIoU and the per-class scores are pooled over
-    all pixels; all in percent. To train and score settings by cross-validation
+    Scores are means over images; mIoU and scores per class are pooled over all
+    pixels. All are in percent. To train and score configs by cross-validation
     instead, see c2f-evaluate --folds 5 --help.
     """
 
     models_and_data: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL... DATA")]
-    """Bundled models by name or .safetensors files, any number; last the data folder."""
+    """Any number of models (bundled models by name, or .safetensors files), then the data folder."""
     split: str | None = None
-    """Score only these pairs: FILE.json:LIST, such as splits.json:report:test."""
+    """List of pairs to score, as FILE.json:LIST, such as splits.json:report:test."""
     class_table: str | None = None
-    """Preset or TOML or JSON file; by default the first model's. FASSEG brings its own."""
+    """Preset, or TOML or JSON file; by default that of the first model. FASSEG has its own."""
     classical: bool = True
-    """Score the watershed and the random walker beside them."""
+    """Also score the watershed and the random walker."""
     per_image: bool = False
     """Also show and write the scores of each image."""
     csv: Path | None = None
-    """Write all scores here as shares in [0, 1]."""
+    """CSV file for all scores, as shares in [0, 1]."""
     markdown: Path | None = None
-    """Write the tables here as Markdown."""
+    """Markdown file for the tables."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda or mps."""
+    """Device to compute on: auto, cpu, cuda or mps."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,16 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def evaluate_models(options: Options) -> None:
-    """Score, print and write.
+    """Score models, and print and write the scores.
 
     Raises
     ------
     C2FError
-        A model, the data or the split cannot be read or do not fit together, or
-        a file cannot be written.
+        If a model, the data or the split cannot be read or do not fit together, or a
+        file cannot be written.
     """
     if not options.models_and_data:
-        raise DataError("There is no data folder; give models, if any, and the folder last.")
+        raise DataError("There is no data folder; give it as the last argument, after the models.")
     *models, root = options.models_and_data
     for path in (options.csv, options.markdown):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
@@ -114,18 +114,18 @@ def _open_models(models: Sequence[str], device: str) -> list[RefinerInterface]:
 
 
 def _evaluate(refiners: Sequence[RefinerInterface], pairs: FilePairs) -> list[Evaluation]:
-    """Score; tell the doubts about the maps also where they leave nothing to score."""
+    """Score, and print warnings about maps even if there is nothing to score."""
     try:
         with tqdm(total=len(pairs), desc="Evaluating", unit="pair", disable=None) as bar:
             return evaluate(
                 refiners, pairs, progress=lambda finished: bar.update(finished - bar.n) and None
             )
     except DataError:
-        pairs.check_class_tables()  # That is why, and says what to do.
+        pairs.check_class_tables()  # The probable reason, with better advice.
         raise
     finally:
-        for doubt in pairs.warnings():
-            print(f"warning: {doubt}", file=sys.stderr)
+        for warning in pairs.warnings():
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def _all_images(rows: Sequence[Row]) -> list[Row]:
@@ -148,7 +148,7 @@ def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface
     file, found, names = options.split.partition(".json:")
     if not found:
         raise DataError(
-            f"The split '{options.split}' names no list; give FILE.json:LIST, such as "
+            f"The split '{options.split}' does not name a list; give FILE.json:LIST, such as "
             "splits.json:report:test."
         )
     return pairs.subset(read_split(f"{file}.json", names))

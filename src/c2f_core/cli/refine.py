@@ -1,7 +1,7 @@
 """`c2f-refine`: turn coarse maps into fine ones from the command line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,48 +33,48 @@ CONFIDENCE_SUFFIXES = (".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Options:
-    """Refine a coarse map, or a folder of them, with a trained model or a classical refiner.
+    """Refine a coarse map, or a folder of coarse maps, with a trained or classical refiner.
 
-    For folders, images and coarse maps are matched by name without ending; all
-    of them are checked before the first is refined.
+    In folders, images and coarse maps are matched by name without suffix. All of them
+    are checked before the first one is refined.
     """
 
     image: Annotated[Positional[Path], tyro.conf.arg(metavar="IMAGE")]
     """Image, or folder of images."""
     coarse: Annotated[Positional[Path], tyro.conf.arg(metavar="COARSE")]
-    """Coarse map drawn on the image, or folder of coarse maps: colour, palette or index images,
-    NumPy arrays, or annotations in COCO, LabelMe, Cityscapes or CVAT form."""
+    """Coarse map of the image, or folder of coarse maps: colour, palette or index images, NumPy
+    arrays, or annotations in COCO, LabelMe, Cityscapes or CVAT format."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
     """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
-    """Name of a bundled model, a .safetensors file that c2f-train wrote, or one of the classical
-    refiners, 'watershed' and 'random walker', which need no training and take any classes."""
+    """Name of a bundled model, .safetensors file written by c2f-train, or one of the classical
+    refiners 'watershed' and 'random walker', which need no training and accept any classes."""
     class_table: str | None = None
-    """Preset or TOML or JSON file, for classical refiners; by default that of the (first) coarse
-    map. Trained models have their own."""
+    """Preset, or TOML or JSON file, for classical refiners; by default that of the (first) coarse
+    map. Trained models have their own class table."""
     device: str = "auto"
-    """Where trained models compute: auto, cpu, cuda or mps."""
+    """Device for trained models: auto, cpu, cuda or mps."""
     style: MapStyle = "palette"
-    """Fine maps as palette images with class colours, RGB images or grey images of the indices."""
+    """Format of fine maps: palette images with class colours, RGB images, or grey index images."""
     confidence: Path | None = None
-    """Also write the confidence (0 to 1, NaN outside of the band): a .tif file, or a folder."""
+    """File (.tif) or folder for the confidence (0 to 1, NaN outside the band)."""
     minimal_confidence: float = 0.0
-    """Where the model is less sure (0 to 1), pixels keep their coarse label or stay unlabelled."""
+    """Pixels below this confidence (0 to 1) keep their coarse label or stay unlabelled."""
     band: int | None = None
-    """Change only pixels up to so many pixels from a coarse boundary, and unlabelled ones."""
+    """Only change unlabelled pixels, and pixels within this distance from a coarse boundary."""
     classes: tuple[str, ...] | None = None
-    """Change only pixels that are, or become, one of these classes."""
+    """Only change pixels from or to one of these classes."""
     tolerance: float = DEFAULT_TOLERANCE
-    """Largest RGB distance from a class colour; coarse pixels beyond it count as unlabelled."""
+    """Maximum RGB distance from a class colour; coarse pixels beyond it count as unlabelled."""
     average_flips: bool = False
-    """Average a trained model over the image and its mirror image; takes twice the time."""
+    """Average a trained model over the image and its mirror image, which takes twice the time."""
     overwrite: bool = False
-    """Replace fine maps and confidences that exist."""
+    """Replace existing fine maps and confidences."""
 
 
 @dataclass(frozen=True)
 class RefineFiles:
-    """Files of one pair; `confidence` is None where none is wanted."""
+    """Input and output files of one refinement; `confidence` is None if it is not written."""
 
     image: Path
     coarse: Path
@@ -94,8 +94,8 @@ def refine_files(options: Options) -> None:
     Raises
     ------
     C2FError
-        A file lacks, does not fit or would be overwritten; then nothing has
-        been written. Or the model or device cannot be used.
+        If a file is missing, does not match or would be overwritten, or the model or
+        device cannot be used. Nothing has been written in these cases.
     """
     check_tolerance(options.tolerance)
     jobs = find_jobs(options)
@@ -106,7 +106,7 @@ def refine_files(options: Options) -> None:
         minimal_confidence=options.minimal_confidence,
     )
     refiner = _open_refiner(options, jobs[0].coarse)
-    ClassRules.of(scope, refiner.class_table)  # Raises where a class does not exist.
+    ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
@@ -123,7 +123,7 @@ def find_jobs(options: Options) -> list[RefineFiles]:
     Raises
     ------
     DataError
-        A file or partner lacks, or an output has an ending that cannot be written.
+        If a file or its partner is missing, or an output has an unsupported suffix.
     """
     image, coarse = options.image, options.coarse
     for path in (image, coarse):
@@ -146,14 +146,9 @@ def _folder_jobs(options: Options) -> list[RefineFiles]:
     images = images_by_stem(options.image)
     maps = maps_by_stem(options.coarse, images)
     if not images:
-        raise DataError(f"{options.image} holds no images; put .png, .jpg, .bmp or .tif there.")
-    for lonely, folder in ((images.keys() - maps.keys(), options.coarse),
-                           (maps.keys() - images.keys(), options.image)):  # fmt: skip
-        if lonely:
-            raise DataError(
-                f"{folder} lacks '{min(lonely)}' ({len(lonely)} missing in all); add what is "
-                "missing or take away its partner."
-            )
+        raise DataError(f"{options.image} has no images; put .png, .jpg, .bmp or .tif there.")
+    _check_partners(images, maps, options.coarse)
+    _check_partners(maps, images, options.image)
     return [
         RefineFiles(
             images[stem],
@@ -165,18 +160,29 @@ def _folder_jobs(options: Options) -> list[RefineFiles]:
     ]
 
 
+def _check_partners(names: Iterable[str], partners: Container[str], folder: Path) -> None:
+    """Check that every file has a partner in a folder."""
+    missing = [name for name in names if name not in partners]
+    if missing:
+        raise DataError(
+            f"'{min(missing)}' is missing in {folder} ({len(missing)} missing in total); add the "
+            "missing files or remove their partners."
+        )
+
+
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes or path.is_dir():
         raise DataError(f"{path} cannot be written; give a file that ends in {suffixes[0]}.")
 
 
 def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
-    """Check that no file is lost.
+    """Check that no file is overwritten by mistake.
 
     Raises
     ------
     DataError
-        An output is an input or another output, or exists without `overwrite`.
+        If an output is also an input or another output, or exists and `overwrite` is
+        False.
     """
     inputs = {path.resolve() for job in jobs for path in (job.image, job.coarse)}
     taken: set[Path] = set()
@@ -196,12 +202,12 @@ def _outputs(job: RefineFiles) -> list[Path]:
 
 
 def _open_refiner(options: Options, coarse: Path) -> RefinerInterface:
-    # These take seconds to import; errors in paths do not wait for them.
+    # Imported lazily, as it takes seconds.
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
     if options.class_table is not None and options.model not in CLASSICAL_REFINERS:
         raise ConfigError(
-            "A trained model has its own class table; leave out --class-table, or choose "
+            "A trained model has its own class table; omit --class-table, or choose "
             f"{' or '.join(CLASSICAL_REFINERS)} as --model."
         )
     return open_refiner(
@@ -216,29 +222,29 @@ def _class_table(name: str | None, coarse: Path) -> ClassTable:
     table = recognise_table(coarse) if name is None else ClassTable.named(name)
     if table is None:
         raise DataError(
-            f"No class table is known that {coarse} was drawn with; name a preset, or a TOML or "
-            "JSON file, with --class-table."
+            f"The class table of {coarse} is unknown; give a preset, or a TOML or JSON file, with "
+            "--class-table."
         )
     return table
 
 
 def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
     image, coarse, report = _read(job, class_table, tolerance)
-    doubts = report.message()
+    warning = report.message()
     if uses_other_table(report):
-        raise DataError(f"{job.coarse}: {doubts}")
+        raise DataError(f"{job.coarse}: {warning}")
     try:
         encode_inputs(image, coarse, class_table)
     except (ImageError, ClassTableError) as error:
         raise DataError(f"{job.image} with {job.coarse}: {error}") from error
-    if doubts:
-        tqdm.write(f"warning: {job.coarse}: {doubts}", file=sys.stderr)
+    if warning:
+        tqdm.write(f"warning: {job.coarse}: {warning}", file=sys.stderr)
 
 
 def _read(
     job: RefineFiles, class_table: ClassTable, tolerance: float
 ) -> tuple[NDArray[Any], NDArray[Any], MapReport]:
-    """Read image and coarse map, and what became of the map."""
+    """Read the image, the coarse map, and the report on the map."""
     coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
     return read_image(job.image), coarse, report
 
@@ -274,7 +280,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"The folder {folder} cannot be made ({error.strerror}); choose another output."
+            f"The folder {folder} cannot be created ({error.strerror}); choose another output."
         ) from error
 
 

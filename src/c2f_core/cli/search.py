@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 class Options:
     """Search ranges of settings for the best validation score, with Optuna.
 
-    Every trial is a run in the run folder of the config. The same command again goes
-    on where it was stopped, with Ctrl-C or otherwise, also with more trials.
+    Every trial is a run in the run folder of the config. The same command continues a
+    search that was interrupted, by Ctrl-C or otherwise, or adds trials to it.
     """
 
     ranges: Annotated[Positional[Path], tyro.conf.arg(metavar="RANGES")]
-    """TOML or JSON file of ranges or choices by the names of settings."""
+    """TOML or JSON file of ranges or choices by name of the setting."""
     config: Path
-    """Config file, TOML or JSON: the settings that all trials share."""
+    """Config file, TOML or JSON, with the settings that all trials have in common."""
     trials: int = 30
-    """Number of trials in all, with those of earlier calls."""
+    """Total number of trials, including those of earlier calls."""
     objective: Literal["accuracy", "miou"] = "accuracy"
-    """Validation score to search the best of: pixel accuracy or mIoU."""
+    """Validation score to maximise: pixel accuracy or mIoU."""
     pruner: Literal["median", "hyperband", "none"] = "median"
-    """How trials that fall behind are ended early."""
+    """Method that prunes trials which fall behind."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _search(options: Options) -> None:
     config, ranges = read_config(options.config), read_ranges(options.ranges)
-    # Torch takes seconds to import; --help and errors in the config do not wait for it.
+    # Imported lazily, as torch takes seconds to import.
     from c2f_core.experiments.search import BEST, TrialDone, TrialStarted, import_optuna, search
 
     optuna = import_optuna()
@@ -69,7 +69,7 @@ def _search(options: Options) -> None:
                 bar(event)
                 log(event)
     if stop():
-        print("Stopped. Go on with the same command.")
+        print("Stopped. Continue with the same command.")
     best = config.run_folder / BEST
     if best.exists():
         print(f"Train with the best settings: {command_line('c2f-train', '--config', best)}")

@@ -1,9 +1,9 @@
 """Means and paired differences of cross-validated configs.
 
-Seeds of a fold are averaged first, so that folds are the unit: two seeds on the
-same held-out pairs are not two independent results. Neither are folds quite, as
-their training sides overlap (Dietterich, Neural Computation 1998); a standard
-error from them is a guide and no test.
+Seeds of a fold are averaged first, so that folds are the unit of comparison: two seeds
+on the same held-out pairs are not independent results. Folds are not quite independent
+either, as their training pairs overlap (Dietterich, Neural Computation 1998), so that
+their standard error is a guide rather than a test.
 """
 
 import itertools
@@ -23,36 +23,38 @@ SHARES = {
     "trimap5": "trimap 5",
     "damage": "damage",
 }
-"""Scores of records in percent, and their names in evaluations."""
+"""Keys of scores in percent in a record, and their names in evaluations."""
 COLUMNS = SHARES | {"worse": "images made worse"}
-"""All scores of records, and the columns of the tables."""
+"""Keys of all scores in a record, and their columns in tables."""
 LOWER_IS_BETTER = ("damage", "worse")
 
 RunRecord = dict[str, Any]
 """RunRecord of one run; see `RunScored` for its keys."""
 Values = dict[tuple[int, int], float]
-"""A score by fold and seed."""
+"""Values of one score by fold and seed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One score of a config, or the difference of two configs, over folds.
+    """Estimate of one score of a config, or of its difference to another config.
 
     Attributes
     ----------
-    config, against : str
-        The difference is that of `config` less `against`; "" for the score itself.
+    config : str
+        Name of the config.
+    against : str
+        Name of the config that is subtracted, "" for the score itself.
     score : str
         Key of `COLUMNS`.
     folds, runs : int
         Number of folds, and of runs of each config on them.
     mean : float
-        In percent; images made worse as a number in each fold.
+        Mean over the folds, in percent; for images made worse, their number per fold.
     deviation, error : float
-        Standard deviation over the folds, with n - 1, and standard error of the
-        mean; NaN for one fold.
+        Standard deviation over the folds (with n - 1), and standard error of the
+        mean; NaN for a single fold.
     better_in : int or None
-        Number of folds in which `config` is better; None for the score itself.
+        Number of folds in which `config` is better, None for the score itself.
     """
 
     config: str
@@ -67,13 +69,13 @@ class Estimate:
 
 
 def estimates_of(runs: Mapping[str, Sequence[RunRecord]]) -> list[Estimate]:
-    """Estimate all scores of configs, then all differences of two of them.
+    """Estimate all scores of configs, then all differences of two configs.
 
     Parameters
     ----------
     runs : mapping of str to sequence of records
-        By config, see `cross_validate`. A config without records is left out, and a
-        difference is of the folds and seeds that both have.
+        Records of each config by its name; see `cross_validate`. Configs without
+        records are skipped. Differences use the folds and seeds that both configs have.
     """
     found = [
         _estimate((name, ""), score, [_values(records, score)])
@@ -98,21 +100,21 @@ def _common(first: Values, second: Values) -> list[Values]:
     return [{key: values[key] for key in both} for values in (first, second)]
 
 
-def _estimate(names: tuple[str, str], score: str, sides: Sequence[Values]) -> Estimate:
-    """Estimate a score from one side, or a difference from two with the same keys."""
-    by_fold = [_fold_means(values) for values in sides]
-    values = by_fold[0] if len(sides) == 1 else by_fold[0] - by_fold[1]
+def _estimate(names: tuple[str, str], score: str, compared: Sequence[Values]) -> Estimate:
+    """Estimate a score from one set of values, or a difference from two with the same keys."""
+    by_fold = [_fold_means(values) for values in compared]
+    values = by_fold[0] if len(compared) == 1 else by_fold[0] - by_fold[1]
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     better = values < 0 if score in LOWER_IS_BETTER else values > 0
     return Estimate(
         *names,
         score=score,
         folds=len(values),
-        runs=len(sides[0]),
+        runs=len(compared[0]),
         mean=float(np.mean(values)),
         deviation=deviation,
         error=deviation / math.sqrt(len(values)),
-        better_in=None if len(sides) == 1 else int(better.sum()),
+        better_in=None if len(compared) == 1 else int(better.sum()),
     )
 
 
@@ -124,7 +126,7 @@ def _fold_means(values: Values) -> NDArray[np.float64]:
 
 
 def comparison_tables(estimates: Sequence[Estimate]) -> dict[str, list[Row]]:
-    """Return titled tables for people: scores of configs, and their differences, if any."""
+    """Return tables for people by title: scores of configs, and their differences, if any."""
     tables = {
         "Scores: mean ± standard deviation over folds (%)": [
             _row(group) for group in _grouped(estimates) if not group[0].against
@@ -143,7 +145,7 @@ def _grouped(estimates: Sequence[Estimate]) -> list[list[Estimate]]:
 
 def _row(group: Sequence[Estimate]) -> Row:
     first = group[0]
-    name = f"{first.config} less {first.against}" if first.against else first.config
+    name = f"{first.config} minus {first.against}" if first.against else first.config
     row: Row = {"config": name, "folds": str(first.folds), "runs": str(first.runs)}
     return row | {COLUMNS[each.score]: _cell(each) for each in group}
 
@@ -160,7 +162,7 @@ def _spread(value: float) -> str:
 
 
 def estimate_rows(estimates: Sequence[Estimate]) -> list[Row]:
-    """Return one row for each estimate, for a table that a program reads."""
+    """Return one row for each estimate, for tables that programs read."""
     return [
         {key: "" if value is None else value for key, value in asdict(each).items()}
         for each in estimates

@@ -1,9 +1,8 @@
 """Cross-validation: train and score configs over folds and seeds.
 
-Of the pairs of a fold, the held-out ones, nothing enters the run: the pairs that
-validate, which the guard of stage 2 watches, are drawn from the others as in any
-run, and the last checkpoint is scored, so that none is chosen. Whole groups of
-pairs (persons) are held out together.
+Nothing of the held-out pairs of a fold influences its run. Validation pairs, which
+also guard stage 2, are drawn from the other pairs, as in any run. The last checkpoint
+is scored, so that none is selected. Groups of pairs (persons) are held out together.
 """
 
 import itertools
@@ -37,14 +36,15 @@ RECORDS = "records.json"
 
 @dataclass(frozen=True)
 class RunScored:
-    """A run was scored on its held-out pairs, and written down.
+    """A run was scored on its held-out pairs and recorded.
 
     Attributes
     ----------
     record : dict
-        config, method, fold, seed; fine (number of fine maps that trained); the
-        `SHARES` in percent; worse (images made worse) of so many images; seconds
-        of all training steps since the run was last begun or resumed; device.
+        "config", "method", "fold" and "seed" of the run; "fine", the number of fine
+        maps it was trained on; the `SHARES` in percent; "worse", the number of images
+        made worse; "seconds" of all training steps since the run was last started or
+        resumed; "device".
     """
 
     record: RunRecord
@@ -60,39 +60,41 @@ def cross_validate(
 ) -> Iterator[Event | RunScored]:
     """Train and score every config on every fold with every seed.
 
-    A run lies in the folder `fold0-seed0` (and so on) of its config's run folder,
-    where `records.json` holds one record for each finished run and `splits.json`
-    the folds. Called again, it goes on: recorded runs are left out, an
-    interrupted one is resumed.
+    The run of a fold and a seed is in the folder `fold0-seed0` (and so on) of its
+    config's run folder, together with `records.json`, which has one record for each
+    finished run, and `splits.json`, which has the folds. Calling the function again
+    continues: recorded runs are skipped, and an interrupted run is resumed.
 
     Parameters
     ----------
     configs : mapping of str to TrainConfig
-        By name. They share their data and differ in their run folders. Method
-        stage2 starts from the same fold and seed of a stage 1 that was
-        cross-validated before, or stands before it here: its `stage2.start` is
-        that config's run folder.
+        Configs by name, with the same data and different run folders. A config of
+        method stage2 starts from the same fold and seed of a config of method stage1,
+        whose run folder is its `stage2.start`. That config must come earlier in
+        `configs` or have been cross-validated before.
     folds : int
-        The lists `folds` of the split file are taken where it has them, and there
-        have to be so many; otherwise folds are drawn among its lists `data.train`,
-        without a split file among all pairs. Pairs that no fold holds, as neither
-        they nor their group have fine maps, always train.
+        Number of folds. If the split file has lists "folds", they are used, and there
+        must be as many. Otherwise folds are drawn from the list `data.train`, or from
+        all pairs if there is no split file. Pairs in no fold, as neither they nor
+        their group have fine maps, are always used for training.
     seeds : sequence of int
-        Of the runs.
+        Seeds of the runs on each fold.
     fold_seed : int
-        Of drawn folds.
+        Seed for drawing the folds.
     should_stop : callable
-        Asked between steps; when it returns True a checkpoint is saved and it ends.
+        Function that is called between steps. When it returns True, a checkpoint is
+        saved, and the function returns.
 
     Yields
     ------
     Event or RunScored
-        Events of `train`, then `RunScored`, for each run.
+        For each run the events of `train`, then `RunScored`.
 
     Raises
     ------
     C2FError
-        Configs, data or folds do not fit, or a run folder holds something else.
+        If configs, data or folds do not fit together, or a run folder has other
+        contents.
     """
     splits = _common_splits(configs, folds, fold_seed)
     for config in configs.values():
@@ -117,37 +119,45 @@ def cross_validate(
 def _common_splits(
     configs: Mapping[str, TrainConfig], folds: int, fold_seed: int
 ) -> dict[str, list[Any]]:
-    """Plan the folds of configs that have to share them."""
+    """Return the folds that all configs have in common."""
     first, *others = configs.values()
     if len({config.run_folder.resolve() for config in configs.values()}) < len(configs):
-        raise ConfigError("Two of the configs have the same run_folder; give each its own.")
+        raise ConfigError("Two of the configs have the same run_folder; give each a different one.")
     splits = plan_folds(first.data, folds, fold_seed)
     for other in others:
         same_root = other.data.root.resolve() == first.data.root.resolve()
         if not same_root or plan_folds(other.data, folds, fold_seed) != splits:
             raise ConfigError(
-                "The configs have other pairs and cannot be compared; give them the same "
+                "The configs have different pairs and cannot be compared; give them the same "
                 "data.root, data.splits and data.train."
             )
     return splits
 
 
 def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[Any]]:
-    """Read the folds of the split file, or draw them.
+    """Read the folds from the split file, or draw them.
+
+    Parameters
+    ----------
+    data : DataConfig
+    count : int
+        Number of folds.
+    seed : int
+        Seed for drawing the folds.
 
     Returns
     -------
     dict
-        "folds": a list of names for each; "always": pairs that train in all of
-        them; "same_person": groups that no fold parts.
+        "folds", a list of names for each fold; "always", the names of pairs that are
+        used for training in all folds; "same_person", groups that no fold divides.
 
     Raises
     ------
     ConfigError
-        The split file has another number of folds.
+        If the split file has another number of folds.
     DataError
-        Data or split file do not fit, folds share a person, one has no fine map,
-        or there are too few pairs.
+        If the data do not match the split file, two folds share a person, a fold has
+        no fine map, or there are too few pairs.
     """
     source = _source(data)
     content = read_splits(data.splits) if data.splits else {}
@@ -168,22 +178,23 @@ def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[An
 
 def _listed_folds(splits: Path, listed: int, count: int) -> list[list[str]]:
     if count != listed:
-        raise ConfigError(f"{splits} lists {listed} folds; ask for so many, not for {count}.")
+        raise ConfigError(f"{splits} lists {listed} folds, not {count}; choose {listed} folds.")
     return [read_split(splits, f"folds:{number}") for number in range(listed)]
 
 
 def _check_folds(
     folds: Sequence[Sequence[str]], groups: Sequence[Sequence[str]], with_fine: set[str]
 ) -> None:
-    """Check that no person is in two folds, and that each fold can be scored."""
+    """Check that no person is in two folds, and that each fold has a fine map to score with."""
     for first, second in itertools.combinations((grouped(fold, groups) for fold in folds), 2):
         if shared := first.keys() & second.keys():
             raise DataError(
-                f"Two folds show the person of '{min(shared)}'; put all pairs of a person into one."
+                f"Two folds have pairs of the same person ('{min(shared)}'); put all pairs of a "
+                "person into the same fold."
             )
     for number, fold in enumerate(folds):
         if not with_fine & set(fold):
-            raise DataError(f"Fold {number} has no pair with a fine map to score; add one.")
+            raise DataError(f"Fold {number} has no pair with a fine map to score with; add one.")
 
 
 def _source(data: DataConfig) -> FilePairs:
@@ -204,16 +215,27 @@ def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
 def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainConfig:
     """Return the config of the run of one fold and seed.
 
-    It trains on the lists that `splits.json` in the run folder of `config` has for
-    the other folds, and draws its validation pairs from them.
+    Training and validation pairs come from the lists of the other folds in
+    `splits.json` in the run folder of `config`.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Config of the cross-validation.
+    folds : int
+        Number of folds.
+    fold : int
+        Number of the held-out fold, from 0.
+    seed : int
+        Seed of the run.
 
     Raises
     ------
     ConfigError
-        The seed is invalid.
+        If the seed is invalid.
     """
     name = f"fold{fold}-seed{seed}"
-    # Each begins with another fold: where fine maps are few, they are others in each run.
+    # Each run starts with another fold, so that a few fine maps are different ones in each run.
     others = [f"folds:{(fold + distance) % folds}" for distance in range(1, folds)]
     changes: dict[str, Any] = {
         "run_folder": config.run_folder / name,
@@ -228,7 +250,7 @@ def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainC
 
 
 def _check_start(run: TrainConfig) -> None:
-    """Check that stage 2 starts from a stage 1 that has not seen the held-out pairs."""
+    """Check that stage 2 starts from a stage 1 that was not trained on the held-out pairs."""
     start = run.stage2.start
     if run.method != "stage2" or start is None:
         return
@@ -239,8 +261,8 @@ def _check_start(run: TrainConfig) -> None:
     )
     if not same_folds or start.name not in finished or not RunFolder(start).state.exists():
         raise ConfigError(
-            f"Stage 2 finds no finished stage 1 of the same folds in {start}; cross-validate a "
-            "config of method stage1 over them first, and give its run folder as stage2.start."
+            f"There is no finished stage 1 of the same folds in {start}; cross-validate a config "
+            "of method stage1 over these folds first, and give its run folder as stage2.start."
         )
 
 
@@ -278,37 +300,45 @@ def _train(
 
 
 def last_checkpoint(config: TrainConfig) -> Path:
-    """Return the last checkpoint of a run; of model2, that of stage 2."""
+    """Return the last checkpoint of a run; for model2, that of stage 2."""
     return RunFolder(stage_configs(config)[-1].run_folder).last
 
 
 def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -> RunRecord:
-    """Score a checkpoint on pairs that did not train it.
+    """Score a checkpoint on held-out pairs.
+
+    Parameters
+    ----------
+    checkpoint : Path
+    pairs : PairSource
+        Held-out pairs with fine maps.
+    device : str
+        Device to compute on.
 
     Returns
     -------
     dict
-        `SHARES` in percent, see `mean_scores`, and worse: the number of images
+        `SHARES` in percent, see `mean_scores`, and "worse", the number of images
         made worse.
 
     Raises
     ------
     C2FError
-        The checkpoint does not fit the pairs, or none of them has a fine map.
+        If the checkpoint does not match the pairs, or none of them has a fine map.
     """
     refiner = Refiner.load(checkpoint, device)
     return scores_of_record(evaluate([refiner], pairs)[1], refiner.class_table.names)
 
 
 def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> RunRecord:
-    """Return the scores of an evaluation as in a record, see `held_out_scores`.
+    """Return the scores of an evaluation in the form of a record; see `held_out_scores`.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Of at least one image.
+        Scores of at least one image.
     names : sequence of str
-        Of the classes.
+        Class names.
     """
     summary = mean_scores(evaluation.scores, names)
     shares = {key: round(100 * summary[name], 3) for key, name in SHARES.items()}
@@ -316,17 +346,17 @@ def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> RunRecord:
 
 
 def records_of(config: TrainConfig) -> list[RunRecord]:
-    """Return the records of a config's runs so far."""
+    """Return the records of the finished runs of a config."""
     return read_records(config.run_folder / RECORDS)
 
 
 def read_records(path: Path) -> list[RunRecord]:
-    """Read records; none where there is no file yet.
+    """Read records from a file; there are none if it does not exist yet.
 
     Raises
     ------
     DataError
-        The file is damaged.
+        If the file is damaged.
     """
     if not path.exists():
         return []
@@ -335,7 +365,7 @@ def read_records(path: Path) -> list[RunRecord]:
 
 
 def add_record(path: Path, record: RunRecord) -> None:
-    """Add one record to a JSON list, one line each, atomically."""
+    """Append a record to a JSON list with one record per line, atomically."""
     lines = [json.dumps(each) for each in [*read_records(path), record]]
     with atomic_path(path) as temporary:
         temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Compare refiners over a dataset with fine maps, and write the comparison as tables."""
+"""Compare refiners on a dataset with fine maps, and tabulate their scores."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from c2f_core.metrics.scores import Scores, mean_scores, score_pair
 from c2f_core.refine.interface import RefinerInterface
 
 REFERENCE = "coarse reference"
-"""Name of the row that scores the coarse maps as if they were predictions."""
+"""Name of the method that returns the coarse map unchanged."""
 CALIBRATION_BINS = 15
 
 _CLASS_KINDS = ("accuracy ", "IoU ")
@@ -24,15 +24,16 @@ _CLASS_KINDS = ("accuracy ", "IoU ")
 
 @dataclass
 class Evaluation:
-    """Scores of one method over the images of a dataset.
+    """Scores of one method on the images of a dataset.
 
     Attributes
     ----------
     name : str
+        Name of the method.
     images : list of str
         Names of the scored pairs.
     scores : list of Scores
-        In the order of `images`.
+        Scores of each image, in the order of `images`.
     calibration_error : float
         Expected calibration error over all labelled pixels; NaN for the reference.
     """
@@ -49,31 +50,32 @@ def evaluate(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> list[Evaluation]:
-    """Score the coarse maps and every refiner's results on whole images.
+    """Score the coarse maps and the results of refiners on whole images.
 
-    Pairs without a fine map are left out. An empty coarse map with which a refiner can do
-    nothing counts as its result.
+    Pairs without a fine map are skipped. If a refiner cannot handle an empty coarse
+    map, the coarse map is scored as its result.
 
     Parameters
     ----------
     refiners : sequence of RefinerInterface
+        Refiners to compare.
     pairs : PairSource
-        Read one by one.
+        Pairs to score on; they are read one at a time.
     progress : callable, optional
-        Called with the number of pairs finished.
+        Function that is called with the number of finished pairs after each pair.
 
     Returns
     -------
     list of Evaluation
-        The coarse reference first, then the refiners in their order.
+        Evaluation of the coarse reference, then of each refiner in the given order.
 
     Raises
     ------
     ClassTableError
-        A refiner has other classes than the data.
+        If the classes of a refiner differ from those of the data.
     DataError
-        No pair has a fine map with a labelled pixel, a file cannot be read, or a pair not
-        be refined.
+        If no pair has a fine map with a labelled pixel, a file cannot be read, or a
+        pair cannot be refined.
     """
     table = pairs.class_table
     for refiner in refiners:
@@ -95,13 +97,13 @@ def _check_same_classes(refiner: RefinerInterface, table: ClassTable) -> None:
     theirs, ours = refiner.class_table, table
     if theirs.classes != ours.classes or theirs.unlabelled.index != ours.unlabelled.index:
         raise ClassTableError(
-            f"'{refiner.name}' knows the classes {', '.join(theirs.names)}, the data hold "
+            f"'{refiner.name}' has the classes {', '.join(theirs.names)}, but the data have "
             f"{', '.join(ours.names)}; choose a model trained on this class table."
         )
 
 
 class _MethodScorer:
-    """One method at work: collects scores and what calibration needs."""
+    """Collect the scores of one method, and the confidences for its calibration error."""
 
     def __init__(self, name: str, table: ClassTable, refiner: RefinerInterface | None) -> None:
         self.evaluation = Evaluation(name)
@@ -125,7 +127,7 @@ class _MethodScorer:
             raise
         except C2FError as error:
             if isinstance(error, ImageError) and (pair.coarse == UNLABELLED_ID).all():
-                return pair.coarse  # Where nothing is drawn, some refiners have nothing to go by.
+                return pair.coarse  # Some refiners need at least one labelled pixel.
             raise DataError(f"{self._refiner.name} cannot refine {pair.name}: {error}") from error
         predicted = self._table.to_class_ids(result.labels)
         labelled = fine != UNLABELLED_ID
@@ -143,9 +145,9 @@ class _MethodScorer:
 
 
 def summary_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each method with the scores of the whole dataset.
+    """Return one row for each method with its scores on the whole dataset.
 
-    See `mean_scores` for which are means over images and which are pooled.
+    See `mean_scores` for which scores are means over images and which are pooled.
     """
     return [_without(_CLASS_KINDS, row) for row in all_rows(evaluations, class_names)]
 
@@ -163,7 +165,7 @@ def class_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) ->
 
 
 def all_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each method with all scores of the whole dataset."""
+    """Return one row for each method with all of its scores on the whole dataset."""
     return [
         {
             "method": one.name,
@@ -176,7 +178,7 @@ def all_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> l
 
 
 def image_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each image and method, the methods of an image side by side."""
+    """Return one row for each image and method, sorted by image."""
     return [
         {
             "image": name,

@@ -1,4 +1,4 @@
-"""What a hyper-parameter search tries: ranges and choices of settings."""
+"""Search space of a hyperparameter search: ranges and choices of settings."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,23 +16,23 @@ class Range(Settings):
     """Numbers between two bounds, both included."""
 
     low: FiniteFloat
-    """Least value."""
+    """Smallest value."""
     high: FiniteFloat
     """Largest value."""
     log: bool = False
-    """Draw the logarithm evenly, as is right for learning rates and weights."""
+    """Sample on a logarithmic scale, as is best for learning rates and weights."""
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
         if self.low >= self.high:
             raise ValueError("low must be below high")
         if self.log and self.low <= 0:
-            raise ValueError("low must be above 0 where the range is logarithmic")
+            raise ValueError("low must be above 0 if the range is logarithmic")
         return self
 
     @property
     def values(self) -> list[Any]:
-        """Values that have to be valid for all others to be so."""
+        """Values that must be valid, which implies that all others are."""
         return [self.low, self.high]
 
 
@@ -40,27 +40,27 @@ class Choices(Settings):
     """One of several values, of any kind."""
 
     choices: list[Any] = Field(min_length=2)
-    """The values."""
+    """Values to choose from."""
 
     @property
     def values(self) -> list[Any]:
-        """Values that have to be valid for all others to be so."""
+        """Values that must be valid, which implies that all others are."""
         return self.choices
 
 
 Ranges = Mapping[str, Range | Choices]
-"""What to search, by dotted name of the setting."""
+"""Ranges and choices by dotted name of the setting."""
 
 
 def read_ranges(path: Path) -> dict[str, Range | Choices]:
-    """Read what to search from a TOML or JSON file.
+    """Read ranges and choices of settings from a TOML or JSON file.
 
     Names may be dotted, such as "optimiser.learning_rate", or nested tables.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or a range is none.
+        If the file cannot be read, or a range is not valid.
     """
     ranges = {}
     for name, value in _entries(read_settings(path)):
@@ -85,30 +85,32 @@ def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def check_ranges(config: TrainConfig, ranges: Ranges) -> None:
-    """Check every range against the settings that it changes.
+    """Check every range against the setting that it changes.
 
     Raises
     ------
     ConfigError
-        There are no ranges, there is no such setting, it decides what a trial is
-        scored on, or cannot have such values.
+        If there are no ranges, a setting does not exist, cannot have such values, or
+        determines the data that trials are scored on.
     """
     if not ranges:
-        raise ConfigError("There is nothing to search; give ranges of settings.")
+        raise ConfigError("There is nothing to search; give ranges for settings.")
     for name, one in ranges.items():
         if name in ("run_folder", "seed") or name.startswith("data."):
             raise ConfigError(
-                f"'{name}' decides where trials lie or what they are scored on, and cannot be "
-                "searched; take it out of the ranges."
+                f"'{name}' determines where trials are stored or what they are scored on, and "
+                "cannot be searched; remove it from the ranges."
             )
         if isinstance(one, Range) and number_kind(name) is None:
-            raise ConfigError(f"'{name}' takes no numbers between bounds; give choices for it.")
+            raise ConfigError(
+                f"'{name}' does not accept all numbers of a range; give choices for it."
+            )
         for value in one.values:
             with_settings(config, {name: value})
 
 
 def number_kind(name: str) -> type | None:
-    """Return int or float where a setting is such a number, perhaps with None."""
+    """Return int or float if a setting is such a number, possibly optional."""
     annotation = field_of(name).annotation
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     if int in kinds:

@@ -1,8 +1,8 @@
-"""Hyper-parameter search with Optuna: every trial is a run, pruned at its validations.
+"""Hyperparameter search with Optuna: every trial is a run that may be pruned when it validates.
 
 The sampler is the tree-structured Parzen estimator (Bergstra et al., NIPS 2011),
-after ten random trials. Its seed depends on the config's seed and the number of
-the trial, so that an interrupted search goes on as if it had not been.
+after ten random trials. Its seed depends on the config's seed and the number of the
+trial, so that an interrupted search continues as if it had never been interrupted.
 """
 
 import json
@@ -39,12 +39,12 @@ Objective = Literal["accuracy", "miou"]
 OBJECTIVES: dict[Objective, str] = {"accuracy": "pixel accuracy", "miou": "mIoU"}
 Pruner = Literal["median", "hyperband", "none"]
 UNPRUNED_TRIALS = 5
-"""Trials that the median pruner lets run to their end, to have something to compare with."""
+"""Number of trials that the median pruner never prunes, to have trials to compare with."""
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial begins, or goes on; `settings` are what it tries, by dotted name."""
+    """A trial starts or is resumed, with these settings by dotted name."""
 
     number: int
     settings: dict[str, Any]
@@ -57,13 +57,15 @@ class TrialDone:
     Attributes
     ----------
     number : int
+        Number of the trial, from 0.
     settings : dict
-        By dotted name.
-    outcome : "complete", "pruned" or "failed"
+        Settings of the trial by dotted name.
+    outcome : {"complete", "pruned", "failed"}
     score : float or None
-        In [0, 1]: of the best checkpoint, or where it was pruned; None when it failed.
+        Score in [0, 1] of the best checkpoint, or at the time of pruning; None if the
+        trial failed.
     reason : str
-        Why it failed.
+        Reason of a failure.
     """
 
     number: int
@@ -79,14 +81,14 @@ def import_optuna() -> ModuleType:
     Raises
     ------
     ConfigError
-        It is not installed.
+        If it is not installed.
     """
     try:
         optuna = import_module("optuna")
     except ImportError as error:
         raise ConfigError(
-            "The search needs Optuna, which is not installed; get it with: pip install optuna, or "
-            "install napari-c2f with its extra 'search'."
+            "The search needs Optuna, which is not installed; install it with: pip install optuna, "
+            "or install napari-c2f with its extra 'search'."
         ) from error
     return optuna
 
@@ -103,41 +105,44 @@ def search(
     """Search ranges of settings for the best validation score.
 
     The score of a trial is that of its best checkpoint. Trials that fall behind at a
-    validation are pruned. The trials, and their runs in the folders `trial000` and
-    so on, lie in the run folder of `config`; called again, the search goes on with
-    the trial that was interrupted. One process at a time works on a search. The best
-    settings so far are in `best.json`, a config for a run in the folder `best`.
+    validation are pruned. Trials and their runs (in the folders `trial000` and so on)
+    are stored in the run folder of `config`. Calling the function again continues
+    with the interrupted trial. A search can only be used by one process at a time.
+    The best settings so far are in `best.json`, a config for a run in the folder
+    `best`.
 
     Parameters
     ----------
     config : TrainConfig
-        Settings that the trials share.
+        Settings that all trials have in common.
     ranges : mapping of str to Range or Choices
-        By dotted name.
+        Values to search by dotted name of the setting.
     trials : int
-        Number of trials in all, with those of earlier calls.
-    objective : "accuracy" or "miou"
-        Which score.
-    pruner : "median", "hyperband" or "none"
-        Prune a trial whose best score yet is below the median of the others at
-        the same step, or by Hyperband (Li et al., JMLR 2018), or none.
+        Total number of trials, including those of earlier calls.
+    objective : {"accuracy", "miou"}
+        Score to maximise.
+    pruner : {"median", "hyperband", "none"}
+        "median" prunes trials whose best score so far is below the median of the
+        others at the same step, "hyperband" prunes by Hyperband (Li et al., JMLR
+        2018), "none" never prunes.
     should_stop : callable
-        Asked between steps; when it returns True a checkpoint is saved and it ends.
+        Function that is called between steps. When it returns True, a checkpoint is
+        saved, and the function returns.
 
     Yields
     ------
     Event, TrialStarted or TrialDone
-        For each trial its start, the events of `train`, and its end.
+        For each trial `TrialStarted`, the events of `train`, and `TrialDone`.
 
     Raises
     ------
     C2FError
-        Ranges or config do not fit, Optuna is not installed, the run folder holds
-        another search, or a trial fails before any has succeeded.
+        If the ranges do not match the config, Optuna is not installed, the run folder
+        has another search, or a trial fails before any has succeeded.
     """
     check_ranges(config, ranges)
     import_optuna()
-    load_training_data(config)  # What is wrong with the data is said before anything is written.
+    load_training_data(config)  # Errors in the data are raised before anything is written.
     with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE) as folder:
         folder.write_config(config)
         _begin(config, ranges, objective, pruner)
@@ -192,7 +197,7 @@ def _open_study(
 
 
 def _tidy(journal: Path) -> None:
-    """Clear away what a kill may leave: a lock that nobody holds, and half a line at the end."""
+    """Remove what a killed process may leave: a stale lock, and an incomplete last line."""
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
     content = journal.read_bytes() if journal.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
@@ -203,7 +208,7 @@ def _tidy(journal: Path) -> None:
 
 @dataclass(frozen=True)
 class _Search:
-    """A search at work."""
+    """A running search."""
 
     config: TrainConfig
     ranges: Ranges
@@ -212,13 +217,13 @@ class _Search:
     storage: "optuna.storages.BaseStorage"
 
     def count(self, *states: str) -> int:
-        """Return the number of trials in these of Optuna's states."""
+        """Return the number of trials that have one of these Optuna states."""
         return sum(trial.state.name in states for trial in self.study.get_trials(deepcopy=False))
 
     def next_trial(
         self, should_stop: Callable[[], bool]
     ) -> Generator[Event | TrialStarted, None, TrialDone | None]:
-        """Run the interrupted trial, or a new one; return None when it is stopped."""
+        """Run the interrupted trial or a new one; return None if it was stopped."""
         trial = self._trial()
         for name, one in self.ranges.items():
             _suggest(trial, name, one)
@@ -226,7 +231,7 @@ class _Search:
         yield TrialStarted(trial.number, settings)
         try:
             outcome = yield from self._run(trial, settings, should_stop)
-        except WritingError:  # No fault of the settings: the trial goes on when there is space.
+        except WritingError:  # Not caused by the settings; the trial can be resumed later.
             raise
         except C2FError as error:
             self._tell(trial, "FAIL")
@@ -256,7 +261,7 @@ class _Search:
         return optuna.Trial(self.study, trial_id)
 
     def _settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Turn Optuna's values into settings; choices are kept there as JSON."""
+        """Convert Optuna's values to settings; choices are stored as JSON."""
         return {
             name: json.loads(value) if isinstance(self.ranges[name], Choices) else value
             for name, value in values.items()
@@ -272,7 +277,7 @@ class _Search:
     def _run(
         self, trial: "optuna.Trial", settings: Mapping[str, Any], should_stop: Callable[[], bool]
     ) -> Generator[Event, None, Literal["complete", "pruned"] | None]:
-        """Train, report every validation, and ask whether to prune; None when stopped."""
+        """Train, report every validation, and prune if Optuna says so; return None if stopped."""
         run, steps_before = self._trial_config(trial, settings), 0
         for event in train_or_resume(run, should_stop=should_stop):
             yield event
@@ -289,7 +294,7 @@ class _Search:
     def _report(self, trial: "optuna.Trial", step: int, score: float) -> bool:
         """Report a score, and return whether to prune."""
         known = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        if step not in known:  # A resumed run may come by a step again.
+        if step not in known:  # A resumed run may repeat a step.
             trial.report(score, step)
         prune: bool = trial.should_prune()
         return prune
@@ -302,11 +307,11 @@ class _Search:
         """End a trial; return its score."""
         from optuna.trial import TrialState
 
-        told: float | None = self.study.tell(trial.number, score, state=TrialState[state]).value
-        return told
+        final: float | None = self.study.tell(trial.number, score, state=TrialState[state]).value
+        return final
 
     def write_best(self) -> None:
-        """Write the best settings so far, if any trial is complete, as a config."""
+        """Write the best settings so far as a config, if any trial is complete."""
         if not self.count("COMPLETE"):
             return
         config = self._config("best", self._settings(self.study.best_trial.params))
@@ -315,7 +320,7 @@ class _Search:
 
 
 def _suggest(trial: "optuna.Trial", name: str, one: Range | Choices) -> None:
-    """Draw a value; a trial that goes on keeps those that it has."""
+    """Suggest a value; a resumed trial keeps the values that it has."""
     if isinstance(one, Choices):
         trial.suggest_categorical(name, [json.dumps(choice) for choice in one.choices])
     elif number_kind(name) is int:

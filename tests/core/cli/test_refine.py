@@ -272,7 +272,7 @@ def test_paths_that_cannot_work_are_named(run, tmp_path: Path) -> None:
     refused(run(empty, empty, "-o", fine), empty, "no images")
     folders = tmp_path / "images", tmp_path / "coarse"
     refused(run(*folders, "-o", image), "is a file")
-    refused(run(*folders, "-o", image / "fine"), "cannot be made")
+    refused(run(*folders, "-o", image / "fine"), "cannot be created")
 
 
 def test_unusable_model_and_device_are_named(run, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def write_splits(path, folds):
     ("folds", "sentence"),
     [
         ([["0", "1"], ["4", "5"], ["2"]], "lists 3 folds"),
-        ([["0", "4"], ["1", "5"]], "show the person of '0'"),
+        ([["0", "4"], ["1", "5"]], r"have pairs of the same person \('0'\)"),
         ([["0", "1"], ["8", "9"]], "Fold 1 has no pair with a fine map"),
         ([["0", "1"], ["4", "other"]], "'other'"),
     ],
@@ -224,13 +224,13 @@ def test_stage_2_starts_from_the_stage_1_of_its_fold(make_config, shapes_folder,
         stage2={"start": tmp_path / "first", "steps": 1, "replay": False, "pseudo_label_weight": 0,
                 "adversarial_weight": 0, "guard": None},
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="finds no finished stage 1 of the same folds"):
+    with pytest.raises(ConfigError, match="There is no finished stage 1 of the same folds"):
         list(cross_validate({"second": second}, 2))
     done = []
     begun = cross_validate({"first": first}, 2, seeds=[4], should_stop=lambda: len(done) == 1)
     done.extend(event for event in begun if isinstance(event, StepDone))
     assert RunFolder(tmp_path / "first" / "fold0-seed4").state.exists()
-    with pytest.raises(ConfigError, match="finds no finished stage 1 of the same folds"):
+    with pytest.raises(ConfigError, match="There is no finished stage 1 of the same folds"):
         list(cross_validate({"second": second}, 2, seeds=[4]))
     done = records(cross_validate({"first": first, "second": second}, 2, seeds=[3]))
     # This stage 2 changes nothing, so that fold by fold it equals its start.
@@ -312,7 +312,7 @@ def test_tables_for_people():
     scores, differences = comparison_tables(estimates_of(runs)).values()
     assert [row["config"] for row in scores] == ["a", "b"]
     assert scores[0]["pixel accuracy"] == "90.00"
-    assert differences[0]["config"] == "b less a"
+    assert differences[0]["config"] == "b minus a"
     assert differences[0]["pixel accuracy"] == "+1.50 (1 of 1)"
 
 
@@ -334,7 +334,7 @@ def test_the_command_compares_configs(make_config, shapes_folder, tmp_path, caps
     command = ("--folds", 2, "--config", *files, "--seeds", 0, 1)
     assert run(*command, "-o", tmp_path / "table.csv") == 0
     output = capsys.readouterr().out
-    assert "b less a" in output
+    assert "b minus a" in output
     assert "b, fold 1, seed 1: pixel accuracy" in output
     with (tmp_path / "table.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
@@ -349,7 +349,7 @@ def test_the_command_compares_configs(make_config, shapes_folder, tmp_path, caps
     assert {(row["folds"], row["runs"]) for row in rows} == {("2", "4")}
     assert run(*command, "-o", tmp_path / "table.md") == 0
     assert "fold 1, seed 1" not in capsys.readouterr().out, "recorded runs are not trained again"
-    assert "| b less a | 2 | 4 |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "| b minus a | 2 | 4 |" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

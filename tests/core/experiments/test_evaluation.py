@@ -158,7 +158,7 @@ def test_reference_scores_the_coarse_map() -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(ClassTableError, match="knows the classes"):
+    with pytest.raises(ClassTableError, match="has the classes"):
         evaluate([WatershedRefiner(ClassTable.preset("fasseg"))], PairList([synthetic_pair(32)]))
 
 
