@@ -3,8 +3,6 @@
 import itertools
 import json
 import shlex
-import signal
-import subprocess
 import sys
 import time
 
@@ -303,22 +301,18 @@ def test_errors_end_with_status_two(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_killed_search_goes_on(make_config, shapes_folder, tmp_path):
+def test_a_killed_search_goes_on(make_config, shapes_folder, start_command, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=400, validate_every=2)
     files = write_files(tmp_path, config)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "c2f_core.cli.search", *files],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process, _ = start_command("c2f_core.cli.search", *files)
     state = tmp_path / "run" / "trial000" / "state.pt"
     deadline = time.monotonic() + 90
     while not state.exists():
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=60)
+    process.kill()
+    process.join(60)
     ranges = read_ranges(tmp_path / "ranges.toml")
     stopped = []
 

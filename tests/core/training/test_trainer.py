@@ -2,11 +2,10 @@
 
 import csv
 import json
+import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from codecs import BOM_UTF8
 
@@ -362,28 +361,22 @@ def test_a_fine_map_of_one_class_has_no_boundary_to_score(make_config, shapes_fo
     assert set(metadata.scores) == {"pixel accuracy", "mIoU", "calibration error"}
 
 
-def test_ctrl_c_saves_and_says_how_to_resume(make_config, shapes_folder, tmp_path):
+def test_ctrl_c_saves_and_says_how_to_resume(make_config, shapes_folder, start_command, tmp_path):
     run = tmp_path / "run"
     config = make_config(shapes_folder, run, steps=5000, validate_every=1000)
     file = tmp_path / "config.json"
     file.write_text(config.model_dump_json())
-    command = [sys.executable, "-m", "c2f_core.cli.train"]
-    process = subprocess.Popen(
-        [*command, "--config", str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    process, output = start_command("c2f_core.cli.train", "--config", file)
     log = run / "log.csv"
     deadline = time.monotonic() + 90
     while not (log.exists() and log.stat().st_size > 200):
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert f"c2f-train --resume {run}" in output
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 0
+    assert f"c2f-train --resume {run}" in output.read_text()
     with log.open(newline="") as opened:
         steps = [int(row["step"]) for row in csv.DictReader(opened)]
     state = torch.load(run / "state.pt", weights_only=True)

@@ -1,9 +1,6 @@
 """Runs and their folders: the lock, resuming, starting weights."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -62,22 +59,23 @@ def test_a_refused_run_leaves_no_trace(make_config, run, data, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(make_config, tmp_path):
+def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(
+    make_config, start_command, tmp_path
+):
     config = make_config(tmp_path / "run", steps=100_000, validate_every=5)
     file = tmp_path / "config.json"
     file.write_text(config.model_dump_json())
-    command = [sys.executable, "-m", "c2f_core.cli.train", "--config", str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process, _ = start_command("c2f_core.cli.train", "--config", file)
     folder, deadline = RunFolder(tmp_path / "run"), time.monotonic() + 90
     while not folder.state.exists():
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.05)
     assert folder.is_under_way
     with pytest.raises(ConfigError, match="under way"):
         next(train(config, resume=True))
-    process.send_signal(signal.SIGKILL)
-    process.wait(30)
+    process.kill()
+    process.join(30)
     lost_from = Curves.read(folder.log).last_step
     events = train(config, resume=True)
     started = next(events)
