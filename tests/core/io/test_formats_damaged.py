@@ -178,7 +178,7 @@ def annotation(document):
         ("labelme", lambda d: d.pop("imageHeight"), "imageHeight: Field required"),
         ("labelme", lambda d: d["shapes"][0].update(mask="!!"), "a mask cannot be read"),
         ("labelme", lambda d: d["shapes"][0]["points"].pop(), "has 1 points instead of 2"),
-        ("labelme", lambda d: d["shapes"][0]["points"][1].__setitem__(0, 9), "does not have the size"),
+        ("labelme", lambda d: d["shapes"][0]["points"][1].__setitem__(0, 9), "not have the size"),
         ("labelme", lambda d: d["shapes"][0]["points"][1].__setitem__(0, 1e999), "any image"),
         ("cityscapes", lambda d: d["objects"][0].update(polygon=[[1]]), "polygon.0"),
         ("cityscapes", lambda d: d.update(imgWidth=-1), "correct the size"),
