@@ -1,6 +1,6 @@
-"""The device that torch computes on, its memory and what it can do."""
+"""The device on which torch computes, its memory and its abilities."""
 
-# Torch takes seconds to import: only the functions that need it do so.
+# Torch takes seconds to import, so only the functions that need it import it.
 from __future__ import annotations
 
 import re
@@ -17,16 +17,22 @@ GIB = 1 << 30
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn "auto" into the best device there is, another name into that device.
+    """Return a device by its name.
+
+    Parameters
+    ----------
+    name : str
+        "auto" for the best device available, or "cpu", "cuda", "cuda:1" and so on,
+        or "mps".
 
     Raises
     ------
     ConfigError
-        There is no such device.
+        If the device does not exist or cannot be used.
     """
     import torch
 
-    # torch knows more, which are not there or cannot refine.
+    # torch accepts more names, of devices that do not exist or cannot refine.
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
         raise ConfigError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:1 or mps.")
     if name == "auto":
@@ -37,7 +43,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        # Builds of torch without CUDA answer with an AssertionError.
+        # Builds of torch without CUDA raise an AssertionError.
         raise ConfigError(
             f"The device '{name}' cannot be used here; choose auto or cpu."
         ) from error
@@ -45,7 +51,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Return the free memory of a device in bytes."""
     import torch
 
     if device.type == "cuda":
@@ -54,18 +60,18 @@ def free_memory(device: torch.device) -> int:
 
 
 def describe_memory(device: str) -> str:
-    """Say how much memory is in use.
+    """Describe the memory use of a device for the user.
 
     Parameters
     ----------
     device : str
-        As torch names it: "cpu", "cuda:0", "mps".
+        Name of the device in torch: "cpu", "cuda:0" or "mps".
 
     Returns
     -------
     str
-        Of a CUDA device what all programs use together, otherwise what this
-        program uses and what is free.
+        For a CUDA device the memory that all programs use, otherwise the memory
+        that this program uses and the free memory.
     """
     if device.startswith("cuda"):
         import torch
@@ -78,10 +84,10 @@ def describe_memory(device: str) -> str:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the layout in which networks and their inputs are kept on a device.
+    """Return the memory layout of networks and their inputs on a device.
 
-    Channels last makes convolutions quicker on CPUs and GPUs. On Apple's GPUs the gradients
-    of batch normalisation are wrong with it (pytorch issue 175189).
+    Convolutions are quicker with channels last on CPUs and GPUs. On Apple GPUs it makes the
+    gradients of batch normalisation wrong (pytorch issue 175189).
     """
     import torch
 
@@ -89,13 +95,13 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def computes_in_bfloat16(device: str) -> bool:
-    """Tell whether a device has instructions for bfloat16; without them it is much slower."""
+    """Return whether a device has instructions for bfloat16, without which it is much slower."""
     import torch
 
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
         return False
-    # Versions of torch that do not know the processor's abilities compute in float32.
+    # If torch is too old to know the abilities of the processor, use float32.
     abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))

@@ -1,9 +1,9 @@
-"""Draw polygons, strokes and masks as a map.
+"""Drawing of polygons, strokes and masks as a map.
 
 Points are (row, column), and the centre of the pixel in row r and column c is
-(r, c), as napari and scikit-image count. A pixel belongs to a shape when its
-centre does; on a boundary, the upper and left one counts. Polygons that share
-a boundary therefore neither overlap nor leave a gap.
+(r, c), as in napari and scikit-image. A pixel belongs to a shape if its centre does;
+centres on an upper or left boundary do. Polygons that share a boundary therefore
+neither overlap nor leave a gap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,33 +18,33 @@ from c2f_core.errors import ClassTableError, DataError
 from c2f_core.geometry.windows import Size, Window, clipped, extent
 
 FARTHEST = 1e7
-"""Largest coordinate that a point may have: no image is that large."""
+"""Largest coordinate of a point; no image is that large."""
 
 
 class Shape(Protocol):
-    """What can be drawn."""
+    """Shape that can be drawn."""
 
     def span(self) -> NDArray[np.float64]:
-        """Return the smallest and the largest row and column of its points, (2, 2)."""
+        """Return the smallest and the largest row and column of the points, (2, 2)."""
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
-        """Return a window of the image, and which of its pixels the shape covers."""
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """A polygon, with holes where several rings lie in one another.
+    """Polygon, with holes where rings lie inside one another.
 
     Attributes
     ----------
-    rings : sequence of (N, 2) arrays
-        Points (row, column) of closed rings; what an even number of them
-        surrounds is outside.
+    rings : sequence of (N, 2) float arrays
+        Points (row, column) of closed rings. Points that are surrounded by an even
+        number of rings are outside.
 
     Raises
     ------
     DataError
-        A point is not finite or far from any image.
+        If a point is not finite or too far from any image.
     """
 
     rings: Sequence[NDArray[np.float64]]
@@ -53,11 +53,11 @@ class Area:
         object.__setattr__(self, "rings", tuple(_points(ring) for ring in self.rings))
 
     def span(self) -> NDArray[np.float64]:
-        """Return the smallest and the largest row and column of its points, (2, 2)."""
+        """Return the smallest and the largest row and column of the points, (2, 2)."""
         return _span(np.concatenate([*self.rings, np.empty((0, 2))]))
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
-        """Return a window of the image, and which of its pixels the shape covers."""
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
         window = pixel_window(self.span(), size)
         corner = [axis.start for axis in window]
         return window, _inside([ring - corner for ring in self.rings], extent(window))
@@ -65,18 +65,19 @@ class Area:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line with round ends and joints.
+    """Line with round ends and joints.
 
     Attributes
     ----------
-    points : (N, 2) array
+    points : (N, 2) float array
+        Points (row, column) of the line.
     width : float
-        In pixels; less than 1 counts as 1, so that no line has gaps.
+        Width in pixels; at least 1 is drawn, so that no line has gaps.
 
     Raises
     ------
     DataError
-        A point is not finite or far from any image.
+        If a point is not finite or too far from any image.
     """
 
     points: NDArray[np.float64]
@@ -86,11 +87,11 @@ class Stroke:
         object.__setattr__(self, "points", _points(self.points))
 
     def span(self) -> NDArray[np.float64]:
-        """Return the smallest and the largest row and column of its points, (2, 2)."""
+        """Return the smallest and the largest row and column of the points, (2, 2)."""
         return _span(self.points)
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
-        """Return a window of the image, and which of its pixels the shape covers."""
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
         radius = max(self.width, 1.0) / 2
         window = pixel_window(self.span(), size, radius)
         corner = [axis.start for axis in window]
@@ -104,13 +105,14 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A mask somewhere in the image.
+    """Mask of a part of the image.
 
     Attributes
     ----------
-    mask : (Y, X) bool array
+    mask : (Y, X) boolean array
+        Pixels that are covered.
     top, left : int
-        Row and column of its first pixel.
+        Row and column of the first pixel of the mask in the image.
     """
 
     mask: NDArray[np.bool_]
@@ -118,12 +120,12 @@ class Pixels:
     left: int = 0
 
     def span(self) -> NDArray[np.float64]:
-        """Return its first and its last row and column, (2, 2)."""
+        """Return the first and the last row and column of the mask, (2, 2)."""
         first = np.array([self.top, self.left], dtype=np.float64)
         return np.stack([first, first + self.mask.shape - 1])
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
-        """Return a window of the image, and which of its pixels the shape covers."""
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
         bottom, right = self.top + self.mask.shape[0], self.left + self.mask.shape[1]
         window = clipped(self.top, bottom, size[0]), clipped(self.left, right, size[1])
         inner = tuple(
@@ -138,9 +140,10 @@ def ellipse(centre: ArrayLike, half_axes: ArrayLike) -> Area:
 
     Parameters
     ----------
-    centre : (2,) array
-    half_axes : (2, 2) array
-        The vectors from the centre to the ends of two conjugate axes.
+    centre : (2,) float array
+        Row and column of the centre.
+    half_axes : (2, 2) float array
+        Vectors from the centre to the ends of two conjugate axes.
     """
     angles = np.linspace(0, 2 * np.pi, 256, endpoint=False)
     turns = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -148,13 +151,13 @@ def ellipse(centre: ArrayLike, half_axes: ArrayLike) -> Area:
 
 
 def rectangle(top: float, left: float, bottom: float, right: float) -> Area:
-    """Return an upright rectangle."""
+    """Return a rectangle with horizontal and vertical sides."""
     return Area([np.array([(top, left), (top, right), (bottom, right), (bottom, left)])])
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A shape and the name of its class."""
+    """Shape with the name of its class."""
 
     label: str
     shape: Shape
@@ -162,16 +165,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class DrawReport:
-    """What became of shapes.
+    """Result of drawing shapes.
 
     Attributes
     ----------
     drawn : int
-        Shapes that cover at least one pixel.
+        Number of shapes that cover at least one pixel.
     empty : int
-        Shapes that cover no pixel centre of the image.
+        Number of shapes that do not cover any pixel centre of the image.
     skipped : mapping of str to int
-        How many there were of each kind that is no area.
+        Number of skipped shapes by kind, such as points, which have no area.
     """
 
     drawn: int
@@ -179,7 +182,7 @@ class DrawReport:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     def message(self) -> str:
-        """One sentence for the user, empty when everything was drawn."""
+        """Return a sentence for the user; empty if all shapes were drawn."""
         lost = [f"{count} × {kind} (no area)" for kind, count in sorted(self.skipped.items())]
         if self.empty:
             lost.append(f"{self.empty} outside of the image or smaller than a pixel")
@@ -188,7 +191,7 @@ class DrawReport:
         missing = self.empty + sum(self.skipped.values())
         return (
             f"{missing} of {missing + self.drawn} shapes are not in the map: {', '.join(lost)}; "
-            "draw them as polygons or masks where they matter."
+            "draw them as polygons or masks if they matter."
         )
 
 
@@ -198,51 +201,55 @@ def draw(
     class_table: ClassTable,
     skipped: Mapping[str, int] | None = None,
 ) -> tuple[NDArray[np.unsignedinteger[Any]], DrawReport]:
-    """Draw shapes as a coarse map, later ones on top; the rest is unlabelled.
+    """Draw shapes as a map, later ones on top; all other pixels are unlabelled.
 
     Parameters
     ----------
     shapes : iterable of Labelled
-        A shape with the name of the unlabelled entry erases.
+        Shapes. Those with the name of the unlabelled entry erase.
     size : (int, int)
-        Rows and columns.
+        Height and width of the map in pixels.
     class_table : ClassTable
+        Class table of the map.
     skipped : mapping of str to int, optional
-        What could not be made a shape, for the report.
+        Number of skipped shapes by kind, for the report.
 
     Returns
     -------
-    index_map : (Y, X) unsigned integer array
-        Class indices.
+    labels : (Y, X) unsigned integer array
+        Map.
     report : DrawReport
+        Numbers of shapes that were drawn and that were not.
 
     Raises
     ------
     ClassTableError
-        A shape has a class that is not in the table.
+        If a shape has a class that is not in the table.
     """
-    positions = np.full(size, UNLABELLED_ID, dtype=np.uint8)
-    by_name = {name: position for position, name in enumerate(class_table.names)}
+    class_ids = np.full(size, UNLABELLED_ID, dtype=np.uint8)
+    by_name = {name: class_id for class_id, name in enumerate(class_table.names)}
     by_name[class_table.unlabelled.name] = UNLABELLED_ID
     drawn = empty = 0
     for labelled in shapes:
         if labelled.label not in by_name:
             raise ClassTableError(
                 f"A shape has the class '{labelled.label}', which '{class_table.name}' does not "
-                f"have ({', '.join(class_table.names)}); rename the class or choose the class "
-                "table that was drawn with."
+                f"have ({', '.join(class_table.names)}); rename the class, or choose the class "
+                "table with which it was drawn."
             )
         window, covered = labelled.shape.cover(size)
-        positions[window][covered] = by_name[labelled.label]
+        class_ids[window][covered] = by_name[labelled.label]
         drawn += bool(covered.any())
         empty += not covered.any()
-    return class_table.to_labels(positions), DrawReport(drawn, empty, skipped or {})
+    return class_table.to_labels(class_ids), DrawReport(drawn, empty, skipped or {})
 
 
 def _points(points: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    if not (np.abs(array) <= FARTHEST).all():  # Not so either where one is NaN.
-        raise DataError("A shape has a point that is not in any image; draw this shape again.")
+    if not (np.abs(array) <= FARTHEST).all():  # False for NaN, too.
+        raise DataError(
+            "A shape has a point that is too far from any image; draw this shape again."
+        )
     return array
 
 
@@ -264,13 +271,13 @@ def pixel_window(span: NDArray[np.float64], size: Size, margin: float = 0.0) -> 
 
 
 def _inside(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool_]:
-    """Find the pixels that an odd number of rings surrounds.
+    """Mark the pixels that are surrounded by an odd number of rings.
 
-    Each edge flips all pixels right of where it crosses their row. That takes
-    time in proportion to pixels and points; scikit-image's `draw.polygon` tries
-    every point at every pixel (half a second for 400 points on 2 megapixels, 19
-    seconds for 20 000; here 6 and 10 milliseconds) and gives the same pixels but
-    for those whose centre lies exactly on the boundary.
+    Each edge flips all pixels to the right of where it crosses their row, so time
+    grows with pixels plus points. scikit-image's `draw.polygon` tests every point at
+    every pixel (0.5 s for 400 points on 2 megapixels and 19 s for 20 000, against
+    6 ms and 10 ms here); it gives the same pixels except those whose centre lies
+    exactly on the boundary.
     """
     flips = np.zeros((size[0], size[1] + 1), dtype=np.uint8)
     for ring in rings:
@@ -280,7 +287,7 @@ def _inside(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool
 
 
 def _crossings(ring: NDArray[np.float64], size: Size) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return rows, and the first columns right of where the edges of a ring cross them."""
+    """Return the rows that the edges of a ring cross, and the first column to the right in each."""
     ends = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
     upward = ends[:, 0, 0] > ends[:, 1, 0]
     ends[upward] = ends[upward, ::-1]
@@ -297,7 +304,7 @@ def _crossings(ring: NDArray[np.float64], size: Size) -> tuple[NDArray[Any], NDA
 def _near(
     start: NDArray[np.float64], end: NDArray[np.float64], window: Window
 ) -> NDArray[np.float64]:
-    """Measure the squared distance of each pixel of a window from a segment."""
+    """Return the squared distance of each pixel of a window from a line segment."""
     rows, columns = (
         np.arange(axis.start, axis.stop) - first for axis, first in zip(window, start, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Confidence that means what it says: temperature scaling and its measure.
+"""Calibration of confidence: temperature scaling and the expected calibration error.
 
 References
 ----------
@@ -17,11 +17,11 @@ from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.errors import DataError
 
 TEMPERATURE_RANGE = (0.05, 20.0)
-"""Temperatures that are tried; a perfect classifier ends near the lower one."""
+"""Smallest and largest temperature; a perfect classifier gets the smallest one."""
 
 
 def fit_temperature(
-    logits: NDArray[np.floating[Any]], positions: NDArray[np.integer[Any]]
+    logits: NDArray[np.floating[Any]], class_ids: NDArray[np.integer[Any]]
 ) -> float:
     """Find the temperature at which the softmax of the logits is calibrated.
 
@@ -32,21 +32,21 @@ def fit_temperature(
     ----------
     logits : (N, C) float array
         Network outputs of validation pixels.
-    positions : (N,) integer array
-        True class positions, 0 to C - 1; 255 (unlabelled) is ignored.
+    class_ids : (N,) integer array
+        True class ids, 0 to C - 1; unlabelled pixels (255) are ignored.
 
     Returns
     -------
     float
-        Temperature T in `TEMPERATURE_RANGE`; above 1 the network was too sure.
+        Temperature T in `TEMPERATURE_RANGE`; above 1 if the network was too confident.
 
     Raises
     ------
     DataError
-        No pixel is labelled, shapes do not fit or a logit is not finite.
+        If no pixel is labelled, shapes do not fit or a logit is not finite.
     """
-    logits, positions = _labelled(np.asarray(logits), np.asarray(positions))
-    true_logits = np.take_along_axis(logits, positions[:, None], axis=1)[:, 0]
+    logits, class_ids = _labelled(np.asarray(logits), np.asarray(class_ids))
+    true_logits = np.take_along_axis(logits, class_ids[:, None], axis=1)[:, 0]
 
     def loss(inverse: float) -> float:
         return float(np.mean(logsumexp(logits * inverse, axis=1) - true_logits * inverse))
@@ -59,26 +59,28 @@ def fit_temperature(
 
 
 def _labelled(
-    logits: NDArray[Any], positions: NDArray[Any]
+    logits: NDArray[Any], class_ids: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    if logits.ndim != 2 or positions.shape != logits.shape[:1]:
+    if logits.ndim != 2 or class_ids.shape != logits.shape[:1]:
         raise DataError(
-            f"Logits of shape {logits.shape} and positions of shape {positions.shape} do not "
+            f"Logits of shape {logits.shape} and class ids of shape {class_ids.shape} do not "
             "fit; give (N, C) and (N,)."
         )
-    labelled = positions != UNLABELLED_ID
+    labelled = class_ids != UNLABELLED_ID
     if not labelled.any():
         raise DataError("No pixel is labelled, so no temperature can be fitted; add fine maps.")
     logits = logits[labelled].astype(np.float64)
     if not np.isfinite(logits).all():
-        raise DataError("The network's outputs are not finite; train again with a lower rate.")
-    return logits, positions[labelled].astype(np.intp)
+        raise DataError(
+            "The network's outputs are not finite; train again with a lower learning rate."
+        )
+    return logits, class_ids[labelled].astype(np.intp)
 
 
 def expected_calibration_error(
     confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], bins: int = 15
 ) -> float:
-    """Measure how far confidence and accuracy are apart.
+    """Return the expected calibration error: the difference of confidence and accuracy.
 
     Confidences fall into `bins` intervals of equal width, closed on the right;
     the result is the mean of ``|accuracy - mean confidence|`` over the
@@ -89,18 +91,19 @@ def expected_calibration_error(
     confidence : (N,) float array
         Estimated probabilities in [0, 1].
     correct : (N,) boolean array
-        Whether each label was right.
+        Whether each label is right.
     bins : int
+        Number of intervals.
 
     Returns
     -------
     float
-        In [0, 1]; 0 is perfect, and the result for no pixels at all.
+        Error in [0, 1]; 0 is perfect, and also the result for no pixels.
 
     Raises
     ------
     DataError
-        The shapes differ.
+        If the shapes differ.
     """
     if confidence.shape != correct.shape:
         raise DataError(

@@ -1,8 +1,8 @@
 """Scores of fine maps: pixels, regions, boundaries, damage.
 
-All functions work on positions (Y, X) uint8. Pixels that are unlabelled (255)
-in the fine map are left out everywhere; unlabelled pixels in a prediction are
-wrong. Shares are in [0, 1].
+All functions work on class ids (Y, X) uint8. Pixels that are unlabelled (255) in
+the fine map are ignored everywhere; unlabelled pixels in a prediction are wrong.
+Scores are in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,31 @@ from scipy import ndimage
 
 from c2f_core.classes.table import UNLABELLED_ID
 
-Positions = NDArray[np.uint8]
+ClassIds = NDArray[np.uint8]
 TRIMAP_WIDTHS = (1, 3, 5, 10)
+"""Widths of the trimap bands in pixels."""
 BOUNDARY_IOU_RATIO = 0.02
+"""Width of the inner band of the boundary IoU, relative to the image diagonal."""
 BOUNDARY_ACCURACY_STEPS = 5
+"""Number of radii of the mean boundary accuracy."""
 
 
 def confusion_matrix(
-    predicted: Positions, fine: Positions, number_of_classes: int
+    predicted: ClassIds, fine: ClassIds, number_of_classes: int
 ) -> NDArray[np.int64]:
     """Count pixels by fine class (rows) and predicted class (columns).
+
+    Parameters
+    ----------
+    predicted, fine : (Y, X) uint8 array
+        Class ids of the prediction and of the fine map.
+    number_of_classes : int
+        Number of classes C.
 
     Returns
     -------
     (C, C + 1) int64 array
-        The last column counts pixels whose prediction is unlabelled.
+        Numbers of pixels; the last column is of those whose prediction is unlabelled.
     """
     labelled = fine < number_of_classes
     columns = np.minimum(predicted[labelled], number_of_classes).astype(np.int64)
@@ -39,25 +49,25 @@ def confusion_matrix(
 
 
 def pixel_accuracy(confusion: NDArray[np.int64]) -> float:
-    """Share of labelled pixels that are right; NaN where nothing is labelled."""
+    """Return the share of labelled pixels that are right; NaN if none is labelled."""
     total = int(confusion.sum())
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
 def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each fine class that is right, (C,); NaN for classes that do not occur."""
+    """Return the share of each fine class that is right, (C,); NaN if the class does not occur."""
     return _ratio(np.diagonal(confusion), confusion.sum(axis=1))
 
 
 def intersection_over_union(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union of each class, (C,); NaN where neither map has the class."""
+    """Return the intersection over union of each class, (C,); NaN if neither map has the class."""
     right = np.diagonal(confusion)
     predicted = confusion[:, : len(confusion)].sum(axis=0)
     return _ratio(right, confusion.sum(axis=1) + predicted - right)
 
 
 def mean_iou(confusion: NDArray[np.int64]) -> float:
-    """Mean intersection over union of the classes that occur."""
+    """Return the mean intersection over union of the classes that occur."""
     return mean_of_known(intersection_over_union(confusion))
 
 
@@ -68,47 +78,59 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
-    """Mean of the values that are not NaN; NaN where there is none."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     return float(known.mean()) if known.size else float("nan")
 
 
 def boundary_pixels(
-    fine: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
+    class_map: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
 ) -> NDArray[np.bool_]:
-    """Mark pixels with a 4-neighbour of another class.
+    """Mark the pixels with a 4-neighbour of another class.
 
     Parameters
     ----------
-    fine : (Y, X) integer array
+    class_map : (Y, X) integer array
+        Class ids or labels.
     unlabelled : int, optional
-        Value that makes no boundary; with None every value does.
+        Value whose outline is not a boundary; None if all values have boundaries.
+
+    Returns
+    -------
+    (Y, X) boolean array
     """
-    marked = np.zeros(fine.shape, dtype=bool)
+    marked = np.zeros(class_map.shape, dtype=bool)
     for first, second in (
         ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
     ):
-        differ = fine[first] != fine[second]
+        differ = class_map[first] != class_map[second]
         if unlabelled is not None:
-            differ &= (fine[first] != unlabelled) & (fine[second] != unlabelled)
+            differ &= (class_map[first] != unlabelled) & (class_map[second] != unlabelled)
         marked[first] |= differ
         marked[second] |= differ
     return marked
 
 
 def trimap_accuracy(
-    predicted: Positions, fine: Positions, widths: Sequence[int] = TRIMAP_WIDTHS
+    predicted: ClassIds, fine: ClassIds, widths: Sequence[int] = TRIMAP_WIDTHS
 ) -> dict[int, float]:
-    """Accuracy in bands of w px on either side of the fine boundaries.
+    """Return the accuracy in bands on either side of the fine boundaries.
 
     The pixels that touch a boundary are the band of 1 px (Kohli et al., IJCV 2009).
 
+    Parameters
+    ----------
+    predicted, fine : (Y, X) uint8 array
+        Class ids of the prediction and of the fine map.
+    widths : sequence of int
+        Widths of the bands on either side, in pixels.
+
     Returns
     -------
-    dict
-        Accuracy by width; NaN where the fine map has no boundary.
+    dict of int to float
+        Accuracy by width; NaN if the fine map has no boundary.
     """
     boundary = boundary_pixels(fine)
     if not boundary.any():
@@ -119,17 +141,29 @@ def trimap_accuracy(
     return {width: float(right[labelled & (distance < width)].mean()) for width in widths}
 
 
-def boundary_iou(predicted: Positions, fine: Positions, number_of_classes: int) -> float:
-    """Mean boundary IoU (Cheng et al., CVPR 2021, equation 1) of the classes that occur.
+def boundary_iou(predicted: ClassIds, fine: ClassIds, number_of_classes: int) -> float:
+    """Return the mean boundary IoU [1]_ of the classes that occur; NaN if there are none.
 
-    The inner band of a class reaches 2 % of the image diagonal from its
-    contour, and the border of the image is a contour, as in the paper's code.
+    The inner band of a class reaches 2 % of the image diagonal from its contour. The
+    border of the image is a contour, as in the code of the paper.
+
+    Parameters
+    ----------
+    predicted, fine : (Y, X) uint8 array
+        Class ids of the prediction and of the fine map.
+    number_of_classes : int
+        Number of classes C.
+
+    References
+    ----------
+    .. [1] B. Cheng, R. Girshick, P. Dollár, A. C. Berg, A. Kirillov: Boundary IoU:
+       Improving Object-Centric Image Segmentation Evaluation. CVPR 2021, equation 1.
     """
     width = max(1, round(BOUNDARY_IOU_RATIO * float(np.hypot(*fine.shape))))
     labelled = fine != UNLABELLED_ID
     scores = []
-    for position in range(number_of_classes):
-        bands = [_inner_band(labelled & (each == position), width) for each in (predicted, fine)]
+    for class_id in range(number_of_classes):
+        bands = [_inner_band(labelled & (each == class_id), width) for each in (predicted, fine)]
         union = (bands[0] | bands[1]).sum()
         if union:
             scores.append(float((bands[0] & bands[1]).sum() / union))
@@ -142,13 +176,25 @@ def _inner_band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     return band
 
 
-def mean_boundary_accuracy(predicted: Positions, fine: Positions, number_of_classes: int) -> float:
-    """Mean boundary accuracy of CascadePSP (Cheng et al., CVPR 2020, section 4.1).
+def mean_boundary_accuracy(predicted: ClassIds, fine: ClassIds, number_of_classes: int) -> float:
+    """Return the mean boundary accuracy [1]_, over radii and all classes of the fine map.
 
-    Five radii from 1 px towards (height + width) / 300 px, as in the paper's
-    code; in each, the share of pixels within the radius of a class's boundary
-    that are rightly inside or outside it. Mean over radii and over all classes
-    of the fine map, background included.
+    For five radii from 1 px towards (height + width) / 300 px, as in the code of the
+    paper, it is the share of pixels within the radius of the boundary of a class that
+    are rightly inside or outside the class. The background is a class, too.
+
+    Parameters
+    ----------
+    predicted, fine : (Y, X) uint8 array
+        Class ids of the prediction and of the fine map.
+    number_of_classes : int
+        Number of classes C.
+
+    References
+    ----------
+    .. [1] H. K. Cheng, J. Chung, Y.-W. Tai, C.-K. Tang: CascadePSP: Toward
+       Class-Agnostic and Very High-Resolution Segmentation via Global and Local
+       Refinement. CVPR 2020, section 4.1.
     """
     largest = sum(fine.shape) / 300
     radii = [
@@ -157,8 +203,8 @@ def mean_boundary_accuracy(predicted: Positions, fine: Positions, number_of_clas
     ]
     labelled = fine != UNLABELLED_ID
     scores = []
-    for position in range(number_of_classes):
-        inside = fine == position
+    for class_id in range(number_of_classes):
+        inside = fine == class_id
         if not inside.any() or inside.all():
             continue
         distance = np.where(
@@ -166,7 +212,7 @@ def mean_boundary_accuracy(predicted: Positions, fine: Positions, number_of_clas
             ndimage.distance_transform_edt(inside),
             ndimage.distance_transform_edt(~inside),
         )
-        right = (predicted == position) == inside
+        right = (predicted == class_id) == inside
         scores += [mean_of_known(right[labelled & (distance <= radius)]) for radius in radii]
     return mean_of_known(scores)
 
@@ -178,15 +224,23 @@ class Scores:
     Attributes
     ----------
     confusion : (C, C + 1) int64 array
-        See `confusion_matrix`.
-    pixel_accuracy, mean_iou, boundary_iou, mean_boundary_accuracy : float
-    trimap : dict
+        Numbers of pixels, see `confusion_matrix`.
+    pixel_accuracy : float
+        Share of the labelled pixels that are right.
+    mean_iou : float
+        Mean intersection over union of the classes that occur.
+    trimap : dict of int to float
         Accuracy by width of the band in pixels.
-    damage, gain : float
-        Shares of the labelled pixels: right in the coarse map and wrong
-        afterwards, and the other way round.
+    boundary_iou, mean_boundary_accuracy : float
+        See the functions of the same names.
+    damage : float
+        Share of the labelled pixels that were right in the coarse map and are wrong
+        now.
+    gain : float
+        Share of the labelled pixels that were wrong in the coarse map and are right
+        now.
     worse : bool
-        The pixel accuracy is below that of the coarse map.
+        Whether the pixel accuracy is below that of the coarse map.
     """
 
     confusion: NDArray[np.int64]
@@ -201,15 +255,16 @@ class Scores:
 
 
 def score_pair(
-    predicted: Positions, coarse: Positions, fine: Positions, number_of_classes: int
+    predicted: ClassIds, coarse: ClassIds, fine: ClassIds, number_of_classes: int
 ) -> Scores:
     """Score the prediction for one image.
 
     Parameters
     ----------
     predicted, coarse, fine : (Y, X) uint8 array
-        Positions; 255 is unlabelled.
+        Class ids, 255 where unlabelled.
     number_of_classes : int
+        Number of classes C.
 
     Returns
     -------
@@ -232,23 +287,24 @@ def score_pair(
 
 
 def mean_scores(scores: Sequence[Scores], names: Sequence[str]) -> dict[str, float]:
-    """Summarise the scores of images.
+    """Return a summary of the scores of several images.
 
-    Pixel accuracy, trimap accuracies, boundary scores, damage and gain are
-    means over the images. mIoU, the IoU and the accuracy of each class are of
-    the pooled confusion matrix, so that a class that few images hold counts by
-    its pixels. "images made worse" is a count.
+    Pixel accuracy, trimap accuracies, boundary scores, damage and gain are means
+    over the images. mIoU, IoU and accuracy of each class are computed from the
+    pooled confusion matrix, so that a class that occurs in few images counts by its
+    pixels. "images made worse" is a number of images.
 
     Parameters
     ----------
     scores : sequence of Scores
+        Scores of each image.
     names : sequence of str
-        Class names in order.
+        Class names in the order of their ids.
 
     Returns
     -------
-    dict
-        Value by name, in the order of the published tables.
+    dict of str to float
+        Values by name, in the order of the published tables.
     """
     pooled = np.sum([score.confusion for score in scores], axis=0)
     summary = {

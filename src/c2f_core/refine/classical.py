@@ -1,7 +1,7 @@
 """Classical refiners: watershed and random walker from the eroded coarse map.
 
-They need no training and know nothing of classes: honest baselines, and a help
-where no model fits.
+They need no training and work with any classes: baselines, and a fallback if no
+trained model fits.
 """
 
 import numpy as np
@@ -22,44 +22,45 @@ from c2f_core.refine.interface import (
 )
 
 SMALL_REGION_SHARE = 0.5
-"""A region too small for the erosion keeps the pixels deeper than this share of its depth."""
+"""Regions too small for the erosion keep the pixels deeper than this share of their depth."""
 BETA = 250.0
-"""How strongly differences of colour hinder random walkers.
+"""How strongly colour differences hinder random walkers.
 
-Twice scikit-image's default. Still more follows the boundaries of faces better, but leaves
-equations that noise makes hard to solve.
+Twice scikit-image's default. Larger values follow the boundaries of faces better, but make
+the equations hard to solve in noisy images.
 """
 SOLVER_TOLERANCE = 1e-6
 """A thousandth of scikit-image's default, for the same reason."""
 SMALLEST_PROBABILITY = 1e-12
-"""So that classes share a pixel which the solver has not reached."""
+"""Lower bound of probabilities: classes share the pixels that the solver has not reached."""
 
 
-def markers(positions: NDArray[np.uint8], erosion: float) -> NDArray[np.int32]:
-    """Keep what is sure of a coarse map: its regions, eroded.
+def markers(class_ids: ClassIds, erosion: float) -> NDArray[np.int32]:
+    """Return the eroded regions of a coarse map, as markers.
 
     Parameters
     ----------
-    positions : (Y, X) uint8 array
-        Positions, 255 where unlabelled.
+    class_ids : (Y, X) uint8 array
+        Class ids, `UNLABELLED_ID` where unlabelled.
     erosion : float
-        Depth in pixels. The border of the image is no boundary.
+        Depth of the erosion in pixels. Regions are not eroded at the border of the
+        image.
 
     Returns
     -------
     (Y, X) int32 array
-        Position + 1, and 0 where nothing is sure.
+        Class id + 1, and 0 outside of the eroded regions.
     """
-    sure = np.zeros(positions.shape, dtype=np.int32)
-    for position in np.unique(positions):
-        if position == UNLABELLED_ID:
+    sure = np.zeros(class_ids.shape, dtype=np.int32)
+    for class_id in np.unique(class_ids):
+        if class_id == UNLABELLED_ID:
             continue
-        mask = positions == position
+        mask = class_ids == class_id
         depth = _depth(mask)
         regions, count = ndimage.label(mask)
         deepest = ndimage.maximum(depth, regions, np.arange(count + 1))
         threshold = np.minimum(erosion, SMALL_REGION_SHARE * np.asarray(deepest))[regions]
-        sure[mask & (depth > threshold)] = int(position) + 1
+        sure[mask & (depth > threshold)] = int(class_id) + 1
     return sure
 
 
@@ -71,11 +72,12 @@ def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 class _MarkerRefiner(RefinerInterface):
-    """Common part: markers, then a method that floods the rest.
+    """Common part: markers, and then a method that floods the rest.
 
     Parameters
     ----------
     class_table : ClassTable
+        Class table of the coarse and fine maps.
     erosion : float
         Depth in pixels by which the coarse regions are eroded.
     """
@@ -108,7 +110,7 @@ class _MarkerRefiner(RefinerInterface):
         return (flooded - 1).astype(np.uint8), confidence.astype(np.float32)
 
     def receptive_window(self, _part: Window, size: Size, /) -> Window:
-        """Return the whole image: a class can flood unlabelled pixels from far away."""
+        """Return the whole image, as a class can flood unlabelled pixels from far away."""
         return whole(size)
 
     def _flood(
@@ -120,8 +122,8 @@ class _MarkerRefiner(RefinerInterface):
 class WatershedRefiner(_MarkerRefiner):
     """Marker-controlled watershed of the Sobel gradient (Meyer and Beucher 1990).
 
-    The confidence is a rule of thumb, not calibrated: 0.5 at a boundary of the
-    result, rising to 1 within the depth of the erosion.
+    The confidence is a rule of thumb and not calibrated: 0.5 at a boundary of the
+    result, rising to 1 at the depth of the erosion.
     """
 
     name = "watershed"
@@ -140,7 +142,7 @@ class WatershedRefiner(_MarkerRefiner):
 
 
 class RandomWalkerRefiner(_MarkerRefiner):
-    """Random walker (Grady, PAMI 2006); the confidence is its largest probability."""
+    """Random walker (Grady, PAMI 2006); the confidence is the largest probability."""
 
     name = "random walker"
 
@@ -155,7 +157,7 @@ class RandomWalkerRefiner(_MarkerRefiner):
         seeds[sure == 0] = 0
         data, beta = rgb / 255.0, BETA
         if not data.std():
-            # scikit-image divides by the deviation; without contrast all steps are alike.
+            # scikit-image divides by the standard deviation, which is 0 here.
             data, beta = np.indices((*sure.shape, 3)).sum(axis=0).astype(float), 0.0
         probabilities = random_walker(
             data,
@@ -165,10 +167,10 @@ class RandomWalkerRefiner(_MarkerRefiner):
             tol=SOLVER_TOLERANCE,
             channel_axis=-1,
             return_full_prob=True,
-            prob_tol=np.inf,  # What the solver leaves of an error is scaled away below.
+            prob_tol=np.inf,  # The remaining error is removed below by normalising.
         )
         flooded = present[probabilities.argmax(axis=0)].astype(np.int32)
-        # Where noise shuts a pixel off, the solver ends before its probabilities add up to one.
+        # Where noise isolates a pixel, the solver stops before its probabilities sum to one.
         probabilities = np.maximum(probabilities, SMALLEST_PROBABILITY)
         return flooded, probabilities.max(axis=0) / probabilities.sum(axis=0)
 

@@ -12,20 +12,20 @@ from c2f_core.networks.unet import ConvolutionBlock, UNet
 
 
 def for_inference(generator: UNet) -> UNet:
-    """Return a copy that only computes, and does so in fewer passes over memory.
+    """Return a copy of a generator for inference, which makes fewer passes over memory.
 
-    Each batch normalisation becomes part of the convolution before it. The
-    logits stay the same but for rounding.
+    Each batch normalisation is fused with the convolution before it. The logits
+    are the same except for rounding.
 
     Parameters
     ----------
     generator : UNet
-        Stays as it is.
+        Trained generator; it is not changed.
 
     Returns
     -------
     UNet
-        In evaluation mode; no gradient is taken for its weights.
+        Copy in evaluation mode, whose weights need no gradient.
     """
     copy = deepcopy(generator).eval().requires_grad_(False)
     for block in copy.modules():
@@ -38,17 +38,19 @@ def for_inference(generator: UNet) -> UNet:
 
 
 def with_strided_stem(generator: UNet) -> UNet:
-    """Let the first convolution take the pixels as they are: the same sums, quicker on a CPU.
+    """Replace stem and first convolution by one strided convolution, which is quicker on a CPU.
+
+    The sums are the same.
 
     Parameters
     ----------
     generator : UNet
-        Changed; for inference only.
+        Generator for inference, which is changed in place.
 
     Returns
     -------
     UNet
-        The generator.
+        The same generator.
     """
     stem = generator.config.stem
     block = cast(ConvolutionBlock, generator.down[0])

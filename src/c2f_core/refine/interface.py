@@ -1,4 +1,4 @@
-"""What every refiner is: image and coarse map in, fine map and confidence out."""
+"""Interface of all refiners: image and coarse map in, fine map and confidence out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +75,7 @@ class Monitor:
 
 SILENT = Monitor()
 FOREIGN_ID = UNLABELLED_ID - 1
-"""Class id of what is labelled with a class that a refiner does not know; no class has it."""
+"""Stands for classes of a map that the refiner does not know; no class of a refiner has this id."""
 
 
 class RefinerInterface(ABC):

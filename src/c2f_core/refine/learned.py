@@ -1,4 +1,4 @@
-"""The public door: a trained network that turns coarse maps into fine ones."""
+"""Refiner with a trained network."""
 
 from pathlib import Path
 
@@ -28,41 +28,42 @@ from c2f_core.refine.tiling import blend, spans
 
 SMALLEST_OVERLAP = 128
 OVERLAP_STRIDES = 8
-"""Overlap of tiles in strides of the network; three eighths of it are thrown away, and what
-lies farther than three strides from a pixel hardly changes it."""
+"""Overlap of tiles in strides of the network. Three eighths of it are discarded, and pixels farther
+away than three strides hardly matter."""
 LARGEST_TILE = {"cuda": 2048}
-"""Side of the largest tile by kind of device."""
+"""Side of the largest tile in pixels, by type of device."""
 LARGEST_TILE_ELSEWHERE = 1024
-"""On a CPU a tile of this side takes about a second, and so does cancelling."""
+"""On a CPU, a tile of this side takes about a second, and so does cancelling."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile may take."""
 
 
 class Refiner(RefinerInterface):
-    """A trained generator, ready to refine images of any size.
+    """Trained generator that refines images of any size.
 
-    Make one with `Refiner.bundled` or `Refiner.load`.
+    Small images are refined as a whole, large ones in overlapping tiles whose
+    logits are blended. Create a refiner with `Refiner.bundled` or `Refiner.load`.
 
     Parameters
     ----------
     generator : UNet
-        The refiner works with a copy of it.
+        Trained generator; the refiner works with a copy of it.
     metadata : CheckpointMetadata
-        Class table, normalisation and temperature of the generator.
+        Class table, normalisation, temperature and config of the generator.
     name : str
-        Shown to the user.
+        Name shown to the user.
     device : str
-        "auto", "cpu", "cuda" (also "cuda:1") or "mps".
+        "auto", "cpu", "cuda" (or "cuda:1" and so on) or "mps".
     average_flips : bool
-        Average the logits over the image and its mirror image; takes twice
-        the time.
+        Whether to average the logits over the image and its mirror image, which
+        takes twice the time.
     source : Path, optional
-        File that the generator was loaded from.
+        File from which the generator was loaded.
 
     Raises
     ------
     ConfigError
-        The device does not exist.
+        If the device does not exist.
     """
 
     def __init__(
@@ -92,14 +93,23 @@ class Refiner(RefinerInterface):
     def bundled(
         cls, name: str = "fasseg", device: str = "auto", *, average_flips: bool = False
     ) -> "Refiner":
-        """Load a model that comes with the package.
+        """Load a model that is bundled with the package.
+
+        Parameters
+        ----------
+        name : str
+            Name of the bundled model.
+        device : str
+            As for `Refiner`.
+        average_flips : bool
+            As for `Refiner`.
 
         Raises
         ------
         CheckpointError
-            There is no bundled model of this name.
+            If there is no bundled model of this name.
         ConfigError
-            The device does not exist.
+            If the device does not exist.
         """
         if name not in bundled_models():
             raise CheckpointError(
@@ -113,14 +123,23 @@ class Refiner(RefinerInterface):
     def load(
         cls, path: str | Path, device: str = "auto", *, average_flips: bool = False
     ) -> "Refiner":
-        """Load a checkpoint file; nothing in it is executed.
+        """Load a checkpoint file, without executing anything in it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Path of the .safetensors file.
+        device : str
+            As for `Refiner`.
+        average_flips : bool
+            As for `Refiner`.
 
         Raises
         ------
         CheckpointError
-            The file is missing, damaged or no checkpoint of this program.
+            If the file is missing, damaged or not a checkpoint of this program.
         ConfigError
-            The device does not exist.
+            If the device does not exist.
         """
         generator, metadata = load_checkpoint(path)
         return cls(
@@ -137,9 +156,8 @@ class Refiner(RefinerInterface):
     ) -> tuple[ClassIds, Confidence]:
         """Refine one coarse map of class ids; see `RefinerInterface.refine_ids`.
 
-        A small image is refined as a whole, a large one in overlapping tiles
-        whose logits are blended. The confidence is the largest class
-        probability, calibrated by the temperature of the checkpoint.
+        The confidence is the largest class probability, calibrated by the
+        temperature of the checkpoint.
         """
         tile = self._tile_side()
         while True:
@@ -154,17 +172,17 @@ class Refiner(RefinerInterface):
                         "There is not enough memory to refine this image; close other programs, "
                         "choose the CPU or refine a part of the image."
                     ) from error
-            # Only here, outside the handler, does the traceback hold no tensors any more.
+            # Outside the handler, because the traceback keeps tensors alive.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
     def receptive_window(self, part: Window, size: Size, /) -> Window:
-        """Return the window of an image of this size that the result in a part depends on.
+        """Return the window of an image on which the result in a part depends.
 
-        The window holds all that the network sees of the part, on the grid on
-        which it samples the whole image. So the result in the part is that of the
-        whole image where both fit into a tile, and as close as tiles are where
-        they do not, where flips are averaged or colours count.
+        The window covers the receptive field of the part, on the grid on which the
+        network samples the whole image. The result in the part is that of the whole
+        image if both fit into one tile, and as close to it as tiles are if they do
+        not, if flips are averaged or if colours count.
         """
         return grown(part, self._generator.reach, size, self._generator.stride)
 
@@ -191,7 +209,7 @@ class Refiner(RefinerInterface):
         return fine, confidence
 
     def _logits(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:
-        """Run the network on one tile: (Y, X, 3) and (Y, X) to (C, Y, X)."""
+        """Compute the logits (C, Y, X) of one tile from (Y, X, 3) and (Y, X)."""
         inputs = self._inputs(rgb, class_ids)
         logits: Tensor = self._generator(inputs)
         if self.average_flips:
@@ -202,10 +220,10 @@ class Refiner(RefinerInterface):
         return logits[0]
 
     def _inputs(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:
-        """Turn (Y, X, 3) and (Y, X) into the (1, 3 + C, Y, X) input, channels last in memory."""
+        """Return the input (1, 3 + C, Y, X) for (Y, X, 3) and (Y, X), channels last in memory."""
         normalisation = self.metadata.normalisation
         known = torch.from_numpy(np.array(class_ids)).to(self.device)
-        # Looked up, all channels are written in one pass, which takes half the time.
+        # The lookup writes all channels in one pass, which takes half the time of one by one.
         inputs = functional.embedding(known.int(), self._one_hot)
         pixels = torch.from_numpy(np.array(rgb)).to(self.device)
         inputs[..., :3] = (pixels - normalisation.mean) / normalisation.scale
@@ -213,15 +231,15 @@ class Refiner(RefinerInterface):
 
     def _decide(self, logits: Tensor) -> tuple[ClassIds, Confidence]:
         """Turn (C, Y, X) logits into (Y, X) class ids and their confidence."""
-        # Class by class in memory, torch is several times quicker over the classes.
+        # Reductions over the classes are several times quicker with channels first in memory.
         planes = logits.clone(memory_format=torch.contiguous_format)
         classes = most_likely(planes[None])[0]
         probabilities = planes.div_(self.metadata.temperature).softmax(dim=0)
         confidence = probabilities.amax(dim=0)
-        if not confidence.sum().isfinite():  # It is not if a single one is not.
+        if not confidence.sum().isfinite():  # The sum is not finite if a single value is not.
             raise CheckpointError(
                 f"The model '{self.name}' computes values that are not finite; its weights are "
-                "damaged, so take another checkpoint."
+                "damaged, so choose another checkpoint."
             )
         return classes.cpu().numpy(), confidence.cpu().numpy()
 
@@ -230,7 +248,7 @@ class Refiner(RefinerInterface):
         return max(SMALLEST_OVERLAP, OVERLAP_STRIDES * self._generator.stride)
 
     def _tile_side(self) -> int:
-        """Largest side of a tile that is quick enough and fits into the free memory."""
+        """Largest side of a tile in pixels that is quick enough and fits into the free memory."""
         side = LARGEST_TILE.get(self.device.type, LARGEST_TILE_ELSEWHERE)
         budget = MEMORY_SHARE * free_memory(self.device)
         while (
@@ -241,18 +259,18 @@ class Refiner(RefinerInterface):
 
 
 def _one_hot_channels(generator: UNet) -> Tensor:
-    """Input channels (256, 3 + C) of a black pixel by the id of its coarse class."""
+    """Return the input channels (256, 3 + C) of a black pixel by its coarse class id."""
     channels = torch.zeros(256, generator.in_channels)
     channels[:, 3:].fill_diagonal_(1)
     return channels
 
 
 def bytes_per_pixel(generator: UNet) -> int:
-    """Estimate from above what a forward pass takes per pixel of the image.
+    """Return an upper estimate of the memory that a forward pass takes per pixel, in bytes.
 
-    At its peak it holds all skip connections and, at the finest level, the
-    upsampled features, their concatenation with the skip connection and two
-    more maps of that size.
+    At its peak, memory contains all skip connections and, at the finest level, the
+    upsampled features, their concatenation with the skip connection and two more
+    feature maps of that size.
     """
     config = generator.config
     features = sum(

@@ -1,4 +1,4 @@
-"""Open a refiner by its name or file."""
+"""Opening of refiners by name or file."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,27 +19,34 @@ def open_refiner(
     *,
     average_flips: bool = False,
 ) -> RefinerInterface:
-    """Open a refiner.
+    """Open a refiner by its name or file.
 
     Parameters
     ----------
     model : str
-        Name of a classical refiner or of a bundled model, or a .safetensors file.
+        Name of a classical refiner or of a bundled model, or path of a .safetensors
+        file.
     find_table : callable
         Returns the class table of a classical refiner; trained models have their own.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where trained models compute.
+        Device on which trained models compute.
     average_flips : bool
-        See `Refiner`; of trained models.
+        Whether a trained model averages its output over the image and its mirror
+        image; see `Refiner`.
+
+    Returns
+    -------
+    RefinerInterface
 
     Raises
     ------
     CheckpointError
-        There is no such refiner, or its file is missing, damaged or no checkpoint.
+        If there is no such refiner, or its file is missing, damaged or not a
+        checkpoint.
     ConfigError
-        The device does not exist.
+        If the device does not exist.
     """
-    # They take seconds to import; who opens a widget or a project does not wait for it.
+    # Imported here because it takes seconds: widgets and projects open without it.
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
     if model in CLASSICAL_REFINERS:
@@ -53,19 +60,29 @@ def open_refiner(
 
 
 def open_trained(model: str, device: str = "auto", *, average_flips: bool = False) -> "Refiner":
-    """Open a trained model of a name or file.
+    """Open a trained model by its name or file.
 
     Parameters
     ----------
-    model, device, average_flips
-        As of `open_refiner`.
+    model : str
+        Name of a bundled model, or path of a .safetensors file.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Device on which the model computes.
+    average_flips : bool
+        Whether to average the output over the image and its mirror image; see
+        `Refiner`.
+
+    Returns
+    -------
+    Refiner
 
     Raises
     ------
     CheckpointError
-        There is no such model, or its file is missing, damaged or no checkpoint.
+        If there is no such model, or its file is missing, damaged or not a
+        checkpoint.
     ConfigError
-        The device does not exist.
+        If the device does not exist.
     """
     from c2f_core.refine.learned import Refiner
 

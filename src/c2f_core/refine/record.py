@@ -1,4 +1,4 @@
-"""Records of runs in JSON: enough to run again and get the same map."""
+"""Records of refinements in JSON: all that is needed to get the same map again."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from c2f_core.refine.scope import Scope
 
 Record = dict[str, Any]
 VALUES = np.dtype("<u2")
-"""How labels are stored; no class index is larger."""
+"""Dtype in which labels are stored; it can store all labels of a class table."""
 
 
 def run_record(
@@ -28,24 +28,26 @@ def run_record(
     plane: tuple[int, ...] | None = (),
     painted: Sequence[Patch] = (),
 ) -> Record:
-    """Describe a run.
+    """Describe a refinement.
 
     Parameters
     ----------
     refiner : RefinerInterface
-        A learned one is known by its file: `sha256` is that of its bytes, and
-        None for classical ones.
+        The refiner. A learned one is identified by the `sha256` of its file, which
+        is None for classical ones.
     scope : Scope
+        Where the map was allowed to change.
     report : ScopeReport
+        What changed.
     plane : tuple of int, optional
-        Plane of a stack that was refined, None for all.
+        Index of the only plane of a stack that was refined, None for all planes.
     painted : sequence of Patch
-        Pixels painted by hand that the refiner saw.
+        Hand-painted pixels that the refiner saw.
 
     Returns
     -------
     dict
-        Strings, numbers, lists and None only; what is not known is None.
+        Only strings, numbers, lists and None, which stands for unknown values.
     """
     source = getattr(refiner, "source", None)
     return {
@@ -81,7 +83,7 @@ def _patch_record(patch: Patch) -> Record:
 
 
 def scope_record(scope: Scope) -> Record:
-    """Turn a scope into JSON; `scope_of_record` turns it back."""
+    """Return a scope as JSON; `scope_of_record` reads it."""
     return {
         "box": None if scope.box is None else [[axis.start, axis.stop] for axis in scope.box],
         "mask": None if scope.mask is None else _packed(scope.mask),
@@ -94,7 +96,7 @@ def scope_record(scope: Scope) -> Record:
 
 
 def scope_of_record(record: Record) -> Scope:
-    """Return the scope that `scope_record` made a record of."""
+    """Return the scope of a record made by `scope_record`."""
     box, classes = record["box"], record["classes"]
     return Scope(
         box=None if box is None else (slice(*box[0]), slice(*box[1])),
@@ -108,7 +110,7 @@ def scope_of_record(record: Record) -> Scope:
 
 
 def _packed(mask: Sliceable) -> Record:
-    """Return a mask as its shape and its bits, compressed, in base 64."""
+    """Return a mask as its shape and its compressed bits in base 64."""
     bits = np.packbits(np.asarray(mask[...], dtype=np.bool_))
     return {
         "shape": list(mask.shape),

@@ -1,4 +1,4 @@
-"""What refining changed, in figures."""
+"""Numbers of what a refinement changed."""
 
 import math
 from collections import Counter
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ScopeReport:
-    """What a refiner changed.
+    """What a refinement changed.
 
     Attributes
     ----------
     pixels : int
-        Pixels that might have changed.
+        Number of pixels that could change.
     changed : int
-        Pixels that did.
+        Number of pixels that changed.
     by_class : mapping of (str, str) to int
-        Changed pixels by their class before and after, most frequent first.
+        Number of changed pixels by class before and after, the largest first.
     confidence : float
-        Mean of the changed pixels, in [0, 1]; NaN where none changed.
+        Mean confidence of the changed pixels in [0, 1]; NaN if none changed.
     mean_confidence : float
-        Mean of all pixels that might have changed; NaN where there are none.
+        Mean confidence of all pixels that could change; NaN if there are none.
     seconds : float
-        Time that it took.
+        Duration of the refinement in seconds.
     """
 
     pixels: int
@@ -35,7 +35,7 @@ class ScopeReport:
 
 
 def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:
-    """Add the reports of several planes or images."""
+    """Return the sum of the reports of several planes or images."""
     reports = list(reports)
     changed = sum(report.changed for report in reports)
     by_class: dict[tuple[str, str], int] = {}
@@ -53,14 +53,14 @@ def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:
 
 
 def _mean(values: Iterable[tuple[float, int]]) -> float:
-    """Return the mean of values that stand for so many pixels each; NaN where there are none."""
+    """Return the mean of values, weighted by their pixels; NaN if there are none."""
     known = [(value, pixels) for value, pixels in values if pixels]
     pixels = sum(pixels for _, pixels in known)
     return sum(value * pixels for value, pixels in known) / pixels if pixels else math.nan
 
 
 def by_frequency(by_class: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """Return counts by class before and after, the largest first."""
+    """Return the numbers of pixels by class before and after, the largest first."""
     return dict(sorted(by_class.items(), key=lambda item: -item[1]))
 
 
@@ -71,8 +71,11 @@ class ClassChange:
     Attributes
     ----------
     name : str
-    gained, lost : int
-        Pixels that became and that were of this class.
+        Name of the class.
+    gained : int
+        Number of pixels that changed to this class.
+    lost : int
+        Number of pixels that changed from this class to another.
     """
 
     name: str
@@ -81,12 +84,12 @@ class ClassChange:
 
     @property
     def net(self) -> int:
-        """By how many pixels it is larger now."""
+        """Number of pixels by which the class is larger now."""
         return self.gained - self.lost
 
 
 def class_changes(report: ScopeReport) -> list[ClassChange]:
-    """Return what each class gained and lost, those with the most changed pixels first."""
+    """Return what each class gained and lost, that with the most changed pixels first."""
     gained, lost = Counter[str](), Counter[str]()
     for (before, after), pixels in report.by_class.items():
         lost[before] += pixels

@@ -1,4 +1,4 @@
-"""Where a refiner may change a map, and what of an image it must see for that."""
+"""Where a refiner may change a map, and which parts of an image it must see for that."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,42 +25,45 @@ from c2f_core.geometry.windows import (
 from c2f_core.metrics.scores import boundary_pixels
 
 BLOCK = 512
-"""Side of the blocks in which scattered pixels are refined; with what the bundled network sees
-around it, one fills a tile on a CPU."""
+"""Side in pixels of the blocks in which scattered pixels are refined. With the margin that the
+bundled network sees, one block fills one tile on a CPU."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """Where a refiner may change a map. All conditions hold together.
+    """Where a refiner may change a map; all conditions apply together.
 
     Attributes
     ----------
     box : (slice, slice), optional
-        Rows and columns, without a step. What lies outside of the image is cut
-        off: a negative start does not count from the end.
+        Rows and columns, without a step. Parts outside the image are cut off: a
+        negative start does not count from the end.
     mask : (Y, X) boolean array, optional
-        A drawn polygon, say. For a stack also (..., Y, X), a mask for each plane.
+        Pixels that may change, such as those of a drawn polygon. For a stack also
+        (..., Y, X), with one mask for each plane.
     classes : tuple of str, optional
-        Only pixels that are, or become, one of these classes change. So one class
-        can grow and shrink, and boundaries between others stay. The unlabelled
-        entry counts: it alone means to fill in what nobody labelled.
+        Names of classes: only pixels that are or become one of them change. One
+        class alone can grow and shrink while boundaries between others stay; the
+        unlabelled entry alone fills in unlabelled pixels.
     locked : tuple of str
-        Classes whose pixels stay and which no other pixel joins.
+        Names of classes that neither lose nor gain pixels.
     protected : (Y, X) boolean array, optional
-        Pixels that never change, those painted by hand, say. For a stack also
-        (..., Y, X).
+        Pixels that never change, such as hand-painted ones. For a stack also
+        (..., Y, X). The refiner sees them as unlabelled if it does not know their
+        class.
     band : int, optional
-        Only pixels up to so many pixels from a boundary of the coarse map change,
-        on either side: 1 are those that touch it. The outline of what is labelled
-        is a boundary too. All unlabelled pixels belong to the band.
+        Width in pixels, on either side, of the band around the boundaries of the
+        coarse map in which pixels change; 1 selects the pixels that touch a
+        boundary. The outline of unlabelled regions is a boundary, too, and all
+        unlabelled pixels belong to the band.
     minimal_confidence : float
-        Pixels of which the refiner is less sure keep their coarse label, or stay
-        unlabelled.
+        Confidence in [0, 1] below which pixels keep their coarse label.
 
     Raises
     ------
     ConfigError
-        A box has a step, a band is narrower than 1, or the confidence is not in [0, 1].
+        If a box has a step, a band is narrower than 1 px, or the confidence is not
+        in [0, 1].
     """
 
     box: Window | None = None
@@ -73,12 +76,16 @@ class Scope:
 
     def __post_init__(self) -> None:
         if self.box is not None and any(axis.step not in (None, 1) for axis in self.box):
-            raise ConfigError("The rows or columns of a box have a step; give a box without.")
+            raise ConfigError(
+                "The rows or columns of a box have a step; give a box without a step."
+            )
         if self.band is not None and self.band < 1:
-            raise ConfigError(f"A band of {self.band} px holds nothing; make it at least 1 px.")
+            raise ConfigError(
+                f"A band of {self.band} px contains no pixel; make it at least 1 px wide."
+            )
         if not 0 <= self.minimal_confidence <= 1:
             raise ConfigError(
-                f"The minimal confidence is {self.minimal_confidence}; give a share from 0 to 1."
+                f"The minimal confidence is {self.minimal_confidence}; give a number from 0 to 1."
             )
 
     def of_plane(self, index: tuple[int, ...]) -> "Scope":
@@ -88,12 +95,12 @@ class Scope:
         )
 
     def check_shapes(self, shape: tuple[int, ...]) -> None:
-        """Check that the masks fit a coarse map or stack.
+        """Check that the masks fit a coarse map or stack of this shape.
 
         Raises
         ------
         ImageError
-            A mask has neither the shape of the map nor of its planes.
+            If a mask has neither the shape of the map nor that of its planes.
         """
         for name, mask in (("mask", self.mask), ("protected pixels", self.protected)):
             if mask is not None and tuple(mask.shape) not in (shape, shape[-2:]):
@@ -103,7 +110,7 @@ class Scope:
                 )
 
     def region(self, size: Size) -> Window:
-        """Return the smallest window of an image of this size that holds box and mask."""
+        """Return the smallest window of an image of this size that contains box and mask."""
         rows, columns = self.box or (slice(None), slice(None))
         box = _on_axis(rows, size[0]), _on_axis(columns, size[1])
         if self.mask is None:
@@ -122,14 +129,15 @@ def _on_axis(axis: slice, length: int) -> slice:
 
 @dataclass(frozen=True)
 class ClassRules:
-    """What chosen and locked classes permit, as class indices.
+    """Which changes the chosen and locked classes of a scope permit.
 
     Attributes
     ----------
     chosen : sequence of int or None
-        None where all are.
+        Labels of the classes that pixels must have before or after a change; None
+        for all.
     locked : sequence of int
-        Those that no pixel joins.
+        Labels that pixels must not get.
     """
 
     chosen: Sequence[int] | None
@@ -137,18 +145,18 @@ class ClassRules:
 
     @classmethod
     def of(cls, scope: Scope, class_table: ClassTable) -> "ClassRules":
-        """Look the names of a scope up.
+        """Return the rules of a scope.
 
         Raises
         ------
         ClassTableError
-            A name is not in the class table.
+            If a class name is not in the class table.
         """
         chosen = None if scope.classes is None else _labels_of(scope.classes, class_table)
         return cls(chosen, _labels_of(scope.locked, class_table))
 
     def permit(self, before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:
-        """Mark the pixels that may go from one class index to the other."""
+        """Mark the pixels that may change from one label to the other."""
         permitted = ~np.isin(after, self.locked)
         if self.chosen is not None:
             permitted &= np.isin(before, self.chosen) | np.isin(after, self.chosen)
@@ -156,14 +164,14 @@ class ClassRules:
 
 
 def _labels_of(names: Sequence[str], class_table: ClassTable) -> list[int]:
-    indices = {entry.name: entry.index for entry in class_table.entries}
+    labels = {entry.name: entry.index for entry in class_table.entries}
     for name in names:
-        if name not in indices:
+        if name not in labels:
             raise ClassTableError(
                 f"There is no class '{name}' in '{class_table.name}'; choose from "
-                f"{', '.join(indices)}."
+                f"{', '.join(labels)}."
             )
-    return [indices[name] for name in names]
+    return [labels[name] for name in names]
 
 
 def editable_pixels(
@@ -174,11 +182,15 @@ def editable_pixels(
     Parameters
     ----------
     scope : Scope
+        Where the map may change.
     known : (y, x) integer array
-        Coarse map in the window `around`.
-    around, region : (slice, slice)
-        Windows of the map; the first contains the second, with the width of the band.
+        Labels of the coarse map in the window `around`.
+    around : (slice, slice)
+        Window of the map that contains the region with a margin as wide as the band.
+    region : (slice, slice)
+        Window of the map that contains box and mask of the scope.
     class_table : ClassTable
+        Class table of the map.
 
     Returns
     -------
@@ -187,7 +199,7 @@ def editable_pixels(
     Raises
     ------
     ClassTableError
-        A locked class is not in the class table.
+        If a locked class is not in the class table.
     """
     part = from_corner(region, around)
     unlabelled = class_table.unlabelled
@@ -203,23 +215,24 @@ def editable_pixels(
     return editable
 
 
-def boundary_band(index_map: NDArray[Any], width: int) -> NDArray[np.bool_]:
+def boundary_band(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
     """Mark the pixels up to `width` pixels from a boundary, on either side.
 
-    Those that touch it are the band of 1 px, as in `trimap_accuracy`. The
-    outline of unlabelled pixels is a boundary.
+    The pixels that touch a boundary are the band of 1 px, as in `trimap_accuracy`.
+    The outline of unlabelled regions is a boundary.
 
     Parameters
     ----------
-    index_map : (Y, X) integer array
+    labels : (Y, X) integer array
+        Map.
     width : int
-        At least 1.
+        Width of the band in pixels, at least 1.
 
     Returns
     -------
     (Y, X) boolean array
     """
-    touching = boundary_pixels(index_map, unlabelled=None)
+    touching = boundary_pixels(labels, unlabelled=None)
     band = np.zeros_like(touching)
     # In blocks, because most of a large map is far from any boundary.
     for block in blocks(band.shape, BLOCK):
@@ -233,18 +246,19 @@ def boundary_band(index_map: NDArray[Any], width: int) -> NDArray[np.bool_]:
 def cheapest_parts(
     editable: NDArray[np.bool_], cost_window: Callable[[Window], Window]
 ) -> list[Window]:
-    """Cut what may change into parts: one window, or one in each block if that is less work.
+    """Return windows to refine: one, or one in each block if that is less work.
 
     Parameters
     ----------
     editable : (Y, X) boolean array
+        Pixels that may change.
     cost_window : callable
-        Returns what a refiner has to see of a part.
+        Returns the window that a refiner has to see for a part.
 
     Returns
     -------
-    list of windows
-        They share no pixel and together hold all that is True.
+    list of (slice, slice)
+        Disjoint windows that together contain all pixels that are True.
     """
     scattered = []
     for block in blocks(editable.shape, BLOCK):

@@ -1,10 +1,10 @@
-"""Large images in overlapping tiles, blended so that no seam shows.
+"""Processing of large images in overlapping tiles that are blended without seams.
 
 An axis is cut into `Span` objects whose weights sum to one at every pixel; the
 weight of a tile is the product of its row weights and its column weights. In
-the outer three eighths of each overlap one tile alone counts, so the pixels
-that lack context are thrown away; between them a raised cosine leads from one
-tile to the next.
+the outer three eighths of each overlap only one tile counts, so pixels without
+context are discarded; in between, a raised cosine leads from one tile to the
+next.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,9 +25,9 @@ class Span:
     Attributes
     ----------
     start, stop : int
-        First pixel, and the one after the last.
+        First pixel of the tile, and the pixel after its last one.
     weights : (stop - start,) float32 array
-        Share of this tile in each of its pixels, in [0, 1].
+        Weight in [0, 1] of this tile at each of its pixels.
     """
 
     start: int
@@ -49,11 +49,12 @@ def spans(length: int, tile: int, overlap: int, alignment: int = 1) -> list[Span
     Parameters
     ----------
     length : int
-        Pixels of the axis, at least 1.
+        Length of the axis in pixels, at least 1.
     tile : int
-        Largest tile; rounded down to a multiple of `alignment`.
+        Largest length of a tile in pixels, rounded down to a multiple of `alignment`.
     overlap : int
-        Pixels that neighbours share; rounded up to a multiple of `alignment`.
+        Overlap of neighbouring tiles in pixels, rounded up to a multiple of
+        `alignment`.
     alignment : int
         Downsampling factor of the network.
 
@@ -65,18 +66,18 @@ def spans(length: int, tile: int, overlap: int, alignment: int = 1) -> list[Span
     Raises
     ------
     ValueError
-        The length is not positive, or two overlaps do not fit into a tile.
+        If the length is not positive, or two overlaps do not fit into a tile.
     """
     if length < 1:
-        raise ValueError(f"An axis of {length} pixels cannot be tiled; give at least 1.")
+        raise ValueError(f"An axis of {length} pixels cannot be tiled; give at least 1 pixel.")
     if length <= tile:
         return [Span(0, length, np.ones(length, dtype=np.float32))]
     tile = tile // alignment * alignment
     overlap = -(-overlap // alignment) * alignment
     if overlap < 0 or tile < 1 or 2 * overlap > tile:
         raise ValueError(
-            f"Tiles of {tile} with an overlap of {overlap} pixels do not work; give tiles at "
-            "least twice as large as the overlap."
+            f"Tiles of {tile} pixels cannot overlap by {overlap} pixels; give tiles at least "
+            "twice as large as the overlap."
         )
     step = _step(length, tile, overlap, alignment)
     return [
@@ -86,7 +87,7 @@ def spans(length: int, tile: int, overlap: int, alignment: int = 1) -> list[Span
 
 
 def _step(length: int, tile: int, overlap: int, alignment: int) -> int:
-    """Return the distance of the fewest tiles, these as small as they can be."""
+    """Return the distance between tiles: as few tiles as possible, as small as possible."""
     count = -(-(length - overlap) // (tile - overlap))
     step = -(-(length - overlap) // (count * alignment)) * alignment
     return max(step, overlap)
@@ -104,8 +105,8 @@ def _span(start: int, stop: int, overlap: int, length: int) -> Span:
 
 def _ramp(overlap: int) -> NDArray[np.float32]:
     """Rise from 0 to 1: flat in the outer three eighths, a raised cosine between."""
-    place = (np.arange(overlap) + 0.5) / max(overlap, 1)
-    inner = np.clip(4 * place - 1.5, 0, 1)
+    position = (np.arange(overlap) + 0.5) / max(overlap, 1)
+    inner = np.clip(4 * position - 1.5, 0, 1)
     return ((1 - np.cos(np.pi * inner)) / 2).astype(np.float32)
 
 
@@ -114,13 +115,13 @@ def blend(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Run a function on every tile and blend the results, band by band.
 
-    Only the band that still changes is kept, so the memory needed grows with
-    the width of the image and not with its area.
+    Only the band that still changes is kept, so memory grows with the width of the
+    image and not with its area.
 
     Parameters
     ----------
     rows, columns : list of Span
-        The tiles of both axes, from `spans`.
+        Tiles along both axes, from `spans`.
     function : callable
         Takes the row slice and the column slice of a tile and returns its
         (C, y, x) float values, on any device.

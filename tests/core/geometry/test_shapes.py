@@ -118,5 +118,5 @@ def test_unknown_classes_and_impossible_points_give_one_sentence():
     with pytest.raises(ClassTableError, match="the class 'nail', which 'fasseg' does not have"):
         draw([Labelled("nail", rectangle(0, 0, 1, 1))], SIZE, TABLE)
     for value in (np.nan, np.inf, 1e300):
-        with pytest.raises(DataError, match="not in any image"):
+        with pytest.raises(DataError, match="too far from any image"):
             Area([np.array([(0, 0), (0, value), (1, 1)])])
