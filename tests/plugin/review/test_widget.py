@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
+from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
@@ -19,6 +20,7 @@ from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.layers.session import Session
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.table import CHANGE, CONFIDENCE, DECISION, PIXELS
+from napari_c2f.review.widget import ReviewWidget
 
 PLUGIN = "napari-c2f"
 HAIR, SKIN, EYES = 1, 2, 3
@@ -36,13 +38,38 @@ def docked(make_napari_viewer):
 
 
 @pytest.fixture
-def begun(docked, add_result, click, qtbot):
-    """The same with a review that has begun, and its final layer."""
-    viewer, widget = docked
-    add_result(viewer)
-    click(widget.begin_button)
-    qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=10000)
-    return viewer, widget, viewer.layers["face coarse final"]
+def alone(qtbot):
+    """A viewer without a window and a shown Review widget: much quicker, but draws nothing."""
+    viewer = ViewerModel()
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.show()
+    return viewer, widget
+
+
+@pytest.fixture
+def begin(add_result, click, qtbot):
+    """Begin a review; return viewer, widget and final layer."""
+
+    def begin_in(viewer, widget):
+        add_result(viewer)
+        click(widget.begin_button)
+        qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=10000)
+        return viewer, widget, viewer.layers["face coarse final"]
+
+    return begin_in
+
+
+@pytest.fixture
+def begun(docked, begin):
+    """A review that has begun in a window."""
+    return begin(*docked)
+
+
+@pytest.fixture
+def begun_alone(alone, begin):
+    """A review that has begun without a window."""
+    return begin(*alone)
 
 
 def canvas(viewer):
@@ -70,8 +97,8 @@ def center(viewer):
     return tuple(viewer.scene.camera.center[-2:])
 
 
-def test_the_table_lists_what_changed_and_follows_the_review(begun, qtbot):
-    viewer, widget, _ = begun
+def test_the_table_lists_what_changed_and_follows_the_review(begun_alone, qtbot):
+    viewer, widget, _ = begun_alone
     assert column(widget, CHANGE) == [f"background → {x}" for x in ("skin", "eyes", "hair", "hair")]
     assert column(widget, PIXELS) == ["48", "24", "30", "4"]
     assert column(widget, CONFIDENCE) == ["50 %", "60 %", "90 %", "50 %"]
@@ -144,8 +171,8 @@ def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
     assert column(widget, DECISION) == ["accepted"] * 4
 
 
-def test_buttons_decide_as_keys_do(begun, click):
-    _, widget, final = begun
+def test_buttons_decide_as_keys_do(begun_alone, click):
+    _, widget, final = begun_alone
     click(widget.buttons.next)
     click(widget.buttons.reject)
     widget.buttons.threshold.setValue(90)
@@ -193,8 +220,8 @@ def test_the_coarse_map_is_shown_while_the_key_is_held(begun, qtbot, focus):
     assert {layer.name for layer in viewer.layers if layer.visible} == before
 
 
-def test_the_coarse_map_is_shown_while_the_button_is_held(begun, qtbot):
-    viewer, widget, _ = begun
+def test_the_coarse_map_is_shown_while_the_button_is_held(begun_alone, qtbot):
+    viewer, widget, _ = begun_alone
     coarse, left = viewer.layers["face coarse"], Qt.MouseButton.LeftButton
     qtbot.mousePress(widget.buttons.compare, left)
     assert coarse.visible
@@ -232,8 +259,8 @@ def test_a_click_on_a_region_chooses_it(begun, drag):
     assert widget.table.value() == 3
 
 
-def test_the_widget_follows_the_fine_layers(docked, add_result):
-    viewer, widget = docked
+def test_the_widget_follows_the_fine_layers(alone, add_result):
+    viewer, widget = alone
     first, *others = add_result(viewer)
     assert [widget.maps.fine.value, widget.maps.coarse.value, widget.maps.confidence.value] == [
         first,
@@ -312,8 +339,8 @@ def test_keys_of_a_closed_widget_do_nothing(begun, press):
     np.testing.assert_array_equal(final.data, before)
 
 
-def test_everything_can_be_reached_by_keyboard_and_has_a_tool_tip(begun):
-    _, widget, _ = begun
+def test_everything_can_be_reached_by_keyboard_and_has_a_tool_tip(begun_alone):
+    _, widget, _ = begun_alone
     editors = [*widget.findChildren(QAbstractButton), widget.buttons.threshold, widget.table]
     for editor in (each for each in editors if each.parent() in (widget, widget.buttons)):
         assert editor.focusPolicy() & Qt.FocusPolicy.TabFocus
