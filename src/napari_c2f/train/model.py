@@ -1,7 +1,7 @@
 """State of the Train widget; evented, and written by the controllers only."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -294,3 +294,22 @@ class RunList(Activity):
             return self.root
         is_listed = self.root is not None and run.is_relative_to(self.root)
         return self.root if is_listed else run.parent
+
+
+def possible_actions(runs: Sequence[RunSummary]) -> set[str]:
+    """Return what the user can do with selected runs.
+
+    Parameters
+    ----------
+    runs : sequence of RunSummary
+        Selected runs.
+
+    Returns
+    -------
+    set of {"compare", "open", "delete", "start", "use", "export"}
+        Names of actions; the last three need a model.
+    """
+    if len(runs) != 1:
+        return {"compare"} if len(runs) == 2 else set()
+    with_model = {"start", "use", "export"} if runs[0].best_model is not None else set()
+    return {"compare", "open", "delete"} | with_model

@@ -20,6 +20,7 @@ from c2f_core.training.catalogue import RunSummary
 from c2f_core.training.curves import VALIDATION
 from c2f_core.training.listeners import SHOWN_SCORES
 from napari_c2f.train.curves import Plot, SeriesConcatenator
+from napari_c2f.train.model import possible_actions
 from napari_c2f.train.runs import RunsController
 from napari_c2f.widgets.choices import Choice, FolderEdit
 from napari_c2f.widgets.docked import while_alive
@@ -135,12 +136,9 @@ class RunsView(QWidget):
         return [item.data(0, Qt.ItemDataRole.UserRole) for item in self.runs.selectedItems()]
 
     def _follow_selection(self) -> None:
-        runs = self.selected()
-        self.buttons["compare"].setEnabled(0 < len(runs) < 3)
-        for name in ("open", "start", "use", "export", "delete"):
-            one = len(runs) == 1
-            with_model = name not in ("start", "use", "export") or (one and runs[0].best_model)
-            self.buttons[name].setEnabled(bool(one and with_model))
+        possible = possible_actions(self.selected()) | {"refresh"}
+        for name, button in self.buttons.items():
+            button.setEnabled(name in possible)
 
     def _compare(self) -> None:
         self._controller.compare([run.folder for run in self.selected()])

@@ -17,7 +17,6 @@ from c2f_core.training.curves import Curves
 from c2f_core.training.events import Finished, RolledBack, RunStarted
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage2 import Stage2Learner
-from napari_c2f.base.clock import Clock
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.train.controller import TrainController
 from napari_c2f.train.model import ADVICE, Phase
@@ -132,7 +131,7 @@ def problems(controller):
     return controller.model.inspection.all_problems
 
 
-def test_a_check_tells_what_is_there(controller, phases, ended, tiny):
+def test_a_check_reports_its_result(controller, phases, ended, tiny):
     controller.check(tiny)
     assert controller.model.message == "Checking the data…"
     ended()
@@ -150,7 +149,7 @@ def test_a_check_that_is_stopped_saves_no_checkpoint(controller, ended, tiny):
     assert controller.model.phase is Phase.IDLE
 
 
-def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
+def test_all_pairs_are_written_even_if_stop_is_asked_for(controller, ended, tmp_path):
     pairs = [replace(synthetic_pair(48, seed), name=str(seed)) for seed in range(3)]
     written = []
     controller.write_pairs(lambda: (pairs, SHAPES), tmp_path / "drawn", written.append)
@@ -162,7 +161,7 @@ def test_pairs_are_written_to_the_last(controller, ended, tmp_path):
     assert len(list((tmp_path / "drawn" / "images").iterdir())) == 3
 
 
-def test_a_run_that_the_command_line_trains_goes_on_here(controller, ended, tiny, data, tmp_path):
+def test_a_run_that_the_command_line_accepts_trains_here(controller, ended, tiny, data, tmp_path):
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "4.png")
     (tmp_path / "splits.json").write_text('{"four": ["0", "1", "2", "3"]}')
     lists = {"splits": tmp_path / "splits.json", "train": "four"}
@@ -213,7 +212,7 @@ def test_errors_in_the_thread_reach_the_user(
     assert has_traceback is ("see the log" in controller.model.message)
 
 
-def test_a_model_is_remembered_though_a_later_stage_fails(
+def test_a_model_is_remembered_even_if_a_later_stage_fails(
     controller, ended, tiny, monkeypatch, tmp_path
 ):
     def step(self, number):
@@ -284,7 +283,7 @@ def test_a_refused_run_leaves_what_is_shown(controller, ended, tiny, tmp_path):
     assert (model.run_folder, model.progress) == (folder, 1.0)
 
 
-def test_runs_of_the_command_line_go_on_here_and_the_other_way(
+def test_runs_of_the_command_line_continue_here_and_vice_versa(
     controller, ended, tiny, tmp_path, capsys, monkeypatch, qtbot
 ):
     file = tmp_path / "config.json"
@@ -320,7 +319,7 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
     assert controller.model.progress == 0.0
 
 
-def test_the_guard_speaks(controller, ended, tiny, monkeypatch, tmp_path):
+def test_the_guard_is_reported(controller, ended, tiny, monkeypatch, tmp_path):
     best = tmp_path / "run" / "best.safetensors"
 
     def train_in(folder, config, resume, should_stop):
@@ -336,7 +335,7 @@ def test_the_guard_speaks(controller, ended, tiny, monkeypatch, tmp_path):
         assert part in controller.model.message
 
 
-def test_the_guard_speaks_again_when_its_run_is_resumed(controller, ended, tiny, tmp_path):
+def test_the_guard_is_reported_again_when_its_run_is_resumed(controller, ended, tiny, tmp_path):
     controller.train({**tiny, "steps": 2, "validate_every": 1})
     ended()
     log = tmp_path / "run" / "log.csv"
@@ -357,16 +356,5 @@ def test_a_closed_controller_ends_the_run_with_a_checkpoint(controller, tiny, qt
     assert not RunFolder(tmp_path / "run").is_under_way
 
 
-def test_every_phase_says_what_to_do():
+def test_every_phase_has_advice():
     assert set(ADVICE) == set(Phase)
-
-
-def test_the_time_left_is_estimated_from_the_first_steps():
-    times = iter([0.0, 10.0, 20.0, 30.0])
-    clock = Clock(100, lambda: next(times))
-    for step in (1, 2):
-        clock.tick(step)
-        assert clock.text() == ""
-    clock.tick(3)
-    assert clock.seconds_left() == pytest.approx(970)
-    assert clock.text() == "About 16 min left. "

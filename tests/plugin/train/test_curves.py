@@ -39,7 +39,8 @@ def test_a_long_run_keeps_all_points_and_draws_few(view, qtbot):
     steps, values = view.losses.points("loss")
     assert steps == stage.curves["loss"].steps
     assert values == stage.curves["loss"].values
-    drawn, heights = view.losses._curves["loss"].getData()
+    (curve,) = view.losses.plot.plotItem.listDataItems()
+    drawn, heights = curve.getData()
     assert len(drawn) < 20_000
     assert heights.max() == 1.0
 
@@ -66,7 +67,7 @@ def test_curves_grow_stage_by_stage(view):
     assert view.losses.points("loss") == ([1], [1])
 
 
-def test_curves_of_a_run_that_is_done_are_joined_at_once():
+def test_stages_of_a_finished_run_are_concatenated_at_once():
     stages = [make_stage(2), make_stage(2)]
     for stage in stages:
         do_steps(stage, 1, 2)

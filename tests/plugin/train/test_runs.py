@@ -1,10 +1,12 @@
 """The list of runs, without a widget."""
 
+import datetime
 from pathlib import Path
 
 import pytest
 
-from napari_c2f.train.model import RunList
+from c2f_core.training.catalogue import RunSummary
+from napari_c2f.train.model import RunList, possible_actions
 from napari_c2f.train.runs import RunsController, distinct_names
 
 
@@ -19,6 +21,23 @@ def test_equal_names_get_those_of_parent_folders(tmp_path):
     folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
     assert distinct_names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]
     assert distinct_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+
+
+def summary(best_model):
+    now = datetime.datetime.now(datetime.UTC)
+    return RunSummary(
+        Path("run"), "model1", Path("data"), now, "stopped", 1, 2, {}, best_model, note=""
+    )
+
+
+def test_actions_depend_on_the_selected_runs():
+    with_model, without = summary(Path("best.safetensors")), summary(None)
+    on_one = {"compare", "open", "delete"}
+    assert possible_actions([]) == set()
+    assert possible_actions([without]) == on_one
+    assert possible_actions([with_model]) == on_one | {"start", "use", "export"}
+    assert possible_actions([with_model, without]) == {"compare"}
+    assert possible_actions([with_model] * 3) == set()
 
 
 RUN, ELSEWHERE = Path("/runs/data-1"), Path("/elsewhere")

@@ -107,7 +107,7 @@ def ended(widget, qtbot):
     return ended
 
 
-def test_data_are_chosen_a_mismatch_is_reported_and_mended(
+def test_data_are_chosen_a_mismatch_is_reported_and_fixed(
     widget, data, qtbot, click, ended, tmp_path
 ):
     assert widget.data.class_table.value() == str(data / "classes.json")
@@ -173,7 +173,7 @@ def test_model_1_is_trained_and_refines_in_the_other_widget(
 
 
 @IN_WINDOW
-def test_the_refine_widget_opened_later_knows_the_model_too(viewer, widget, click, ended):
+def test_a_refine_widget_opened_later_lists_the_model_too(viewer, widget, click, ended):
     click(widget.train_button)
     ended()
     _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
@@ -525,7 +525,7 @@ def test_tensorboard_opens_on_the_run(widget, click, ended, qtbot, opened):
     assert not widget.board.is_running
 
 
-def test_the_log_grows_and_begins_again(qtbot):
+def test_the_log_grows_and_starts_again(qtbot):
     log = LogView()
     qtbot.addWidget(log)
     for lines in (("one",), ("one", "two"), ()):
