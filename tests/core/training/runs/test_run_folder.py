@@ -6,8 +6,6 @@ import time
 import pytest
 import torch
 
-from c2f_core.config.presets import preset_settings
-from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError, DataError
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
@@ -197,14 +195,6 @@ def test_weights_come_from_somewhere(make_config, run, data, tmp_path):
             initial_weights="fasseg",
             stage2={"start": tmp_path},
         )
-
-
-@pytest.mark.parametrize("name", ["quick", "balanced", "thorough", "report"])
-@pytest.mark.parametrize("method", ["model1", "stage1", "model2"])
-def test_every_preset_is_valid_for_every_method(name, method, tmp_path):
-    settings = {"data": {"root": tmp_path}, "run_folder": tmp_path, "method": method}
-    config = TrainConfig.model_validate(settings | preset_settings(name))
-    assert config.stage2.recipe == ("report" if name == "report" else "default")
 
 
 def test_the_best_classical_refiner_is_a_reference(make_config, run, tmp_path):
