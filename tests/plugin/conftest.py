@@ -18,7 +18,6 @@ from c2f_core.geometry.windows import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
-from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
     RESULT_KEY,
     confidence_layer_data,
@@ -27,8 +26,7 @@ from napari_c2f.layers.convert import (
 )
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.controller import ProjectController
-from napari_c2f.refine.request import RefineRequest
-from napari_c2f.refine.scope import ScopeChoice
+from napari_c2f.refine.request import ModelChoice, RefineRequest, ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
 FASSEG = ClassTable.preset("fasseg")
@@ -243,7 +241,6 @@ class Desk:
         fine = new_map(self.viewer, data, SHAPES, "fine", {}, is_result=True)
         coarse, session = self.controller.image.coarse, self.session
         session.lineage.add_fine(fine, coarse, slices=slices, record=record)
-        session.strokes.follow(fine)
         self.viewer.add_layer(fine)
         session.refined.emit(Refined(fine, None, record))
         self.wait()
@@ -254,17 +251,14 @@ class Desk:
         data = SHAPES.to_labels(PAIR.coarse) if data is None else data.copy()
         final = new_map(self.viewer, data, SHAPES, "final", {}, is_result=True)
         self.session.lineage.add_final(final, self.controller.image.fine)
-        self.session.strokes.follow(final)
         self.viewer.add_layer(final)
         self.session.review_begun.emit(final)
         return final
 
-    def asked(self, kind):
-        """Return what the Refine widget asks for."""
+    def request(self):
+        """Return the choices of a Refine widget."""
         image, choice = self.controller.image, ScopeChoice(all_planes=True)
-        return RefineRequest(
-            image.image, image.coarse, TableSelection(), kind, choice, None, lambda: None
-        )
+        return RefineRequest(image.image, image.coarse, ModelChoice("watershed"), choice=choice)
 
     def read(self, name="one"):
         """Read what is on the disk, as another program would after a crash."""

@@ -165,7 +165,7 @@ class PaletteController(MapController[Palette]):
     def lock(self, index: int, locked: bool) -> None:
         """Lock a class of the map, or unlock it."""
         if self._layer is not None:
-            self._session.share_lock(self._viewer.layers, self._layer, index, locked)
+            self._session.lineage.share_lock(self._viewer.layers, self._layer, index, locked)
             name = self._entry(index).name
             self.palette.message = (
                 f"Drawing and refining leave '{name}' as it is." if locked else ""

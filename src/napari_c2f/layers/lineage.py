@@ -10,13 +10,13 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
-from c2f_core.errors import ImageError
-from c2f_core.geometry.windows import Size, Slices, to_corner, whole
+from c2f_core.geometry.windows import Slices, to_corner
 from c2f_core.refine.record import Record
-from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import RegionKey
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.convert import TABLE_KEY, level0, set_class_table, spatial_keywords
+from napari_c2f.layers.locks import Locks
+from napari_c2f.layers.strokes import ProtectedStroke, Stroke, StrokeTracker, strokes_in
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
@@ -54,16 +54,24 @@ class Origin:
 class Lineage:
     """Origins of the maps of one viewer, and which of them belong to a project.
 
-    Questions about several maps take the viewer's layers from the bottom to the top; layers
-    that were removed are not part of an answer.
+    New maps inherit strokes and locks. Questions about several maps take the viewer's layers
+    from the bottom to the top; layers that were removed are not part of an answer.
+
+    Parameters
+    ----------
+    strokes : StrokeTracker
+        Strokes in the layers of the viewer.
+    locks : Locks
+        Locked classes of the layers of the viewer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strokes: StrokeTracker, locks: Locks) -> None:
+        self._strokes, self._locks = strokes, locks
         self._origins: WeakKeyDictionary[Layer, Origin] = WeakKeyDictionary()
         self._images: WeakKeyDictionary[Labels, ref[Image]] = WeakKeyDictionary()
         self._closed: WeakSet[Labels] = WeakSet()
 
-    # Notes
+    # New maps
 
     def add_fine(
         self,
@@ -74,8 +82,19 @@ class Lineage:
         slices: Slices | None = None,
         record: Record | None = None,
         rejected: tuple[RegionKey, ...] | None = None,
+        protected: Iterable[ProtectedStroke] = (),
     ) -> None:
-        """Note that a fine map was refined from a coarse one; see `Origin`."""
+        """Note that a fine map was refined from a coarse one.
+
+        Its strokes are tracked from now on, and the locks of the coarse map hold in it, too.
+
+        Parameters
+        ----------
+        fine, coarse, confidence, slices, record, rejected
+            See `Origin`.
+        protected : iterable of ProtectedStroke
+            Strokes that the refinement left unchanged, in the coordinates of the coarse map.
+        """
         self._origins[bare(fine)] = Origin(
             coarse=ref(bare(coarse)),
             confidence=None if confidence is None else ref(bare(confidence)),
@@ -83,20 +102,43 @@ class Lineage:
             record=record or {},
             rejected=rejected,
         )
+        self._inherit(fine, coarse, strokes_in(protected, self.slices_of(fine)))
 
-    def add_final(self, final: Labels, fine: Labels, rejected: tuple[RegionKey, ...] = ()) -> None:
-        """Note that a final map is that of a review of a fine map."""
+    def add_final(
+        self,
+        final: Labels,
+        fine: Labels,
+        rejected: tuple[RegionKey, ...] = (),
+        strokes: Iterable[Stroke] = (),
+    ) -> None:
+        """Note that a final map belongs to a review of a fine map.
+
+        Its strokes are tracked from now on, and the locks of the fine map hold in it, too.
+
+        Parameters
+        ----------
+        final, fine, rejected
+            See `Origin`.
+        strokes : iterable of Stroke
+            Strokes that the final map inherits.
+        """
         self._origins[bare(final)] = replace(
             self._origin(fine), fine=ref(bare(fine)), record={}, rejected=rejected
         )
+        self._inherit(final, fine, strokes)
 
-    def add_copy(self, layer: Labels, original: Labels) -> bool:
-        """Give a copy of a fine or final map the same origin; return whether it has one."""
+    def _inherit(self, layer: Labels, source: Labels, strokes: Iterable[Stroke]) -> None:
+        self._strokes.follow(layer).inherit(strokes)
+        self._locks.inherit(layer, source)
+
+    def add_copy(self, copy: Labels, original: Labels) -> None:
+        """Treat a copy of a fine or final map like the original; its strokes are its own."""
         origin = self._origins.get(original)
-        if origin is None or level0(layer).shape != level0(original).shape:
-            return False
-        self._origins[layer] = origin
-        return True
+        if origin is not None and level0(copy).shape == level0(original).shape:
+            self._origins[copy] = origin
+            self._strokes.follow(copy)
+
+    # Notes
 
     def set_record(self, fine: Labels, record: Record) -> None:
         """Replace the record of a fine map."""
@@ -224,6 +266,43 @@ class Lineage:
                 return rejected
         return ()
 
+    def protected_strokes(
+        self, layers: Iterable[Layer], coarse: Labels, keep_fine: bool, keep_coarse: bool
+    ) -> list[ProtectedStroke]:
+        """Return the strokes that the next refinement leaves unchanged, the earliest first.
+
+        Those are the strokes in the latest fine map, which inherited those of earlier ones, and
+        what was accepted or painted in reviews. If maps share a stroke, the topmost one has its
+        current pixels. Strokes in a fine map that is refined in turn count as those of a fine map.
+
+        Parameters
+        ----------
+        layers : iterable of layers
+            Layers of the viewer, from the bottom to the top.
+        coarse : Labels
+            Map to refine.
+        keep_fine, keep_coarse : bool
+            Whether strokes in fine maps and in the coarse map are protected.
+
+        Returns
+        -------
+        list of ProtectedStroke
+            In the coordinates of the coarse map.
+        """
+        layers, sources = list(layers), []
+        if keep_fine if self.is_refined(coarse) else keep_coarse:
+            sources.append(coarse)
+        if keep_fine:
+            latest = self.latest_result(layers, coarse)
+            results = self.results_of(layers, coarse)
+            sources += [each for each in results if each is latest or self.is_final(each)]
+        protected: dict[int, ProtectedStroke] = {}
+        for layer in sources:
+            slices = self.slices_in(layers, layer, coarse)
+            for each in self._strokes.protected_in(layer):
+                protected.setdefault(each.stroke.stamp, each.within(slices))
+        return [protected[stamp] for stamp in sorted(protected)]
+
     def project_map(self, layers: Iterable[Layer], image: Image | None) -> Labels | None:
         """Return the coarse map that a project saves for an image; None without a project."""
         for layer in layers:
@@ -231,6 +310,11 @@ class Lineage:
             if image is not None and known is not None and known() is bare(image):
                 return layer
         return None
+
+    def share_lock(self, layers: Iterable[Layer], layer: Labels, label: int, locked: bool) -> None:
+        """Lock or unlock a class of a map, and of the whole family that it belongs to."""
+        for each in self.family_of(layers, layer):
+            self._locks.lock(each, label, locked)
 
     def share_class_table(
         self, layers: Iterable[Layer], layer: Labels, before: ClassTable | None, after: ClassTable
@@ -259,25 +343,6 @@ def whole_slices(layer: Layer) -> Slices:
     return tuple(slice(0, length) for length in level0(layer).shape)
 
 
-def check_planes(fine: Labels, other: Layer, slices: Slices) -> None:
-    """Check that a part of another layer has the same planes as a fine map.
-
-    Raises
-    ------
-    ImageError
-        If the planes differ.
-    """
-    shape = level0(other).shape[: other.ndim]
-    planes = level0(fine).shape[:-2]
-    if fine.ndim == other.ndim:
-        covered = zip(slices[:-2], shape, strict=False)
-        if planes == tuple(len(range(*axis.indices(length))) for axis, length in covered):
-            return
-    raise ImageError(
-        f"'{fine.name}' and '{other.name}' do not have the same planes; choose layers of one image."
-    )
-
-
 def placed_keywords(coarse: Labels, slices: Slices) -> dict[str, Any]:
     """Return where a part of a layer lies in the world, as keyword arguments of a new layer."""
     keywords = spatial_keywords(coarse)
@@ -286,12 +351,6 @@ def placed_keywords(coarse: Labels, slices: Slices) -> dict[str, Any]:
         scale=coarse.scale, translate=coarse.translate, rotate=coarse.rotate, shear=coarse.shear
     )
     return keywords | {"translate": np.asarray(own(corner))}
-
-
-def plane_slices(plane: Plane, size: Size) -> Slices:
-    """Return the slices of one plane, of this size, in a stack."""
-    leading = tuple(slice(index, index + 1) for index in plane)
-    return *leading, *whole(size)
 
 
 # The layer that shows what is reviewed

@@ -1,11 +1,11 @@
-"""The plane and the part of it that a viewer shows."""
+"""Planes of stacks: which of them a viewer shows, and which part of it."""
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 
 from c2f_core.errors import ImageError
-from c2f_core.geometry.windows import Size, Window, clipped
+from c2f_core.geometry.windows import Size, Slices, Window, clipped, whole
 from c2f_core.refine.run import Plane
 from napari_c2f.layers.convert import level0
 
@@ -23,6 +23,31 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
     point = np.rint(layer.world_to_data(viewer.dims.point)[:leading]).astype(int)
     last = np.array(shape[:leading], dtype=int) - 1
     return tuple(np.clip(point, 0, last).tolist())
+
+
+def plane_slices(plane: Plane, size: Size) -> Slices:
+    """Return the slices of one plane, of this size, in a stack."""
+    leading = tuple(slice(index, index + 1) for index in plane)
+    return *leading, *whole(size)
+
+
+def check_planes(fine: Labels, other: Layer, slices: Slices) -> None:
+    """Check that a part of another layer has the same planes as a fine map.
+
+    Raises
+    ------
+    ImageError
+        If the planes differ.
+    """
+    shape = level0(other).shape[: other.ndim]
+    planes = level0(fine).shape[:-2]
+    if fine.ndim == other.ndim:
+        covered = zip(slices[:-2], shape, strict=False)
+        if planes == tuple(len(range(*axis.indices(length))) for axis, length in covered):
+            return
+    raise ImageError(
+        f"'{fine.name}' and '{other.name}' do not have the same planes; choose layers of one image."
+    )
 
 
 def view_of(viewer: ViewerModel, layer: Labels) -> Window:

@@ -1,17 +1,30 @@
-"""From a Shapes layer to a coarse map."""
+"""From a Shapes layer to a coarse map, or to the mask of a scope."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Image, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassEntry, ClassTable
-from c2f_core.errors import ClassTableError, ImageError
-from c2f_core.geometry.shapes import Area, DrawReport, Labelled, Shape, Stroke, draw, ellipse
+from c2f_core.errors import C2FError, ClassTableError, ImageError
+from c2f_core.geometry.lazy import ArrayKey, Covered, Patch
+from c2f_core.geometry.shapes import (
+    Area,
+    DrawReport,
+    Labelled,
+    Shape,
+    Stroke,
+    draw,
+    ellipse,
+    pixel_window,
+)
+from c2f_core.geometry.windows import Size, Window, area, around
 from napari_c2f.layers.convert import plane_shape
+from napari_c2f.layers.planes import plane_size
 
 CLASS_FEATURE = "class"
 """Feature of a Shapes layer that names the class of each shape."""
@@ -128,8 +141,8 @@ def covered_by(layer: Shapes, image: Image) -> NDArray[np.bool_]:
     """Tell which pixels of an image's plane the shapes of a layer cover, whatever their class."""
     height, width = plane_shape(image)
     covered = np.zeros((height, width), dtype=np.bool_)
-    for area in _areas(layer, image, range(layer.nshapes)):
-        window, inside = area.cover((height, width))
+    for shape in _areas(layer, image, range(layer.nshapes)):
+        window, inside = shape.cover((height, width))
         covered[window] |= inside
     return covered
 
@@ -197,3 +210,64 @@ def _shape(kind: str, points: NDArray[np.float64], width: float) -> Shape:
         first, second, third, _ = points
         return ellipse((first + third) / 2, np.stack([second - first, third - second]) / 2)
     return Area([points])
+
+
+class DrawnMask:
+    """Pixels of a map that shapes cover; drawn when they are first needed, in a thread.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+        Shapes in pixels of the map.
+    size : (int, int)
+        Rows and columns of the map.
+    """
+
+    dtype = np.dtype(np.bool_)
+
+    def __init__(self, shapes: Sequence[Shape], size: Size) -> None:
+        self.shape = size
+        self._shapes = shapes
+
+    def __getitem__(self, key: ArrayKey, /) -> NDArray[np.bool_]:
+        """Return a part of the mask."""
+        return self._covered[key]
+
+    @cached_property
+    def _covered(self) -> Covered:
+        covers = (shape.cover(self.shape) for shape in self._shapes)
+        nothing = np.empty(0, dtype=np.uint8)
+        return Covered(self.shape, [Patch(window, mask, nothing) for window, mask in covers])
+
+
+def drawn_mask(shapes: Shapes | None, layer: Labels) -> tuple[DrawnMask, Window]:
+    """Return the pixels of a map that shapes cover, and a box around them.
+
+    Parameters
+    ----------
+    shapes : Shapes or None
+        Layer of which the selected shapes count, or all if none is selected.
+    layer : Labels
+        The map.
+
+    Raises
+    ------
+    C2FError
+        If there are no shapes, or they lie outside the map.
+    """
+    if shapes is None or not shapes.nshapes:
+        raise C2FError(
+            "Draw a box or polygon first: add a Shapes layer above the layer list, draw in it and "
+            "choose it here."
+        )
+    size, drawn = plane_size(layer), areas_of_shapes(shapes, layer)
+    boxes = [box for shape in drawn if area(box := _box_around(shape, size))]
+    if not boxes:
+        raise C2FError(f"The shapes in '{shapes.name}' cover nothing of '{layer.name}'.")
+    rows, columns = around(boxes)
+    return DrawnMask(drawn, size), (rows, columns)
+
+
+def _box_around(shape: Shape, size: Size) -> Window:
+    width = max(shape.width, 1.0) if isinstance(shape, Stroke) else 0.0
+    return pixel_window(shape.span(), size, width / 2)

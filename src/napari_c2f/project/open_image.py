@@ -117,26 +117,20 @@ class OpenImage:
         fine.visible = work.refined is None
         confidence = None if work.confidence is None else self._new_confidence(work.confidence)
         lineage.add_fine(fine, self.coarse, confidence, rejected=rejected)
-        self._follow_strokes(fine, work.painted if work.refined is None else work.painted_refined)
+        painted = work.painted if work.refined is None else work.painted_refined
+        self._session.strokes.follow(fine).inherit(_strokes_of(painted))
         yield fine
         if confidence is not None:
             yield confidence
         if work.refined is not None:
             final = self._new_map(work.fine, table, "coarse final", is_result=True)
-            lineage.add_final(final, fine, rejected)
-            self._follow_strokes(final, work.painted)
+            lineage.add_final(final, fine, rejected, _strokes_of(work.painted))
             yield final
 
     def _new_confidence(self, stored: NDArray[np.uint8]) -> Image:
         name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
         data, keywords, _ = confidence_layer_data(read_confidence(stored), name)
         return Image(data, **keywords, visible=False)
-
-    def _follow_strokes(self, layer: Labels, painted: NDArray[np.bool_] | None) -> None:
-        """Protect what is painted in a map from now on, and what was in an earlier session."""
-        follower = self._session.strokes.follow(layer)
-        if painted is not None:
-            follower.inherit([stroke_of(painted)])
 
     # What there is
 
@@ -309,3 +303,8 @@ class OpenImage:
             for name in CHANGE_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
+
+
+def _strokes_of(painted: NDArray[np.bool_] | None) -> list[Stroke]:
+    """Return what was painted in a map in earlier sessions."""
+    return [] if painted is None else [stroke_of(painted)]

@@ -1,13 +1,13 @@
 """Decides what happens in the Refine widget; the only writer of its model."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
@@ -29,19 +29,18 @@ from napari_c2f.layers.map_controller import MapController
 from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
 from napari_c2f.layers.project_map import replace_labels
 from napari_c2f.layers.session import Refined, Session
-from napari_c2f.layers.strokes import ProtectedStroke, strokes_in
+from napari_c2f.layers.strokes import ProtectedStroke
 from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
 from napari_c2f.refine.protected_layer import ProtectedLayer
 from napari_c2f.refine.request import (
-    MakeRefiner,
+    ModelChoice,
     PreparedJob,
     RefineRequest,
     check_layers,
     prepare,
     refining,
 )
-from napari_c2f.refine.scope import ScopeChoice
 
 
 class RefineController(MapController[Refining]):
@@ -54,12 +53,13 @@ class RefineController(MapController[Refining]):
         Session of the viewer.
     """
 
+    succeeded = Signal(RefineRequest)
+    """Emitted with a request that was refined, before its layers are added."""
+
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self.refining = Refining()
-        super().__init__(self.refining, viewer, session)
-        self._ask: Callable[[], RefineRequest] | None = None
+        super().__init__(Refining(), viewer, session)
+        self._request: RefineRequest | None = None
         self._live: Live | None = None
-        self._shown: tuple[Labels, ScopeChoice] | None = None
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         session.review_begun.connect(self._yield_to_review)
 
@@ -80,22 +80,22 @@ class RefineController(MapController[Refining]):
             self._live.close()
             self._live = None
 
-    def show_protected(self, coarse: Labels | None, choice: ScopeChoice, shown: bool) -> None:
-        """Show as a layer what the next refinement of a coarse map would leave as it is."""
-        self._shown = None if coarse is None else (coarse, choice)
+    def show_protected(self, shown: bool) -> None:
+        """Show as a layer what the next refinement would leave unchanged."""
         self._protected_layer.want(shown)
 
     def _protected_now(self) -> tuple[Labels, list[ProtectedStroke]] | None:
-        if self._shown is None:
+        request = self._request
+        if request is None or request.coarse is None:
             return None
-        coarse, choice = self._shown
+        coarse, choice = request.coarse, request.choice
         layers, session = self._viewer.layers, self._session
         for layer in (coarse, *session.lineage.results_of(layers, coarse)):
             if session.strokes.is_followed(layer):
                 follower = session.strokes.follow(layer)
                 follower.touched.connect(self._protected_layer.update, unique=True)
-        protected = session.protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
-        return coarse, protected
+        keep = choice.keep_fine, choice.keep_coarse
+        return coarse, session.lineage.protected_strokes(layers, coarse, *keep)
 
     def open_map(
         self,
@@ -145,61 +145,63 @@ class RefineController(MapController[Refining]):
             "back what was there."
         )
 
-    def refine(self, asked: RefineRequest) -> None:
-        """Start refining; errors and progress are shown in the model."""
+    def update(self, request: RefineRequest) -> None:
+        """Take over the user's current choices, which live mode refines with."""
+        self._request = request
+        self._protected_layer.refresh()
+        if self._live is not None and self._live.target.coarse is not request.coarse:
+            self.set_live(False)
+
+    def refine(self, request: RefineRequest) -> None:
+        """Start refining; the model shows errors and progress."""
         with self._errors_told():
             self.model.progress = 0.0
-            prepared = prepare(asked, self._viewer, self._session)
+            prepared = prepare(request, self._viewer, self._session.lineage)
             self.model.message = "Refining…"
 
             def succeed(result: JobResult) -> GuiSteps:
-                asked.done()
+                self.succeeded.emit(request)
                 yield from self._show_result(prepared, result)
                 if prepared.coarse in self._viewer.layers:
                     self._follow_live(prepared.coarse)
 
-            work = refining(prepared.run, asked.make_refiner)
+            work = refining(prepared.job, request.model)
             self._start(Task(work), self._show_progress, succeed)
 
-    def set_live(self, ask: Callable[[], RefineRequest] | None) -> None:
-        """Refine again after each stroke what it touches; None ends it.
+    def set_live(self, live: bool) -> None:
+        """Begin or end live mode, which refines after each stroke what the stroke touches.
 
-        Where there is no fine map yet, or it was reviewed, one is made first.
-
-        Parameters
-        ----------
-        ask : callable or None
-            Returns what the user asks for at that time.
+        If there is no fine map yet, or it was reviewed, one is made first.
         """
         self._end_live()
-        self._ask = ask
-        self.refining.live = ask is not None
-        if ask is None:
+        self.model.live = live
+        if not live:
             self.model.message = "Live mode is off."
             return
-        with self._errors_told():
-            _, coarse = check_layers(ask().image, ask().coarse)
-            if not self._follow_live(coarse) and not self.model.busy:
-                self.refine(ask())
-            return
-        self.set_live_off()
+        try:
+            self._begin_live()
+        except C2FError as error:
+            self.tell(str(error))
+            self.set_live_off()
 
-    def choose(self, coarse: Labels | None) -> None:
-        """End live mode where another coarse map was chosen."""
-        if self._live is not None and self._live.target.coarse is not coarse:
-            self.set_live(None)
+    def _begin_live(self) -> None:
+        if self._request is None:
+            raise C2FError("Choose an image and a coarse map: open or draw them first.")
+        _, coarse = check_layers(self._request.image, self._request.coarse)
+        if not self._follow_live(coarse) and not self.model.busy:
+            self.refine(self._request)
 
     def set_live_off(self) -> None:
         """End live mode, and leave the message that says why."""
         self._end_live()
-        self._ask, self.refining.live = None, False
+        self.model.live = False
 
     def _follow_live(self, coarse: Labels) -> bool:
-        """Follow the latest fine map of a coarse one, if live mode is on; tell whether it is."""
+        """Let live mode, if it is on, follow the latest fine map; return whether it does."""
         touched, target = self._end_live(), self._live_target(coarse)
-        if self._ask is None or target is None:
+        if not self.model.live or target is None:
             return False
-        self._live = Live(self._session, target, self._live_run, self._live_result, touched)
+        self._live = Live(self._session, target, self._live_job, self._live_result, touched)
         coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
         self._viewer.layers.selection.active = coarse
         return True
@@ -225,21 +227,22 @@ class RefineController(MapController[Refining]):
         self._live = None
         return touched
 
-    def _live_run(self, target: LiveTarget) -> tuple[RefineJob, MakeRefiner] | None:
-        """Return a run as the user's choices are now; None while another one is on its way."""
-        if self._ask is None or self.model.busy:
+    def _live_job(self, target: LiveTarget) -> tuple[RefineJob, ModelChoice] | None:
+        """Return a job with the user's current choices; None while another one runs."""
+        if self._request is None or self.model.busy:
             return None
         if target.fine not in self._viewer.layers:
             raise C2FError("Live mode is off: its fine map is gone.")
-        asked = replace(self._ask(), coarse=target.coarse)
-        return prepare(asked, self._viewer, self._session, copy=False).run, asked.make_refiner
+        request = self._request
+        prepared = prepare(request, self._viewer, self._session.lineage, copy=False)
+        return prepared.job, request.model
 
     def _live_result(self, result: JobResult | C2FError) -> None:
         if isinstance(result, C2FError):
             self.model.message = str(result)
             self.set_live_off()
             return
-        self.refining.report = result.report
+        self.model.report = result.report
         self.model.message = (
             f"Live: {result.report.changed:,} of {result.report.pixels:,} pixels changed, "
             f"{result.report.seconds:.1f} s."
@@ -270,7 +273,7 @@ class RefineController(MapController[Refining]):
         coarse.visible = False
         yield
         self._protected_layer.update()
-        self.refining.report = result.report
+        self.model.report = result.report
         self._succeed(
             f"{result.cancelled} {_told(result.report, confidence.name)} The coarse map is as it "
             "was, and hidden.".strip()
@@ -286,13 +289,17 @@ class RefineController(MapController[Refining]):
         coarse, session = prepared.coarse, self._session
         # What is refined again keeps its name, with a number.
         name = coarse.name if session.lineage.is_refined(coarse) else f"{coarse.name} refined"
-        table, spatial = prepared.run.class_table, placed_keywords(coarse, result.slices)
+        table, spatial = prepared.job.class_table, placed_keywords(coarse, result.slices)
         fine = new_map(self._viewer, result.labels, table, name, spatial, is_result=True)
         is_part = result.labels.shape != level0(coarse).shape
-        slices = result.slices if is_part else None
-        session.lineage.add_fine(fine, coarse, confidence, slices=slices, record=result.record)
-        session.strokes.follow(fine).inherit(strokes_in(prepared.kept, result.slices))
-        session.locks.inherit(fine, coarse)
+        session.lineage.add_fine(
+            fine,
+            coarse,
+            confidence,
+            slices=result.slices if is_part else None,
+            record=result.record,
+            protected=prepared.protected,
+        )
         return fine
 
 

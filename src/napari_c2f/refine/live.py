@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from superqt.utils import QSignalDebouncer
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError
@@ -22,10 +22,10 @@ from c2f_core.geometry.windows import (
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
-from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction, timer
+from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.strokes import covered, stroke_under_way
-from napari_c2f.refine.request import MakeRefiner
+from napari_c2f.refine.request import ModelChoice
 
 PAUSE = 300
 """Milliseconds without a stroke before the refiner starts."""
@@ -44,8 +44,9 @@ class LiveTarget:
     confidence: Image
 
 
-MakeRun = Callable[[LiveTarget], tuple[RefineJob, MakeRefiner] | None]
-"""Describes a run as the user's choices are now; None while it has to wait."""
+OpenRefiner = Callable[[ClassTable], RefinerInterface]
+MakeJob = Callable[[LiveTarget], tuple[RefineJob, ModelChoice] | None]
+"""Makes a job with the user's current choices; returns None while it has to wait."""
 
 
 class Live:
@@ -55,8 +56,8 @@ class Live:
     ----------
     session : Session
     target : LiveTarget
-    make_run : callable
-        May raise a `C2FError`.
+    make_job : callable
+        See `MakeJob`; may raise a `C2FError`.
     tell : callable
         Called with each result, or with an error, after which this should end.
     touched : dict
@@ -67,24 +68,26 @@ class Live:
         self,
         session: Session,
         target: LiveTarget,
-        make_run: MakeRun,
+        make_job: MakeJob,
         tell: Callable[[JobResult | C2FError], None],
         touched: Touched,
     ) -> None:
         self._session = session
-        self.target, self._make_run, self._tell = target, make_run, tell
+        self.target, self._make_job, self._tell = target, make_job, tell
         self._touched = dict(touched)
         self._running: Touched = {}
         self._task: Task | None = None
-        self._refiner = _RefinerOnce()
-        self._timer = timer(PAUSE, self._start, once=True)
+        self._refiner = _LatestRefiner()
+        self._debouncer = QSignalDebouncer()
+        self._debouncer.setTimeout(PAUSE)
+        self._debouncer.triggered.connect(self._start)
         self._drawn = session.strokes.follow(target.coarse)
         self._corrected = session.strokes.follow(target.fine)
         self._drawn.rough = True  # What is drawn now is there to be refined.
         self._drawn.touched.connect(self._on_drawn)
         self._corrected.touched.connect(self._on_corrected)
         if touched:
-            self._timer.start()
+            self._debouncer.throttle()
 
     def end(self) -> Touched:
         """Follow no longer, and drop what is under way; return what was not refined."""
@@ -104,7 +107,7 @@ class Live:
             self._task = None
 
     def _disconnect(self) -> None:
-        self._timer.stop()
+        self._debouncer.cancel()
         self._drawn.rough = False
         self._drawn.touched.disconnect(self._on_drawn, missing_ok=True)
         self._corrected.touched.disconnect(self._on_corrected, missing_ok=True)
@@ -112,7 +115,7 @@ class Live:
     def _on_drawn(self, place: Slices) -> None:
         for plane in product(*(range(axis.start, axis.stop) for axis in place[:-2])):
             self._touch(plane, (place[-2], place[-1]))
-        self._timer.start()
+        self._debouncer.throttle()
 
     def _on_corrected(self, place: Slices) -> None:
         self._on_drawn(to_corner(place, self._session.lineage.slices_of(self.target.fine)))
@@ -126,21 +129,21 @@ class Live:
         if self._task is not None or not self._touched:
             return
         try:
-            made = self._make_run(self.target)
+            made = self._make_job(self.target)
         except C2FError as error:
             self._tell(error)
             return
         if made is None:
-            self._timer.start()
+            self._debouncer.throttle()
             return
-        run, make_refiner = made
+        job, model = made
         plane = next(iter(self._touched))
         self._running = {plane: self._touched.pop(plane)}
-        work = live_work(run, plane, self._running[plane], self._refiner.made_by(make_refiner))
+        work = live_work(job, plane, self._running[plane], self._refiner.opener(model))
         strokes = self._session.strokes.strokes_of(self.target.fine)
         latest = max((stroke.stamp for stroke in strokes), default=0)
         task = Task(work)
-        task.succeeded.connect(lambda result: self._finish(task, run.scope, result, latest))
+        task.succeeded.connect(lambda result: self._finish(task, job.scope, result, latest))
         task.failed.connect(lambda message: self._fail(task, message))
         self._task = task
         task.start()
@@ -159,35 +162,35 @@ class Live:
             self._tell(C2FError(message))
 
 
-class _RefinerOnce:
-    """Keeps the latest refiner: loading one takes longer than a stroke's refinement."""
+class _LatestRefiner:
+    """Keeps the latest refiner open: opening one takes longer than refining a stroke."""
 
     def __init__(self) -> None:
-        self._key: Any = None
+        self._key: tuple[ModelChoice, ClassTable] | None = None
         self._refiner: RefinerInterface | None = None
 
-    def made_by(self, make: MakeRefiner) -> MakeRefiner:
-        """Return what makes the refiner at most once for a class table and choice of model."""
+    def opener(self, model: ModelChoice) -> OpenRefiner:
+        """Return a function that opens a model for a class table, unless it is open already."""
 
-        def once(class_table: ClassTable) -> RefinerInterface:
-            if self._refiner is None or self._key != (make, class_table):
-                self._refiner, self._key = make(class_table), (make, class_table)
+        def open_once(class_table: ClassTable) -> RefinerInterface:
+            if self._refiner is None or self._key != (model, class_table):
+                self._refiner, self._key = model.open(class_table), (model, class_table)
             return self._refiner
 
-        return once
+        return open_once
 
 
 def live_work(
-    run: RefineJob, plane: Plane, touched: Window, make_refiner: MakeRefiner
+    job: RefineJob, plane: Plane, touched: Window, open_refiner: OpenRefiner
 ) -> TaskFunction:
     """Return the work of refining what depends on a box of one plane, within the run's scope."""
 
     def work(report: Report, should_stop: ShouldStop) -> JobResult:
-        refiner = make_refiner(run.class_table)
-        size = int(run.coarse.shape[-2]), int(run.coarse.shape[-1])
-        rows, columns = common(refiner.receptive_window(touched, size), run.scope.region(size))
-        scope = replace(run.scope, box=(rows, columns))
-        part = replace(run, plane=plane, scope=scope, whole=False, before=None)
+        refiner = open_refiner(job.class_table)
+        size = int(job.coarse.shape[-2]), int(job.coarse.shape[-1])
+        rows, columns = common(refiner.receptive_window(touched, size), job.scope.region(size))
+        scope = replace(job.scope, box=(rows, columns))
+        part = replace(job, plane=plane, scope=scope, whole=False, before=None)
         return run_refinement(part, refiner, progress=report, should_stop=should_stop)
 
     return work

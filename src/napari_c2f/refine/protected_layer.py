@@ -7,10 +7,10 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
+from superqt.utils import QSignalDebouncer
 
 from c2f_core.geometry.lazy import Covered
 from c2f_core.geometry.windows import Slices, around
-from napari_c2f.base.worker import timer
 from napari_c2f.layers.convert import RESULT_KEY, level0
 from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.strokes import ProtectedStroke
@@ -37,7 +37,9 @@ class ProtectedLayer:
         self._viewer, self._look = viewer, look
         self._layer: Labels | None = None
         self._wanted = False
-        self._timer = timer(PAUSE, self._show, once=True)
+        self._debouncer = QSignalDebouncer()
+        self._debouncer.setTimeout(PAUSE)
+        self._debouncer.triggered.connect(self._show)
 
     def want(self, wanted: bool) -> None:
         """Show the layer, or take it away."""
@@ -47,14 +49,19 @@ class ProtectedLayer:
         else:
             self.close()
 
-    def update(self, *_: object) -> None:
-        """Follow soon, if it is wanted."""
+    def refresh(self) -> None:
+        """Update the layer now, if it is wanted."""
         if self._wanted:
-            self._timer.start()
+            self._show()
+
+    def update(self, *_: object) -> None:
+        """Update the layer soon, if it is wanted."""
+        if self._wanted:
+            self._debouncer.throttle()
 
     def close(self) -> None:
         """Take the layer away."""
-        self._timer.stop()
+        self._debouncer.cancel()
         if self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None

@@ -1,7 +1,8 @@
-"""One run of a refiner, for a thread, as the layers and the user's choice ask for it."""
+"""From what the user asks for, and sees, to a job for a thread."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 from napari.components import ViewerModel
@@ -13,6 +14,7 @@ from c2f_core.geometry.lazy import Sliceable
 from c2f_core.geometry.windows import whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.opening import open_refiner
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.table_selection import TableSelection
@@ -20,78 +22,134 @@ from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import class_table_of_layer, level0
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import locked_classes
-from napari_c2f.layers.session import Session
+from napari_c2f.layers.planes import current_plane, view_of
+from napari_c2f.layers.shapes import drawn_mask
 from napari_c2f.layers.strokes import ProtectedStroke
-from napari_c2f.refine.scope import ScopeChoice, planes_of, scope_of
 
-MakeRefiner = Callable[[ClassTable], RefinerInterface]
-"""Makes the refiner for the class table of the coarse map; may take its time."""
 LARGEST_COPIED = 1 << 25
-"""Pixels of a coarse layer in memory of which a result is always as large as the layer."""
+"""Largest number of pixels of a coarse map in memory that is copied, and refined as a whole."""
+
+
+class Where(StrEnum):
+    """Part of an image."""
+
+    IMAGE = "image"
+    VIEW = "view"
+    SHAPES = "shapes"
+
+
+@dataclass(frozen=True)
+class ScopeChoice:
+    """Where a map may change, as the user chose it.
+
+    Attributes
+    ----------
+    where : Where
+        Part of the image.
+    classes : tuple of str or None
+        Names of the classes that may change; None for all.
+    band : int or None
+        Width of the band on either side of coarse boundaries, in pixels; None for no band.
+    minimal_confidence : float
+        Confidence in [0, 1] below which pixels keep their coarse label.
+    all_planes : bool
+        Whether to refine all planes of a stack, not only the one in view.
+    keep_fine, keep_coarse : bool
+        Whether pixels that were painted by hand stay: in the fine map, and in the coarse map
+        after a refinement.
+    """
+
+    where: Where = Where.IMAGE
+    classes: tuple[str, ...] | None = None
+    band: int | None = None
+    minimal_confidence: float = 0.0
+    all_planes: bool = False
+    keep_fine: bool = True
+    keep_coarse: bool = True
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The refiner that the user chose.
+
+    Attributes
+    ----------
+    name : str
+        Name of a classical refiner or of a bundled model, or a checkpoint file.
+    device : str
+        Device on which a network computes.
+    """
+
+    name: str
+    device: str = "auto"
+
+    def open(self, class_table: ClassTable) -> RefinerInterface:
+        """Open the refiner for the class table of a coarse map, which may take seconds."""
+        return open_refiner(self.name, lambda: class_table, self.device)
 
 
 @dataclass(frozen=True, eq=False)
 class RefineRequest:
-    """What the widget asks for.
+    """The user's choices.
 
     Attributes
     ----------
     image, coarse : layers or None
+        Image and coarse map; None if none is chosen.
+    model : ModelChoice
+        The refiner.
     table_selection : TableSelection
-        Class table of the coarse map; without a table, that of its layer.
-    make_refiner : callable
-        Called in the thread.
+        Class table of the coarse map; without a table, its layer's own is used.
     choice : ScopeChoice
-        What may change.
+        Where the map may change.
     shapes : Shapes or None
-        Where, if the choice says so.
-    done : callable
-        Called after success.
+        Layer with the shapes of the scope.
     """
 
     image: Image | None
     coarse: Labels | None
-    table_selection: TableSelection
-    make_refiner: MakeRefiner
-    choice: ScopeChoice
-    shapes: Shapes | None
-    done: Callable[[], None]
+    model: ModelChoice
+    table_selection: TableSelection = field(default_factory=TableSelection)
+    choice: ScopeChoice = field(default_factory=ScopeChoice)
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedJob:
-    """A run, and of what it is one.
+    """A job, and what its result needs to become layers.
 
     Attributes
     ----------
-    run : RefineJob
+    job : RefineJob
+        What to refine.
     coarse : Labels
-    kept : sequence of ProtectedStroke
-        Hand-painted pixels that stay, for the layer to come.
+        Layer of the coarse map.
+    protected : sequence of ProtectedStroke
+        Hand-painted pixels that stay, in the coordinates of the coarse map.
     """
 
-    run: RefineJob
+    job: RefineJob
     coarse: Labels
-    kept: Sequence[ProtectedStroke]
+    protected: Sequence[ProtectedStroke]
 
 
-def refining(run: RefineJob, make_refiner: MakeRefiner) -> TaskFunction:
-    """Return the work of one run, for a thread."""
+def refining(job: RefineJob, model: ModelChoice) -> TaskFunction:
+    """Return the function that carries out a job, for a thread."""
 
     def work(report: Report, should_stop: ShouldStop) -> JobResult:
-        refiner = make_refiner(run.class_table)
-        return run_refinement(run, refiner, progress=report, should_stop=should_stop)
+        refiner = model.open(job.class_table)
+        return run_refinement(job, refiner, progress=report, should_stop=should_stop)
 
     return work
 
 
 def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Labels]:
-    """Return the layers if a run can be made of them.
+    """Return an image and a coarse map if they can be refined.
 
     Raises
     ------
     C2FError
-        One lacks, or they are not of as many dimensions.
+        If one is missing, or they differ in the number of dimensions.
     """
     if image is None or coarse is None:
         raise C2FError("Choose an image and a coarse map: open or draw them first.")
@@ -105,44 +163,75 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
 
 
 def prepare(
-    asked: RefineRequest, viewer: ViewerModel, session: Session, *, copy: bool = True
+    request: RefineRequest, viewer: ViewerModel, lineage: Lineage, *, copy: bool = True
 ) -> PreparedJob:
-    """Describe a run as it was when the user clicked; drawing can go on.
+    """Make the job of a request, as the layers and the view are now.
 
     Parameters
     ----------
-    asked : RefineRequest
+    request : RefineRequest
+        The user's choices.
     viewer : ViewerModel
-    session : Session
+        Viewer of the layers.
+    lineage : Lineage
+        Lineage of the maps in the viewer.
     copy : bool
-        Copy a coarse map in memory that is not too large.
+        Whether to copy a small coarse map, so that the user can draw in it meanwhile.
 
     Raises
     ------
     C2FError
-        A layer lacks, they do not fit, or the scope holds nothing.
+        If a layer is missing, layers do not match, or the scope is empty.
     """
-    image, coarse = check_layers(asked.image, asked.coarse)
-    table = asked.table_selection.checked_table() or class_table_of_layer(coarse)
-    choice = asked.choice
-    layers, lineage = viewer.layers, session.lineage
-    kept = session.protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
-    scope, plane = scope_of(choice, viewer, coarse, asked.shapes), planes_of(choice, viewer, coarse)
-    data, locked = level0(coarse), locked_classes(coarse)
+    image, coarse = check_layers(request.image, request.coarse)
+    table = request.table_selection.checked_table() or class_table_of_layer(coarse)
+    layers, choice = viewer.layers, request.choice
+    protected = lineage.protected_strokes(layers, coarse, choice.keep_fine, choice.keep_coarse)
+    scope = replace(scope_of(request, viewer, coarse), locked=_locked_names(coarse, table))
+    plane = None if choice.all_planes and coarse.ndim > 2 else current_plane(viewer, coarse)
+    data = level0(coarse)
     is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
-    names = tuple(entry.name for entry in table.entries if entry.index in locked)
-    run = RefineJob(
+    job = RefineJob(
         image=level0(image),
         coarse=data.copy() if copy and is_small else data,
         class_table=table,
-        scope=replace(scope, locked=names),
+        scope=scope,
         limits=_limits(image),
         plane=plane,
-        painted=[each.patch for each in kept],
+        painted=[each.patch for each in protected],
         whole=is_small or _covers_all(data.shape, scope, plane),
-        before=None if plane == () else _before(coarse, layers, lineage),
+        before=None if plane == () else _latest(coarse, layers, lineage),
     )
-    return PreparedJob(run, coarse, kept)
+    return PreparedJob(job, coarse, protected)
+
+
+def scope_of(request: RefineRequest, viewer: ViewerModel, coarse: Labels) -> Scope:
+    """Return the scope of a request on the planes of a coarse map, without locked classes.
+
+    Raises
+    ------
+    C2FError
+        If no class is chosen, or the view or the shapes contain no part of the map.
+    """
+    choice, box, mask = request.choice, None, None
+    if choice.classes == ():
+        raise C2FError("No class is checked under 'Scope'; check those that may change.")
+    if choice.where is Where.VIEW:
+        box = view_of(viewer, coarse)
+    elif choice.where is Where.SHAPES:
+        mask, box = drawn_mask(request.shapes, coarse)
+    return Scope(
+        box=box,
+        mask=mask,
+        classes=choice.classes,
+        band=choice.band,
+        minimal_confidence=choice.minimal_confidence,
+    )
+
+
+def _locked_names(coarse: Labels, table: ClassTable) -> tuple[str, ...]:
+    locked = locked_classes(coarse)
+    return tuple(entry.name for entry in table.entries if entry.index in locked)
 
 
 def _covers_all(shape: tuple[int, ...], scope: Scope, plane: Plane | None) -> bool:
@@ -151,7 +240,7 @@ def _covers_all(shape: tuple[int, ...], scope: Scope, plane: Plane | None) -> bo
 
 
 def _limits(image: Image) -> tuple[float, float] | None:
-    """Return what is black and white of an image that is not at hand as a whole."""
+    """Return black and white of an image whose pixels are not all in memory."""
     data = level0(image)
     if isinstance(data, np.ndarray) or np.dtype(data.dtype).name in FIXED_LIMITS:
         return None
@@ -159,10 +248,11 @@ def _limits(image: Image) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _before(
+def _latest(
     coarse: Labels, layers: Iterable[Layer], lineage: Lineage
 ) -> tuple[Sliceable, Sliceable] | None:
     """Return the latest fine map of a whole stack and its confidence, if there are any."""
+    layers = list(layers)
     fine = lineage.latest_result(layers, coarse)
     confidence = None if fine is None else lineage.confidence_of(layers, fine)
     shape = level0(coarse).shape

@@ -16,7 +16,7 @@ from superqt import QLabeledSlider
 
 from c2f_core.classes.table import ClassTable
 from napari_c2f.layers.convert import preferred_layer
-from napari_c2f.refine.scope import ScopeChoice, Where
+from napari_c2f.refine.request import ScopeChoice, Where
 from napari_c2f.widgets.choices import Choice
 from napari_c2f.widgets.editors import IntEditor
 from napari_c2f.widgets.layer_choice import LayerChoice

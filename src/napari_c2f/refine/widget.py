@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import napari.viewer
@@ -21,8 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.opening import open_refiner
+from c2f_core.models.bundled import is_model_file
 from c2f_core.refine.report import ScopeReport
 from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import RECENT_MODELS
@@ -31,7 +30,7 @@ from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
-from napari_c2f.refine.request import MakeRefiner, RefineRequest
+from napari_c2f.refine.request import ModelChoice, RefineRequest
 from napari_c2f.refine.scope_editor import ScopeEditor
 from napari_c2f.widgets.choices import (
     DEVICES,
@@ -98,11 +97,12 @@ class RefineWidget(DockedWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__(viewer)
+        self._followed: Labels | None = None
+        """Coarse map whose class table is shown."""
         self._controller = RefineController(viewer, Session.of(viewer))
-        self.state = self._controller.refining
+        self.state = self._controller.model
         self.image = LayerChoice(viewer, Image, preferred_layer)
         self.coarse = LayerChoice(viewer, Labels, preferred_layer)
-        self._shown_coarse: Labels | None = None
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
         self.class_table = TableChoice(FROM_LAYER)
@@ -127,6 +127,7 @@ class RefineWidget(DockedWidget):
         self._lay_out()
         self._connect()
         self._show_coarse(self.coarse.value)
+        self._update()
         load_ahead("c2f_core.refine.learned")
 
     def _lay_out(self) -> None:
@@ -161,11 +162,22 @@ class RefineWidget(DockedWidget):
         self.open_button.clicked.connect(self._open_map)
         self.refine_button.clicked.connect(self._refine)
         self.cancel_button.clicked.connect(self._controller.stop)
-        self.live.toggled.connect(self._set_live)
+        self.live.toggled.connect(self._controller.set_live)
+        self._controller.succeeded.connect(self._remember)
         self.class_table.currentIndexChanged.connect(self._show_classes)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
-        self.scope.show_protected.toggled.connect(self._show_kept)
+        self.scope.show_protected.toggled.connect(self._controller.show_protected)
+        for signal in (
+            self.image.changed,
+            self.coarse.changed,
+            self.class_table.changed,
+            self.model.changed,
+            self.device.changed,
+            self.scope.changed,
+            self.scope.shapes.changed,
+        ):
+            signal.connect(self._update)
         events = self.state.events
         events.busy.connect(self._show_busy)
         events.progress.connect(self._show_progress)
@@ -190,45 +202,38 @@ class RefineWidget(DockedWidget):
         return name if is_chosen else None
 
     def _refine(self) -> None:
-        self._controller.refine(self._asked())
+        self._controller.refine(self.request())
 
-    def _asked(self) -> RefineRequest:
-        """Return what is asked for as the widget stands."""
-        model = self.model.value()
+    def request(self) -> RefineRequest:
+        """Return the current choices."""
         return RefineRequest(
             image=self.image.value,
             coarse=self.coarse.value,
+            model=ModelChoice(self.model.value(), self.device.value()),
             table_selection=self.class_table.selection(),
-            make_refiner=refiner_maker(model, self.device.value()),
             choice=self.scope.value(),
             shapes=self.scope.shapes.value,
-            done=lambda: self._remember(model),
         )
 
-    def _set_live(self, wanted: bool) -> None:
-        self._controller.set_live(self._asked if wanted else None)
+    @while_alive
+    def _update(self, *_: Any) -> None:
+        self._controller.update(self.request())
 
     def _show_coarse(self, coarse: Labels | None) -> None:
         self._disconnect_classes()
-        self._shown_coarse = coarse
+        self._followed = coarse
         if coarse is not None:  # The Draw widget renames and recolours its classes.
             coarse.events.features.connect(self._show_classes)
-        self._controller.choose(coarse)
         self.scope.show_stack(coarse is not None and coarse.ndim > 2)
         self._show_classes()
 
     def _disconnect_classes(self) -> None:
-        if self._shown_coarse is not None:
-            self._shown_coarse.events.features.disconnect(self._show_classes)
-            self._shown_coarse = None
+        if self._followed is not None:
+            self._followed.events.features.disconnect(self._show_classes)
+            self._followed = None
 
     def _show_scope(self) -> None:
         self.scope_section.setText(f"Scope: {self.scope.summary()}")
-        self._show_kept()
-
-    def _show_kept(self) -> None:
-        shown = self.scope.show_protected.isChecked()
-        self._controller.show_protected(self.coarse.value, self.scope.value(), shown)
 
     @while_alive
     def _show_classes(self, *_: Any) -> None:
@@ -244,9 +249,11 @@ class RefineWidget(DockedWidget):
         self.legend.show_table(class_table)
         self.scope.show_classes(class_table)
 
-    def _remember(self, model: str) -> None:
-        if model.endswith(".safetensors"):
-            RECENT_MODELS.remember(model)
+    @while_alive
+    def _remember(self, request: RefineRequest) -> None:
+        """Offer the model file of a request first the next time."""
+        if is_model_file(request.model.name):
+            RECENT_MODELS.remember(request.model.name)
 
     @while_alive
     def _show_message(self, message: str) -> None:
@@ -272,13 +279,3 @@ class RefineWidget(DockedWidget):
     def _show_progress(self, share: float) -> None:
         self.progress.setRange(0, 100)
         self.progress.setValue(round(100 * share))
-
-
-@cache  # Live mode knows by it that the choice is still the same.
-def refiner_maker(model: str, device: str) -> MakeRefiner:
-    """Return what makes the refiner of a name or file, given the coarse map's table."""
-
-    def make(class_table: ClassTable) -> RefinerInterface:
-        return open_refiner(model, lambda: class_table, device)
-
-    return make

@@ -16,8 +16,8 @@ from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.convert import RESULT_KEY, class_table_of_layer, level0, unique_name
-from napari_c2f.layers.lineage import check_planes, placed_keywords, plane_slices
-from napari_c2f.layers.planes import current_plane
+from napari_c2f.layers.lineage import placed_keywords
+from napari_c2f.layers.planes import check_planes, current_plane, plane_slices
 from napari_c2f.layers.session import Session
 
 UNREALISTIC = Colormap(

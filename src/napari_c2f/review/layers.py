@@ -65,9 +65,7 @@ def final_layer(
     name, table, spatial = f"{coarse.name} final", data.class_table, spatial_keywords(fine)
     final = new_map(viewer, data.unreviewed, table, name, spatial, is_result=True)
     rejected = lineage.rejected_regions(layers, coarse, lineage.slices_of(fine))
-    lineage.add_final(final, fine, rejected)
-    session.strokes.follow(final).inherit(data.strokes)
-    session.locks.inherit(final, fine)
+    lineage.add_final(final, fine, rejected, data.strokes)
     return final
 
 

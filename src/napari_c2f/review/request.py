@@ -17,8 +17,8 @@ from c2f_core.review.regions import Review, ReviewRegion, doubtful_regions, revi
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import class_table_of_layer, level0
-from napari_c2f.layers.lineage import check_planes, whole_slices
-from napari_c2f.layers.planes import current_plane
+from napari_c2f.layers.lineage import whole_slices
+from napari_c2f.layers.planes import check_planes, current_plane
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.strokes import ProtectedStroke, Stroke
 from napari_c2f.review.changes import Outlines

@@ -109,11 +109,10 @@ def test_strokes_in_a_part_of_a_part_are_known_in_the_whole_map(viewer, session)
     inner = add_map(viewer, "inner", (8, 8))
     session.lineage.add_fine(part, coarse, slices=(slice(10, 30), slice(5, 25)))
     session.lineage.add_fine(inner, part, slices=(slice(2, 10), slice(3, 11)))
-    session.strokes.follow(inner)
     inner.data_setitem((np.array([1]), np.array([4])), 2)
 
     def places(layer):
-        protected = session.protected_strokes(viewer.layers, layer, True, True)
+        protected = session.lineage.protected_strokes(viewer.layers, layer, True, True)
         return [each.patch.slices for each in protected]
 
     assert places(coarse) == [(slice(13, 14), slice(12, 13))]
@@ -124,6 +123,6 @@ def test_strokes_in_a_part_of_a_part_are_known_in_the_whole_map(viewer, session)
 def test_a_lock_is_shared_by_the_family(viewer, session, maps):
     coarse, fine, final, _ = maps
     other = add_map(viewer, "other")
-    session.share_lock(viewer.layers, final, 2, True)
+    session.lineage.share_lock(viewer.layers, final, 2, True)
     locked = [layer.metadata.get("c2f_locked") for layer in (coarse, fine, final, other)]
     assert locked == [[2], [2], [2], None]

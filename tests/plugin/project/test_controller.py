@@ -204,7 +204,7 @@ def test_refining_is_saved_with_its_doubt_and_model(desk):
 def test_the_refine_widget_and_the_project_work_together(desk, next_class):
     desk.show("one")
     refining = RefineController(desk.viewer, desk.session)
-    refining.refine(desk.asked(next_class))
+    refining.refine(desk.request())
     desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
     desk.wait()
     work = desk.read()
@@ -237,7 +237,7 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
     assert desk.read().painted.sum() <= 20
     image = desk.show("one")
     refine = RefineController(desk.viewer, desk.session)
-    refine.refine(desk.asked(next_class))
+    refine.refine(desk.request())
     desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
     np.testing.assert_array_equal(image.fine.data[:4, :5], 4)
@@ -261,7 +261,7 @@ def test_what_is_painted_in_an_opened_image_stays_though_only_the_project_is_ope
     desk.draw(image.fine, 4, slice(0, 4))
     desk.draw(image.final or image.fine, 4, slice(40, 44))
     refine = RefineController(desk.viewer, desk.session)  # Its widget is opened but now.
-    refine.refine(desk.asked(next_class))
+    refine.refine(desk.request())
     desk.qtbot.waitUntil(lambda: not refine.model.busy, timeout=20000)
     desk.wait()
     refine.close()
@@ -327,7 +327,7 @@ def test_a_refinement_of_an_image_that_was_left_is_not_shown(desk, next_class, h
     started, released = hold_refining()
     refining = RefineController(desk.viewer, desk.session)
     desk.show("one")
-    refining.refine(desk.asked(next_class))
+    refining.refine(desk.request())
     assert started.wait(20)
     desk.show("two")
     released.set()

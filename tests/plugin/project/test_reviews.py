@@ -41,7 +41,7 @@ def test_a_review_under_way_is_restored(desk):
 def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     image = desk.show("one")
     refining = RefineController(desk.viewer, desk.session)
-    refining.refine(desk.asked(next_class))
+    refining.refine(desk.request())
     desk.qtbot.waitUntil(lambda: not refining.model.busy, timeout=20000)
     controller = ReviewController(desk.viewer, desk.session)
 
@@ -74,13 +74,13 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
 class Reviewing:
     """The Refine and Review controllers beside that of a project."""
 
-    def __init__(self, desk, kind):
-        self.desk, self.kind = desk, kind
+    def __init__(self, desk):
+        self.desk = desk
         self.refining = RefineController(desk.viewer, desk.session)
         self.controller = ReviewController(desk.viewer, desk.session)
 
     def refine(self):
-        self.refining.refine(self.desk.asked(self.kind))
+        self.refining.refine(self.desk.request())
         self.desk.qtbot.waitUntil(lambda: not self.refining.model.busy, timeout=20000)
         self.desk.wait()
         return self.desk.controller.image.fine
@@ -110,7 +110,7 @@ class Reviewing:
 def reviewing(desk, next_class):
     """Those of the image "one", which was refined."""
     desk.show("one")
-    reviewing = Reviewing(desk, next_class)
+    reviewing = Reviewing(desk)
     reviewing.refine()
     yield reviewing
     reviewing.controller.close()
@@ -308,7 +308,7 @@ def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
     place = (slice(8, 40), slice(4, 44))
     desk.show("one")
     desk.add_fine(FINE[place], place)
-    reviewing, asked = Reviewing(desk, next_class), []
+    reviewing, asked = Reviewing(desk), []
     reviewing.begin()
     reviewing.controller.review.reject_rest()
     assert reviewing.counts()["REJECTED"] > 0

@@ -145,7 +145,6 @@ def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine
     keywords["metadata"][RESULT_KEY] = True
     final, session = viewer.add_labels(data, **keywords), Session.of(viewer)
     session.lineage.add_final(final, fine)
-    session.strokes.follow(final)
     accepted = paint(viewer, final, TRIANGLE, 60)
     expected = following(coarse.data)
     expected[corrected | accepted] = TRIANGLE

@@ -10,7 +10,7 @@ from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.refine.record import scope_of_record
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
-from napari_c2f.refine.scope import ScopeChoice, Where
+from napari_c2f.refine.request import ScopeChoice, Where
 from napari_c2f.refine.scope_editor import ScopeEditor
 
 SIZE = 96

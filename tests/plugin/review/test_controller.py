@@ -381,7 +381,7 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
 
     def kept():
         coarse = viewer.layers["face coarse"]
-        pixels = Session.of(viewer).protected_strokes(viewer.layers, coarse, True, True)
+        pixels = Session.of(viewer).lineage.protected_strokes(viewer.layers, coarse, True, True)
         return [int(each.patch.mask.sum()) for each in pixels if each.patch.mask.any()]
 
     controller.review.reject()
@@ -438,7 +438,7 @@ def test_each_plane_of_a_stack_keeps_its_decisions(viewer, start, stack):
     controller, again = start(*stack)
     assert again is final
     assert decisions(controller) == [REJECTED, ACCEPTED, UNDECIDED, UNDECIDED]
-    kept = Session.of(viewer).protected_strokes(viewer.layers, coarse, True, True)
+    kept = Session.of(viewer).lineage.protected_strokes(viewer.layers, coarse, True, True)
     assert [int(each.patch.mask.sum()) for each in kept if each.patch.mask.any()] == [24, 24]
 
 
