@@ -26,7 +26,7 @@ from napari_c2f.layers.convert import (
 )
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.controller import ProjectController
-from napari_c2f.refine.request import ModelChoice, RefineRequest, ScopeChoice
+from napari_c2f.refine.request import RefinerChoice, RefineRequest, ScopeChoice
 
 PAIR = synthetic_pair(48, 0)
 FASSEG = ClassTable.preset("fasseg")
@@ -258,7 +258,7 @@ class Desk:
     def request(self):
         """Return the choices of a Refine widget."""
         image, choice = self.controller.image, ScopeChoice(all_planes=True)
-        return RefineRequest(image.image, image.coarse, ModelChoice("watershed"), choice=choice)
+        return RefineRequest(image.image, image.coarse, RefinerChoice("watershed"), choice=choice)
 
     def read(self, name="one"):
         """Read what is on the disk, as another program would after a crash."""

@@ -34,8 +34,8 @@ from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
 from napari_c2f.refine.protected_layer import ProtectedLayer
 from napari_c2f.refine.request import (
-    ModelChoice,
     PreparedJob,
+    RefinerChoice,
     RefineRequest,
     check_layers,
     prepare,
@@ -227,7 +227,7 @@ class RefineController(MapController[Refining]):
         self._live = None
         return touched
 
-    def _live_job(self, target: LiveTarget) -> tuple[RefineJob, ModelChoice] | None:
+    def _live_job(self, target: LiveTarget) -> tuple[RefineJob, RefinerChoice] | None:
         """Return a job with the user's current choices; None while another one runs."""
         if self._request is None or self.model.busy:
             return None

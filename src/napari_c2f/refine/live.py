@@ -25,7 +25,7 @@ from c2f_core.refine.scope import Scope
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.strokes import covered, stroke_under_way
-from napari_c2f.refine.request import ModelChoice
+from napari_c2f.refine.request import RefinerChoice
 
 PAUSE = 300
 """Milliseconds without a stroke before the refiner starts."""
@@ -45,7 +45,7 @@ class LiveTarget:
 
 
 OpenRefiner = Callable[[ClassTable], RefinerInterface]
-MakeJob = Callable[[LiveTarget], tuple[RefineJob, ModelChoice] | None]
+MakeJob = Callable[[LiveTarget], tuple[RefineJob, RefinerChoice] | None]
 """Makes a job with the user's current choices; returns None while it has to wait."""
 
 
@@ -166,10 +166,10 @@ class _LatestRefiner:
     """Keeps the latest refiner open: opening one takes longer than refining a stroke."""
 
     def __init__(self) -> None:
-        self._key: tuple[ModelChoice, ClassTable] | None = None
+        self._key: tuple[RefinerChoice, ClassTable] | None = None
         self._refiner: RefinerInterface | None = None
 
-    def opener(self, model: ModelChoice) -> OpenRefiner:
+    def opener(self, model: RefinerChoice) -> OpenRefiner:
         """Return a function that opens a model for a class table, unless it is open already."""
 
         def open_once(class_table: ClassTable) -> RefinerInterface:

@@ -69,7 +69,7 @@ class ScopeChoice:
 
 
 @dataclass(frozen=True)
-class ModelChoice:
+class RefinerChoice:
     """The refiner that the user chose.
 
     Attributes
@@ -96,7 +96,7 @@ class RefineRequest:
     ----------
     image, coarse : layers or None
         Image and coarse map; None if none is chosen.
-    model : ModelChoice
+    model : RefinerChoice
         The refiner.
     table_selection : TableSelection
         Class table of the coarse map; without a table, its layer's own is used.
@@ -108,7 +108,7 @@ class RefineRequest:
 
     image: Image | None
     coarse: Labels | None
-    model: ModelChoice
+    model: RefinerChoice
     table_selection: TableSelection = field(default_factory=TableSelection)
     choice: ScopeChoice = field(default_factory=ScopeChoice)
     shapes: Shapes | None = None
@@ -133,7 +133,7 @@ class PreparedJob:
     protected: Sequence[ProtectedStroke]
 
 
-def refining(job: RefineJob, model: ModelChoice) -> TaskFunction:
+def refining(job: RefineJob, model: RefinerChoice) -> TaskFunction:
     """Return the function that carries out a job, for a thread."""
 
     def work(report: Report, should_stop: ShouldStop) -> JobResult:

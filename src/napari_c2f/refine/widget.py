@@ -30,7 +30,7 @@ from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
-from napari_c2f.refine.request import ModelChoice, RefineRequest
+from napari_c2f.refine.request import RefinerChoice, RefineRequest
 from napari_c2f.refine.scope_editor import ScopeEditor
 from napari_c2f.widgets.choices import (
     DEVICES,
@@ -209,7 +209,7 @@ class RefineWidget(DockedWidget):
         return RefineRequest(
             image=self.image.value,
             coarse=self.coarse.value,
-            model=ModelChoice(self.model.value(), self.device.value()),
+            model=RefinerChoice(self.model.value(), self.device.value()),
             table_selection=self.class_table.selection(),
             choice=self.scope.value(),
             shapes=self.scope.shapes.value,
