@@ -90,13 +90,13 @@ def learned_methods(pair: Pair, device: str) -> dict[str, Method]:
         if refiner.device.type == "cuda":
             torch.cuda.synchronize()
 
-    indices = metadata.class_table.to_labels(pair.coarse)
+    coarse_labels = metadata.class_table.to_labels(pair.coarse)
     return {
         BARE: forward,
-        "refiner": lambda: refiner.refine(pair.image, indices),
-        "refiner, average of flips": lambda: twice.refine(pair.image, indices),
+        "refiner": lambda: refiner.refine(pair.image, coarse_labels),
+        "refiner, average of flips": lambda: twice.refine(pair.image, coarse_labels),
         "refiner, with the colours of the classes": lambda: with_colours.refine(
-            pair.image, indices
+            pair.image, coarse_labels
         ),
     }
 
@@ -114,9 +114,9 @@ def load_or_build() -> tuple[UNet, CheckpointMetadata]:
 def classical_methods(pair: Pair) -> dict[str, Method]:
     """Return the classical refiners, and GrabCut."""
     table = astronaut_class_table()
-    indices = table.to_labels(pair.coarse)
+    coarse_labels = table.to_labels(pair.coarse)
     methods: dict[str, Method] = {
-        name: partial(make(table).refine, pair.image, indices)
+        name: partial(make(table).refine, pair.image, coarse_labels)
         for name, make in CLASSICAL_REFINERS.items()
     }
     return methods | {"GrabCut per class": lambda: grabcut(pair, table.number_of_classes)}
@@ -128,8 +128,8 @@ def grabcut(pair: Pair, number_of_classes: int) -> NDArray[np.uint8]:
     A pixel that no class claims, or several, stays what it is in the coarse map.
     """
     inside = []
-    for position in range(number_of_classes):
-        own = pair.coarse == position
+    for class_id in range(number_of_classes):
+        own = pair.coarse == class_id
         mask = np.where(own, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         mask[ndimage.binary_erosion(own, iterations=EROSION)] = cv2.GC_FGD
         mask[ndimage.binary_erosion(~own, iterations=EROSION)] = cv2.GC_BGD

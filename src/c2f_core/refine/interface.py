@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,13 @@ class RefinerInterface(ABC):
         Name shown to the user.
     class_table : ClassTable
         Class table of the coarse and fine maps.
+    source : Path, optional
+        File from which a learned refiner was loaded.
     """
 
     name: str
     class_table: ClassTable
+    source: Path | None = None
 
     def refine(
         self,

@@ -49,10 +49,9 @@ def run_record(
     dict
         Only strings, numbers, lists and None, which stands for unknown values.
     """
-    source = getattr(refiner, "source", None)
     return {
         "refiner": refiner.name,
-        "sha256": None if source is None else file_hash(source),
+        "sha256": None if refiner.source is None else file_hash(refiner.source),
         "plane": None if plane is None else list(plane),
         "scope": scope_record(scope),
         "painted": [_patch_record(patch) for patch in painted],

@@ -120,14 +120,20 @@ def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
 
 @dataclass(frozen=True, eq=False)
 class PlaneInputs:
-    """An image, its coarse map, and where the map may change.
+    """Image, its coarse map, and where the map may change.
 
     Attributes
     ----------
-    image, coarse, scope, limits
-        As for `refine_within`.
+    image : (Y, X) or (Y, X, 1, 3 or 4) array
+        Image of bool, integer or float values, in memory or loaded lazily.
+    coarse : (Y, X) integer array
+        Labels of the class table, in memory or loaded lazily.
     class_table : ClassTable
         Class table of the coarse map; that of the refiner may have other labels.
+    scope : Scope
+        Where the map may change.
+    limits : (float, float), optional
+        Values of the image that are black and white, as for `refine_within`.
     """
 
     image: Sliceable
@@ -157,6 +163,19 @@ def refine_plane(
     monitor: Monitor,
 ) -> tuple[NDArray[np.bool_], ScopeReport]:
     """Refine a plane into arrays of the size of its region.
+
+    Parameters
+    ----------
+    refiner : RefinerInterface
+        The refiner.
+    plane : PlaneInputs
+        Image, coarse map and scope.
+    labels : (Y, X) integer array
+        Receives the labels of the region.
+    confidence : (Y, X) float32 array
+        Receives the confidence, NaN where pixels could not change.
+    monitor : Monitor
+        Receives the progress, and is asked between steps whether to stop.
 
     Returns
     -------
@@ -262,6 +281,7 @@ class _PlaneRefinement:
     def _by_class(self) -> dict[tuple[str, str], int]:
         names = self._refiner.class_table.names_by_id
         names[UNLABELLED_ID] = self._plane.class_table.unlabelled.name
+        # Equal numbers are in the order of the map's class table, whatever that of the refiner is.
         order = [entry.name for entry in self._plane.class_table.entries]
         pairs = {
             (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(self._counts[pair])
