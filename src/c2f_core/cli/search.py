@@ -12,7 +12,9 @@ from tyro.conf import Positional
 
 from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
 from c2f_core.config.files import read_config
-from c2f_core.experiments.ranges import read_ranges
+from c2f_core.config.settings import TrainConfig
+from c2f_core.experiments.plan import BEST
+from c2f_core.experiments.ranges import Ranges, read_ranges
 from c2f_core.training.listeners import ProgressBar, RunLogs
 
 if TYPE_CHECKING:
@@ -47,8 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _search(options: Options) -> None:
     config, ranges = read_config(options.config), read_ranges(options.ranges)
+    if not _run(config, ranges, options):
+        print("Stopped. Continue with the same command.")
+    best = config.run_folder / BEST
+    if best.exists():
+        print(f"Train with the best settings: {command_line('c2f-train', '--config', best)}")
+
+
+def _run(config: TrainConfig, ranges: Ranges, options: Options) -> bool:
+    """Run the missing trials; return False if stopped before the end."""
     # Imported lazily, as torch takes seconds to import.
-    from c2f_core.experiments.search import BEST, TrialDone, TrialStarted, import_optuna, search
+    from c2f_core.experiments.search import TrialDone, TrialStarted, import_optuna, search
 
     optuna = import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,11 +79,7 @@ def _search(options: Options) -> None:
             else:
                 bar(event)
                 log(event)
-    if stop():
-        print("Stopped. Continue with the same command.")
-    best = config.run_folder / BEST
-    if best.exists():
-        print(f"Train with the best settings: {command_line('c2f-train', '--config', best)}")
+    return not stop()
 
 
 def _described(event: "TrialStarted | TrialDone") -> str:

@@ -8,6 +8,9 @@ from c2f_core.documents import read_document
 from c2f_core.errors import ConfigError
 from c2f_core.io.atomic import atomic_path
 
+BEST = "best.json"
+"""File of the best settings in the run folder of a search."""
+
 
 def write_or_check_plan(path: Path, plan: dict[str, Any], difference: str) -> None:
     """Write the plan of an experiment, or check that it was begun with the same plan.

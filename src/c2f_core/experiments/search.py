@@ -18,7 +18,7 @@ import numpy as np
 from c2f_core.config.files import with_settings
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, ConfigError, WritingError
-from c2f_core.experiments.plan import write_or_check_plan
+from c2f_core.experiments.plan import BEST, write_or_check_plan
 from c2f_core.experiments.ranges import Choices, Range, Ranges, check_ranges, number_kind
 from c2f_core.io.atomic import atomic_path
 from c2f_core.models.metadata import read_metadata
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SEARCH = "search.json"
 STUDY = "search"
 JOURNAL = "trials.journal"
-BEST = "best.json"
 Objective = Literal["accuracy", "miou"]
 OBJECTIVES: dict[Objective, str] = {"accuracy": "pixel accuracy", "miou": "mIoU"}
 Pruner = Literal["median", "hyperband", "none"]

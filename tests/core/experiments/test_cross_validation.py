@@ -357,6 +357,7 @@ def test_the_command_compares_configs(make_config, shapes_folder, tmp_path, caps
     [
         (("--config",), "There is nothing to train"),
         (("--config", "none.toml"), "cannot be read"),
+        (("--folds=2", "--config", "none.toml"), "cannot be read"),
         (("--config", "a.toml", "-o", "table.xlsx"), "give a .csv or .md file"),
         (("--config", "a.toml", "other/a.toml"), "rename one"),
         (("--config", "lacking.toml"), "The setting run_folder is missing"),
