@@ -53,8 +53,8 @@ def test_folders_are_matched_by_name(folder):
 
 @pytest.mark.parametrize("kind", ["images", "coarse", "fine"])
 def test_missing_partners_are_named(folder, kind):
-    (save_image if kind == "images" else save_map)(folder / kind / "lonely.png")
-    with pytest.raises(DataError, match="'lonely'"):
+    (save_image if kind == "images" else save_map)(folder / kind / "unmatched.png")
+    with pytest.raises(DataError, match="'unmatched'"):
         open_pairs(folder, FASSEG)
 
 

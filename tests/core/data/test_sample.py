@@ -9,20 +9,20 @@ from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.metrics.scores import boundary_pixels
 
 
-def edge_strength(pair, positions):
+def edge_strength(pair, class_ids):
     """Mean gradient of the photograph where a map has its boundaries."""
-    return sobel(rgb2gray(pair.image))[boundary_pixels(positions)].mean()
+    return sobel(rgb2gray(pair.image))[boundary_pixels(class_ids)].mean()
 
 
 @pytest.mark.parametrize("side", [256, 512])
 def test_both_maps_hold_every_class_at_the_size_of_the_image(side):
     pair = astronaut_pair(side)
     assert pair.image.shape == (side, side, 3)
-    for positions in (pair.coarse, pair.fine):
-        assert positions.shape == (side, side)
-        assert positions.dtype == np.uint8
+    for class_ids in (pair.coarse, pair.fine):
+        assert class_ids.shape == (side, side)
+        assert class_ids.dtype == np.uint8
         every = range(astronaut_class_table().number_of_classes)
-        np.testing.assert_array_equal(np.unique(positions), every)
+        np.testing.assert_array_equal(np.unique(class_ids), every)
 
 
 @pytest.mark.parametrize("side", [256, 512])

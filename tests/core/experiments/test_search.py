@@ -289,8 +289,8 @@ def test_the_command_searches_and_says_what_to_train(make_config, shapes_folder,
     output = capsys.readouterr().out
     assert f"trial 1: {RATE} = " in output
     assert "complete with" in output
-    told = shlex.split(output.partition("best settings: ")[2])
-    assert told == ["c2f-train", "--config", str(tmp_path / "my run" / "best.json")]
+    words = shlex.split(output.partition("best settings: ")[2])
+    assert words == ["c2f-train", "--config", str(tmp_path / "my run" / "best.json")]
     assert (tmp_path / "my run" / "trial001" / "log.csv").exists()
 
 

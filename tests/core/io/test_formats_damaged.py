@@ -160,7 +160,7 @@ def annotation(document):
 
 
 @pytest.mark.parametrize(
-    ("layout", "change", "told"),
+    ("layout", "change", "message"),
     [
         ("coco", lambda d: annotation(d)["segmentation"].update(size=[4, 4]), "has the size"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts=[9**9]), "add up to"),
@@ -184,13 +184,13 @@ def annotation(document):
         ("cityscapes", lambda d: d.update(imgWidth=-1), "correct the size"),
     ],
 )  # fmt: skip
-def test_damaged_json_says_where(tmp_path, layout, change, told):
-    with pytest.raises(DataError, match=told):
+def test_damaged_json_says_where(tmp_path, layout, change, message):
+    with pytest.raises(DataError, match=message):
         read_map(changed(tmp_path, layout, change), TABLE)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("<image ", '<track id="0"/><image ', "CVAT for video"),
         ("utf-8", "utf-S", "it is damaged"),
@@ -201,12 +201,12 @@ def test_damaged_json_says_where(tmp_path, layout, change, told):
         ('left="0"', "", "mask left is ''"),
     ],
 )
-def test_damaged_xml_says_where(tmp_path, old, new, told):
+def test_damaged_xml_says_where(tmp_path, old, new, message):
     path = written(tmp_path, "cvat")
     content = path.read_text()
     assert old in content
     path.write_text(content.replace(old, new, 1))
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_map(path, TABLE)
 
 

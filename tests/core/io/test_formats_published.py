@@ -114,7 +114,7 @@ def test_coco_asks_which_image_is_meant(tmp_path, image, message):
         ("2.x.jpg", "2.x.png"),
     ],
 )
-def test_an_image_is_known_by_its_name_with_or_without_folder_and_ending(wanted, found):
+def test_an_image_is_known_by_its_name_with_or_without_folder_and_suffix(wanted, found):
     sizes = dict.fromkeys(("train/1.jpg", "val/1.jpg", "2.x.png", "2.jpg"), (4, 4))
     assert pick_image(sizes, wanted) == found
     with pytest.raises(UnclearImageError, match="none clearly matches 1"):

@@ -180,7 +180,7 @@ def test_arrays_are_recognised_by_the_table_beside_them(tmp_path):
     assert recognise_table(tmp_path / "map.npy") == SHAPES
 
 
-def test_annotations_are_written_with_the_ending_of_their_format(tmp_path):
+def test_annotations_are_written_with_the_suffix_of_their_format(tmp_path):
     with pytest.raises(DataError, match=r"written as \.xml; rename map\.json"):
         write_annotations(tmp_path / "map.json", SPOTTED, TABLE, "cvat")
     with pytest.raises(ClassTableError, match="not in the class table"):

@@ -112,8 +112,8 @@ def test_tables_with_some_names_in_common_are_told_apart_by_their_indices(tmp_pa
 def test_a_map_of_other_classes_is_refused(tmp_path, name, style):
     path = tmp_path / name
     write_map(path, np.array([[1, 2, 3, 4]], np.uint8), SHAPES, style)
-    told = r"'shapes' \(ground, .* none of the classes of 'fasseg' .*choose 'shapes'"
-    with pytest.raises(ClassTableError, match=told):
+    message = r"'shapes' \(ground, .* none of the classes of 'fasseg' .*choose 'shapes'"
+    with pytest.raises(ClassTableError, match=message):
         read_map(path, TABLE)
 
 
@@ -178,7 +178,7 @@ def test_more_pixels_than_pillow_reads_give_one_sentence(tmp_path, monkeypatch):
             read(path)
 
 
-def test_missing_file_and_unknown_ending(tmp_path):
+def test_missing_file_and_unknown_suffix(tmp_path):
     with pytest.raises(DataError):
         read_image(tmp_path / "none.png")
     with pytest.raises(DataError, match=r"written as \.png, \.tif or \.npy"):
@@ -261,7 +261,7 @@ def test_sixteen_bits_are_divided_without_rounding_twice():
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.int16, np.float32])
 def test_a_part_is_as_bright_as_in_the_whole_with_its_limits(dtype):
     image = np.random.default_rng(0).normal(300, 200, (20, 30, 4)).clip(0, 255).astype(dtype)
-    image[..., 3] = 1  # Alpha has no say.
+    image[..., 3] = 1  # Alpha is ignored.
     part = as_rgb8(image[3:5, 4:9], intensity_limits(image))
     np.testing.assert_array_equal(part, as_rgb8(image)[3:5, 4:9])
 
