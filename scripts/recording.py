@@ -49,7 +49,7 @@ BOX = [(0.05, 0.12), (0.5, 0.55), (0.95, 0.93)]
 STROKE = [(0.15, 0.34), (0.1, 0.43), (0.09, 0.54), (0.13, 0.63)]
 OTHERS = {"left": (slice(0, 320), slice(0, 256)), "right": (slice(0, 320), slice(192, 448))}
 """Windows of the sample that play images that were reviewed before."""
-LESSON = FineTuningSettings(steps=8, batch_size=2, crop=96, threads=1)
+FINE_TUNING = FineTuningSettings(steps=8, batch_size=2, crop=96, threads=1)
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 LEFT, NO_BUTTON = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 
@@ -205,10 +205,10 @@ class Day:
     def open(self) -> None:
         """Open an image of the project."""
         project = self.turn_to("Project", "A project: double-click an image")
-        (item,) = project.images.findItems("astronaut", Qt.MatchFlag.MatchExactly)
-        place = project.images.visualItemRect(item).center()
-        self.hand.click(project.images.viewport(), place, hold=100)
-        QTest.mouseDClick(project.images.viewport(), LEFT, NONE, place)
+        (item,) = project.images.table.findItems("astronaut", Qt.MatchFlag.MatchExactly)
+        place = project.images.table.visualItemRect(item).center()
+        self.hand.click(project.images.table.viewport(), place, hold=100)
+        QTest.mouseDClick(project.images.table.viewport(), LEFT, NONE, place)
         wait_until(lambda: project.state.opened == "astronaut")
         self.viewer.reset_view()
         pause(500)
@@ -288,19 +288,19 @@ class Day:
         self._refine(refine)
         self.recorder.shoot(2000)
 
-    def teach(self) -> None:
-        """Mark the image reviewed, and learn."""
-        project = self.turn_to("Project", "Mark it reviewed: now it teaches")
-        self.hand.click(project.review_button, hold=100)
+    def fine_tune(self) -> None:
+        """Mark the image as reviewed, and fine-tune the model."""
+        project = self.turn_to("Project", "Mark it as reviewed: now it is used for training")
+        self.hand.click(project.images.review_button, hold=100)
         wait_until(lambda: not project.state.busy)
         self.recorder.shoot(900)
-        self.say("Learn from corrections, in the background; a worse model is never taken")
-        project.teaching = LESSON
-        self.hand.click(project.learning.toggleButton(), hold=100)
+        self.say("Fine-tune in the background; a worse model is never used")
+        project.fine_tuning.settings.setValue(FINE_TUNING.model_dump())
+        self.hand.click(project.fine_tuning_group.toggleButton(), hold=100)
         pause(500)
-        self.hand.click(project.learn_button, hold=100)
-        wait_until(lambda: project.lesson.busy)
-        while project.lesson.busy:
+        self.hand.click(project.fine_tuning.task.start_button, hold=100)
+        wait_until(lambda: project.fine_tuning.task.model.busy)
+        while project.fine_tuning.task.model.busy:
             pause(300)
             self.recorder.shoot(300)
         pause(500)
@@ -309,8 +309,8 @@ class Day:
     def export(self, path: Path) -> None:
         """Export the map without the file dialog, which would be a separate window."""
         project = self.turn_to("Project", "Export the map, with a record of how it was made")
-        self.hand.go_to(project.export_button)
-        project._controller.export("astronaut", path)
+        self.hand.go_to(project.images.export_button)
+        project._controller.exporter.export_map("astronaut", path)
         wait_until(lambda: not project.state.busy)
         pause(300)
         self.recorder.shoot(2000)
@@ -343,7 +343,7 @@ def record(output: Path) -> None:
     day.refine()
     day.review()
     day.correct()
-    day.teach()
+    day.fine_tune()
     day.export(Path("astronaut.png"))
     day.recorder.save(output)
     viewer.close()

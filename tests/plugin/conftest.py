@@ -217,16 +217,16 @@ class Desk:
         self.session = Session.of(self.viewer)
         self.active = True
         self.controller = ProjectController(self.viewer, self.session, lambda: self.active)
-        self.state = self.controller.state
+        self.state = self.controller.model
         self.controller.open(folder)
 
     def wait(self):
         self.qtbot.waitUntil(lambda: not self.state.busy, timeout=20000)
 
     def show(self, name):
-        self.controller.show(name)
+        self.controller.images.show(name)
         self.wait()
-        return self.controller.image
+        return self.controller.images.image
 
     def draw(self, layer, label, rows=slice(0, 4), columns=slice(0, 5)):
         """Paint as the brush does: one stroke in its mode."""
@@ -239,7 +239,7 @@ class Desk:
         data = SHAPES.to_labels(PAIR.fine) if data is None else data.copy()
         record = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
         fine = new_map(self.viewer, data, SHAPES, "fine", {}, is_result=True)
-        coarse, session = self.controller.image.coarse, self.session
+        coarse, session = self.controller.images.image.coarse, self.session
         session.lineage.add_fine(fine, coarse, slices=slices, record=record)
         self.viewer.add_layer(fine)
         session.refined.emit(Refined(fine, None, record))
@@ -250,14 +250,14 @@ class Desk:
         """Add a final layer as a review does, in which nothing is decided by default."""
         data = SHAPES.to_labels(PAIR.coarse) if data is None else data.copy()
         final = new_map(self.viewer, data, SHAPES, "final", {}, is_result=True)
-        self.session.lineage.add_final(final, self.controller.image.fine)
+        self.session.lineage.add_final(final, self.controller.images.image.fine)
         self.viewer.add_layer(final)
         self.session.review_begun.emit(final)
         return final
 
     def request(self):
         """Return the choices of a Refine widget."""
-        image, choice = self.controller.image, ScopeChoice(all_planes=True)
+        image, choice = self.controller.images.image, ScopeChoice(all_planes=True)
         return RefineRequest(image.image, image.coarse, RefinerChoice("watershed"), choice=choice)
 
     def read(self, name="one"):

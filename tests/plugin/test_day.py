@@ -66,13 +66,13 @@ class Desk:
         self.qtbot.waitUntil(lambda: not self.project.state.busy, timeout=20000)
 
     def row(self, name):
-        (item,) = self.project.images.findItems(name, Qt.MatchFlag.MatchExactly, NAME)
+        (item,) = self.project.images.table.findItems(name, Qt.MatchFlag.MatchExactly, NAME)
         return item
 
     def open_image(self, name):
         """Double-click an image of the project."""
         self.widgets["Project"][0].raise_()
-        table = self.project.images
+        table = self.project.images.table
         place = table.visualItemRect(self.row(name)).center()
         self.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
         self.qtbot.mouseDClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
@@ -124,7 +124,7 @@ class Desk:
         return [model.index(row, DECISION).data() for row in range(model.rowCount())]
 
     def mark_reviewed(self):
-        self.click("Project", self.project.review_button)
+        self.click("Project", self.project.images.review_button)
         self.wait()
 
 
@@ -156,9 +156,9 @@ def begin_project(desk, folder, files, monkeypatch):
     desk.project.class_table.setValue("fasseg")
     desk.click("Project", desk.project.create_button)
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (files, ""))
-    desk.click("Project", desk.project.add_button)
+    desk.click("Project", desk.project.images.add_button)
     desk.wait()
-    desk.project.model.setValue("fasseg")
+    desk.project.fine_tuning.model.setValue("fasseg")
     desk.wait()
 
 
@@ -196,15 +196,16 @@ def decide_on_three_regions(desk, coarse, fine):
     return final
 
 
-def learn(desk):
-    """Teach the model in a few small steps, and return what the journal says of it."""
-    desk.project.teaching.setValue(
+def fine_tune(desk):
+    """Fine-tune the model in a few small steps, and return its record in the journal."""
+    desk.project.fine_tuning.settings.setValue(
         FineTuningSettings(steps=4, batch_size=2, crop=64, threads=1).model_dump()
     )
-    desk.click("Project", desk.project.learning.toggleButton())
-    desk.click("Project", desk.project.learn_button)
-    lesson = desk.project.lesson
-    desk.qtbot.waitUntil(lambda: "kept" in lesson.message and not lesson.busy, timeout=180000)
+    desk.click("Project", desk.project.fine_tuning_group.toggleButton())
+    desk.click("Project", desk.project.fine_tuning.task.start_button)
+    task = desk.project.fine_tuning.task.model
+    ended = "of the pixels were right"
+    desk.qtbot.waitUntil(lambda: ended in task.message and not task.busy, timeout=180000)
     lines = (desk.project.state.root / "journal.jsonl").read_text().splitlines()
     return next(told for line in reversed(lines) if "before" in (told := json.loads(line)))
 
@@ -242,16 +243,16 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
     desk.refine()
     desk.mark_reviewed()
     assert [desk.row(name).text(ROLE) for name in ("astronaut", "mirrored")] == [
-        "teaches",
-        "judges",
+        "training",
+        "held out",
     ]
-    told = learn(desk)
+    told = fine_tune(desk)
     assert told["pairs"] == told["held_out"] == 1
 
     desk.open_image("astronaut")
     made = tmp_path / "out.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(made), ""))
-    desk.click("Project", desk.project.export_button)
+    desk.click("Project", desk.project.images.export_button)
     desk.wait()
     assert rerun(f"{made}.json", tmp_path / "again.png").read_bytes() == made.read_bytes()
     desk.viewer.close()

@@ -1,7 +1,7 @@
 """Fine-tune the model of a project on its reviewed images."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ def fine_tune_model(
     settings: FineTuningSettings | None = None,
     *,
     should_stop: ShouldStop = lambda: False,
-) -> Iterator[Event | FineTuneResult]:
+) -> Generator[Event | FineTuneResult, None, None]:
     """Fine-tune the model of a project on its reviewed images, and use the new one if it is better.
 
     Training starts from the model of the project. Without a model, or with a classical refiner, it

@@ -69,7 +69,7 @@ one to train on and one to evaluate on."""
 class Status(StrEnum):
     """Stage that the work on an image has reached."""
 
-    TO_DO = "to do"
+    PENDING = "pending"
     REFINED = "refined"
     REVIEWED = "reviewed"
 
@@ -118,7 +118,7 @@ class ImageRecord(Settings):
     """Name of the image file in the folder `images`."""
     size: tuple[int, int]
     """Height and width of the image in pixels."""
-    status: Status = Status.TO_DO
+    status: Status = Status.PENDING
     """Stage that the work has reached."""
     doubt: float | None = Field(default=None, ge=0, le=1)
     """One minus the mean confidence of the last refinement; None before the first."""
@@ -166,7 +166,7 @@ class ImageRecord(Settings):
 
     def with_effort(self, effort: Effort) -> Self:
         """Return the record with effort added, before or after the first refinement."""
-        kind = "before" if self.status is Status.TO_DO else "after"
+        kind = "before" if self.status is Status.PENDING else "after"
         return self.model_copy(update={kind: getattr(self, kind) + effort})
 
 

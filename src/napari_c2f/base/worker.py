@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
@@ -29,8 +29,20 @@ LOWER_PRIORITY = 10
 Report = Callable[[Any], None]
 ShouldStop = Callable[[], bool]
 TaskFunction = Callable[[Report, ShouldStop], Any]
+Arguments = ParamSpec("Arguments")
 LOADING = "loading ahead"
 """Name of the thread that loads modules."""
+
+
+def simple_task(
+    function: Callable[Arguments, Any], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> TaskFunction:
+    """Return a task that calls a function which neither reports progress nor can be stopped."""
+
+    def run(_report: Report, _should_stop: ShouldStop) -> Any:
+        return function(*args, **kwargs)
+
+    return run
 
 
 def load_ahead(*modules: str) -> None:

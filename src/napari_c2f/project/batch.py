@@ -1,10 +1,10 @@
-"""Refines the images of a project that are to do, in the background; the only writer of its model.
+"""Refines the pending images of a project in the background; the only writer of its model.
 
-The thread only computes. What it made is saved by the project's controller, in its turn.
+The thread only computes. Its results are saved by the workspace, in the GUI thread.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from c2f_core.errors import C2FError, DataError
@@ -13,16 +13,16 @@ from c2f_core.project.refining import refined_work
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop, Task
-from napari_c2f.project.controller import ProjectController
+from napari_c2f.project.workspace import Workspace
 
-MOST_NAMED = 3
-"""Images that a message lists by name."""
-WENT_ON = "you went on with it meanwhile"
+NAMES_SHOWN = 3
+"""Maximum number of images that a message lists by name."""
+CHANGED = "you changed it meanwhile"
 
 
 @dataclass(frozen=True, eq=False)
 class BatchItem:
-    """What became of an image: its work before and after, or else why it was left as it is."""
+    """Result for one image: its work before and after, or the reason why it was not refined."""
 
     name: str
     before: Work | None = None
@@ -30,73 +30,103 @@ class BatchItem:
     reason: str = ""
 
 
-def refine_batch(project: Project, names: list[str]) -> Callable[[Report, ShouldStop], bool]:
-    """Return the work of refining images one by one; its result is whether it was stopped."""
-
-    def report_share(report: Report, number: int, share: float) -> None:
-        report((number + share) / len(names))
-
-    def work(report: Report, should_stop: ShouldStop) -> bool:
-        for number, name in enumerate(names):
-            made = _made(project, name, partial(report_share, report, number), should_stop)
-            if should_stop():
-                return True
-            report(made)
-        return False
-
-    return work
+def refine_batch(
+    project: Project, names: Sequence[str], report: Report, should_stop: ShouldStop
+) -> bool:
+    """Refine images one by one, and report shares and results; return whether it was stopped."""
+    for number, name in enumerate(names):
+        progress = partial(_report_share, report, number, len(names))
+        item = _refine(project, name, progress, should_stop)
+        if should_stop():
+            return True
+        report(item)
+    return False
 
 
-def _made(
+def _report_share(report: Report, number: int, count: int, share: float) -> None:
+    report((number + share) / count)
+
+
+def _refine(
     project: Project, name: str, progress: Callable[[float], None], should_stop: ShouldStop
 ) -> BatchItem:
     try:
         before = project.read(name)
-        if before.record.status is not Status.TO_DO:
-            return BatchItem(name, reason=WENT_ON)
+        if before.record.status is not Status.PENDING:
+            return BatchItem(name, reason=CHANGED)
         if (before.coarse == before.class_table.unlabelled.index).all():
-            return BatchItem(name, reason="nothing is drawn in the coarse map")
+            return BatchItem(name, reason="its coarse map is empty")
         after = refined_work(project, before, progress=progress, should_stop=should_stop)
-    except C2FError as error:  # One image that cannot be refined keeps no other from it.
+    except C2FError as error:  # One image that cannot be refined does not stop the others.
         return BatchItem(name, reason=str(error))
     return BatchItem(name, before, after)
 
 
+@dataclass
+class _Summary:
+    """What became of the images."""
+
+    wanted: int = 0
+    refined: int = 0
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    """Names of images that were not refined, by reason."""
+
+    def skip(self, name: str, reason: str) -> None:
+        self.skipped.setdefault(reason, []).append(name)
+
+    def message(self, stopped: bool) -> str:
+        text = f"Refined {self.refined} of {self.wanted} images."
+        if stopped:
+            text = f"Stopped. {text} 'Refine all pending' continues with the others."
+        return " ".join([text, *map(_skipped_text, self.skipped, self.skipped.values())])
+
+
+def _skipped_text(reason: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"Not refined: {', '.join(names[:NAMES_SHOWN])}{more} ({reason.rstrip('.')})."
+
+
 class BatchController(Controller[Activity]):
-    """Refines all images that are to do but the open one; drawing and saving go on meanwhile.
+    """Refines all pending images except the open one; the user can keep working meanwhile.
 
     Parameters
     ----------
-    projects : ProjectController
+    workspace : Workspace
+        The open project.
     """
 
-    def __init__(self, projects: ProjectController) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__(Activity())
-        self._projects = projects
-        self._wanted = self._refined = 0
-        self._left: dict[str, list[str]] = {}  # Names by the reason why they are not refined.
+        self._workspace = workspace
+        self._summary = _Summary()
 
     def refine(self) -> None:
-        """Refine the images, unless that is under way."""
-        project, opened = self._projects.project, self._projects.state.opened
-        if project is None or self.model.busy:
+        """Refine the images, unless a batch is running."""
+        if self.model.busy:
             return
         with self._errors_told():
-            if not project.model:
-                raise DataError(
-                    "The project has no model yet; choose one under 'Model and learning'."
-                )
-            to_do = [each.name for each in project.records if each.status is Status.TO_DO]
-            names = [name for name in to_do if name != opened]
-            if not names:
-                raise DataError(
-                    "No image is to do but the open one, which the Refine widget refines."
-                    if to_do
-                    else "No image is to do; add images first."
-                )
-            self._wanted, self._refined, self._left = len(names), 0, {}
-            self.model.message = f"Refining {self._wanted} images…"
-            self._start(Task(refine_batch(project, names)), self._show_reports, self._end)
+            project = self._workspace.project
+            names = self._pending(project)
+            self._summary = _Summary(len(names))
+            self.model.message = f"Refining {len(names)} images…"
+            task = Task(partial(refine_batch, project, names))
+            self._start(task, self._show_reports, self._finish)
+
+    def _pending(self, project: Project) -> list[str]:
+        """Return the names of the images to refine."""
+        if not project.model:
+            raise DataError(
+                "The project does not have a model yet; choose one under 'Model and fine-tuning'."
+            )
+        pending = [each.name for each in project.records if each.status is Status.PENDING]
+        names = [name for name in pending if name != self._workspace.model.opened]
+        if not names:
+            raise DataError(
+                "Only the open image is pending; refine it with the Refine widget."
+                if pending
+                else "No image is pending; add images first."
+            )
+        return names
 
     def _show_reports(self, reports: list[float | BatchItem]) -> None:
         for report in reports:
@@ -105,36 +135,25 @@ class BatchController(Controller[Activity]):
             else:
                 self.model.progress = report
 
-    def _save(self, made: BatchItem) -> None:
-        def told(written: bool) -> None:
-            if written:
-                self._refined += 1
-            else:
-                self._leave(made.name, WENT_ON)
-
-        if made.before is None or made.after is None:
-            self._leave(made.name, made.reason)
+    def _save(self, item: BatchItem) -> None:
+        if item.before is None or item.after is None:
+            self._summary.skip(item.name, item.reason)
         else:
-            self._projects.save_made(made.before, made.after, told)
+            count = partial(self._count, item.name)
+            self._workspace.save_result(item.before, item.after, count)
 
-    def _leave(self, name: str, reason: str) -> None:
-        self._left.setdefault(reason, []).append(name)
+    def _count(self, name: str, saved: bool) -> None:
+        if saved:
+            self._summary.refined += 1
+        else:
+            self._summary.skip(name, CHANGED)
 
-    def _end(self, stopped: bool) -> None:
-        """Tell what was done, once all of it is saved."""
-        self._projects.when_idle(lambda: self._tell_end(stopped))
+    def _finish(self, stopped: bool) -> None:
+        """Show the summary once all results are saved."""
+        self._workspace.when_idle(partial(self._show_summary, stopped))
 
-    def _tell_end(self, stopped: bool) -> None:
+    def _show_summary(self, stopped: bool) -> None:
         share = self.model.progress
-        told = f"Refined {self._refined} of {self._wanted} images."
-        if stopped:
-            told = f"Stopped. {told} 'Refine all to do' goes on with the rest."
-        self._succeed(" ".join([told, *map(_left_text, self._left.items())]))
+        self._succeed(self._summary.message(stopped))
         if stopped:
             self.model.progress = share
-
-
-def _left_text(left: tuple[str, list[str]]) -> str:
-    reason, names = left
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"Not refined: {', '.join(names[:MOST_NAMED])}{more} ({reason.rstrip('.')})."

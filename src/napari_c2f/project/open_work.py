@@ -1,23 +1,24 @@
-"""The work on the image that is open: who did it, for how long, and how much of it is saved."""
+"""The work on the open image: the time spent on it, and how much of it is saved."""
 
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any
 
 from c2f_core.project import Effort, ImageRecord, Work
 from napari_c2f.project.open_image import OpenImage
 
 TICK = 1_000
-"""Milliseconds between looks at whether the person is at work."""
+"""Milliseconds between ticks of the effort clock."""
 
 
 class EffortClock:
-    """Counts seconds of work; whoever has it calls `tick` as often as `TICK` says.
+    """Counts the seconds that a person works; `tick` has to be called every `TICK` ms.
 
     Parameters
     ----------
     is_at_work : callable
-        Tells whether the time since the last tick counts.
+        Function without parameters that returns whether the time since the last tick counts.
     """
 
     def __init__(self, is_at_work: Callable[[], bool]) -> None:
@@ -25,44 +26,55 @@ class EffortClock:
         self.start()
 
     def start(self) -> None:
-        """Begin to count anew."""
+        """Start counting from zero."""
         self._seconds, self._ticked = 0.0, time.monotonic()
 
     def tick(self) -> None:
         """Count the time since the last tick."""
         now = time.monotonic()
         if self._is_at_work():
-            # A machine that slept is no work.
+            # Longer gaps mean that the computer was suspended.
             self._seconds += min(now - self._ticked, 2 * TICK / 1000)
         self._ticked = now
 
     def take(self) -> float:
-        """Return the seconds until now, and count anew."""
+        """Return the seconds counted so far, and start from zero."""
         self.tick()
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
 
+class SaveState(Enum):
+    """How much of the work on an image is saved."""
+
+    CHANGED = auto()
+    """A map may have changed since the last autosave."""
+    AUTOSAVED = auto()
+    """A snapshot contains all changes."""
+    SAVED = auto()
+    """The files of the project contain all changes."""
+
+
 class OpenWork:
-    """The layers of an open image with what the project notes of the work on them.
+    """An open image together with its record, effort and save state.
 
     Parameters
     ----------
     image : OpenImage
+        Layers of the image.
     work : Work
-        As it was read.
+        Work as it was read.
     clock : EffortClock
-        Counts the time that a person spends on it.
+        Clock of the time spent on the image.
     is_saved : bool
-        The project has this work already.
+        Whether the project has saved this work already.
     """
 
     def __init__(self, image: OpenImage, work: Work, clock: EffortClock, *, is_saved: bool) -> None:
         self.image, self.record = image, work.record
-        self.kept = work
-        """As it was written last, be it by an autosave."""
-        self.is_changed = self.is_unsaved = not is_saved
-        """Since the last autosave, and since it was saved for good."""
+        self.last_written = work
+        """Work as it was written last, to a snapshot or to the files of the project."""
+        self.save_state = SaveState.SAVED if is_saved else SaveState.CHANGED
         self._clock = clock
         clock.start()
 
@@ -72,27 +84,28 @@ class OpenWork:
         return self.image.name
 
     def note_change(self, *_: Any) -> None:
-        """Note that a map may have changed."""
-        self.is_changed = self.is_unsaved = True
+        """Record that a map may have changed."""
+        self.save_state = SaveState.CHANGED
 
     def copy(self) -> Work:
-        """Copy the maps as they are now, with all effort until now.
+        """Copy the current maps, and the record with all effort so far.
 
         Raises
         ------
         C2FError
-            The maps are not of one size.
+            If the maps differ in size.
         """
         self.take_effort()
         return self.image.work(self.record)
 
     def unsaved(self, saved: ImageRecord) -> Work | None:
-        """Copy the work unless nothing was done since it was saved with this record."""
+        """Copy the work; return None if nothing changed since it was saved with this record."""
         work = self.copy()
-        return None if work.record == saved and not self.is_unsaved else work
+        is_saved = work.record == saved and self.save_state is SaveState.SAVED
+        return None if is_saved else work
 
     def take_effort(self) -> None:
-        """Add to the record what was done since that was asked last."""
+        """Add the effort since the last call to the record."""
         effort = Effort(seconds=self._clock.take(), painted=self.image.painted)
         self.record = self.record.with_effort(effort)
         self.image.painted = 0

@@ -1,185 +1,204 @@
-"""Saves the work on the images of a project: on the open one, and on those that were left."""
+"""Saves the work on the images of a project: on the open one, and on those closed since."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from c2f_core.errors import DataError
 from c2f_core.project import Project, Work
 from napari_c2f.base.queue import QueueController, all_done
-from napari_c2f.project.open_work import OpenWork
+from napari_c2f.base.worker import simple_task
+from napari_c2f.project.model import ProjectState
+from napari_c2f.project.open_work import OpenWork, SaveState
 
-Done = Callable[[Any], None]
+Done = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Saving:
-    """Saves work in its turn; what cannot be saved is not let go.
+    """Saves the work on images in the queue, and keeps what could not be saved.
 
     Parameters
     ----------
     project : Project
+        Project to save to.
     queue : QueueController
-        Does one thing after the other, in a thread.
-    told : callable
-        Called when something was saved.
+        Queue of background work.
+    on_saved : callable
+        Function without parameters that is called whenever work was saved.
     """
 
-    def __init__(self, project: Project, queue: QueueController, told: Callable[[], None]) -> None:
-        self._project, self._queue, self._told = project, queue, told
+    def __init__(
+        self, project: Project, queue: QueueController[ProjectState], on_saved: Callable[[], None]
+    ) -> None:
+        self.project = project
+        self._queue, self._on_saved = queue, on_saved
         self.opened: OpenWork | None = None
-        """On the image whose layers are in the viewer."""
-        self._owed: dict[str, Work] = {}  # By image that is no longer open, until it is saved.
+        """Work on the image whose layers are in the viewer."""
+        self._pending: dict[str, Work] = {}  # By name; images closed before they were saved.
 
     # The open image
 
-    def save(self, work: Work, done: Done = lambda _: None) -> None:
-        """Save this copy of the work on the open image; call `done` then."""
-        opened = self.opened
-        opened.is_changed = opened.is_unsaved = False
+    def save(self, opened: OpenWork, work: Work, done: Done = _nothing) -> None:
+        """Save this copy of the work on the open image, then call `done`."""
+        opened.save_state = SaveState.SAVED
+        succeed = partial(self._after_save, work, done)
+        self._queue.do(simple_task(self.project.save, work), succeed, "", opened.note_change)
 
-        def write(*_: Any) -> None:
-            self._project.save(work)
-
-        def told(_: None) -> None:
-            self._tell_saved(work)
-            done(None)
-
-        self._queue.do(write, told, "", opened.note_change)
+    def _after_save(self, work: Work, done: Done, _result: None) -> None:
+        self._note_saved(work)
+        done()
 
     def save_opened(self) -> None:
-        """Save the open image, unless nothing was done to it."""
-        work = self._unsaved_work()
-        if work is not None:
-            self.save(work)
+        """Save the open image, unless it is unchanged."""
+        unsaved = self._unsaved()
+        if unsaved is not None:
+            self.save(*unsaved)
 
     def save_rest_now(self) -> None:
-        """Save what was drawn since the open image was saved, or what could not be saved then."""
-        if self.opened is not None and self.opened.is_unsaved:
-            self._project.save(self.opened.copy())
+        """Save what was drawn since the open image was saved, or could not be saved then."""
+        if self.opened is not None and self.opened.save_state is not SaveState.SAVED:
+            self.project.save(self.opened.copy())
 
     def autosave(self) -> None:
-        """Keep the open image where a crash cannot reach it, if a map has changed."""
+        """Save closed images, and write a snapshot of the open one if a map may have changed."""
         self.flush()
-        if self.opened is not None and self.opened.is_changed:
-            self._keep(self.opened, self.opened.copy())
-
-    def _keep(self, opened: OpenWork, work: Work) -> None:
-        kept = opened.kept
-        opened.is_changed = False
-
-        def write(*_: Any) -> bool:
-            if work.equals(kept):
-                return False
-            self._project.autosave(work)
-            return True
-
-        def told(written: bool) -> None:
-            if written:
-                self._tell_saved(work)
-
-        self._queue.do(write, told, "", opened.note_change)
-
-    def _unsaved_work(self) -> Work | None:
         opened = self.opened
-        return None if opened is None else opened.unsaved(self._project.record(opened.name))
+        if opened is None or opened.save_state is not SaveState.CHANGED:
+            return
+        work = opened.copy()
+        opened.save_state = SaveState.AUTOSAVED
+        write = simple_task(_autosave, self.project, work, opened.last_written)
+        self._queue.do(write, partial(self._after_autosave, work), "", opened.note_change)
 
-    def _tell_saved(self, work: Work) -> None:
+    def _after_autosave(self, work: Work, written: bool) -> None:
+        if written:
+            self._note_saved(work)
+
+    def _unsaved(self) -> tuple[OpenWork, Work] | None:
+        opened = self.opened
+        work = None if opened is None else opened.unsaved(self.project.record(opened.name))
+        return None if opened is None or work is None else (opened, work)
+
+    def _note_saved(self, work: Work) -> None:
         if self.opened is not None and self.opened.name == work.record.name:
-            self.opened.kept = work
-        self._told()
+            self.opened.last_written = work
+        self._on_saved()
 
-    # Images that are no longer open
+    # Images closed before they were saved
 
-    def owe(self) -> None:
-        """Keep in mind what was done to the open image: its layers leave the viewer one by one."""
-        work = self._unsaved_work()
-        if work is not None:
-            self._owed[work.record.name] = work
+    def defer(self) -> None:
+        """Keep a copy of the open image, whose layers are being removed, to save it later."""
+        unsaved = self._unsaved()
+        if unsaved is not None:
+            _, work = unsaved
+            self._pending[work.record.name] = work
 
-    def owed(self, name: str) -> Work | None:
-        """Return the work on an image that is not saved yet though it is no longer open."""
-        return self._owed.get(name)
+    def pending(self, name: str) -> Work | None:
+        """Return the work on a closed image that is not saved yet."""
+        return self._pending.get(name)
 
-    def forget(self, name: str) -> bool:
-        """Owe nothing to an image any more; tell whether something was owed."""
-        return self._owed.pop(name, None) is not None
+    def discard(self, name: str) -> None:
+        """Discard the work on a closed image."""
+        self._pending.pop(name, None)
 
     def flush(self) -> None:
-        """Save the work on images that are no longer open."""
-        for work in list(self._owed.values()):
-            self._save_owed_soon(work)
+        """Save the work on closed images."""
+        for work in list(self._pending.values()):
+            write = simple_task(self._save_pending, work)
+            self._queue.do(write, partial(self._after_pending, work))
 
-    def _save_owed_soon(self, work: Work) -> None:
-        def told(written: bool) -> None:
-            if written:
-                self._tell_saved(work)
-                self._queue.tell(f"{work.record.name} was saved, and is no longer open.")
-
-        self._queue.do(lambda *_: self._save_one_owed(work), told)
-
-    def _save_one_owed(self, work: Work) -> bool:
-        """Save this unless that was done, or newer work took its place; tell whether."""
+    def _save_pending(self, work: Work) -> bool:
+        """Save this work, unless it was saved or replaced meanwhile; return whether it was."""
         name = work.record.name
-        if self._owed.get(name) is not work:
+        if self._pending.get(name) is not work:
             return False
-        self._project.save(work)
-        del self._owed[name]
+        self.project.save(work)
+        del self._pending[name]
         return True
 
-    def save_made(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
-        """Save what was made in the background, see `ProjectController.save_made`."""
-        project, name = self._project, before.record.name
+    def _after_pending(self, work: Work, written: bool) -> None:
+        if written:
+            self._note_saved(work)
+            self._queue.tell(f"{work.record.name} was saved and closed.")
 
-        def write(*_: Any) -> bool:
-            now = project.read(name)
-            same = replace(before, class_table=now.class_table)  # Classes are of all images.
-            if now.record != before.record or not now.equals(same):
-                return False
-            project.save(replace(after, class_table=now.class_table))
-            return True
+    # Results of background work
 
-        is_left = name in {each.name for each in project.records}
+    def save_result(self, before: Work, after: Work, done: Callable[[bool], None]) -> None:
+        """Save the result of background work, see `Workspace.save_result`."""
+        name = before.record.name
+        is_removed = name not in {record.name for record in self.project.records}
         is_open = self.opened is not None and self.opened.name == name
-        if not is_left or is_open or name in self._owed:
+        if is_removed or is_open or name in self._pending:
             done(False)
         else:
-            self._queue.do(write, done, "", lambda: done(False))
+            write = simple_task(_save_if_unchanged, self.project, before, after)
+            self._queue.do(write, done, "", partial(done, False))
 
     # All images
 
-    def when_saved(self, go_on: Callable[[], None], but: str = "") -> None:
-        """Do this once all images are saved, but this one; not if that fails."""
+    def when_saved(self, proceed: Done, ignore: str = "") -> None:
+        """Call `proceed` once all images are saved.
 
-        def proceed(_: Any) -> None:
-            left = ", ".join(name for name in self._owed if name != but)
-            if left:
-                raise DataError(f"The work on {left} could not be saved; mend that first.")
-            go_on()
-
+        Parameters
+        ----------
+        proceed : callable
+            Function without parameters; it is not called if an image cannot be saved.
+        ignore : str
+            Name of a closed image that need not be saved.
+        """
         self.flush()
-        work = self._unsaved_work()
-        if work is None:
-            self._queue.do(lambda *_: None, proceed)
+        proceed = partial(self._check_pending, proceed, ignore)
+        unsaved = self._unsaved()
+        if unsaved is None:
+            self._queue.do(simple_task(_nothing), lambda _: proceed())
         else:
-            self.save(work, proceed)
+            self.save(*unsaved, proceed)
+
+    def _check_pending(self, proceed: Done, ignore: str) -> None:
+        names = ", ".join(name for name in self._pending if name != ignore)
+        if names:
+            raise DataError(f"The work on {names} could not be saved; fix this first.")
+        proceed()
 
     def save_now(self) -> None:
-        """Save everything before this returns.
+        """Save all images before returning.
 
         Raises
         ------
         C2FError
-            Something cannot be saved; all else was.
+            If an image cannot be saved; all others were saved.
         """
         with all_done() as attempt:
             attempt(self._save_opened_now)
-            for work in list(self._owed.values()):
-                attempt(partial(self._save_one_owed, work))
+            for work in list(self._pending.values()):
+                attempt(partial(self._save_pending, work))
 
     def _save_opened_now(self) -> None:
-        work = self._unsaved_work()
-        if work is not None:
-            self._project.save(work)
-            self.opened.is_changed = self.opened.is_unsaved = False
-            self._tell_saved(work)
+        unsaved = self._unsaved()
+        if unsaved is not None:
+            opened, work = unsaved
+            self.project.save(work)
+            opened.save_state = SaveState.SAVED
+            self._note_saved(work)
+
+
+def _autosave(project: Project, work: Work, last: Work) -> bool:
+    """Write a snapshot, unless the work equals the last one; return whether it was written."""
+    if work.equals(last):
+        return False
+    project.autosave(work)
+    return True
+
+
+def _save_if_unchanged(project: Project, before: Work, after: Work) -> bool:
+    """Save `after` if the project still contains `before`; return whether it was saved."""
+    now = project.read(before.record.name)
+    expected = replace(before, class_table=now.class_table)  # All images share the classes.
+    if now.record != before.record or not now.equals(expected):
+        return False
+    project.save(replace(after, class_table=now.class_table))
+    return True

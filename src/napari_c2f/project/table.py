@@ -1,4 +1,4 @@
-"""The images of a project as a table that sorts."""
+"""Sortable table of the images of a project."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,22 +16,22 @@ from c2f_core.project import ImageRecord, Status
 from c2f_core.project.records import by_doubt
 
 COLUMNS = {
-    "Image": "Double-click it, or press Enter, to bring it into the viewer",
-    "Status": "To do, refined, or reviewed by a person",
-    "Doubt": "One minus the mean confidence of the refiner, in per cent; sorted by it, the images "
-    "come first where a look is worth most, and reviewed ones last",
-    "Minutes": "In which the image was open and the window active",
-    "Painted": "Pixels that were changed by hand",
-    "Role": "Reviewed images teach; every fourth judges what was learned",
+    "Image": "Double-click an image, or press Enter, to bring it into the viewer",
+    "Status": "Pending, refined, or reviewed by a person",
+    "Doubt": "One minus the mean confidence of the refiner, in per cent; sort by it to get the "
+    "images that need a look first, and reviewed ones last",
+    "Minutes": "Time during which the image was open and the window active",
+    "Painted": "Pixels changed by hand",
+    "Role": "Reviewed images are used for training; every fourth is held out to evaluate models",
 }
 NAME, STATUS, DOUBT, MINUTES, PAINTED, ROLE = range(len(COLUMNS))
-ORDER = {Status.REFINED: 0, Status.TO_DO: 1, Status.REVIEWED: 2}
+ORDER = {Status.REFINED: 0, Status.PENDING: 1, Status.REVIEWED: 2}
 SORT = Qt.ItemDataRole.UserRole
-ROLES = {None: "", False: "teaches", True: "judges"}
+ROLES = {None: "", False: "training", True: "held out"}
 
 
 class _Row(QTreeWidgetItem):
-    """Sorts by the value of a cell, not by its text."""
+    """Row that sorts by the values of its cells, not by their texts."""
 
     def __lt__(self, other: QTreeWidgetItem) -> bool:
         tree = self.treeWidget()
@@ -40,71 +40,85 @@ class _Row(QTreeWidgetItem):
 
 
 class ImageTable(QTreeWidget):
-    """One row for each image; it only tells what the user wants."""
+    """Table with one row per image.
+
+    Attributes
+    ----------
+    opened : Signal
+        Emitted with the name of an image that the user wants to open.
+    selected : Signal
+        Emitted when another image is selected.
+    """
 
     opened = Signal(str)
-    chosen = Signal()
+    selected = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(list(COLUMNS))
         header = self.headerItem()
+        assert header is not None, "it was just set"
         for column, tip in enumerate(COLUMNS.values()):
             header.setToolTip(column, tip)
-        descending = Qt.SortOrder.DescendingOrder  # At the first click the most doubtful is on top.
+        descending = (
+            Qt.SortOrder.DescendingOrder
+        )  # The first click brings doubtful images to the top.
         header.setData(DOUBT, Qt.ItemDataRole.InitialSortOrderRole, descending)
-        self.setToolTip("Images of the project; click a heading to sort by it")
+        self.setToolTip("Images of the project; click a column heading to sort by it")
         self.setRootIsDecorated(False)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setSortingEnabled(True)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
-        self.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.header().setStretchLastSection(True)
+        sections = self.header()
+        assert sections is not None, "a tree has a header"
+        sections.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        sections.setStretchLastSection(True)
         self.itemDoubleClicked.connect(lambda item, _: self.opened.emit(item.text(NAME)))
-        self.itemSelectionChanged.connect(self.chosen)
+        self.itemSelectionChanged.connect(self.selected)
 
     def value(self) -> str:
-        """Return the name of the chosen image; empty where none is."""
+        """Return the name of the selected image; empty if none is selected."""
         items = self.selectedItems()
         return str(items[0].data(NAME, SORT)[1]) if items else ""
 
     def setValue(self, name: str) -> None:  # noqa: N802
-        """Choose an image."""
+        """Select an image."""
         for row in range(self.topLevelItemCount()):
             item = self.topLevelItem(row)
-            if item.data(NAME, SORT)[1] == name:
+            if item is not None and item.data(NAME, SORT)[1] == name:
                 self.setCurrentItem(item)
 
     def show_images(self, images: Sequence[ImageRecord], opened: str) -> None:
         """List the images; the open one is bold."""
-        chosen = self.value()
+        selected = self.value()
         blocked = self.blockSignals(True)
         self.setSortingEnabled(False)
         self.clear()
-        worth = {record.name: place for place, record in enumerate(reversed(by_doubt(images)))}
+        ranks = {record.name: rank for rank, record in enumerate(reversed(by_doubt(images)))}
         for number, record in enumerate(images):
-            row = _row(number, record, worth[record.name], record.name == opened)
+            row = _row(number, record, ranks[record.name], record.name == opened)
             self.addTopLevelItem(row)
         self.setSortingEnabled(True)
-        self.setValue(chosen)
+        self.setValue(selected)
         self.blockSignals(blocked)
-        self.chosen.emit()
+        self.selected.emit()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Open the chosen image with Enter."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.value():
+        """Open the selected image with Enter."""
+        is_enter = event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if is_enter and self.value():
             self.opened.emit(self.value())
         else:
             super().keyPressEvent(event)
 
 
-def _row(number: int, record: ImageRecord, worth: int, is_open: bool) -> QTreeWidgetItem:
+def _row(number: int, record: ImageRecord, rank: int, is_open: bool) -> QTreeWidgetItem:
     seconds = record.before.seconds + record.after.seconds
     painted = record.before.painted + record.after.painted
     cells: dict[int, tuple[str, Any]] = {
         NAME: (record.name, (number, record.name)),
         STATUS: (str(record.status), ORDER[record.status]),
-        DOUBT: ("" if record.doubt is None else f"{100 * record.doubt:.1f}", worth),
+        DOUBT: ("" if record.doubt is None else f"{100 * record.doubt:.1f}", rank),
         MINUTES: (f"{seconds / 60:.1f}", seconds),
         PAINTED: (f"{painted:,}", painted),
         ROLE: (ROLES[record.held_out], ROLES[record.held_out]),

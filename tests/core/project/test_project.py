@@ -185,7 +185,7 @@ def test_images_are_ordered_by_doubt():
 
     images = [
         record("reviewed", Status.REVIEWED, 0.9),
-        record("new", Status.TO_DO),
+        record("new", Status.PENDING),
         record("sure", Status.REFINED, 0.1),
         record("doubtful", Status.REFINED, 0.4),
     ]

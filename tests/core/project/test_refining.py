@@ -34,7 +34,7 @@ def test_refined_work_is_not_saved_before_it_is_asked_for(project):
     project.choose_model("watershed")
     work = refined_work(project, project.read("face"))
     assert work.record.status is Status.REFINED
-    assert project.record("face").status is Status.TO_DO
+    assert project.record("face").status is Status.PENDING
     assert project.read("face").fine is None
     assert work.equals(refine_image(project, "face"))
 

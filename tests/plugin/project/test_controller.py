@@ -42,20 +42,20 @@ def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
 
 def begin_to_show(desk, name):
     """Open an image; return when its first layer is there, and no other yet."""
-    desk.controller.show(name)
+    desk.controller.images.show(name)
     desk.qtbot.waitUntil(lambda: [layer.name for layer in desk.viewer.layers] == [name])
     assert desk.state.opened == ""
 
 
 def test_an_image_that_is_asked_for_while_another_is_shown_comes_next(desk):
     begin_to_show(desk, "one")
-    desk.controller.show("two")
+    desk.controller.images.show("two")
     desk.qtbot.waitUntil(lambda: desk.state.opened == "two", timeout=20000)
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
 
 
 def test_what_is_drawn_while_an_image_is_shown_is_saved_when_the_window_closes(desk):
-    desk.controller.show("one")
+    desk.controller.images.show("one")
     desk.qtbot.waitUntil(lambda: len(desk.viewer.layers) == 2)
     desk.draw(desk.viewer.layers["one coarse"], 4)
     desk.controller.save_quietly()
@@ -68,7 +68,7 @@ def test_an_image_whose_layer_goes_while_it_is_shown_is_not_open(desk):
     desk.viewer.layers.clear()
     desk.wait()
     assert desk.state.opened == ""
-    assert desk.state.message == "A layer of one was removed; open it again."
+    assert desk.state.message == "A layer of one was removed; open the image again."
     assert not desk.viewer.layers
     desk.show("one")
     assert desk.state.opened == "one"
@@ -111,7 +111,7 @@ def test_maps_that_are_drawn_with_shapes_and_opened_are_saved(desk, tmp_path):
 
 def test_what_is_drawn_while_another_image_is_read_is_saved(desk):
     image = desk.show("one")
-    desk.controller.show("two")  # Not waited for.
+    desk.controller.images.show("two")  # Not waited for.
     desk.draw(image.coarse, 4)
     desk.wait()
     assert desk.state.opened == "two"
@@ -144,9 +144,9 @@ def test_nothing_goes_on_from_an_image_that_cannot_be_saved(desk, monkeypatch, t
     monkeypatch.setattr(Project, "save", fail)
     path, learned = tmp_path / "file.png", []
     asked = {
-        "export": lambda: desk.controller.export("one", path),
-        "effort": lambda: desk.controller.write_effort(path),
-        "learn": lambda: desk.controller.when_saved(learned.append),
+        "export": lambda: desk.controller.exporter.export_map("one", path),
+        "effort": lambda: desk.controller.exporter.write_effort(path),
+        "learn": lambda: desk.controller.workspace.saving.when_saved(lambda: learned.append(1)),
     }
     asked[ask]()
     desk.wait()
@@ -174,16 +174,16 @@ def test_autosave_writes_only_what_changed(desk):
     image = desk.show("one")
     snapshots = desk.folder / "autosave"
     image.coarse.contour = 1  # tells of a change, but there is none
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert not list(snapshots.iterdir())
     desk.draw(image.coarse, 4)
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert [path.name for path in snapshots.iterdir()] == ["one.npz"]
     assert (desk.read().coarse[:4, :5] == 4).all()
     (snapshots / "one.npz").unlink()
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert not list(snapshots.iterdir())
 
@@ -252,10 +252,10 @@ def test_what_was_painted_in_a_fine_map_stays_in_a_later_session(desk, next_clas
 def test_what_is_painted_in_an_opened_image_stays_though_only_the_project_is_open(
     desk, next_class, reviewed
 ):
-    work = desk.controller.project.read("one")
+    work = desk.controller.workspace.project.read("one")
     maps = {"fine": COARSE, "refined": FINE} if reviewed else {"fine": FINE}
     record = work.record.refined("watershed", 0.75, Parameters())
-    desk.controller.project.save(replace(work, record=record, **maps))
+    desk.controller.workspace.project.save(replace(work, record=record, **maps))
     image = desk.show("one")
     image.fine.visible = True  # It is hidden where there is a final map.
     desk.draw(image.fine, 4, slice(0, 4))
@@ -294,7 +294,7 @@ def test_work_under_way_is_finished_before_another_project_opens(desk, monkeypat
     paths = [tmp_path / "three.png", tmp_path / "four.png"]
     for path in paths:
         Image.fromarray(PAIR.image).save(path)
-    desk.controller.add(paths)
+    desk.controller.library.add_files(paths)
     assert started.wait(20)
     desk.viewer.layers.remove(image.coarse)
     desk.controller.open(tmp_path / "other")
@@ -310,14 +310,14 @@ def test_layers_that_go_one_by_one_while_another_image_opens_lose_nothing(desk):
     image = desk.show("one")
     fine = desk.add_fine()
     desk.draw(fine, 4)
-    desk.controller.show("two")
+    desk.controller.images.show("two")
     for layer in (image.coarse, image.image, fine):  # Before the other is there.
         desk.viewer.layers.remove(layer)
     desk.wait()
     assert desk.state.opened == "two"
     assert (desk.read().fine[:4, :5] == 4).all()
-    desk.draw(desk.controller.image.coarse, 4)
-    desk.viewer.layers.remove(desk.controller.image.coarse)
+    desk.draw(desk.controller.images.image.coarse, 4)
+    desk.viewer.layers.remove(desk.controller.images.image.coarse)
     desk.wait()
     assert desk.state.opened == ""
     assert (desk.read("two").coarse[:4, :5] == 4).all()
@@ -357,7 +357,7 @@ def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_pat
     pass_by(12)
     desk.draw(image.fine, 4)
     desk.draw(image.fine, 4)
-    desk.controller.write_effort(tmp_path / "effort.csv")
+    desk.controller.exporter.write_effort(tmp_path / "effort.csv")
     desk.wait()
     record = desk.read().record
     assert record.before.seconds == 62
@@ -387,7 +387,7 @@ def test_classes_that_were_added_and_renamed_are_saved(desk):
     set_class_table(image.coarse, table)
     desk.draw(image.coarse, 5)
     desk.show("two")
-    assert desk.controller.project.class_table == table
+    assert desk.controller.workspace.project.class_table == table
     again = desk.show("one")
     assert (again.coarse.data[:4, :5] == 5).all()
 
@@ -406,7 +406,7 @@ def test_removing_its_layers_saves_and_closes_an_image(desk):
 def test_closing_saves_and_lets_others_in(desk):
     image = desk.show("one")
     desk.draw(image.coarse, 4)
-    desk.controller.show("two")  # Not waited for.
+    desk.controller.images.show("two")  # Not waited for.
     desk.controller.close()
     with Project.open(desk.folder) as project:
         assert project.restored == ()
@@ -417,11 +417,11 @@ def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
     image = desk.show("one")
     desk.draw(image.coarse, 4)
     shutil.rmtree(desk.folder / "autosave")
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert "cannot be written" in desk.state.message
     (desk.folder / "autosave").mkdir()
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert (desk.read().coarse[:4, :5] == 4).all()
 
@@ -434,9 +434,9 @@ def test_what_opening_could_not_take_in_as_it_is_is_told(make_desk, desk):
     colours = np.full((*PAIR.coarse.shape, 3), (255, 0, 255), np.uint8)
     Image.fromarray(colours).save(desk.folder / "coarse" / "painted.png")
     told = make_desk(desk.folder).state.message
-    assert "Left out (journal.jsonl tells why): hollow.png." in told
-    assert "Colours of no class became unlabelled" in told
-    assert told.endswith("painted.")
+    assert "Skipped hollow.png; see journal.jsonl for the reasons." in told
+    assert "Colours of no class became unlabelled in painted; see journal.jsonl" in told
+    assert told.endswith("the folder 'removed' for the original maps.")
 
 
 def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):
@@ -445,32 +445,32 @@ def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):
     assert other.state.root is None
     image = desk.show("one")
     desk.draw(image.coarse, 4)
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
-    desk.controller.project._lock.release()  # as the end of the process does
+    desk.controller.workspace.project._lock.release()  # as the end of the process does
     other.controller.open(desk.folder)
-    assert other.state.message == "Restored the work on one, which was not saved."
+    assert other.state.message == "Restored unsaved work on one."
     other.controller.close()
-    desk.controller.project = desk.controller._saving = None
+    desk.controller.workspace._saving = None  # It was not closed.
 
 
 def test_images_are_added_and_maps_exported(desk, tmp_path):
     Image.fromarray(PAIR.image).save(tmp_path / "three.png")
-    desk.controller.add([tmp_path / "three.png"])
+    desk.controller.library.add_files([tmp_path / "three.png"])
     desk.wait()
     assert desk.state.message == "Added one image."
     assert [record.name for record in desk.state.images] == ["one", "two", "three"]
     (tmp_path / "broken.png").write_bytes(b"no image")
-    desk.controller.add([tmp_path / "three.png", tmp_path / "broken.png"])
+    desk.controller.library.add_files([tmp_path / "three.png", tmp_path / "broken.png"])
     desk.wait()
     assert "cannot be read as an image" in desk.state.message
     assert [record.name for record in desk.state.images][3:] == ["three-2"]
-    desk.controller.export("one", tmp_path / "one.png")
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.wait()
     assert "refine it first" in desk.state.message
     desk.show("one")
     desk.add_fine()
-    desk.controller.export("one", tmp_path / "one.png")
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.wait()
     assert (tmp_path / "one.png.json").exists()
     assert "one.png.json records how it was made" in desk.state.message
@@ -479,17 +479,19 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
 def test_a_new_project_needs_classes(qtbot, tmp_path):
     controller = ProjectController(ViewerModel(), Session())
     controller.create(tmp_path / "new", TableSelection())
-    assert "Choose the classes" in controller.state.message
+    assert "Choose the classes" in controller.model.message
     controller.create(tmp_path / "new", TableSelection(SHAPES))
-    assert controller.state.root == tmp_path / "new"
+    assert controller.model.root == tmp_path / "new"
     controller.close()
 
 
 def test_stored_confidence_is_shown(desk):
-    work = desk.controller.project.read("one")
+    work = desk.controller.workspace.project.read("one")
     stored = stored_confidence(np.full(COARSE.shape, 0.5, np.float32))
     record = work.record.refined("", 0.5, Parameters())
-    desk.controller.project.save(replace(work, record=record, fine=FINE, confidence=stored))
+    desk.controller.workspace.project.save(
+        replace(work, record=record, fine=FINE, confidence=stored)
+    )
     image = desk.show("one")
     confidence = desk.viewer.layers["one coarse confidence"]
     np.testing.assert_allclose(confidence.data, 0.5, atol=0.01)
@@ -502,13 +504,15 @@ def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
     final = desk.add_final()
     desk.wait()
     desk.draw(final, 4)
-    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    desk.controller.workspace.do(
+        lambda *_: time.sleep(0.3), lambda _: None
+    )  # Other work is under way.
     for layer in (image.image, final, image.coarse, fine):
         desk.viewer.layers.remove(layer)
     assert desk.state.opened == ""
-    desk.controller.show("one")
+    desk.controller.images.show("one")
     desk.wait()
-    assert (desk.controller.image.final.data[:4, :5] == 4).all()
+    assert (desk.controller.images.image.final.data[:4, :5] == 4).all()
     np.testing.assert_array_equal(desk.read().refined, FINE)
     assert (desk.read().fine[:4, :5] == 4).all()
 
@@ -543,9 +547,9 @@ def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch
     desk.viewer.layers.remove(image.coarse)
     desk.wait()
     assert desk.state.message == "The file is locked."
-    desk.controller.export("one", tmp_path / "one.png")
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.wait()
-    assert desk.state.message == "The work on one could not be saved; mend that first."
+    assert desk.state.message == "The work on one could not be saved; fix this first."
     assert not (tmp_path / "one.png").exists()
     desk.draw(desk.show("two").coarse, 4)
     desk.controller.close()
@@ -553,14 +557,16 @@ def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch
     assert (desk.read("two").coarse[:4, :5] == 4).all()
 
 
-def test_work_that_was_owed_overwrites_nothing_newer(desk):
+def test_pending_work_overwrites_nothing_newer(desk):
     image = desk.show("one")
     desk.add_fine()
     desk.draw(image.coarse, 4)
-    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)  # Other work is under way.
+    desk.controller.workspace.do(
+        lambda *_: time.sleep(0.3), lambda _: None
+    )  # Other work is under way.
     desk.viewer.layers.remove(image.coarse)
-    desk.controller.review("one", True)
-    desk.controller.show("two")
+    desk.controller.review_mark.set("one", True)
+    desk.controller.images.show("two")
     desk.wait()
     work = desk.read()
     assert work.record.status is Status.REVIEWED
@@ -571,14 +577,39 @@ def test_what_is_asked_for_while_another_project_waits_to_open_is_done_first(des
     Project.create(tmp_path / "other", SHAPES).close()
     desk.show("one")
     desk.add_fine()
-    desk.controller.do(lambda *_: time.sleep(0.3), lambda _: None)
+    desk.controller.workspace.do(lambda *_: time.sleep(0.3), lambda _: None)
     desk.controller.open(tmp_path / "other")
-    desk.controller.export("one", tmp_path / "one.png")
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.qtbot.waitUntil(lambda: desk.state.root == tmp_path / "other", timeout=20000)
     assert (tmp_path / "one.png.json").exists()
 
 
-def test_another_project_does_not_open_over_a_lesson(desk, tmp_path):
+@pytest.mark.parametrize("is_queued", [False, True])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("fine_tuning", "Fine-tuning is running in this project; stop it first."),
+        ("batch", "Refining is running in this project; stop it first."),
+    ],
+)
+def test_another_project_does_not_open_over_work_in_the_background(
+    desk, tmp_path, part, message, is_queued
+):
     Project.create(tmp_path / "other", SHAPES).close()
-    desk.controller.open(tmp_path / "other", lambda: False)
+    model = getattr(desk.controller, part).model
+    if is_queued:  # The work begins while the other project waits to be opened.
+        desk.controller.workspace.do(lambda *_: None, lambda _: setattr(model, "busy", True))
+    else:
+        model.busy = True
+    desk.controller.open(tmp_path / "other")
+    desk.wait()
+    assert desk.state.message == message
     assert desk.state.root == desk.folder
+    model.busy = False
+
+
+def test_what_needs_a_project_asks_for_one(qtbot):
+    controller = ProjectController(ViewerModel(), Session())
+    controller.images.show("one")
+    assert controller.model.message == "No project is open; open or create one first."
+    controller.close()

@@ -24,7 +24,7 @@ def test_a_review_under_way_is_restored(desk):
     desk.add_fine()
     final = np.where(np.arange(48) < 20, FINE, COARSE).astype(np.uint8)
     layer = desk.add_final(final)
-    assert desk.controller.image.final is layer
+    assert desk.controller.images.image.final is layer
     layer.mode = "pan_zoom"
     layer.data_setitem((np.array([0]), np.array([0])), 4)  # as accepting a region does
     desk.qtbot.waitUntil(lambda: (desk.folder / "autosave" / "one.npz").exists(), timeout=5000)
@@ -46,7 +46,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     controller = ReviewController(desk.viewer, desk.session)
 
     def begin():
-        image = desk.controller.image
+        image = desk.controller.images.image
         confidence = desk.session.lineage.confidence_of(desk.viewer.layers, image.fine)
         controller.begin(image.fine, image.coarse, confidence)
         desk.qtbot.waitUntil(lambda: controller.model.reviewing, timeout=20000)
@@ -56,7 +56,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     controller.review.accept()
     controller.review.reject()
     assert controller.model.count(Decision.ACCEPTED) == 2
-    final = desk.controller.image.final.data.copy()
+    final = desk.controller.images.image.final.data.copy()
     desk.wait()
     desk.show("two")
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
@@ -67,7 +67,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
     begin()
     assert controller.model.count(Decision.ACCEPTED) == 2
     assert controller.model.count(Decision.REJECTED) == 1
-    assert desk.controller.image.final is image.final
+    assert desk.controller.images.image.final is image.final
     controller.close()
 
 
@@ -83,10 +83,10 @@ class Reviewing:
         self.refining.refine(self.desk.request())
         self.desk.qtbot.waitUntil(lambda: not self.refining.model.busy, timeout=20000)
         self.desk.wait()
-        return self.desk.controller.image.fine
+        return self.desk.controller.images.image.fine
 
     def begin(self):
-        image = self.desk.controller.image
+        image = self.desk.controller.images.image
         confidence = self.desk.session.lineage.confidence_of(self.desk.viewer.layers, image.fine)
         self.controller.begin(image.fine, image.coarse, confidence)
         self.desk.qtbot.waitUntil(lambda: not self.controller.model.busy, timeout=20000)
@@ -123,7 +123,7 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     reviewing.controller.review.accept()
     rejected = reviewing.choose("ellipse")
     reviewing.controller.review.reject()
-    final = desk.controller.image.final
+    final = desk.controller.images.image.final
     rows, columns = np.nonzero(accepted)
     rows, columns = rows[:9], columns[:9]
     final.mode = "paint"
@@ -135,10 +135,12 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
     assert again is not final
     assert desk.session.lineage.fine_of(desk.viewer.layers, again) is fine
     np.testing.assert_array_equal(again.data, expected)
-    np.testing.assert_array_equal(again.data[rejected], desk.controller.image.coarse.data[rejected])
+    np.testing.assert_array_equal(
+        again.data[rejected], desk.controller.images.image.coarse.data[rejected]
+    )
     assert reviewing.counts()["REJECTED"] == 1
     assert reviewing.counts()["ACCEPTED"] == 2  # The brush cut a region of its own out of one.
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     np.testing.assert_array_equal(desk.read().fine, expected)
     reviewing.controller.review.reject_rest()
@@ -158,9 +160,9 @@ def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, re
     if image == "opened again":
         desk.show("two")
         desk.show("one")
-    final, sure = desk.controller.image.final, desk.read().confidence
-    desk.viewer.layers.remove(desk.controller.image.fine)
-    desk.qtbot.waitUntil(lambda: desk.controller.image.fine is final)
+    final, sure = desk.controller.images.image.final, desk.read().confidence
+    desk.viewer.layers.remove(desk.controller.images.image.fine)
+    desk.qtbot.waitUntil(lambda: desk.controller.images.image.fine is final)
     final.visible = True
     desk.draw(final, 4, slice(40, 44))
     expected = final.data.copy()
@@ -170,7 +172,7 @@ def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, re
     np.testing.assert_array_equal(desk.read().confidence, sure)
     fine = desk.show("one").fine
     np.testing.assert_array_equal(fine.data, expected)
-    assert (fine.data[accepted] != desk.controller.image.coarse.data[accepted]).all()
+    assert (fine.data[accepted] != desk.controller.images.image.coarse.data[accepted]).all()
     final = reviewing.begin()
     np.testing.assert_array_equal(final.data, expected)
     refined = reviewing.refine()
@@ -178,18 +180,20 @@ def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, re
     np.testing.assert_array_equal(refined.data[40:44, :5], 4)
     reviewing.begin()
     assert reviewing.counts()["REJECTED"] == 1
-    np.testing.assert_array_equal(desk.controller.image.final.data[rejected], expected[rejected])
+    np.testing.assert_array_equal(
+        desk.controller.images.image.final.data[rejected], expected[rejected]
+    )
 
 
 def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, reviewing):
-    fine = desk.controller.image.fine
+    fine = desk.controller.images.image.fine
     before = fine.data.copy()
     desk.draw(fine, 4)
     changed = fine.data != before
     final = reviewing.begin()
     assert changed.any()
     assert (final.data[changed] == 4).all()
-    coarse = desk.controller.image.coarse.data
+    coarse = desk.controller.images.image.coarse.data
     np.testing.assert_array_equal(final.data[~changed], coarse[~changed])
     reviewing.controller.review.reject_rest()
     assert (final.data[changed] == 4).all()
@@ -197,9 +201,9 @@ def test_corrections_of_the_fine_map_are_decided_when_its_review_begins(desk, re
 
 def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, reviewing):
     palette = PaletteController(desk.viewer, desk.session)
-    palette.follow(desk.controller.image.fine)
+    palette.follow(desk.controller.images.image.fine)
     palette.add()
-    desk.draw(desk.controller.image.fine, 5)
+    desk.draw(desk.controller.images.image.fine, 5)
     final = reviewing.begin()
     assert (final.data[:4, :5] == 5).all()
     palette.follow(final)
@@ -212,7 +216,7 @@ def test_a_class_that_is_added_in_the_fine_map_is_one_of_all_its_maps(desk, revi
     palette.recolour(2, (1, 2, 3), None)
     palette.close()
     desk.show("two")
-    table = desk.controller.project.class_table
+    table = desk.controller.workspace.project.class_table
     assert table.names == ["floor", *SHAPES.names[1:], "class 5", "class 6"]
     assert table.classes[1].colour == (1, 2, 3)
     np.testing.assert_array_equal(desk.read().fine, fine.data)
@@ -233,12 +237,14 @@ def test_an_image_with_undecided_regions_is_marked_only_after_a_question(
     if not opened:
         desk.show("two")
     asked = []
-    desk.controller.review("one", True, lambda undecided: bool(asked.append(undecided)) or mark)
+    desk.controller.review_mark.set(
+        "one", True, lambda undecided: bool(asked.append(undecided)) or mark
+    )
     desk.wait()
     assert asked == [left]
     assert desk.read().record.status is (Status.REVIEWED if mark else Status.REFINED)
-    assert ("one is reviewed" if mark else "decide on its regions") in desk.state.message
-    desk.controller.export("one", tmp_path / "one.png")
+    assert ("one marked as reviewed" if mark else "decide on its regions") in desk.state.message
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.wait()
     assert f"how it was made. {left} regions are undecided" in desk.state.message
 
@@ -248,20 +254,20 @@ def test_an_image_on_which_all_is_decided_is_marked_at_once(desk, reviewing, tmp
     reviewing.controller.review.accept()
     reviewing.controller.review.reject_rest()
     asked = []
-    desk.controller.review("one", True, asked.append)
+    desk.controller.review_mark.set("one", True, asked.append)
     desk.wait()
     assert desk.read().record.status is Status.REVIEWED
-    desk.controller.review("one", False, asked.append)
+    desk.controller.review_mark.set("one", False, asked.append)
     desk.wait()
     assert desk.read().record.status is Status.REFINED
     assert asked == []
-    desk.controller.export("one", tmp_path / "one.png")
+    desk.controller.exporter.export_map("one", tmp_path / "one.png")
     desk.wait()
     assert desk.state.message.endswith("how it was made.")
 
 
 def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review(desk, reviewing):
-    fine = desk.controller.image.fine
+    fine = desk.controller.images.image.fine
     expected = fine.data.copy()
     before, in_fine, in_final = slice(0, 4), slice(30, 34), slice(40, 44)
     desk.draw(fine, 4, before)
@@ -286,7 +292,7 @@ def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review
 
 
 def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
-    fine = desk.controller.image.fine
+    fine = desk.controller.images.image.fine
     before = fine.data.copy()
     desk.draw(fine, 4)
     final = reviewing.begin()
@@ -295,7 +301,7 @@ def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
 
 
 def test_what_is_erased_in_the_final_map_is_free_in_a_later_session_too(desk, reviewing):
-    fine = desk.controller.image.fine
+    fine = desk.controller.images.image.fine
     before = fine.data.copy()
     desk.draw(fine, 4)
     desk.draw(reviewing.begin(), SHAPES.unlabelled.index)
@@ -312,7 +318,7 @@ def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
     reviewing.begin()
     reviewing.controller.review.reject_rest()
     assert reviewing.counts()["REJECTED"] > 0
-    desk.controller.review("one", True, asked.append)
+    desk.controller.review_mark.set("one", True, asked.append)
     desk.wait()
     reviewing.controller.close()
     reviewing.refining.close()
@@ -325,47 +331,47 @@ def test_a_mark_that_needs_no_question_is_saved_though_the_window_closes(desk, r
     desk.show("one")
     desk.add_fine()
     if not reviewed:
-        desk.controller.review("one", True)
+        desk.controller.review_mark.set("one", True)
         desk.wait()
-    desk.controller.review("one", reviewed)
+    desk.controller.review_mark.set("one", reviewed)
     desk.controller.close()
     assert desk.read().record.status is (Status.REVIEWED if reviewed else Status.REFINED)
 
 
 def test_a_map_that_is_opened_is_not_hidden_by_the_fine_one(desk, reviewing, tmp_path):
-    image = desk.controller.image
+    image = desk.controller.images.image
     write_map(tmp_path / "map.png", COARSE, SHAPES)
     reviewing.refining.open_map(str(tmp_path / "map.png"), TableSelection(), image.image, min)
     assert image.coarse.visible
     assert not image.fine.visible
 
 
-def test_review_says_who_judges(desk):
+def test_marking_an_image_says_whether_it_trains_or_is_held_out(desk):
     desk.show("one")
     desk.add_fine()
-    desk.controller.review("one", True)
+    desk.controller.review_mark.set("one", True)
     desk.wait()
-    assert desk.state.message == "one is reviewed, and teaches."
+    assert desk.state.message == "one marked as reviewed; it will be used for training."
     assert (desk.folder / "fine" / "one.png").exists()
     desk.show("two")
     desk.add_fine()
-    desk.controller.review("two", True)
+    desk.controller.review_mark.set("two", True)
     desk.wait()
-    assert desk.state.message == "two is reviewed, and judges what is learned."
-    desk.controller.review("one", False)
+    assert desk.state.message == "two marked as reviewed; it is held out to evaluate models."
+    desk.controller.review_mark.set("one", False)
     desk.wait()
-    assert desk.state.message == "one is refined."
+    assert desk.state.message == "one is no longer marked as reviewed."
     assert not (desk.folder / "fine" / "one.png").exists()
 
 
 def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
     desk.show("one")
     desk.add_fine()
-    desk.controller.review("one", True)
+    desk.controller.review_mark.set("one", True)
     desk.wait()
     desk.add_fine(COARSE)
     assert desk.read().record.status is Status.REFINED
-    assert "one is no longer marked reviewed" in desk.state.message
+    assert "one is no longer marked as reviewed" in desk.state.message
     assert not (desk.folder / "fine" / "one.png").exists()
     kept, _ = read_map(desk.folder / "removed" / "one" / "reviewed-1.png", SHAPES)
     np.testing.assert_array_equal(kept, FINE)
@@ -375,11 +381,11 @@ def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
 def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
     desk.show("one")
     desk.add_fine()
-    desk.controller.review("one", True)
+    desk.controller.review_mark.set("one", True)
     desk.wait()
     desk.add_final()
     desk.wait()
-    assert "one is no longer marked reviewed" in desk.state.message
+    assert "one is no longer marked as reviewed" in desk.state.message
     shown = next(record for record in desk.state.images if record.name == "one")
     assert shown.status is Status.REFINED
     desk.show("two")
@@ -394,19 +400,19 @@ def test_decisions_are_autosaved_and_are_no_handwork(desk):
     desk.add_fine()
     final = desk.add_final()
     final.mode = "paint"
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     history = DecisionHistory(final, desk.session)
     history.write(np.array([0]), final.data[0, :1], [(0, 0, 1)])
-    desk.controller.autosave()
+    desk.controller.images.autosave()
     desk.wait()
     assert desk.read().record.rejected == ((0, 0, 1),)
     history.write(np.arange(5), np.full(5, 4))
-    assert desk.controller.image.painted == 0
+    assert desk.controller.images.image.painted == 0
     desk.qtbot.waitUntil(lambda: (desk.read().fine[0, :5] == 4).all(), timeout=5000)
     table = renamed(SHAPES, 1, "renamed")
     set_class_table(final, table)
-    set_class_table(desk.controller.image.coarse, table)
-    desk.controller.autosave()
+    set_class_table(desk.controller.images.image.coarse, table)
+    desk.controller.images.autosave()
     desk.wait()
     assert "renamed" in desk.read().class_table.names

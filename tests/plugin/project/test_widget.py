@@ -90,13 +90,13 @@ def open_project(qtbot, click, widget, folder, wait):
 
 
 def column(widget, number):
-    table = widget.images
+    table = widget.images.table
     return [table.topLevelItem(row).text(number) for row in range(table.topLevelItemCount())]
 
 
 def choose(qtbot, widget, name, twice=False):
     """Click the row of an image."""
-    table = widget.images
+    table = widget.images.table
     (item,) = table.findItems(name, Qt.MatchFlag.MatchExactly, NAME)
     place = table.visualItemRect(item).center()
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
@@ -105,7 +105,7 @@ def choose(qtbot, widget, name, twice=False):
 
 
 def click_heading(qtbot, widget, number):
-    header = widget.images.header()
+    header = widget.images.table.header()
     place = header.rect().topLeft()
     place.setX(header.sectionViewportPosition(number) + 8)
     place.setY(header.height() // 2)
@@ -128,11 +128,11 @@ def test_a_new_project_takes_the_classes_of_the_selected_map(
         Image.fromarray(pair.image).save(tmp_path / f"{pair.name}.png")
     chosen = [str(tmp_path / f"{pair.name}.png") for pair in PAIRS[:2]]
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
-    click(widget.add_button)
+    click(widget.images.add_button)
     wait()
     assert column(widget, NAME) == ["shapes-0", "shapes-1"]
-    assert column(widget, STATUS) == ["to do", "to do"]
-    assert not widget.review_button.isEnabled()
+    assert column(widget, STATUS) == ["pending", "pending"]
+    assert not widget.images.review_button.isEnabled()
 
 
 @pytest.mark.parametrize("answer", ["No", "Yes"])
@@ -140,12 +140,12 @@ def test_an_image_leaves_the_project_after_a_question(
     viewer, widget, qtbot, click, wait, open_project, folder, monkeypatch, answer
 ):
     open_project()
-    assert not widget.remove_button.isEnabled()
+    assert not widget.images.remove_button.isEnabled()
     choose(qtbot, widget, "shapes-1", twice=True)
     wait()
     chosen = getattr(QMessageBox.StandardButton, answer)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: chosen)
-    click(widget.remove_button)
+    click(widget.images.remove_button)
     wait()
     left = ["shapes-0", "shapes-1", "shapes-2"]
     if answer == "Yes":
@@ -168,14 +168,14 @@ def test_selected_layers_become_images_of_the_project(
     image = viewer.add_image(pair.image, name="my/leaf")
     data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "drawn")
     drawn = viewer.add_labels(data, **keywords)
-    click(widget.layers_button)  # The map alone is selected.
+    click(widget.images.layers_button)  # The map alone is selected.
     assert "Select the images" in widget.status.text()
     viewer.layers.selection = {image, drawn}
-    click(widget.layers_button)
+    click(widget.images.layers_button)
     wait()
     assert "Added one image" in widget.status.text()
     viewer.layers.selection = {image}
-    click(widget.layers_button)
+    click(widget.images.layers_button)
     wait()
     assert sorted(column(widget, NAME))[:2] == ["my_leaf", "my_leaf-2"]
     choose(qtbot, widget, "my_leaf", twice=True)
@@ -184,25 +184,30 @@ def test_selected_layers_become_images_of_the_project(
     np.testing.assert_array_equal(viewer.layers["my_leaf coarse"].data, data)
     drawn.data = drawn.data[:-1]
     viewer.layers.selection = {image, drawn}
-    click(widget.layers_button)
+    click(widget.images.layers_button)
     assert "differ in size" in widget.status.text()
 
 
-def test_a_lesson_is_as_the_form_says(widget, qtbot, open_project, monkeypatch):
+def test_fine_tuning_uses_the_settings_of_the_form(widget, qtbot, open_project, monkeypatch):
     open_project()
     asked = []
-    monkeypatch.setattr(widget._lessons, "learn", lambda *given: asked.append(given[2]))
-    widget.teaching.editor("steps").setValue(77)
-    widget.learn_button.click()
+
+    def run(_project, _replay, config, *_):
+        asked.append(config)
+        raise DataError("There is nothing to train on.")
+
+    monkeypatch.setattr("napari_c2f.project.fine_tuning.run_fine_tuning", run)
+    widget.fine_tuning.settings.editor("steps").setValue(77)
+    widget.fine_tuning.task.start_button.click()
     qtbot.waitUntil(lambda: len(asked) == 1, timeout=20000)
     assert asked == [FineTuningSettings(steps=77)]
 
 
-def test_a_lesson_that_cannot_be_is_told(widget, open_project, monkeypatch):
+def test_invalid_settings_of_fine_tuning_are_named(widget, open_project, monkeypatch):
     open_project()
-    monkeypatch.setattr(widget._lessons, "learn", None)
-    widget.teaching.editor("learning_rate").setText("-1")
-    widget.learn_button.click()
+    monkeypatch.setattr("napari_c2f.project.fine_tuning.run_fine_tuning", None)
+    widget.fine_tuning.settings.editor("learning_rate").setText("-1")
+    widget.fine_tuning.task.start_button.click()
     assert "learning_rate" in widget.status.text()
 
 
@@ -214,7 +219,7 @@ def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
     click_heading(qtbot, widget, DOUBT)
     assert column(widget, NAME) == ["shapes-1", "shapes-0", "shapes-2"]
     choose(qtbot, widget, "shapes-1")
-    click(widget.review_button)
+    click(widget.images.review_button)
     wait()
     assert column(widget, NAME) == ["shapes-0", "shapes-2", "shapes-1"]
     click_heading(qtbot, widget, DOUBT)
@@ -231,35 +236,35 @@ def test_a_model_of_a_file_counts_once_the_file_is_chosen(
     answers = iter(["", str(path)])
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(answers), ""))
     for chosen in ("watershed", "own.safetensors"):
-        qtbot.keyClick(widget.model, Qt.Key.Key_End)
+        qtbot.keyClick(widget.fine_tuning.model, Qt.Key.Key_End)
         wait()
-        assert widget.model.value().endswith(chosen)
+        assert widget.fine_tuning.model.value().endswith(chosen)
     journal = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     models = [record["model"] for record in map(json.loads, journal) if "model" in record]
     assert models == ["watershed", "own.safetensors"]
 
 
-def test_all_images_to_do_are_refined_by_one_click(
+def test_all_pending_images_are_refined_by_one_click(
     widget, qtbot, click, open_project, wait, folder, hold_refining, tmp_path
 ):
-    section = widget.to_do
+    section = widget.batch
     assert not section.isEnabled()
     with Project.open(folder) as project:
         project.choose_model("watershed")
     open_project()
-    assert section.refine_button.isEnabled()
+    assert section.start_button.isEnabled()
     assert not section.stop_button.isEnabled()
     started, released = hold_refining()
-    click(section.refine_button)
+    click(section.start_button)
     qtbot.waitUntil(started.is_set, timeout=20000)
-    assert not section.refine_button.isEnabled()
+    assert not section.start_button.isEnabled()
     assert section.stop_button.isEnabled()
     assert "Refining 1 images" in section.text.text()
     click(widget.open_button)  # Not while work on this project is under way.
-    assert "Refining is under way" in widget.status.text()
+    assert "Refining is running" in widget.status.text()
     assert widget.state.root == folder
     released.set()
-    qtbot.waitUntil(section.refine_button.isEnabled, timeout=20000)
+    qtbot.waitUntil(section.start_button.isEnabled, timeout=20000)
     assert section.text.text() == "Refined 1 of 1 images."
     assert section.progress.value() == 100
     assert column(widget, STATUS) == ["refined"] * 3
@@ -276,14 +281,14 @@ def test_refining_all_is_started_and_stopped_by_keys(
         project.choose_model("watershed")
     open_project()
     started, released = hold_refining()
-    qtbot.keyClick(widget.to_do.refine_button, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.batch.start_button, Qt.Key.Key_Space)
     qtbot.waitUntil(started.is_set, timeout=20000)
-    qtbot.keyClick(widget.to_do.stop_button, Qt.Key.Key_Space)
+    qtbot.keyClick(widget.batch.stop_button, Qt.Key.Key_Space)
     released.set()
-    qtbot.waitUntil(widget.to_do.refine_button.isEnabled, timeout=20000)
+    qtbot.waitUntil(widget.batch.start_button.isEnabled, timeout=20000)
     qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
-    assert "Stopped. Refined 0 of 1 images." in widget.to_do.text.text()
-    assert column(widget, STATUS) == ["refined", "refined", "to do"]
+    assert "Stopped. Refined 0 of 1 images." in widget.batch.text.text()
+    assert column(widget, STATUS) == ["refined", "refined", "pending"]
 
 
 def test_a_double_click_opens_an_image_and_enter_the_next(
@@ -296,9 +301,9 @@ def test_a_double_click_opens_an_image_and_enter_the_next(
     np.testing.assert_array_equal(
         viewer.layers["shapes-0 coarse refined"].data, SHAPES.to_labels(PAIRS[0].fine)
     )
-    assert not widget.show_button.isEnabled()
-    qtbot.keyClick(widget.images, Qt.Key.Key_Down)
-    qtbot.keyClick(widget.images, Qt.Key.Key_Return)
+    assert not widget.images.show_button.isEnabled()
+    qtbot.keyClick(widget.images.table, Qt.Key.Key_Down)
+    qtbot.keyClick(widget.images.table, Qt.Key.Key_Return)
     wait()
     assert widget.state.opened == "shapes-1"
     assert "shapes-0" not in viewer.layers
@@ -309,7 +314,7 @@ def test_brush_strokes_are_counted_saved_and_come_back(
 ):
     open_project()
     choose(qtbot, widget, "shapes-2")
-    click(widget.show_button)
+    click(widget.images.show_button)
     wait()
     layer = viewer.layers["shapes-2 coarse"]
     before = layer.data.copy()
@@ -321,7 +326,7 @@ def test_brush_strokes_are_counted_saved_and_come_back(
     drawn = layer.data.copy()
     choose(qtbot, widget, "shapes-0", twice=True)
     wait()
-    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    (item,) = widget.images.table.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
     assert item.text(4) == f"{changed:,}"
     choose(qtbot, widget, "shapes-2", twice=True)
     wait()
@@ -338,26 +343,26 @@ def test_refining_reviewing_and_exporting(
     refine(refine_widget)
     assert "changed" in refine_widget.status.text()
     wait()
-    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
-    (item,) = widget.images.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    (item,) = widget.images.table.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
+    (item,) = widget.images.table.findItems("shapes-2", Qt.MatchFlag.MatchExactly, NAME)
     assert item.text(STATUS) == "refined"
     assert float(item.text(DOUBT)) > 0
     assert widget.saved.text().startswith("Saved ")
     choose(qtbot, widget, "shapes-2")
-    click(widget.review_button)
+    click(widget.images.review_button)
     wait()
-    assert "shapes-2 is reviewed, and teaches" in widget.status.text()
-    assert widget.review_button.text() == "Mar&k not reviewed"
+    assert "shapes-2 marked as reviewed; it will be used for training" in widget.status.text()
+    assert widget.images.review_button.text() == "Mar&k not reviewed"
     assert open_pairs(folder, SHAPES).names_with_fine == ["shapes-2"]
     made = tmp_path / "out.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(made), ""))
-    click(widget.export_button)
+    click(widget.images.export_button)
     wait()
     again = rerun(f"{made}.json", tmp_path / "again.png")
     assert again.read_bytes() == made.read_bytes()
     table = tmp_path / "effort.md"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
-    click(widget.effort_button)
+    click(widget.images.effort_button)
     wait()
     assert "| shapes-2 | reviewed |" in table.read_text()
 
@@ -387,16 +392,16 @@ def test_undecided_regions_are_asked_about_before_an_image_is_marked(
     timer = QTimer()
     timer.timeout.connect(reply)
     timer.start(50)
-    click(widget.review_button)
+    click(widget.images.review_button)
     qtbot.waitUntil(lambda: len(questions) == 1, timeout=20000)
     wait()
     assert "regions are undecided" in questions[0]
     marked = answer == "Yes"
     with_fine = ["shapes-0"] if marked else []
     assert open_pairs(folder, SHAPES).names_with_fine == with_fine
-    assert ("is reviewed" if marked else "is not marked") in widget.status.text()
+    assert ("marked as reviewed" if marked else "is not marked") in widget.status.text()
     choose(qtbot, widget, "shapes-1")
-    click(widget.review_button)  # Its map is not under review: nothing is undecided.
+    click(widget.images.review_button)  # Its map is not under review: nothing is undecided.
     wait()
     assert open_pairs(folder, SHAPES).names_with_fine == [*with_fine, "shapes-1"]
 
@@ -410,69 +415,77 @@ def small_model(path):
     return path
 
 
-def test_learning_from_corrections(
+def test_fine_tuning_on_reviewed_images(
     widget, qtbot, click, open_project, wait, folder, tmp_path, monkeypatch
 ):
     with Project.open(folder) as project:
         project.choose_model(small_model(tmp_path / "start.safetensors"))
     open_project()
-    widget.learning.expand(animate=False)
-    assert widget.model.value().endswith("start.safetensors")
-    click(widget.learn_button)
-    qtbot.waitUntil(lambda: not widget.lesson.busy and bool(widget.lesson.message), timeout=20000)
-    assert "two reviewed images" in widget.lesson_text.text()
+    widget.fine_tuning_group.expand(animate=False)
+    assert widget.fine_tuning.model.value().endswith("start.safetensors")
+    click(widget.fine_tuning.task.start_button)
+    qtbot.waitUntil(
+        lambda: (
+            not widget.fine_tuning.task.model.busy and bool(widget.fine_tuning.task.model.message)
+        ),
+        timeout=20000,
+    )
+    assert "two reviewed images" in widget.fine_tuning.task.text.text()
     for name in ("shapes-0", "shapes-1"):
         choose(qtbot, widget, name)
-        click(widget.review_button)
+        click(widget.images.review_button)
         wait()
-    assert column(widget, ROLE) == ["teaches", "judges", ""]
-    widget.teaching.setValue(
+    assert column(widget, ROLE) == ["training", "held out", ""]
+    widget.fine_tuning.settings.setValue(
         FineTuningSettings(steps=20000, batch_size=2, crop=32, threads=1).model_dump()
     )
-    click(widget.learn_button)
-    qtbot.waitUntil(lambda: "step 1" in widget.lesson.message, timeout=30000)
-    assert widget.stop_button.isEnabled()
-    assert not widget.learn_button.isEnabled()
+    click(widget.fine_tuning.task.start_button)
+    qtbot.waitUntil(lambda: "step 1" in widget.fine_tuning.task.model.message, timeout=30000)
+    assert widget.fine_tuning.task.stop_button.isEnabled()
+    assert not widget.fine_tuning.task.start_button.isEnabled()
     choose(qtbot, widget, "shapes-0", twice=True)  # The rest goes on meanwhile.
     wait()
     assert widget.state.opened == "shapes-0"
-    click(widget.stop_button)
-    qtbot.waitUntil(lambda: not widget.lesson.busy, timeout=20000)
-    assert "Stopped after step" in widget.lesson_text.text()
-    assert widget.model.value().endswith("start.safetensors")
+    click(widget.fine_tuning.task.stop_button)
+    qtbot.waitUntil(lambda: not widget.fine_tuning.task.model.busy, timeout=20000)
+    assert "Stopped after step" in widget.fine_tuning.task.text.text()
+    assert widget.fine_tuning.model.value().endswith("start.safetensors")
     accuracies = iter([0.5, 0.6, 0.7])  # of the coarse maps, the old model, the new one
     monkeypatch.setattr("c2f_core.training.fine_tuning.accuracy_of", lambda *_: next(accuracies))
-    widget.teaching.setValue(
+    widget.fine_tuning.settings.setValue(
         FineTuningSettings(steps=4, batch_size=2, crop=32, threads=1).model_dump()
     )
-    click(widget.learn_button)
-    qtbot.waitUntil(lambda: "the new model is in use" in widget.lesson.message, timeout=30000)
-    qtbot.waitUntil(lambda: widget.model.value().endswith("fine-tuned-1.safetensors"), timeout=5000)
-    names = [widget.model.itemText(row) for row in range(widget.model.count())]
+    click(widget.fine_tuning.task.start_button)
+    qtbot.waitUntil(
+        lambda: "the new model is in use" in widget.fine_tuning.task.model.message, timeout=30000
+    )
+    qtbot.waitUntil(
+        lambda: widget.fine_tuning.model.value().endswith("fine-tuned-1.safetensors"), timeout=5000
+    )
+    names = [
+        widget.fine_tuning.model.itemText(row) for row in range(widget.fine_tuning.model.count())
+    ]
     assert any("start" in name for name in names)
 
 
-def test_two_clicks_at_once_are_one_lesson(widget, qtbot, click, open_project, wait, monkeypatch):
+def test_two_clicks_at_once_start_one_run(widget, qtbot, click, open_project, wait, monkeypatch):
     asked, go_on = [], Event()
 
-    def learning(*settings):
+    def run(*settings):
         asked.append(settings)
-        return work
-
-    def work(*_):
         go_on.wait(20)
-        raise DataError("There is nothing to learn.")
+        raise DataError("There is nothing to train on.")
 
-    monkeypatch.setattr("napari_c2f.project.lesson.learning", learning)
+    monkeypatch.setattr("napari_c2f.project.fine_tuning.run_fine_tuning", run)
     open_project()
-    click(widget.learn_button)
-    click(widget.learn_button)
-    qtbot.waitUntil(lambda: widget.lesson.busy, timeout=20000)
+    click(widget.fine_tuning.task.start_button)
+    click(widget.fine_tuning.task.start_button)
+    qtbot.waitUntil(lambda: widget.fine_tuning.task.model.busy, timeout=20000)
     wait()
     go_on.set()
-    qtbot.waitUntil(lambda: not widget.lesson.busy, timeout=20000)
+    qtbot.waitUntil(lambda: not widget.fine_tuning.task.model.busy, timeout=20000)
     assert len(asked) == 1
-    assert widget.learn_button.isEnabled()
+    assert widget.fine_tuning.task.start_button.isEnabled()
 
 
 def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
@@ -508,14 +521,14 @@ def test_closing_the_window_saves(make_napari_viewer, qtbot, folder):
     QApplication.processEvents()
     controller = widget._controller
     controller.open(folder)
-    controller.show("shapes-2")
+    controller.images.show("shapes-2")
     qtbot.waitUntil(lambda: widget.state.opened == "shapes-2", timeout=20000)
     layer = viewer.layers["shapes-2 coarse"]
     layer.data_setitem((np.array([0]), np.array([0])), 4)
     viewer.close()
     QApplication.processEvents()
-    qtbot.waitUntil(lambda: controller.project is None, timeout=5000)
+    qtbot.waitUntil(lambda: not controller.workspace.is_open, timeout=5000)
     with Project.open(folder) as project:
         assert project.restored == ()
         assert project.read("shapes-2").coarse[0, 0] == 4
-        assert project.record("shapes-2").status is Status.TO_DO
+        assert project.record("shapes-2").status is Status.PENDING

@@ -1,4 +1,4 @@
-"""Which model made a fine layer, told from the layer's record."""
+"""Finds the model that made a fine layer, from the record of its refinement."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -9,19 +9,19 @@ from c2f_core.refine.record import Record, file_hash
 from napari_c2f.base.settings import RECENT_MODELS
 
 
-def model_of_run(record: Record, files: Iterable[Path]) -> str:
-    """Return the refiner of a run: a name or file; empty where it is not known.
+def model_of_record(record: Record, files: Iterable[Path]) -> str:
+    """Return the refiner of a refinement: a name or a file; empty if it is unknown.
 
     Parameters
     ----------
     record : dict
-        See `c2f_core.refine.record.run_record`.
+        Record of the refinement, see `c2f_core.refine.record.run_record`.
     files : iterable of Path
-        Model files in which it is looked for, besides those that were used lately.
+        Model files to compare with, besides bundled and recently used ones.
     """
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
-    name, wanted = record.get("refiner", ""), record.get("sha256")
+    name, wanted = str(record.get("refiner", "")), record.get("sha256")
     if wanted is None:
         return name if name in CLASSICAL_REFINERS else ""
     for bundled in bundled_models():
