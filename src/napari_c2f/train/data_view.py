@@ -31,8 +31,8 @@ WRONG = QBrush(QColor("#e06c5f"))
 TIPS = {
     "data": "Folder with images/, coarse/ and fine/, or in the layout of FASSEG or Cityscapes; "
     "fine maps may be missing",
-    "classes": "Class table of the maps; chosen automatically for FASSEG, Cityscapes and folders "
-    "with classes.json",
+    "classes": "Class table of the maps; FASSEG and Cityscapes data have their own, and "
+    "classes.json or classes.toml in the folder is chosen automatically",
     "image": "Image, or stack of images: each plane becomes a pair",
     "coarse": "Coarse maps drawn on that image",
     "fine": "Fine maps; planes with nothing drawn become pairs without a fine map",
