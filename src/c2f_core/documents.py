@@ -17,16 +17,16 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
     ----------
     path : Path
     kind : str
-        What the file is, for the error message, such as "class table".
+        Kind of file for the error message, such as "class table".
     error : type of C2FError
-        Error to raise.
+        Type of the error to raise.
     advice : str
-        What the user should do, for the error message.
+        Advice to the user for the error message.
 
     Raises
     ------
     C2FError
-        Of the given type, if the file is missing, unreadable or not valid TOML or JSON.
+        If the file is missing, unreadable or not valid TOML or JSON.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -194,7 +194,15 @@ def grouped(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, 
 
 
 def first_of_each(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[str]:
-    """Sort the first name of each group to the front, so that the first pairs differ most."""
+    """Sort the first name of each group to the front, so that the first pairs differ most.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the pairs.
+    groups : sequence of sequence of str
+        Names of pairs of the same person.
+    """
     first = {members[0] for members in grouped(names, groups).values()}
     return sorted(names, key=lambda name: name not in first)
 

@@ -80,6 +80,12 @@ def begin_dataset(root: Path, folders: Iterable[str], class_table: ClassTable) -
 def write_table(root: Path, class_table: ClassTable) -> None:
     """Write the class table of a dataset atomically.
 
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset.
+    class_table : ClassTable
+
     Raises
     ------
     DataError

@@ -365,7 +365,20 @@ def read_records(path: Path) -> list[RunRecord]:
 
 
 def add_record(path: Path, record: RunRecord) -> None:
-    """Append a record to a JSON list with one record per line, atomically."""
+    """Append a record to a JSON list with one record per line, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        JSON file, which is created if it does not exist.
+    record : dict
+        Record of one run; see `RunScored`.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or cannot be written.
+    """
     lines = [json.dumps(each) for each in [*read_records(path), record]]
     with atomic_path(path) as temporary:
         temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")

@@ -148,12 +148,27 @@ def summary_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) 
     """Return one row for each method with its scores on the whole dataset.
 
     See `mean_scores` for which scores are means over images and which are pooled.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Evaluations of methods on the same images.
+    class_names : sequence of str
+        Class names in the order of their ids.
     """
     return [_without(_CLASS_KINDS, row) for row in all_rows(evaluations, class_names)]
 
 
 def class_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each method with its accuracy and IoU per class."""
+    """Return one row for each method with its accuracy and IoU per class.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Evaluations of methods on the same images.
+    class_names : sequence of str
+        Class names in the order of their ids.
+    """
     return [
         {
             column: value
@@ -165,7 +180,15 @@ def class_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) ->
 
 
 def all_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each method with all of its scores on the whole dataset."""
+    """Return one row for each method with all of its scores on the whole dataset.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Evaluations of methods on the same images.
+    class_names : sequence of str
+        Class names in the order of their ids.
+    """
     return [
         {
             "method": one.name,
@@ -178,7 +201,15 @@ def all_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> l
 
 
 def image_rows(evaluations: Sequence[Evaluation], class_names: Sequence[str]) -> list[Row]:
-    """Return one row for each image and method, sorted by image."""
+    """Return one row for each image and method, sorted by image.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Evaluations of methods on the same images.
+    class_names : sequence of str
+        Class names in the order of their ids.
+    """
     return [
         {
             "image": name,

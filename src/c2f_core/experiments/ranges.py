@@ -87,6 +87,13 @@ def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def check_ranges(config: TrainConfig, ranges: Ranges) -> None:
     """Check every range against the setting that it changes.
 
+    Parameters
+    ----------
+    config : TrainConfig
+        Config whose settings are searched.
+    ranges : mapping of str to Range or Choices
+        Values to search by dotted name of the setting.
+
     Raises
     ------
     ConfigError
