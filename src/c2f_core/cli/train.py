@@ -32,6 +32,7 @@ DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both sta
 --preset NAME     start from a preset: quick, balanced, thorough, or report (as the report did it)
 --resume FOLDER   resume the run in FOLDER; Ctrl-C saves and stops a run
 --check           check the data and stop: what is there, what does not fit, which pairs validate
+
 Other flags take precedence over these settings."""
 
 SomeSettings = TypeVar("SomeSettings", bound=Settings)
