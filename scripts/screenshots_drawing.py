@@ -41,7 +41,7 @@ def take_pictures(folder: Path) -> None:
     take_in_both_themes(viewer, folder, "drawing-shapes")
     widget.shapes_button.click()
     skin = widget.map.value.metadata["c2f_class_table"].names.index("skin")
-    widget.palette.lock_box(skin).click()
+    widget.table.lock_box(skin).click()
     widget._controller.choose(skin + 1)
     pause(1000)  # Pixels are counted meanwhile.
     take_in_both_themes(viewer, folder, "drawing-map")
@@ -54,7 +54,7 @@ def draw_shapes(viewer, widget, size) -> None:
     shapes.mode = "add_polygon"
     for row, name in enumerate(["background", "hair", "skin", "eyes", "nose", "mouth"]):
         if name in OUTLINES:
-            widget.palette.selectRow(row)
+            widget.table.selectRow(row)
             kind, points = OUTLINES[name]
             width = STROKE_WIDTH if kind == "path" else 1
             shapes.add(np.array(points) * size, shape_type=kind, edge_width=width)

@@ -1,4 +1,4 @@
-"""What the widgets show. Evented; only the controllers write it."""
+"""Evented state that the widgets show; only the controllers write it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,11 +13,11 @@ class Activity:
     Attributes
     ----------
     busy : bool
-        Work is under way.
+        Whether work is under way.
     progress : float
-        Finished share in [0, 1].
+        Finished share of the work, in [0, 1].
     message : str
-        One sentence for the user.
+        Latest sentence for the user.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

@@ -1,4 +1,4 @@
-"""Decides what happens when the user clicks; the only writer of the model."""
+"""Base of the controllers, which decide what happens when the user clicks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,17 +6,17 @@ from typing import Any, Generic, TypeVar
 
 from c2f_core.errors import C2FError
 from napari_c2f.base.activity import Activity
-from napari_c2f.base.worker import Task, timer
+from napari_c2f.base.worker import Task, debouncer
 
 PAUSE = 20
-"""Milliseconds between turns, in which the window draws and answers."""
+"""Milliseconds between steps in the GUI thread, in which the window draws and responds."""
 AnyActivity = TypeVar("AnyActivity", bound=Activity)
 GuiSteps = Iterator[None]
-"""What is left to do in the GUI thread, in pieces."""
+"""Work that remains to be done in the GUI thread, in short steps."""
 
 
 class Controller(Generic[AnyActivity]):
-    """Runs one task at a time and keeps the model up to date.
+    """Runs one task at a time, and is the only writer of its model.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class Controller(Generic[AnyActivity]):
     def __init__(self, model: AnyActivity) -> None:
         self.model = model
         self._task: Task | None = None
-        self._turns: GuiSteps = iter(())
-        self._pause = timer(PAUSE, self._run_step, once=True)
+        self._gui_steps: GuiSteps = iter(())
+        self._next_step = debouncer(PAUSE, self._run_step)
 
     def stop(self) -> None:
-        """Ask the work to stop; it ends after the step at hand."""
+        """Ask the work to stop; it ends after its current step."""
         if self._task is not None:
             self._task.stop()
             self.model.message = "Stopping…"
@@ -41,18 +41,18 @@ class Controller(Generic[AnyActivity]):
         if self._task is not None:
             self._task.abandon()
             self._task = None
-        self._turns = iter(())
+        self._gui_steps = iter(())
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
-        """Show a mendable error; work under way goes on."""
+        """Show an error that the user can fix; work under way continues."""
         try:
             yield
         except C2FError as error:
             self.tell(str(error))
 
     def tell(self, message: str) -> None:
-        """Show a sentence; work under way goes on."""
+        """Show a sentence; work under way continues."""
         self.model.message = message
 
     def fail(self, message: str) -> None:
@@ -73,11 +73,12 @@ class Controller(Generic[AnyActivity]):
         Parameters
         ----------
         task : Task
+            Task to start.
         report : callable
-            Gets what the task reports.
+            Function that is called with the list of values that the task has reported.
         succeed : callable
-            Gets its result. What takes the window long, as each new layer does, it
-            does between the turns of an iterator.
+            Function that is called with the result. Slow work in the GUI thread, such as adding
+            layers, is returned as steps, between which the window draws and responds.
         """
         task.reported.connect(report)
         task.succeeded.connect(lambda result: self._run_steps(succeed(result)))
@@ -87,13 +88,13 @@ class Controller(Generic[AnyActivity]):
         self.model.busy = True
         task.start()
 
-    def _run_steps(self, turns: GuiSteps | None) -> None:
-        self._turns = iter(()) if turns is None else turns
+    def _run_steps(self, steps: GuiSteps | None) -> None:
+        self._gui_steps = iter(()) if steps is None else steps
         self._run_step()
 
     def _run_step(self) -> None:
-        for _ in self._turns:
-            self._pause.start()
+        for _ in self._gui_steps:
+            self._next_step.throttle()
             return
 
     def _show_progress(self, shares: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""Removes layers in the OpenGL context that they were drawn in."""
+"""Keep the OpenGL context current in which layers are removed."""
 
 from typing import Any
 from weakref import WeakSet, ref
@@ -10,19 +10,20 @@ from qtpy.QtWidgets import QWidget
 from napari_c2f.base.proxies import bare
 
 _guarded: "WeakSet[QWidget]" = WeakSet()
+"""Canvases that are guarded already: several widgets are docked in one viewer."""
 
 
 def guard_removals(viewer: ViewerModel) -> None:
     """Make the canvas's OpenGL context current whenever a layer is about to be removed.
 
-    napari 0.9 deletes textures and buffers of the layer at once, in whatever context is
-    current. After drawing that is the window's own: there, others of the same numbers are
-    deleted, and drawing crashes later.
+    napari 0.9 deletes the textures and buffers of a layer at once, in whatever context is
+    current. After drawing, that is the context of the window: there, other objects with the
+    same numbers are deleted, and drawing crashes later.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Nothing is done where it has no window, and only once where it has.
+        Viewer to guard; a viewer without a window needs no guard, others are guarded once.
     """
     window = getattr(bare(viewer), "window", None)
     if window is None:

@@ -1,12 +1,14 @@
 """Keys of the widgets: actions of napari, so that its preferences list and change them.
 
-napari passes over the `keybindings` of plugins' manifests, but its action manager takes
-actions of anyone. They belong to all viewers and do nothing where the widget is not open.
+napari ignores the `keybindings` of plugins' manifests, but its action manager accepts actions
+from anyone. Its actions belong to all viewers; ours do nothing in a viewer whose widget is not
+open.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.settings import get_settings
@@ -17,22 +19,24 @@ from napari.utils.key_bindings import KeyBinding
 from napari_c2f.base.proxies import bare
 
 Command = Callable[[ViewerModel], Any]
+Target = TypeVar("Target")
 
 
 @dataclass(frozen=True)
-class Action:
-    """What a key does.
+class Action(Generic[Target]):
+    """An action that a key starts.
 
     Attributes
     ----------
     key : KeyBinding
-        Unless the user chose another one.
+        Default key; the user may choose another one.
     description : str
-        As napari's preferences and the tool tips say it.
+        Text in napari's preferences and in tool tips.
     run : callable
-        Does it to the target of a viewer; an action that lasts as long as its key is
-        held is also given whether it begins.
+        Function that is called with the target of the viewer, and for a held action also with
+        whether its key was pressed (True) or released (False).
     is_held : bool
+        Whether the action lasts as long as its key is held.
     """
 
     key: KeyBinding
@@ -41,67 +45,71 @@ class Action:
     is_held: bool = False
 
 
-class Keys:
-    """The actions of one widget, and what they act on in each viewer.
+class Keys(Generic[Target]):
+    """The actions of one widget, and the target that they act on in each viewer.
+
+    napari has one action manager for all viewers, which passes only the viewer to an action.
+    Each widget's `KEYS` is therefore the one registry of its targets.
 
     Parameters
     ----------
     widget : str
-    actions : dict
-        By name.
+        Name of the widget.
+    actions : mapping of str to Action
+        Actions by name.
     """
 
-    def __init__(self, widget: str, actions: Mapping[str, Action]) -> None:
+    def __init__(self, widget: str, actions: Mapping[str, Action[Target]]) -> None:
         self.widget, self.actions = widget, dict(actions)
-        self.targets: dict[int, Any] = {}
+        self.targets: WeakKeyDictionary[ViewerModel, Target] = WeakKeyDictionary()
 
-    def follow(self, viewer: ViewerModel, target: Any) -> None:
+    def follow(self, viewer: ViewerModel, target: Target) -> None:
         """Let the keys in a viewer act on this target."""
         if not self.targets:
             self._register()
-        self.targets[id(bare(viewer))] = target
+        self.targets[bare(viewer)] = target
 
-    def leave(self, viewer: ViewerModel, target: Any, *_: Any) -> None:
-        """Let the keys in a viewer act on this target no longer."""
-        if self.targets.get(id(bare(viewer))) is target:
-            del self.targets[id(bare(viewer))]
+    def leave(self, viewer: ViewerModel, target: Target) -> None:
+        """Stop the keys in a viewer from acting on this target."""
+        if self.targets.get(bare(viewer)) is target:
+            del self.targets[bare(viewer)]
 
     def listed(self, name: str) -> str:
-        """Return what napari's preferences say of an action."""
+        """Return the text of an action in napari's preferences."""
         return f"{self.widget}: {self.actions[name].description}"
 
     def tip(self, name: str) -> str:
-        """Return what an action does, and the keys that it has now."""
+        """Return the description of an action, and its current keys."""
         keys = action_manager._shortcuts.get(self.full_name(name), [])
         text = self.actions[name].description
         shown = " or ".join(Shortcut(key).platform for key in keys)
         return f"{text[0].upper()}{text[1:]}" + (f" ({shown})" if shown else "")
 
     def full_name(self, name: str) -> str:
-        """Return the name that an action has in napari."""
+        """Return the name of an action in napari."""
         return f"napari-c2f:{self.widget.lower()}_{name}"
 
     def _register(self) -> None:
         chosen = get_settings().shortcuts.shortcuts
         for name, action in self.actions.items():
             full_name = self.full_name(name)
-            command = self._holding(action) if action.is_held else self._calling(action)
-            # By it napari knows which keys are active.
+            command = self._held_command(action) if action.is_held else self._command(action)
+            # napari tells by this name which keys are active.
             command.__name__ = f"c2f_{self.widget.lower()}_{name}"
             action_manager.register_action(full_name, command, self.listed(name), ViewerModel)
             if full_name not in chosen:
                 action_manager.bind_shortcut(full_name, action.key)
 
-    def _calling(self, action: Action) -> Command:
+    def _command(self, action: Action[Target]) -> Command:
         def command(viewer: ViewerModel) -> None:
-            if id(viewer) in self.targets:
-                action.run(self.targets[id(viewer)])
+            if viewer in self.targets:
+                action.run(self.targets[viewer])
 
         return command
 
-    def _holding(self, action: Action) -> Command:
+    def _held_command(self, action: Action[Target]) -> Command:
         def command(viewer: ViewerModel) -> Iterator[None]:
-            target = self.targets.get(id(viewer))
+            target = self.targets.get(viewer)
             if target is None:
                 return
             action.run(target, True)

@@ -1,4 +1,4 @@
-"""Does one piece of work after the other in a thread, however fast they are asked for."""
+"""A queue of tasks that run in a thread, one after another."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from napari_c2f.base.worker import Task, TaskFunction
 
 @contextmanager
 def all_done() -> Iterator[Callable[[Callable[[], Any]], None]]:
-    """Do one thing after the other whatever becomes of those before; raise the first error then."""
+    """Attempt several actions even if some fail; raise the first error at the end."""
     errors: list[C2FError] = []
 
     def attempt(do: Callable[[], Any]) -> None:
@@ -29,11 +29,18 @@ def all_done() -> Iterator[Callable[[Callable[[], Any]], None]]:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A piece of work, what to do with its result, and what to do if it fails.
+class QueuedTask:
+    """A task in the queue.
 
-    What takes the window long it does in turns, see `Controller`; later work waits for them.
-    Without work, the rest is done in its turn: it is nothing for a thread.
+    Attributes
+    ----------
+    work : callable or None
+        What the thread runs; None if `succeed` only has to wait for the tasks before it.
+    succeed : callable
+        Function that is called in the GUI thread with the result. Slow work in the GUI thread
+        is returned as steps, see `Controller`; later tasks wait until they are finished.
+    fail : callable
+        Function that is called in the GUI thread if the work fails.
     """
 
     work: TaskFunction | None
@@ -42,7 +49,7 @@ class Job:
 
 
 class QueueController(Controller[AnyActivity]):
-    """Keeps the work that is asked for while another is done.
+    """Runs tasks in the order in which they were requested.
 
     Parameters
     ----------
@@ -52,9 +59,9 @@ class QueueController(Controller[AnyActivity]):
 
     def __init__(self, model: AnyActivity) -> None:
         super().__init__(model)
-        self._jobs: deque[Job] = deque()
-        self._job: Job | None = None
-        self._is_showing = False  # What a job made, in turns.
+        self._waiting: deque[QueuedTask] = deque()
+        self._current: QueuedTask | None = None
+        self._is_showing = False  # Steps in the GUI thread show a result.
 
     def do(
         self,
@@ -63,82 +70,84 @@ class QueueController(Controller[AnyActivity]):
         message: str = "",
         fail: Callable[[], None] = lambda: None,
     ) -> None:
-        """Do this after what was asked for before."""
+        """Run a task after those that were requested before; see `QueuedTask`."""
         if message:
             self.model.message = message
-        self._jobs.append(Job(work, succeed, fail))
+        self._waiting.append(QueuedTask(work, succeed, fail))
         self._next()
 
     def _next(self) -> None:
-        if self._task is None and not self._is_showing and self._jobs:
-            self._job = self._jobs.popleft()
-            if self._job.work is not None:
-                self._start(Task(self._job.work), self._show_progress, self._end)
+        if self._task is None and not self._is_showing and self._waiting:
+            queued = self._current = self._waiting.popleft()
+            if queued.work is not None:
+                self._start(
+                    Task(queued.work), self._show_progress, lambda result: self._end(queued, result)
+                )
                 return
             with self._errors_told():
-                self._job.succeed(None)
+                queued.succeed(None)
             self._next()
 
-    def _end(self, result: Any) -> GuiSteps | None:
-        job, turns = self._job, None
+    def _end(self, queued: QueuedTask, result: Any) -> GuiSteps | None:
+        steps = None
         self._succeed(self.model.message)
         with self._errors_told():
-            turns = job.succeed(result)
-        if turns is not None:
-            return self._show_in_turns(turns)
+            steps = queued.succeed(result)
+        if steps is not None:
+            return self._show_in_steps(steps)
         self._next()
         return None
 
-    def _show_in_turns(self, turns: GuiSteps) -> GuiSteps:
-        """Take these turns, then go on with what else was asked for."""
+    def _show_in_steps(self, steps: GuiSteps) -> GuiSteps:
+        """Take these steps, then continue with the next task."""
         self._is_showing = self.model.busy = True
         try:
             with self._errors_told():
-                yield from turns
+                yield from steps
         finally:
             self._is_showing = self.model.busy = False
         self._next()
 
     def fail(self, message: str) -> None:
-        """Show an error, and go on with what else was asked for."""
-        job = self._job
+        """Show an error, and continue with the next task."""
+        queued = self._current
         super().fail(message)
-        if job is not None:
-            job.fail()
+        if queued is not None:
+            queued.fail()
         self._next()
 
-    def when_idle(self, go_on: Callable[[], None]) -> None:
-        """Do this in the GUI thread once no other work is left to do."""
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Call a function in the GUI thread once no task is waiting."""
 
-        def take_turn(_: None) -> None:
-            if any(job.work is not None for job in self._jobs):
-                self.when_idle(go_on)  # What was asked for meanwhile comes first.
+        def call_or_wait(_: None) -> None:
+            if any(queued.work is not None for queued in self._waiting):
+                self.when_idle(call)  # Tasks that were requested meanwhile come first.
             else:
-                go_on()
+                call()
 
-        self._jobs.append(Job(None, take_turn, lambda: None))
+        self._waiting.append(QueuedTask(None, call_or_wait, lambda: None))
         self._next()
 
     def _finish_now(self) -> None:
-        """Do all work that was asked for before this returns; results are dropped.
+        """Run all waiting tasks before this returns; their results are dropped.
 
         Raises
         ------
         C2FError
-            One of them failed.
+            If one of them failed.
         """
-        for _ in self._turns:
+        for _ in self._gui_steps:
             pass
         self.close_task()
-        jobs = list(self._jobs)
-        self._jobs.clear()
-        self._jobs.extend(job for job in jobs if job.work is None)
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        self._waiting.extend(queued for queued in waiting if queued.work is None)
         with all_done() as attempt:
-            for job in jobs:
-                if job.work is not None:
-                    attempt(partial(job.work, lambda _: None, lambda: False))
+            for queued in waiting:
+                if queued.work is not None:
+                    attempt(partial(queued.work, lambda _: None, lambda: False))
 
     def close_task(self) -> None:
-        """Wait for the thread; what can be stopped is stopped."""
+        """Stop the current task, and wait for its thread."""
         Controller.close(self)
         self.model.busy = False

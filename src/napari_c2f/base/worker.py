@@ -1,4 +1,4 @@
-"""Work beside the GUI thread. The only file that knows threads."""
+"""Background threads and timers of the GUI thread; no other file of the plugin uses threads."""
 
 import gc
 import logging
@@ -14,24 +14,23 @@ from typing import Any, ParamSpec
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from superqt.utils import QSignalDebouncer
 
 from c2f_core.errors import C2FError
 
 LOGGER = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
-"""Seconds to wait for the step at hand when the window closes."""
+"""Seconds to wait for the current step when the window closes."""
 REPORT_INTERVAL = 400
-"""Milliseconds between deliveries: however fast the work reports, the window stays quick."""
+"""Milliseconds between deliveries of reports, so that frequent reports do not slow the window."""
 
 LOWER_PRIORITY = 10
-"""What a thread adds to its niceness, so that the window comes first."""
+"""Niceness added to a thread, so that the window gets the processor first."""
 
 Report = Callable[[Any], None]
 ShouldStop = Callable[[], bool]
 TaskFunction = Callable[[Report, ShouldStop], Any]
 Arguments = ParamSpec("Arguments")
-LOADING = "loading ahead"
-"""Name of the thread that loads modules."""
 
 
 def simple_task(
@@ -45,11 +44,11 @@ def simple_task(
     return run
 
 
-def load_ahead(*modules: str) -> None:
-    """Import modules in a thread of their own, which nobody waits for, and which take seconds.
+def import_in_background(*modules: str) -> None:
+    """Import slow modules in a background thread.
 
-    Then Python looks through all that is there for garbage, for which the other threads stand
-    still for a third of a second: better when a widget has just opened than while it works.
+    Afterwards the garbage of the imports is collected. That stops all threads for a third of a
+    second, which disturbs less when a widget has just opened than while it works.
     """
     missing = [name for name in modules if name not in sys.modules]
 
@@ -59,7 +58,7 @@ def load_ahead(*modules: str) -> None:
         gc.collect()
 
     if missing:
-        threading.Thread(target=load, name=LOADING).start()
+        threading.Thread(target=load, name="coarse-to-fine imports").start()
 
 
 @dataclass(frozen=True)
@@ -69,26 +68,30 @@ class _Failure:
 
 
 class Task(QObject):
-    """One piece of work in a thread; its signals are sent in the GUI thread.
+    """A function that runs in a background thread; its signals are emitted in the GUI thread.
 
-    Exceptions never cross the thread: a `C2FError` becomes its sentence; any other is logged
-    with its traceback, which `broken` sends before `failed` sends the sentence. The thread is
-    the task's own, not one of Qt's pool: hours of work keep no other plugin waiting, and its
-    lower priority ends with it.
+    Exceptions stay in the thread: a `C2FError` is sent as its sentence; any other is logged, and
+    its traceback is sent before a sentence. The thread is not one of Qt's pool, so that hours of
+    work do not delay other plugins and the lower priority ends with the task. superqt's workers
+    are not used because they swallow a `RuntimeError` (seen with 0.9.0).
 
     Parameters
     ----------
     work : callable
-        Called in the thread as ``work(report, should_stop)``. What it reports is
+        Function that the thread calls as ``work(report, should_stop)``. Reported values are
         delivered in lists, several times a second.
     interval : int
         Milliseconds between the deliveries.
     """
 
     reported = Signal(list)
+    """Emitted with the values that were reported since the last delivery."""
     succeeded = Signal(object)
+    """Emitted with the result."""
     failed = Signal(str)
+    """Emitted with a sentence for the user if the work raised an exception."""
     broken = Signal(str)
+    """Emitted with the traceback of an unexpected exception, before `failed`."""
     _returned = Signal(object)
 
     def __init__(self, work: TaskFunction, interval: int = REPORT_INTERVAL) -> None:
@@ -102,7 +105,8 @@ class Task(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(interval)
         self._timer.timeout.connect(self._deliver)
-        self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)
+        # PyQt6's stubs do not know the type of a connection.
+        self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
 
     def start(self) -> None:
         """Start the thread."""
@@ -111,11 +115,11 @@ class Task(QObject):
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the work to stop after the step at hand."""
+        """Ask the work to stop after its current step."""
         self._stop.set()
 
     def abandon(self) -> None:
-        """Ask the work to stop, wait for it and send no more signals."""
+        """Ask the work to stop, wait for it and emit no more signals."""
         self._muted = True
         self._timer.stop()
         self._stop.set()
@@ -123,7 +127,7 @@ class Task(QObject):
             LOGGER.error("A step took longer than %s s to stop.", LONGEST_WAIT)
 
     def _run(self) -> None:
-        _let_the_window_go_first()
+        _lower_priority()
         try:
             result = self._result()
         finally:
@@ -137,8 +141,8 @@ class Task(QObject):
             return _Failure(str(error))
         except Exception as error:
             LOGGER.exception("Unexpected error in a thread")
-            told = f"Unexpected error ({type(error).__name__}: {error}); see the log."
-            return _Failure(told, traceback.format_exc())
+            message = f"Unexpected error ({type(error).__name__}: {error}); see the log."
+            return _Failure(message, traceback.format_exc())
 
     def _deliver(self) -> None:
         values = []
@@ -163,13 +167,13 @@ class Task(QObject):
 
 
 _UNFINISHED: set[Task] = set()
-"""Kept until their threads have ended: the GUI thread has to be the one that deletes them."""
+"""Tasks whose threads have not ended; kept here because only the GUI thread may delete them."""
 
 
-def _let_the_window_go_first() -> None:
+def _lower_priority() -> None:
     """Lower the priority of this thread and of those that torch starts from it.
 
-    Only Linux has a niceness for each thread; elsewhere it would be that of the whole program.
+    Only Linux has a niceness per thread; elsewhere it would apply to the whole program.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()
@@ -177,27 +181,42 @@ def _let_the_window_go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, niceness + LOWER_PRIORITY)
 
 
-class _Timer(QTimer):
-    """When the program ends, Qt may delete it before a widget that stops it."""
+def debouncer(delay: int, slot: Callable[[], object]) -> QSignalDebouncer:
+    """Return a debouncer, which calls a slot once its `throttle` has not been called for a while.
 
-    def stop(self) -> None:
-        if isalive(self):
-            super().stop()
+    Its `cancel` drops a pending call, and is safe even after Qt has deleted the debouncer, as it
+    may when the program ends.
+
+    Parameters
+    ----------
+    delay : int
+        Milliseconds from the last call of `throttle` to the call of the slot.
+    slot : callable
+        Function without parameters.
+    """
+    made = QSignalDebouncer()
+    made.setTimeout(delay)
+    made.triggered.connect(slot)
+    return made
 
 
-def timer(interval: int, slot: Callable[[], Any], *, once: bool = False) -> QTimer:
-    """Return a timer that is not started yet.
+class RepeatingTimer(QTimer):
+    """A timer that calls a slot at regular intervals; it is not started yet.
 
     Parameters
     ----------
     interval : int
-        Milliseconds.
+        Milliseconds between two calls.
     slot : callable
-    once : bool
-        Call the slot once for each start; starting again before that puts it off.
+        Function without parameters.
     """
-    made = _Timer()
-    made.setInterval(interval)
-    made.setSingleShot(once)
-    made.timeout.connect(slot)
-    return made
+
+    def __init__(self, interval: int, slot: Callable[[], object]) -> None:
+        super().__init__()
+        self.setInterval(interval)
+        self.timeout.connect(slot)
+
+    def stop(self) -> None:
+        """Stop the timer; when the program ends, Qt may have deleted it before its owner."""
+        if isalive(self):
+            super().stop()

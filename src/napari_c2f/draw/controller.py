@@ -1,7 +1,7 @@
-"""Decides what happens in the class palette; the only writer of its model."""
+"""Controller of the Draw widget, which decides what happens in the class palette."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -34,24 +34,10 @@ from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class,
 NUMBERS = range(10)
 
 
-def _what(number: int) -> str:
-    return f"draw with class {number}" if number else "erase"
-
-
-KEYS = Keys(
-    "Draw",
-    {
-        f"class_{number}": Action(
-            KeyBinding.from_str(f"Ctrl+{number}"), _what(number), methodcaller("choose_key", number)
-        )
-        for number in NUMBERS
-    },
-)
-
 DRAWING = ("paint", "fill", "polygon")
-"""Tools that draw with the chosen class."""
+"""Modes of a Labels layer that draw with the chosen class."""
 LARGEST_SEARCHED = 1 << 20
-"""Pixels of a layer without class table in which labels are looked for, in a moment."""
+"""Largest number of pixels in a layer without class table to search for labels."""
 
 
 class PaletteController(MapController[Palette]):
@@ -60,17 +46,17 @@ class PaletteController(MapController[Palette]):
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer of the map.
     session : Session
         Session of the viewer.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self.palette = Palette()
-        super().__init__(self.palette, viewer, session)
+        super().__init__(Palette(), viewer, session)
         self._layer: Labels | None = None
         self._draft = new_table()
         self.table: ClassTable | None = self._draft
-        """Of the map, or of the first map to come; None where the map has none."""
+        """Class table of the map, or of the first map to come; None if the map has none."""
         self._shares: Shares = {}
         self._counter = ShareCounter(self._show_shares)
         KEYS.follow(viewer, self)
@@ -88,14 +74,14 @@ class PaletteController(MapController[Palette]):
         if layer is self._layer:
             return
         self._disconnect()
-        self._counter.forget()
+        self._counter.cancel()
         self._layer, self._shares = layer, {}
         if layer is not None:
             self._session.locks.guard(layer)
             layer.events.selected_label.connect(self._show_chosen)
             for name in _changes(layer):
                 layer.events[name].connect(self._on_change)
-        self._look_again()
+        self._update_table()
         self._show_chosen()
 
     def _disconnect(self) -> None:
@@ -106,13 +92,13 @@ class PaletteController(MapController[Palette]):
             self._layer = None
 
     def begin_with(self, selection: TableSelection) -> None:
-        """Take these classes as long as there is no map."""
+        """Use these classes while there is no map."""
         with self._errors_told():
             self._draft = selection.checked_table() or self._draft
-            self._look_again()
+            self._update_table()
 
     def choose(self, index: int) -> None:
-        """Draw with this class: in the active Shapes layer, else in the map."""
+        """Draw with a class in the active Shapes layer, or else in the map."""
         active = self._viewer.layers.selection.active
         if isinstance(active, Shapes):
             set_class(active, self._entry(index))
@@ -121,23 +107,23 @@ class PaletteController(MapController[Palette]):
             self._viewer.layers.selection.active = self._layer
             if self._layer.mode not in DRAWING:
                 self._layer.mode = "paint"
-        self.palette.chosen = index
+        self.model.chosen = index
 
     def choose_key(self, number: int) -> None:
-        """Choose the class of a number key."""
-        for swatch in self.palette.swatches:
+        """Choose the class of a number key; 0 is the eraser."""
+        for swatch in self.model.swatches:
             if swatch.key == number:
                 self.choose(swatch.entry.index)
 
     def add(self) -> None:
-        """Add a class and choose it."""
+        """Add a class, and choose it."""
         with self._errors_told():
             self._store(self._with_class())
-            self.choose(self.palette.swatches[-2].entry.index)
-            self.palette.message = "Added a class; double-click its name or colour to change them."
+            self.choose(self.model.swatches[-2].entry.index)
+            self.model.message = "Added a class; double-click its name or colour to change them."
 
     def _with_class(self) -> ClassTable:
-        """Return the table with one class more; labels that are drawn already are classes, too."""
+        """Return the table with another class; in a map without a table, labels are classes too."""
         layer = self._layer
         if self.table is not None:
             return with_class(self.table)
@@ -147,35 +133,40 @@ class PaletteController(MapController[Palette]):
         return with_class(class_table_of_layer(layer))
 
     def rename(self, index: int, name: str, shapes: Shapes | None) -> None:
-        """Rename a class, of the map and of shapes."""
+        """Rename a class in the map and in shapes."""
         self._edit(index, shapes, lambda table: renamed(table, index, name))
 
     def recolour(self, index: int, colour: Colour, shapes: Shapes | None) -> None:
-        """Give a class another colour, in the map and in shapes."""
+        """Change the colour of a class in the map and in shapes."""
         self._edit(index, shapes, lambda table: recoloured(table, index, colour))
 
-    def _edit(self, index: int, shapes: Shapes | None, change: Any) -> None:
+    def _edit(
+        self, index: int, shapes: Shapes | None, change: Callable[[ClassTable], ClassTable]
+    ) -> None:
+        if self.table is None:
+            return
         before = self._entry(index)
         with self._errors_told():
             self._store(change(self.table))
             if shapes is not None:
                 follow_class(shapes, before, self._entry(index))
-            self.palette.message = ""
+            self.model.message = ""
 
     def lock(self, index: int, locked: bool) -> None:
-        """Lock a class of the map, or unlock it."""
+        """Lock or unlock a class of the map."""
         if self._layer is not None:
             self._session.lineage.share_lock(self._viewer.layers, self._layer, index, locked)
             name = self._entry(index).name
-            self.palette.message = (
-                f"Drawing and refining leave '{name}' as it is." if locked else ""
-            )
+            self.model.message = f"Drawing and refining leave '{name}' unchanged." if locked else ""
         self._show()
 
     def map_of_shapes(
         self, image: Image | None, shapes: Shapes | None, selection: TableSelection
     ) -> None:
-        """Draw the shapes, on top of one another, in the map of a project's image, or as a map."""
+        """Draw shapes as a map, later ones on top.
+
+        The map is that of a project's image, the chosen one if it is empty, or else a new one.
+        """
         with self._errors_told():
             table = selection.checked_table()
             if image is None or shapes is None or table is None:
@@ -184,11 +175,11 @@ class PaletteController(MapController[Palette]):
                     "in it, and click the class of each."
                 )
             names = {entry.index: entry.name for entry in table.classes}
-            chosen = None if self.palette.chosen is None else names.get(self.palette.chosen)
+            chosen = None if self.model.chosen is None else names.get(self.model.chosen)
             index_map, report = coarse_of_shapes(shapes, image, table, chosen)
             where = self._show_drawn(index_map, image, table, covered_by(shapes, image))
             shapes.visible = False  # It would hide what is drawn in the map.
-            self.palette.message = report.message() or (
+            self.model.message = report.message() or (
                 f"Drew {report.drawn} shapes in {where}; refining fills in the rest. "
                 f"'{shapes.name}' is hidden."
             )
@@ -196,7 +187,7 @@ class PaletteController(MapController[Palette]):
     def _show_drawn(
         self, index_map: NDArray[Any], image: Image, table: ClassTable, drawn: NDArray[np.bool_]
     ) -> str:
-        """Draw a map in the project's, or in the chosen one if empty, else add it; tell where."""
+        """Put the drawn pixels into a map, see `map_of_shapes`; return where, for the user."""
         layer = self._session.lineage.project_map(self._viewer.layers, image)
         if layer is None and self._layer is not None and _is_empty(self._layer, image, table):
             layer = self._layer
@@ -208,7 +199,7 @@ class PaletteController(MapController[Palette]):
         return f"'{layer.name}'"
 
     def _entry(self, index: int) -> ClassEntry:
-        return next(swatch.entry for swatch in self.palette.swatches if swatch.entry.index == index)
+        return next(swatch.entry for swatch in self.model.swatches if swatch.entry.index == index)
 
     def _store(self, table: ClassTable) -> None:
         if self._layer is None:
@@ -216,17 +207,17 @@ class PaletteController(MapController[Palette]):
         else:
             lineage = self._session.lineage
             lineage.share_class_table(self._viewer.layers, self._layer, self.table, table)
-        self._look_again()
+        self._update_table()
 
-    def _look_again(self) -> None:
+    def _update_table(self) -> None:
         self.table = self._draft if self._layer is None else _table_of(self._layer)
         self._show()
         self._count()
 
     def _on_change(self) -> None:
-        """Follow what is drawn; without a class table each new label is a class."""
+        """Follow drawing; in a map without a class table, each new label is a class."""
         if self._layer is not None and TABLE_KEY not in self._layer.metadata:
-            self._look_again()
+            self._update_table()
         else:
             self._count()
 
@@ -240,37 +231,37 @@ class PaletteController(MapController[Palette]):
 
     def _show(self) -> None:
         layer, table = self._layer, self.table
-        locked = frozenset() if layer is None else locked_classes(layer)
-        self.palette.has_map = layer is not None
-        self.palette.swatches = () if table is None else swatches(table, self._shares, locked)
+        locked: frozenset[int] = frozenset() if layer is None else locked_classes(layer)
+        self.model.has_map = layer is not None
+        self.model.swatches = () if table is None else swatches(table, self._shares, locked)
         if layer is not None and table is None:
-            self.palette.message = (
-                f"'{layer.name}' has no classes yet; 'Add class' begins with one."
+            self.model.message = (
+                f"'{layer.name}' has no classes yet; click 'Add class' to add the first."
             )
 
     def _show_chosen(self) -> None:
-        """Follow what napari's own controls choose; while shapes are drawn these do not matter."""
+        """Follow the label in napari's own controls, unless shapes are drawn."""
         active = self._viewer.layers.selection.active
         if self._layer is not None and not isinstance(active, Shapes):
-            self.palette.chosen = self._layer.selected_label
+            self.model.chosen = self._layer.selected_label
 
 
 def swatches(table: ClassTable, shares: Shares, locked: frozenset[int]) -> tuple[Swatch, ...]:
-    """Return what the palette shows of a class table: its classes, then the eraser."""
+    """Return the swatches of a class table: its classes, then the eraser."""
     return tuple(
         Swatch(
             entry,
-            key=0 if entry is table.unlabelled else place if place in NUMBERS else None,
+            key=0 if entry is table.unlabelled else number if number in NUMBERS else None,
             share=shares.get(entry.index),
             locked=entry.index in locked,
             is_eraser=entry is table.unlabelled,
         )
-        for place, entry in enumerate(table.entries, 1)
+        for number, entry in enumerate(table.entries, 1)
     )
 
 
 def _is_empty(layer: Labels, image: Image, table: ClassTable) -> bool:
-    """Tell whether nothing is drawn yet in a map of an image, and its classes are these."""
+    """Return whether a map of an image has these classes and nothing is drawn in it yet."""
     return (
         isinstance(layer.data, np.ndarray)
         and layer.metadata.get(TABLE_KEY) == table
@@ -281,14 +272,16 @@ def _is_empty(layer: Labels, image: Image, table: ClassTable) -> bool:
 
 
 def _changes(layer: Labels) -> list[str]:
-    """Return the events that tell of other pixels; undo shows in `set_data` only.
+    """Return the names of the events that announce changed pixels.
 
-    That also tells of each plane of a stack that is shown: too often to count all again.
+    Undo is announced by `set_data` only. In a stack, so is each plane that is shown: too often
+    to count all pixels again.
     """
     return ["paint", "data"] + ["set_data"] * (layer.ndim == 2)
 
 
 def _table_of(layer: Labels) -> ClassTable | None:
+    """Return the class table of a layer; None if it has none and is too large to search."""
     if TABLE_KEY not in layer.metadata and (
         layer.multiscale or np.prod(layer.data.shape) > LARGEST_SEARCHED
     ):
@@ -296,3 +289,19 @@ def _table_of(layer: Labels) -> ClassTable | None:
     with suppress(ClassTableError):
         return class_table_of_layer(layer)
     return None
+
+
+def _key_action(number: int) -> Action[PaletteController]:
+    """Return the action of a number key."""
+
+    def choose(controller: PaletteController) -> None:
+        controller.choose_key(number)
+
+    description = f"draw with class {number}" if number else "erase"
+    return Action(KeyBinding.from_str(f"Ctrl+{number}"), description, choose)
+
+
+KEYS: Keys[PaletteController] = Keys(
+    "Draw", {f"class_{number}": _key_action(number) for number in NUMBERS}
+)
+"""Number keys, which choose a class."""

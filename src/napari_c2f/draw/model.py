@@ -1,4 +1,4 @@
-"""What the Draw widget shows."""
+"""Model of the Draw widget."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,19 +11,21 @@ from napari_c2f.base.activity import Activity
 
 @dataclass(frozen=True)
 class Swatch:
-    """One class in the palette.
+    """A class as a row of the palette.
 
     Attributes
     ----------
     entry : ClassEntry
+        Name, label and colour of the class.
     key : int or None
-        Number key that chooses it together with Ctrl, 0 for the eraser; the tenth
-        class and those after it have none.
+        Number key that chooses the class together with Ctrl; 0 for the eraser, None from the
+        tenth class on.
     share : float or None
-        Of the map's pixels, in [0, 1]; None while it is not known.
+        Share of the map's pixels, in [0, 1]; None while it is unknown.
     locked : bool
+        Whether drawing and refining leave the class unchanged.
     is_eraser : bool
-        The entry for unlabelled pixels.
+        Whether this is the entry for unlabelled pixels.
     """
 
     entry: ClassEntry
@@ -40,11 +42,11 @@ class Palette(Activity):
     Attributes
     ----------
     swatches : tuple of Swatch
-        In the order of the class table, the eraser last.
+        Rows of the palette in the order of the class table, the eraser last.
     chosen : int or None
-        Index of the class to draw with.
+        Label of the class to draw with; None if none is chosen.
     has_map : bool
-        The classes belong to a map; else they wait for the first one.
+        Whether the classes belong to a map; if not, the first map will get them.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

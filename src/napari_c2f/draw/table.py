@@ -1,7 +1,7 @@
-"""The classes as a table: colour, name, key, share, lock."""
+"""The table of classes: colour, name, key, share and lock."""
 
 from qtpy.QtCore import QPoint, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QPainter, QPixmap
+from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -11,34 +11,38 @@ from qtpy.QtWidgets import (
 )
 
 from napari_c2f.draw.model import Swatch
-from napari_c2f.widgets.parts import types_text, untinted
+from napari_c2f.widgets.parts import colour_icon, types_text
 
 COLUMNS = {
-    "": "Colour; double-click it for another one",
-    "Class": "Click to draw with it; double-click for another name",
+    "": "Colour; double-click to change it",
+    "Class": "Click to draw with the class; double-click to rename it",
     "Key": "Chooses the class while the image has the focus",
-    "Share": "Of the pixels of the map",
-    "Lock": "Drawing and refining leave the pixels of this class as they are",
+    "Share": "Share of the map's pixels",
+    "Lock": "Drawing and refining leave pixels of a locked class unchanged",
 }
 COLOUR, NAME, KEY, SHARE, LOCK = range(len(COLUMNS))
 ICON = QSize(18, 18)
 
 
 class CellBox(QCheckBox):
-    """A check box that a click anywhere in its cell switches."""
+    """A check box that reacts to clicks anywhere in its cell."""
 
     def hitButton(self, pos: QPoint) -> bool:  # noqa: N802
-        """Tell whether a click here is meant for the box."""
+        """Return whether a click at this position toggles the box."""
         return bool(self.rect().contains(pos))
 
 
 class PaletteTable(QTableWidget):
-    """One row for each class; it only tells what the user wants."""
+    """A table with a row for each class, which emits what the user wants."""
 
     chosen = Signal(int)
+    """Emitted with the label of the class to draw with."""
     renamed = Signal(int, str)
+    """Emitted with the label and the new name of a class."""
     colour_wanted = Signal(int)
+    """Emitted with the label of a class whose colour the user wants to change."""
     locked = Signal(int, bool)
+    """Emitted with the label of a class, and whether it is locked."""
 
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
@@ -56,9 +60,11 @@ class PaletteTable(QTableWidget):
             assert item is not None
             item.setToolTip(tip)
         self.setToolTip("The classes of the map; click the one to draw with")
-        self.verticalHeader().hide()
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header = self.horizontalHeader()
+        rows, header = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None
+        assert header is not None
+        rows.hide()
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
@@ -70,12 +76,12 @@ class PaletteTable(QTableWidget):
         self.setMinimumHeight(180)
 
     def value(self) -> int | None:
-        """Return the index of the chosen class."""
+        """Return the label of the chosen class, or None."""
         rows = {item.row() for item in self.selectedItems()}
         return self._index(rows.pop()) if rows else None
 
     def setValue(self, index: int | None) -> None:  # noqa: N802
-        """Show which class is chosen."""
+        """Choose the class of a label; None or an unknown label chooses none."""
         was = self.blockSignals(True)
         rows = [row for row, each in enumerate(self._swatches) if each.entry.index == index]
         if not rows:
@@ -85,7 +91,7 @@ class PaletteTable(QTableWidget):
         self.blockSignals(was)
 
     def show_swatches(self, swatches: tuple[Swatch, ...], has_map: bool) -> None:
-        """Show classes; rows that are there already keep focus and open editor."""
+        """Show classes; existing rows keep their focus and an open editor."""
         was = self.blockSignals(True)
         self._swatches = swatches
         while self.rowCount() < len(swatches):
@@ -96,7 +102,7 @@ class PaletteTable(QTableWidget):
         self.blockSignals(was)
 
     def edit_name(self) -> None:
-        """Let the user type another name for the chosen class."""
+        """Open the editor of the chosen class's name."""
         item = self.item(self.currentRow(), NAME)
         if item is not None and self.value() is not None:
             self.editItem(item)
@@ -107,42 +113,47 @@ class PaletteTable(QTableWidget):
         for column in range(len(COLUMNS)):
             item = QTableWidgetItem()
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            if column in (KEY, SHARE):
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, column, item)
-        for column in (KEY, SHARE):
-            self.item(row, column).setTextAlignment(
-                Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            )
         box = CellBox()
         box.toggled.connect(lambda on: self.locked.emit(self._index(row), on))
         self.setCellWidget(row, LOCK, box)
 
     def _show_row(self, row: int, swatch: Swatch, has_map: bool) -> None:
         entry = swatch.entry
-        self.item(row, COLOUR).setIcon(icon_of(None if swatch.is_eraser else entry.colour))
-        name = self.item(row, NAME)
+        self._cell(row, COLOUR).setIcon(
+            colour_icon(None if swatch.is_eraser else entry.colour, ICON)
+        )
+        name = self._cell(row, NAME)
         name.setText(f"{entry.name} (eraser)" if swatch.is_eraser else entry.name)
         name.setToolTip(f"Label {entry.index}")
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         name.setFlags(flags if swatch.is_eraser else flags | Qt.ItemFlag.ItemIsEditable)
-        self.item(row, KEY).setText(key_text(swatch.key))
+        self._cell(row, KEY).setText(key_text(swatch.key))
         share = "" if swatch.share is None else f"{100 * swatch.share:.1f} %"
-        self.item(row, SHARE).setText(share)
+        self._cell(row, SHARE).setText(share)
         box = self.lock_box(row)
         box.blockSignals(True)
         box.setChecked(swatch.locked)
         box.blockSignals(False)
         box.setEnabled(has_map)
-        box.setToolTip(f"Leave '{entry.name}' as it is")
+        box.setToolTip(f"Leave '{entry.name}' unchanged")
+
+    def _cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.item(row, column)
+        assert item is not None
+        return item
 
     def lock_box(self, row: int) -> CellBox:
-        """Return the box that locks the class of a row."""
+        """Return the check box that locks the class of a row."""
         box = self.cellWidget(row, LOCK)
         assert isinstance(box, CellBox)
         return box
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Leave letters and digits to napari's tools."""
-        if types_text(event):
+        """Pass letters and digits on to napari's tools."""
+        if event is not None and types_text(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
@@ -165,19 +176,6 @@ class PaletteTable(QTableWidget):
 
 
 def key_text(key: int | None) -> str:
-    """Return what the user reads of a number key, as this system writes it."""
+    """Return the text of a number key, in the style of this system."""
     native = QKeySequence.SequenceFormat.NativeText
     return "" if key is None else QKeySequence(f"Ctrl+{key}").toString(native)
-
-
-def icon_of(colour: tuple[int, int, int] | None) -> QIcon:
-    """Draw a patch of a colour; where it is None, one that is struck out."""
-    pixmap = QPixmap(ICON)
-    pixmap.fill(Qt.GlobalColor.transparent if colour is None else QColor(*colour))
-    painter = QPainter(pixmap)
-    painter.setPen(QColor(128, 128, 128))
-    painter.drawRect(0, 0, ICON.width() - 1, ICON.height() - 1)
-    if colour is None:
-        painter.drawLine(0, ICON.height() - 1, ICON.width() - 1, 0)
-    painter.end()
-    return untinted(pixmap)

@@ -1,4 +1,4 @@
-"""The Draw widget: a palette of classes, new maps, and maps made of shapes."""
+"""The Draw widget: a palette of classes, new maps, and maps from shapes."""
 
 from typing import Any
 
@@ -19,28 +19,29 @@ from napari_c2f.widgets.docked import DockedWidget, while_alive
 from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import StatusText, add_row, button_row
 
-FROM_PALETTE = "As in the palette"
+FROM_PALETTE = "From the palette"
 TIPS = {
     "image": "Image to draw on; follows the layer that you select",
     "map": "Labels layer to draw in; follows the layer that you select",
     "shapes": "Shapes layer with polygons, rectangles, ellipses, lines and paths",
-    "classes": "Classes of a new map: those of the palette, or this class table",
-    "new": "Add an empty map to draw in, as large as the image and in its place; an image of a "
-    "project has one already",
-    "from shapes": "Draw the shapes, each in its class, later ones on top: in the map that a "
-    "project has of the image, in the map if that is empty, or in a new one",
+    "classes": "Classes of a new map: those of the palette, or a class table",
+    "new": "Add an empty map to draw in, with the size and position of the image; an image of a "
+    "project already has one",
+    "from shapes": "Draw the shapes, each in its class, later ones on top: in the project's map of "
+    "the image, in the map above if it is empty, or else in a new map",
     "add": "Add a class with the next free label",
-    "rename": "Type another name for the chosen class (F2)",
-    "colour": "Choose another colour for the chosen class",
+    "rename": "Rename the chosen class (F2)",
+    "colour": "Change the colour of the chosen class",
 }
 
 
 class DrawWidget(DockedWidget):
-    """Chooses and edits the classes to draw with.
+    """Draws coarse maps: chooses and edits classes, and makes maps.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        Viewer to draw in.
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
@@ -53,7 +54,7 @@ class DrawWidget(DockedWidget):
         self.class_table = TableChoice(FROM_PALETTE)
         self.new_button = QPushButton("N&ew map")
         self.shapes_button = QPushButton("&From shapes")
-        self.palette = PaletteTable()
+        self.table = PaletteTable()
         self.add_button = QPushButton("&Add class")
         self.rename_button = QPushButton("Rena&me")
         self.colour_button = QPushButton("C&olour…")
@@ -78,12 +79,12 @@ class DrawWidget(DockedWidget):
         }
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self.palette, 3)
+        layout.addWidget(self.table, 3)
         layout.addLayout(button_row(edits))
         layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
-        controller, palette = self._controller, self.palette
+        controller, table = self._controller, self.table
         self.new_button.clicked.connect(
             lambda: controller.new_map(self.image.value, self.selected_table())
         )
@@ -93,17 +94,17 @@ class DrawWidget(DockedWidget):
             )
         )
         self.add_button.clicked.connect(self._add)
-        self.rename_button.clicked.connect(palette.edit_name)
-        self.colour_button.clicked.connect(lambda: self._ask_colour(palette.value()))
-        palette.chosen.connect(controller.choose)
-        palette.renamed.connect(self._rename)
-        palette.colour_wanted.connect(self._ask_colour)
-        palette.locked.connect(controller.lock)
+        self.rename_button.clicked.connect(table.edit_name)
+        self.colour_button.clicked.connect(lambda: self._ask_colour(table.value()))
+        table.chosen.connect(controller.choose)
+        table.renamed.connect(self._rename)
+        table.colour_wanted.connect(self._ask_colour)
+        table.locked.connect(controller.lock)
         self.map.changed.connect(controller.follow)
         self.class_table.currentIndexChanged.connect(
             lambda: controller.begin_with(self.selected_table())
         )
-        events = controller.palette.events
+        events = controller.model.events
         events.swatches.connect(self._show_swatches)
         events.has_map.connect(self._show_swatches)
         events.chosen.connect(self._show_chosen)
@@ -118,10 +119,10 @@ class DrawWidget(DockedWidget):
     def _add(self) -> None:
         self._controller.add()
         self._keep_draft()
-        self.palette.edit_name()
+        self.table.edit_name()
 
     def _keep_draft(self) -> None:
-        """Let a new map have the classes as they were edited here."""
+        """Give the edited classes to the first map."""
         if self.map.value is None:
             with QSignalBlocker(self.class_table):
                 self.class_table.setValue(FROM_PALETTE)
@@ -129,10 +130,10 @@ class DrawWidget(DockedWidget):
     def _rename(self, index: int, name: str) -> None:
         self._controller.rename(index, name, self.shapes.value)
         self._keep_draft()
-        self._show_swatches()  # A name that was refused goes again.
+        self._show_swatches()  # Restore the old name if the new one was rejected.
 
     def _ask_colour(self, index: int | None) -> None:
-        for swatch in self._controller.palette.swatches:
+        for swatch in self._controller.model.swatches:
             if swatch.entry.index == index and not swatch.is_eraser:
                 title = f"Colour of {swatch.entry.name}"
                 chosen = QColorDialog.getColor(QColor(*swatch.entry.colour), self, title)
@@ -143,13 +144,13 @@ class DrawWidget(DockedWidget):
 
     @while_alive
     def _show_swatches(self, *_: Any) -> None:
-        state = self._controller.palette
-        self.palette.show_swatches(state.swatches, state.has_map)
+        model = self._controller.model
+        self.table.show_swatches(model.swatches, model.has_map)
         self._show_chosen()
 
     @while_alive
     def _show_chosen(self, *_: Any) -> None:
-        self.palette.setValue(self._controller.palette.chosen)
+        self.table.setValue(self._controller.model.chosen)
 
     @while_alive
     def _show_message(self, message: str) -> None:

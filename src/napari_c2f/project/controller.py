@@ -13,7 +13,7 @@ from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Project
 from napari_c2f.base.settings import settings
 from napari_c2f.base.table_selection import TableSelection
-from napari_c2f.base.worker import timer
+from napari_c2f.base.worker import RepeatingTimer
 from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.exporting import Exporter
@@ -71,7 +71,7 @@ class ProjectController:
         self.exporter = Exporter(self.workspace)
         self.batch = BatchController(self.workspace)
         self.fine_tuning = FineTuningController(self.workspace)
-        self._tick = timer(TICK, self.clock.tick)
+        self._tick = RepeatingTimer(TICK, self.clock.tick)
 
     @staticmethod
     def last_folder() -> str:

@@ -11,7 +11,7 @@ from c2f_core.errors import DataError
 from c2f_core.project import ImageRecord, Status, Work
 from c2f_core.project.records import Parameters
 from napari_c2f.base.controller import GuiSteps
-from napari_c2f.base.worker import simple_task, timer
+from napari_c2f.base.worker import RepeatingTimer, debouncer, simple_task
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.model_lookup import model_of_record
 from napari_c2f.project.open_image import OpenImage
@@ -46,8 +46,8 @@ class ImageController:
         self._workspace, self._viewer, self._session = workspace, viewer, session
         self._clock = clock
         self._removed: list[Labels] = []  # Coarse layers of images that the user removed.
-        self._autosave_timer = timer(AUTOSAVE_INTERVAL, self.autosave)
-        self._decision_timer = timer(DECISION_PAUSE, self.autosave, once=True)
+        self._autosave_timer = RepeatingTimer(AUTOSAVE_INTERVAL, self.autosave)
+        self._save_decision = debouncer(DECISION_PAUSE, self.autosave)
 
     @property
     def image(self) -> OpenImage | None:
@@ -62,7 +62,7 @@ class ImageController:
     def stop(self) -> None:
         """Stop to save automatically."""
         self._autosave_timer.stop()
-        self._decision_timer.stop()
+        self._save_decision.cancel()
         self._removed.clear()
 
     def show(self, name: str) -> None:
@@ -106,7 +106,7 @@ class ImageController:
 
     def _on_decided(self) -> None:
         """Autosave once no more decisions follow."""
-        self._decision_timer.start()
+        self._save_decision.throttle()
 
     def _on_removed(self) -> None:
         """Close the image whose layers the user removed, and save what was done to it."""

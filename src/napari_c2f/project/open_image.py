@@ -15,7 +15,7 @@ from c2f_core.project import ImageRecord, Work
 from c2f_core.project.work import read_confidence, stored_confidence
 from c2f_core.review.decisions import RegionKey
 from napari_c2f.base.controller import GuiSteps
-from napari_c2f.base.worker import timer
+from napari_c2f.base.worker import debouncer
 from napari_c2f.layers.convert import (
     class_table_of_layer,
     confidence_layer_data,
@@ -68,7 +68,7 @@ class OpenImage:
         self._followed: list[Labels] = []
         # Removed in this turn of the event loop, as the layers of a selection are.
         self._leaving: list[Layer] = []
-        self._turn = timer(0, self._leaving.clear, once=True)
+        self._turn = debouncer(0, self._leaving.clear)
         self.name = work.record.name
         self.painted = 0
         """Pixels that were changed by hand, counted anew at each stroke."""
@@ -274,7 +274,7 @@ class OpenImage:
 
     def _on_removed(self, event: Any) -> None:
         self._leaving.append(event.value)
-        self._turn.start()
+        self._turn.throttle()
         if event.value in (self.image, self.coarse):
             self.removed.emit()
 
@@ -293,7 +293,7 @@ class OpenImage:
 
     def release(self) -> None:
         """Follow it no longer; its layers stay."""
-        self._turn.stop()
+        self._turn.cancel()
         self._lineage.set_image(self.coarse, None)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._session.refined.disconnect(self._on_refined, missing_ok=True)

@@ -2,8 +2,7 @@
 
 from napari.components import ViewerModel
 from napari.layers import Shapes
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -20,7 +19,7 @@ from napari_c2f.refine.request import ScopeChoice, Where
 from napari_c2f.widgets.choices import Choice
 from napari_c2f.widgets.editors import IntEditor
 from napari_c2f.widgets.layer_choice import LayerChoice
-from napari_c2f.widgets.parts import add_row
+from napari_c2f.widgets.parts import add_row, colour_icon
 
 PLACES = {
     Where.IMAGE: "Whole image",
@@ -29,6 +28,7 @@ PLACES = {
 }
 CURRENT, ALL = "current", "all"
 PLANES = {CURRENT: "Current slice", ALL: "All slices"}
+ICON = QSize(12, 12)
 WIDEST_BAND = 999
 MOST_ROWS = 5
 """Classes that are seen without scrolling."""
@@ -65,9 +65,7 @@ class ClassList(QListWidget):
         self.clear()
         for entry in entries:
             item = QListWidgetItem(entry.name, self)
-            colour = QPixmap(12, 12)
-            colour.fill(QColor(*entry.colour))
-            item.setData(Qt.ItemDataRole.DecorationRole, colour)
+            item.setIcon(colour_icon(entry.colour, ICON))
             item.setCheckState(_state(entry.name not in self._unchecked))
         self.blockSignals(False)
         rows = min(max(self.count(), 1), MOST_ROWS)

@@ -25,7 +25,7 @@ from c2f_core.models.bundled import is_model_file
 from c2f_core.refine.report import ScopeReport
 from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import RECENT_MODELS
-from napari_c2f.base.worker import load_ahead
+from napari_c2f.base.worker import import_in_background
 from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
@@ -51,7 +51,7 @@ class Buttons:
     live: QAbstractButton
 
 
-KEYS = Keys(
+KEYS: Keys[Buttons] = Keys(
     "Refine",
     {
         "refine": Action(
@@ -128,7 +128,7 @@ class RefineWidget(DockedWidget):
         self._connect()
         self._show_coarse(self.coarse.value)
         self._update()
-        load_ahead("c2f_core.refine.learned")
+        import_in_background("c2f_core.refine.learned")
 
     def _lay_out(self) -> None:
         form = QFormLayout()

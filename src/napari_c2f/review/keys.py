@@ -11,7 +11,7 @@ from napari_c2f.review.open_review import OpenReview
 
 def _action(
     key: int, description: str, run: Callable[..., None], *, is_held: bool = False
-) -> Action:
+) -> Action[ReviewController]:
     """Return an action on the review under way; it does nothing without one.
 
     Parameters

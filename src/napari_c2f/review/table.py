@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPixmap
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from c2f_core.review.decisions import Decision
 from c2f_core.review.regions import ChangedRegion
 from napari_c2f.layers.lineage import CHANGES
-from napari_c2f.widgets.parts import types_text, untinted
+from napari_c2f.widgets.parts import colour_icon, types_text
 
 COLUMNS = {
     "Change": "Class in the coarse map → class in the fine map",
@@ -32,7 +32,7 @@ class RegionModel(QAbstractTableModel):
         super().__init__()
         self._regions: tuple[ChangedRegion, ...] = ()
         self._decisions: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self._icons = [icon_of(entry.colour) for entry in CHANGES.classes]
+        self._icons = [colour_icon(entry.colour, ICON) for entry in CHANGES.classes]
 
     def show_regions(
         self, regions: tuple[ChangedRegion, ...], decisions: NDArray[np.uint8]
@@ -150,10 +150,3 @@ class ReviewTable(QTableView):
     def _choose(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid():
             self.chosen.emit(current.row() + 1)
-
-
-def icon_of(colour: tuple[int, int, int]) -> QIcon:
-    """Return a square icon of one colour."""
-    pixmap = QPixmap(ICON)
-    pixmap.fill(QColor(*colour))
-    return untinted(pixmap)

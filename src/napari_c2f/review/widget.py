@@ -8,7 +8,7 @@ from napari.utils.action_manager import action_manager
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from c2f_core.review.decisions import Decision
-from napari_c2f.base.worker import load_ahead
+from napari_c2f.base.worker import import_in_background
 from napari_c2f.layers.session import Session
 from napari_c2f.review.buttons import ReviewButtons
 from napari_c2f.review.controller import ReviewController
@@ -63,7 +63,7 @@ class ReviewWidget(DockedWidget):
         self._show_tips()
         self._show_reviewing()
         self._show_buttons()
-        load_ahead("c2f_core.training.realism")
+        import_in_background("c2f_core.training.realism")
 
     def _lay_out(self) -> None:
         self.begin_button.setToolTip(TIPS["begin"])

@@ -7,7 +7,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
-from napari_c2f.base.worker import timer
+from napari_c2f.base.worker import debouncer
 from napari_c2f.layers.convert import RESULT_KEY, unique_name
 from napari_c2f.train.model import Panel, Phase, Training
 
@@ -32,7 +32,7 @@ class PreviewController:
     def __init__(self, viewer: ViewerModel, model: Training) -> None:
         self._model = model
         self.layer = PreviewLayer(viewer)
-        self._timer = timer(DELAY, self._show, once=True)
+        self._timer = debouncer(DELAY, self._show)
         model.events.phase.connect(self._follow_run)
         model.events.preview.connect(self._show_soon)
 
@@ -42,7 +42,7 @@ class PreviewController:
 
     def close(self, *_: Any) -> None:
         """Show no more previews."""
-        self._timer.stop()
+        self._timer.cancel()
         self._model.events.phase.disconnect(self._follow_run, missing_ok=True)
         self._model.events.preview.disconnect(self._show_soon, missing_ok=True)
 
@@ -54,10 +54,10 @@ class PreviewController:
             self.layer.tidy()
 
     def _show_soon(self) -> None:
-        self._timer.start()
+        self._timer.throttle()
 
     def _show(self) -> None:
-        self._timer.stop()
+        self._timer.cancel()
         if self._model.preview is not None:
             self.layer.show(self._model.preview)
 

@@ -1,6 +1,6 @@
 """Choices of values, files, folders and class tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,15 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Choice(QComboBox):
-    """One of several values, each shown by a text of its own.
+    """A list of values, each of which is shown as a text.
 
     Parameters
     ----------
-    texts : dict
-        Text by value, in order.
+    texts : mapping of str to str
+        Text of each value, in the order of the list.
     """
 
-    def __init__(self, texts: dict[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str]) -> None:
         super().__init__()
         fix_combo_size(self)
         ignore_wheel(self)
@@ -48,26 +48,26 @@ class Choice(QComboBox):
 
     @property
     def changed(self) -> Any:
-        """Signal of another choice."""
+        """Signal that is emitted when another value is chosen."""
         return self.currentIndexChanged
 
 
 class FileChoice(Choice):
-    """A list of values, to which files can be added.
+    """A list of values to which the user can add files.
 
     Parameters
     ----------
-    texts : dict
-        Text by value of the entries that are no files.
+    texts : mapping of str to str
+        Text of each entry that is not a file, by value.
     pattern : str
-        Of the file dialog.
+        Filter of the file dialog, as in "Models (*.safetensors)".
     describe : callable, optional
-        Returns the text of a file; without it that is its name and folder.
+        Function that returns the text of a file; without it the text is its name and folder.
     """
 
     def __init__(
         self,
-        texts: dict[str, str],
+        texts: Mapping[str, str],
         pattern: str,
         describe: Callable[[str], str] | None = None,
     ) -> None:
@@ -78,28 +78,28 @@ class FileChoice(Choice):
         self.activated.connect(self._choose)
 
     def value(self) -> str:
-        """Return the chosen value; until a file is chosen that is the one before."""
+        """Return the chosen value; while the file dialog is open, the previous one."""
         index = self.currentIndex()
         return str(self.itemData(index if index < self._first_action() else self._before))
 
     def setValue(self, value: str) -> None:  # noqa: N802
-        """Choose a value, or a file, which is added to the list."""
+        """Choose a value; a file that is not in the list is added."""
         if self.findData(value) < 0:
             self.add(value)
         self._before = self.findData(value)
         self.setCurrentIndex(self._before)
 
     def add(self, path: str) -> None:
-        """Add a file to the list, or tell its text anew; the choice stays as it is."""
-        place = self.findData(path)
-        if place < 0:
-            place = self._first_action()
-            self.insertItem(place, "", path)
-            self.setItemData(place, path, Qt.ItemDataRole.ToolTipRole)
-        self.setItemText(place, self._describe(path))
+        """Add a file to the list, or update its text; the choice is unchanged."""
+        row = self.findData(path)
+        if row < 0:
+            row = self._first_action()
+            self.insertItem(row, "", path)
+            self.setItemData(row, path, Qt.ItemDataRole.ToolTipRole)
+        self.setItemText(row, self._describe(path))
 
     def _first_action(self) -> int:
-        """Place of the first entry that opens a dialog."""
+        """Return the row of the entry that opens the file dialog."""
         return self.findData(FROM_FILE)
 
     def _choose(self, index: int) -> None:
@@ -149,14 +149,21 @@ def _modification_time(name: str) -> int | None:
 
 
 def name_in_folder(path: str) -> str:
-    """Return the name of a file with that of its folder."""
+    """Return the name of a file, followed by the name of its folder in parentheses."""
     return f"{Path(path).name} ({Path(path).parent.name})"
 
 
-class FolderEdit(QWidget):
-    """A folder, typed or chosen."""
+class PathLine(QWidget):
+    """A line in which a path is typed, and a button that opens a dialog to choose one.
+
+    Parameters
+    ----------
+    placeholder : str
+        Text of the empty line.
+    """
 
     changed = Signal()
+    """Emitted when the text changes."""
 
     def __init__(self, placeholder: str) -> None:
         super().__init__()
@@ -173,37 +180,45 @@ class FolderEdit(QWidget):
         layout.addWidget(button)
         self.setFocusProxy(self.line)
 
-    def value(self) -> Path:
-        """Return the folder."""
-        return Path(self.line.text()).expanduser()
-
-    def setValue(self, value: str | Path) -> None:  # noqa: N802
-        """Show a folder."""
-        self.line.setText(str(value))
-
     @property
     def chosen(self) -> Path | None:
-        """Folder, or None if none is chosen."""
-        return None if self.is_empty() else FolderEdit.value(self)
+        """Path, or None if the line is empty."""
+        return None if self.is_empty() else Path(self.line.text()).expanduser()
 
     def is_empty(self) -> bool:
-        """Tell whether nothing was chosen."""
+        """Return whether the line is empty."""
         return not self.line.text().strip()
 
     def _choose(self) -> None:
         chosen = self._ask()
         if chosen:
-            self.setValue(chosen)
+            self.line.setText(chosen)
+
+    def _ask(self) -> str:
+        """Ask for a path in a dialog; return an empty string if the user cancels it."""
+        raise NotImplementedError
+
+
+class FolderEdit(PathLine):
+    """An editor of a folder, which is typed or chosen in a dialog."""
+
+    def value(self) -> Path:
+        """Return the folder; see `is_empty`."""
+        return Path(self.line.text()).expanduser()
+
+    def setValue(self, value: str | Path) -> None:  # noqa: N802
+        """Set the folder."""
+        self.line.setText(str(value))
 
     def _ask(self) -> str:
         return QFileDialog.getExistingDirectory(self, self.line.placeholderText())
 
 
 class _NoWheel(QObject):
-    """Lets what lies behind a box scroll, instead of changing what is chosen in it."""
+    """Event filter that lets the form behind a box scroll instead of changing the choice."""
 
     def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Pass the wheel on."""
+        """Pass wheel events on."""
         if event is None or event.type() != QEvent.Type.Wheel:
             return False
         event.ignore()

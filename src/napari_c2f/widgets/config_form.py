@@ -1,4 +1,4 @@
-"""A form of all settings, made from the model of the settings: a new one appears by itself."""
+"""A form of all settings, made from their model, so that new settings appear in it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,34 +10,31 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_c2f.widgets.editors import make_editor
+from napari_c2f.widgets.editors import Editor, make_editor
 from napari_c2f.widgets.parts import add_row, collapsible
 
 
 class ConfigForm(QWidget):
-    """Editors of a pydantic model, one collapsible group for each model within it.
+    """Editors of the fields of a pydantic model, in a collapsible group for each nested model.
 
     Parameters
     ----------
     model : type of BaseModel
-        Its fields are settings or, one level deep, models of settings.
+        Model whose fields are settings or models of settings, one level deep.
     hidden : set of str
-        Settings that are edited elsewhere, as in "data.root".
+        Settings without an editor here, as in "data.root".
     title : str
-        Of the group of the settings that belong to no part.
+        Title of the group of settings that do not belong to a nested model.
 
-    Attributes
-    ----------
-    changed : Signal
-        With the setting, as in "optimiser.learning_rate".
     """
 
     changed = Signal(str)
+    """Emitted with the setting that was changed, as in "optimiser.learning_rate"."""
 
     def __init__(self, model: type[BaseModel], hidden: set[str], title: str) -> None:
         super().__init__()
         self._title = title
-        self._editors: dict[str, QWidget] = {}
+        self._editors: dict[str, Editor] = {}
         self._defaults: dict[str, Any] = {}
         self.groups: dict[str, QCollapsible] = {}
         layout = QVBoxLayout(self)
@@ -52,7 +49,7 @@ class ConfigForm(QWidget):
         title = words(group) if group else self._title
         if title not in self.groups:
             rows = QFormLayout()
-            # Long names stand above their editors: the dock is narrow, and cuts off what is wider.
+            # Long names stand above their editors: the narrow dock cuts off whatever is wider.
             rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
             self.groups[title] = collapsible(title, rows)
             self.groups[title].toggleButton().setToolTip("Show or hide these settings")
@@ -60,35 +57,35 @@ class ConfigForm(QWidget):
         editor = make_editor(field)
         self._editors[path] = editor
         self._defaults[path] = None if field.default is PydanticUndefined else field.default
-        editor.setValue(self._defaults[path])  # type: ignore[attr-defined]
-        editor.changed.connect(lambda *_: self.changed.emit(path))  # type: ignore[attr-defined]
+        editor.setValue(self._defaults[path])
+        editor.changed.connect(lambda *_: self.changed.emit(path))
         form = self.groups[title].content().layout()
         assert isinstance(form, QFormLayout)
         add_row(form, words(name), editor, field.description or "")
 
-    def editor(self, path: str) -> QWidget:
+    def editor(self, path: str) -> Editor:
         """Return the editor of a setting, as in "optimiser.learning_rate"."""
         return self._editors[path]
 
     def value(self) -> dict[str, Any]:
-        """Return the settings as nested dicts; pydantic validates them."""
+        """Return the settings as nested dicts, which pydantic has not validated yet."""
         nested: dict[str, Any] = {}
         for path, editor in self._editors.items():
             group, _, name = path.rpartition(".")
             target = nested.setdefault(group, {}) if group else nested
-            target[name] = editor.value()  # type: ignore[attr-defined]
+            target[name] = editor.value()
         return nested
 
     def setValue(self, settings: Mapping[str, Any]) -> None:  # noqa: N802
-        """Show settings given as nested dicts; those that lack get their default."""
+        """Show settings given as nested dicts; missing ones get their default."""
         for path, editor in self._editors.items():
             group, _, name = path.rpartition(".")
             source = settings.get(group, {}) if group else settings
-            editor.setValue(source.get(name, self._defaults[path]))  # type: ignore[attr-defined]
+            editor.setValue(source.get(name, self._defaults[path]))
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
-    """Yield path and description of every setting; those of the model itself first."""
+    """Yield the path and field of every setting; those of the model itself come first."""
     parts = []
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -101,5 +98,5 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
 
 
 def words(name: str) -> str:
-    """Return a field's name as a person writes it."""
+    """Return the name of a field in words, as in "Learning rate" for learning_rate."""
     return re.sub(r"(\d+)$", r" \1", name.replace("_", " ")).capitalize()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
@@ -60,12 +60,12 @@ def _call_all(endings: list[Callable[[], object]], *_: object) -> None:
 
 
 def while_alive(
-    show: Callable[Concatenate[AnyWidget, Values], Any],
+    show: Callable[Concatenate[AnyWidget, Values], object],
 ) -> Callable[Concatenate[AnyWidget, Values], None]:
     """Skip a method of a widget that Qt has deleted: events of models may still arrive."""
 
     @wraps(show)
-    def guarded(self: AnyWidget, *args: Values.args, **kwargs: Values.kwargs) -> None:
+    def guarded(self: AnyWidget, /, *args: Values.args, **kwargs: Values.kwargs) -> None:
         if isalive(self):
             show(self, *args, **kwargs)
 

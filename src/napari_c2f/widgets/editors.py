@@ -1,4 +1,4 @@
-"""Typed editors of single settings, made from the settings' own descriptions."""
+"""Typed editors of single settings, made from the fields of the settings' model."""
 
 from pathlib import Path
 from types import NoneType, UnionType
@@ -8,33 +8,39 @@ import annotated_types
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QSpinBox, QStyle, QWidget
+from qtpy.QtGui import QAction, QWheelEvent
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QSpinBox, QStyle
 
-from napari_c2f.widgets.choices import Choice, FolderEdit
+from napari_c2f.widgets.choices import Choice, PathLine
 
 LARGEST = 2**31 - 1
 
 
 class BoolEditor(QCheckBox):
-    """Yes or no."""
+    """An editor of a yes-or-no setting."""
 
     def value(self) -> bool:
-        """Return whether it is checked."""
+        """Return whether the box is checked."""
         return self.isChecked()
 
     def setValue(self, value: bool) -> None:  # noqa: N802
-        """Check or uncheck."""
+        """Check or uncheck the box."""
         self.setChecked(value)
 
     @property
     def changed(self) -> Any:
-        """Signal of another value."""
+        """Signal that is emitted when the value changes."""
         return self.toggled
 
 
 class IntEditor(QSpinBox):
-    """A whole number; scrolling over it changes nothing by accident."""
+    """An editor of a whole number, which scrolling changes only while it has the focus.
+
+    Parameters
+    ----------
+    smallest, largest : int
+        Range of the numbers, both included.
+    """
 
     def __init__(self, smallest: int, largest: int = LARGEST) -> None:
         super().__init__()
@@ -43,7 +49,7 @@ class IntEditor(QSpinBox):
 
     @property
     def changed(self) -> Any:
-        """Signal of another value."""
+        """Signal that is emitted when the value changes."""
         return self.valueChanged
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
@@ -55,12 +61,12 @@ class IntEditor(QSpinBox):
 
 
 class LiteralEditor(Choice):
-    """One of the values of a `Literal`.
+    """An editor of a `Literal`, with its values as a list.
 
     Parameters
     ----------
     values : tuple
-        Strings or numbers.
+        Values of the `Literal`: strings or numbers.
     """
 
     def __init__(self, values: tuple[Any, ...]) -> None:
@@ -68,7 +74,7 @@ class LiteralEditor(Choice):
         self._values = {str(value): value for value in values}
 
     def value(self) -> Any:
-        """Return the chosen value itself."""
+        """Return the chosen value, with its own type."""
         return self._values[super().value()]
 
     def setValue(self, value: Any) -> None:  # noqa: N802
@@ -77,16 +83,16 @@ class LiteralEditor(Choice):
 
 
 class TextEditor(QLineEdit):
-    """Any other type as text: numbers, tuples with commas, nothing where that is allowed.
+    """An editor of any other type as text: numbers, tuples with commas, or nothing for None.
 
-    What cannot be used is framed in red; its tool tip says why.
+    A warning sign marks text that is not valid; the tool tip of the field says why.
 
     Parameters
     ----------
     annotation : type
-        With its constraints.
+        Type of the setting, with its constraints.
     tip : str
-        Tool tip while all is well.
+        Tool tip while the text is valid.
     """
 
     def __init__(self, annotation: Any, tip: str) -> None:
@@ -95,23 +101,26 @@ class TextEditor(QLineEdit):
         self._optional = NoneType in union_members(strip(annotation))
         self._is_tuple = any(get_origin(each) is tuple for each in union_members(strip(annotation)))
         self._tip = tip
-        icon = self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
-        self.wrong = self.addAction(icon, QLineEdit.ActionPosition.TrailingPosition)
-        """A sign that shows where the text is no such value."""
-        self.wrong.setToolTip("This cannot be used; the tool tip of the field tells why")
+        style = self.style()
+        assert style is not None
+        icon = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+        self.wrong = QAction(icon, "", self)
+        """Warning sign in the field, visible while the text is not valid."""
+        self.wrong.setToolTip("This is not valid; the tool tip of the field says why")
         self.wrong.setVisible(False)
+        self.addAction(self.wrong, QLineEdit.ActionPosition.TrailingPosition)
         self.setPlaceholderText("none" if self._optional else "")
         self.textChanged.connect(self._check)
 
     def value(self) -> Any:
-        """Return the text, its parts or None, for pydantic to turn into the type."""
+        """Return the text, its parts or None, which pydantic converts to the type."""
         text = self.text().strip()
         if not text and self._optional:
             return None
         return [part.strip() for part in text.split(",")] if self._is_tuple else text
 
     def setValue(self, value: Any) -> None:  # noqa: N802
-        """Show a value."""
+        """Set the value."""
         if isinstance(value, (tuple, list)):
             self.setText(", ".join(shown(each) for each in value))
         else:
@@ -119,7 +128,7 @@ class TextEditor(QLineEdit):
 
     @property
     def changed(self) -> Any:
-        """Signal of another text."""
+        """Signal that is emitted when the text changes."""
         return self.textChanged
 
     def _check(self) -> None:
@@ -133,56 +142,60 @@ class TextEditor(QLineEdit):
             self.setToolTip(self._tip)
 
 
-class PathEditor(FolderEdit):
-    """A file, typed or chosen; empty is none."""
+class PathEditor(PathLine):
+    """An editor of an optional file, which is typed or chosen in a dialog."""
 
     def __init__(self) -> None:
         super().__init__("none")
 
     def value(self) -> Path | None:
-        """Return the file."""
-        return None if self.is_empty() else super().value()
+        """Return the file, or None if the line is empty."""
+        return self.chosen
 
     def setValue(self, value: str | Path | None) -> None:  # noqa: N802
-        """Show a file."""
-        super().setValue("" if value is None else value)
+        """Set the file."""
+        self.line.setText("" if value is None else str(value))
 
     def _ask(self) -> str:
         return QFileDialog.getOpenFileName(self, "Choose a file")[0]
 
 
 def shown(value: Any) -> str:
-    """Return a value as people write it."""
+    """Return a value as a person writes it: 3 instead of 3.0."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def strip(annotation: Any) -> Any:
-    """Take the constraints off a type."""
+    """Return a type without its constraints."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def union_members(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union, or the one type."""
+    """Return the types of a union; for any other type, the type alone."""
     is_union = get_origin(annotation) in (Union, UnionType)
     return get_args(annotation) if is_union else (annotation,)
 
 
-def make_editor(field: FieldInfo) -> QWidget:
+Editor = BoolEditor | IntEditor | LiteralEditor | TextEditor | PathEditor
+"""A widget with the methods ``value()`` and ``setValue(value)``, and the signal ``changed``."""
+
+
+def make_editor(field: FieldInfo) -> Editor:
     """Make the editor of a setting, with its tool tip.
 
     Parameters
     ----------
     field : FieldInfo
-        Of a pydantic model.
+        Field of a pydantic model.
 
     Returns
     -------
-    QWidget
-        With ``value()``, ``setValue(value)`` and the signal ``changed``.
+    Editor
+        Editor that fits the type of the field.
     """
     kind, tip = field.annotation, field.description or ""
     members = [member for member in union_members(kind) if member is not NoneType]
-    editor: QWidget
+    editor: Editor
     if kind is bool:
         editor = BoolEditor()
     elif get_origin(kind) is Literal:
@@ -201,9 +214,10 @@ def make_editor(field: FieldInfo) -> QWidget:
 
 
 def _smallest(field: FieldInfo) -> int:
+    """Return the smallest number that the constraints of a whole number allow."""
     for bound in field.metadata:
-        if isinstance(bound, annotated_types.Ge):
-            return int(bound.ge)  # type: ignore[call-overload]
-        if isinstance(bound, annotated_types.Gt):
-            return int(bound.gt) + 1  # type: ignore[call-overload]
+        if isinstance(bound, annotated_types.Ge) and isinstance(bound.ge, int):
+            return bound.ge
+        if isinstance(bound, annotated_types.Gt) and isinstance(bound.gt, int):
+            return bound.gt + 1
     return -LARGEST

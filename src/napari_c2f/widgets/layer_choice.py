@@ -46,7 +46,7 @@ class LayerChoice(ComboBox):
         self.reset_choices()
         self.value = layer
 
-    def _list_layers(self, _box: ComboBox) -> list[Layer]:
+    def _list_layers(self, _box: object) -> list[Layer]:
         return [layer for layer in self._layers if isinstance(layer, self._kind)]
 
     def _update(self, *_: Any) -> None:

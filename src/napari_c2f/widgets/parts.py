@@ -1,11 +1,11 @@
-"""Small editors and views that the widgets share."""
+"""Small views and layout helpers that the widgets share."""
 
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QIcon, QKeyEvent, QPixmap
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
@@ -16,14 +16,15 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from c2f_core.classes.table import ClassTable
+from c2f_core.classes.table import ClassTable, Colour
 
+FRAME = QColor(128, 128, 128)
 LARGEST_HEIGHT = (1 << 24) - 1
-"""Qt's limit."""
+"""Largest height of a widget in Qt."""
 
 
 class StatusText(QPlainTextEdit):
-    """Sentences for the user: they can be selected, wrap anywhere and never resize the dock."""
+    """Text for the user, which can be selected, wraps anywhere and never resizes the dock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,25 +39,25 @@ class StatusText(QPlainTextEdit):
         self.setToolTip("What happened, and what to do")
 
     def text(self) -> str:
-        """Return what is shown."""
+        """Return the text."""
         return self.toPlainText()
 
     def setText(self, text: str) -> None:  # noqa: N802
-        """Show a text from its beginning."""
+        """Show a text, scrolled to its beginning."""
         self.setPlainText(text)
 
 
 class Legend(QLabel):
-    """The classes of a table: colour, index and name."""
+    """A legend of a class table: colour, label and name of each class."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setWordWrap(True)
         self.setTextFormat(Qt.TextFormat.RichText)
-        self.setToolTip("Classes: colour, index (napari's label number) and name")
+        self.setToolTip("Classes: colour, label and name")
 
     def show_table(self, class_table: ClassTable | None) -> None:
-        """Show the classes of a table; nothing where it is None."""
+        """Show the classes of a table; hide the legend if the table is None."""
         entries = () if class_table is None else class_table.entries
         self.setVisible(bool(entries))
         self.setText(
@@ -73,15 +74,18 @@ def _unbroken(name: str) -> str:
 
 
 def add_row(form: QFormLayout, text: str, editor: QWidget, tip: str) -> None:
-    """Add an editor with a label that has its shortcut and tool tip.
+    """Add an editor and its label to a form, with a shortcut and tool tips.
 
     Parameters
     ----------
     form : QFormLayout
+        Form to add a row to.
     text : str
-        With "&" before the letter that focuses the editor.
+        Text of the label, with "&" before the letter that focuses the editor.
     editor : QWidget
+        Editor in the row.
     tip : str
+        Tool tip of the label and the editor.
     """
     label = QLabel(text)
     label.setBuddy(editor)
@@ -92,7 +96,7 @@ def add_row(form: QFormLayout, text: str, editor: QWidget, tip: str) -> None:
 
 
 def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
-    """Return a collapsed section with this layout or widget."""
+    """Return a collapsed section that contains a layout or widget."""
     section = QCollapsible(title)
     section.setDuration(0)
     if isinstance(content, QLayout):
@@ -102,8 +106,8 @@ def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
     section.setContent(content)
 
     def show(is_open: bool) -> None:
-        content.setVisible(is_open)  # What is collapsed takes no part in tabbing.
-        if is_open:  # It may grow later.
+        content.setVisible(is_open)  # Collapsed editors are skipped by Tab.
+        if is_open:  # The content may grow later.
             content.setMaximumHeight(LARGEST_HEIGHT)
 
     section.toggled.connect(show)
@@ -120,14 +124,22 @@ def button_row(tips: Mapping[Any, str]) -> QHBoxLayout:
     return row
 
 
-def untinted(pixmap: QPixmap) -> QIcon:
-    """Return an icon that keeps its colours where it is chosen; Qt would tint it."""
-    icon = QIcon()
+def colour_icon(colour: Colour | None, size: QSize) -> QIcon:
+    """Return a framed patch of a colour as an icon; without a colour it is struck out."""
+    pixmap = QPixmap(size)
+    pixmap.fill(Qt.GlobalColor.transparent if colour is None else QColor(*colour))
+    painter = QPainter(pixmap)
+    painter.setPen(FRAME)
+    painter.drawRect(0, 0, size.width() - 1, size.height() - 1)
+    if colour is None:
+        painter.drawLine(0, size.height() - 1, size.width() - 1, 0)
+    painter.end()
+    icon = QIcon()  # Qt would tint the patch in selected rows.
     for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
         icon.addPixmap(pixmap, mode)
     return icon
 
 
-def types_text(event: QKeyEvent | None) -> bool:
-    """Tell letters and digits, which napari's tools want, from keys that move about."""
-    return event is not None and bool(event.text()) and event.text().isprintable()
+def types_text(event: QKeyEvent) -> bool:
+    """Return whether a key types text: letters and digits belong to napari's tools."""
+    return bool(event.text()) and event.text().isprintable()

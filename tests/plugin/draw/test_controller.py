@@ -69,4 +69,4 @@ def test_shapes_are_drawn_on_the_finest_level_of_a_pyramid(controller, draw):
 
 def test_shapes_are_not_drawn_on_a_stack(controller, draw):
     draw(controller._viewer.add_image(np.zeros((2, 64, 96)), name="Image"))
-    assert "'Image' is a stack; choose a two-dimensional layer." in controller.palette.message
+    assert "'Image' is a stack; choose a two-dimensional layer." in controller.model.message

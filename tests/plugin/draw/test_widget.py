@@ -41,7 +41,7 @@ def add_face(viewer, size=(60, 90), **spatial):
 
 def click_cell(qtbot, widget, row, column=NAME, twice=False):
     """Click a cell of the palette with the mouse."""
-    table = widget.palette
+    table = widget.table
     place = table.visualItemRect(table.item(row, column)).center()
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
     if twice:
@@ -49,13 +49,13 @@ def click_cell(qtbot, widget, row, column=NAME, twice=False):
 
 
 def texts(widget, column=NAME):
-    table = widget.palette
+    table = widget.table
     return [table.item(row, column).text() for row in range(table.rowCount())]
 
 
 def type_name(qtbot, widget, name):
     """Type into the open editor of a name."""
-    editors = widget.palette.viewport().findChildren(QLineEdit)
+    editors = widget.table.viewport().findChildren(QLineEdit)
     (editor,) = (editor for editor in editors if editor.isVisible())
     editor.selectAll()
     qtbot.keyClicks(editor, name)
@@ -89,9 +89,9 @@ def test_the_palette_follows_what_napari_chooses(docked, qtbot):
     viewer, widget = docked
     layer = add_face(viewer)
     layer.selected_label = SKIN
-    assert widget.palette.value() == SKIN
+    assert widget.table.value() == SKIN
     layer.selected_label = 77
-    assert widget.palette.value() is None
+    assert widget.table.value() is None
     other = viewer.add_labels(np.full((9, 9), 4), name="plain")
     assert texts(widget) == ["class 4", "unlabelled (eraser)"]
     viewer.layers.selection.active = layer
@@ -148,7 +148,7 @@ def test_a_class_is_recoloured_with_the_dialog(docked, qtbot, click, monkeypatch
     assert layer.metadata[TABLE_KEY].classes[SKIN].colour == (10, 20, 30)
     np.testing.assert_allclose(layer.get_color(SKIN), (10 / 255, 20 / 255, 30 / 255, 1))
     assert layer.colormap.use_selection
-    icon = widget.palette.item(SKIN, COLOUR).icon().pixmap(18, 18).toImage()
+    icon = widget.table.item(SKIN, COLOUR).icon().pixmap(18, 18).toImage()
     shown = icon.pixelColor(icon.rect().center()).getRgb()
     np.testing.assert_allclose(shown, (10, 20, 30, 255), atol=7)  # of a screen of 16 bits
     click(widget.colour_button)  # and cancel
@@ -193,9 +193,9 @@ def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
     viewer, widget = docked
     layer = add_face(viewer)
     before = layer.data.copy()
-    click(widget.palette.lock_box(HAIR))
+    click(widget.table.lock_box(HAIR))
     assert layer.metadata[LOCK_KEY] == [HAIR]
-    assert "leave 'hair' as it is" in widget.status.text()
+    assert "leave 'hair' unchanged" in widget.status.text()
     click_cell(qtbot, widget, EYES)
     layer.brush_size = 5
     drag(viewer, (30, 5), (30, 40), (32, 80), (20, 10))
@@ -203,7 +203,7 @@ def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
     assert (layer.data[30, 31:60] == EYES).all()
     press(qtbot, viewer, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_array_equal(layer.data, before)
-    click(widget.palette.lock_box(HAIR))
+    click(widget.table.lock_box(HAIR))
     drag(viewer, (30, 5), (30, 40))
     assert layer.data[30, 10] == EYES
 
@@ -218,13 +218,13 @@ def test_a_class_that_is_locked_in_a_fine_map_stays_when_it_is_refined_again(
     refine(refining)
     assert widget.map.value is viewer.layers["face coarse refined"]
     assert not (widget.map.value.data[skin] == SKIN).any()
-    click(widget.palette.lock_box(SKIN))
+    click(widget.table.lock_box(SKIN))
     refine(refining)
     again = viewer.layers["face coarse refined 2"]
     assert widget.map.value is again
     np.testing.assert_array_equal(again.data == SKIN, skin)
-    assert widget.palette.lock_box(SKIN).isChecked()
-    click(widget.palette.lock_box(SKIN))
+    assert widget.table.lock_box(SKIN).isChecked()
+    click(widget.table.lock_box(SKIN))
     refine(refining)
     assert not (viewer.layers["face coarse refined 3"].data[skin] == SKIN).any()
 
@@ -235,7 +235,7 @@ def test_locks_come_with_the_layer(docked, drag):
     layer.metadata[LOCK_KEY] = [HAIR]
     again = Labels(layer.data.copy(), colormap=layer.colormap, metadata=layer.metadata, name="b")
     viewer.add_layer(again)
-    assert widget.palette.lock_box(HAIR).isChecked()
+    assert widget.table.lock_box(HAIR).isChecked()
     again.mode, again.selected_label = "paint", EYES
     drag(viewer, (30, 5), (30, 40))
     assert (again.data == HAIR).sum() == 60 * 30
@@ -248,7 +248,7 @@ def test_number_keys_choose_classes_and_leave_naparis_own(docked, qtbot):
     control = Qt.KeyboardModifier.ControlModifier
     press(qtbot, viewer, Qt.Key.Key_3, control)
     assert layer.selected_label == SKIN
-    assert widget.palette.value() == SKIN
+    assert widget.table.value() == SKIN
     press(qtbot, viewer, Qt.Key.Key_0, control)
     assert layer.selected_label == NOTHING
     press(qtbot, viewer, Qt.Key.Key_4)
@@ -262,13 +262,13 @@ def test_keys_reach_napari_while_the_palette_has_the_focus(docked, qtbot):
     viewer, widget = docked
     layer = add_face(viewer)
     click_cell(qtbot, widget, SKIN)
-    qtbot.keyClick(widget.palette, Qt.Key.Key_Down)
+    qtbot.keyClick(widget.table, Qt.Key.Key_Down)
     assert layer.selected_label == EYES
-    qtbot.keyClick(widget.palette, Qt.Key.Key_F)
+    qtbot.keyClick(widget.table, Qt.Key.Key_F)
     assert layer.mode == "fill"
-    qtbot.keyClick(widget.palette, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(widget.table, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     assert layer.selected_label == HAIR
-    qtbot.keyClick(widget.palette, Qt.Key.Key_F2)
+    qtbot.keyClick(widget.table, Qt.Key.Key_F2)
     type_name(qtbot, widget, "fur")
     assert layer.metadata[TABLE_KEY].names[HAIR] == "fur"
 
@@ -292,14 +292,14 @@ def test_a_new_map_lies_on_the_image(docked, click):
     image = viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, scale=(2, 3), affine=affine)
     widget.class_table.setValue("fasseg")
     assert texts(widget)[:2] == ["background", "hair"]
-    assert not widget.palette.lock_box(0).isEnabled()
+    assert not widget.table.lock_box(0).isEnabled()
     click(widget.new_button)
     layer = widget.map.value
     assert layer.data.shape == (20, 30)
     assert (layer.data == NOTHING).all()
     np.testing.assert_array_equal(layer.scale, image.scale)
     np.testing.assert_array_equal(layer.affine, image.affine)
-    assert widget.palette.lock_box(0).isEnabled()
+    assert widget.table.lock_box(0).isEnabled()
 
 
 def test_own_classes_are_begun_before_there_is_a_map(docked, qtbot, click):
@@ -404,7 +404,7 @@ def test_shapes_follow_the_name_and_colour_of_their_class(docked, qtbot, click, 
     click_cell(qtbot, widget, SKIN, twice=True)
     type_name(qtbot, widget, "face")
     assert list(shapes.features["class"]) == ["hair", "face"]
-    assert widget.palette.value() == SKIN
+    assert widget.table.value() == SKIN
     monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor(10, 20, 30))
     click(widget.colour_button)
     np.testing.assert_allclose(shapes.face_color[1], (10 / 255, 20 / 255, 30 / 255, 1))

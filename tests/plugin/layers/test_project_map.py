@@ -87,7 +87,7 @@ def test_shapes_go_on_top_of_the_own_map_however_often(viewer, opened, palette):
     draw_box(viewer, palette, opened.image, GROUND)
     draw_box(viewer, palette, opened.image)
     assert maps(viewer) == ["one coarse"]
-    assert "in 'one coarse'" in palette.palette.message
+    assert "in 'one coarse'" in palette.model.message
     assert (opened.coarse.data[4:12, 6:20] == DISK.index).all()
     assert (opened.coarse.data[15:] == GROUND.index).all()
     assert (opened.coarse.data[:3] == NOTHING).all()
@@ -106,7 +106,7 @@ def test_shapes_of_the_eraser_erase_in_the_own_map(viewer, opened, palette):
     shapes.selected_data = {0}
     palette.choose(NOTHING)
     palette.map_of_shapes(opened.image, shapes, TableSelection(SHAPES))
-    assert "Drew 1 shapes in 'one coarse'" in palette.palette.message
+    assert "Drew 1 shapes in 'one coarse'" in palette.model.message
     assert (opened.coarse.data[4:12, 6:20] == NOTHING).all()
     assert (opened.coarse.data[15:] == GROUND.index).all()
     opened.coarse.undo()
@@ -119,7 +119,7 @@ def test_shapes_are_drawn_in_the_classes_of_the_own_map(viewer, opened, palette)
     assert (opened.coarse.data[4:12, 6:20] == DISK.index).all()
     other, before = with_class(SHAPES), opened.coarse.data.copy()
     draw_box(viewer, palette, opened.image, other.classes[-1], other)
-    assert f"no class '{other.classes[-1].name}'; add it" in palette.palette.message
+    assert f"no class '{other.classes[-1].name}'; add it" in palette.model.message
     np.testing.assert_array_equal(opened.coarse.data, before)
 
 
