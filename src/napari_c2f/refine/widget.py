@@ -56,12 +56,12 @@ KEYS: Keys[Buttons] = Keys(
     {
         "refine": Action(
             KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.Enter),
-            "refine as the widget stands",
+            "refine with the current settings",
             lambda buttons: buttons.refine.click(),
         ),
         "live": Action(
             KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyL),
-            "begin or end live mode",
+            "switch live mode on or off",
             lambda buttons: buttons.live.click(),
         ),
     },
