@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import npe2
 from napari import current_viewer
@@ -10,24 +11,24 @@ from napari.types import LayerDataTuple
 from napari.utils.notifications import show_warning
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import C2FError, ClassTableError, DataError
+from c2f_core.errors import C2FError, ClassTableError, DataError, UnclearImageError
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, is_annotation_file
 from c2f_core.io.images import ARRAY_SUFFIX
+from c2f_core.io.maps import read_map
 from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
-from napari_c2f.layers.map_files import placement, read_map_of
+from napari_c2f.layers.map_files import image_name, placement
 
 Paths = str | Sequence[str]
-Reader = Callable[[Paths], list[LayerDataTuple]]
+Reader = Callable[[Any], list[LayerDataTuple]]
 
 
 def get_reader(path: Paths) -> Reader | None:
-    """Return the reader of maps; None for JSON and XML that are no annotations.
+    """Return the reader of a file; None for JSON and XML files that are not annotations.
 
-    napari asks once which reader shall open PNG or TIFF files, and can remember
-    the answer. Photographs and stacks of files therefore open here too, as if
-    napari's own reader had been chosen. Of arrays it would ask at each one, so
-    that only those are taken that are surely maps.
+    napari asks once which reader opens PNG or TIFF files, and can remember the answer. This
+    reader therefore also opens photographs and stacks of files, as napari's own reader would.
+    For arrays napari would ask every time, so this reader takes only those that are maps.
     """
     if not isinstance(path, str):
         has_annotations = any(_suffix(one) in ANNOTATION_SUFFIXES for one in path)
@@ -52,17 +53,18 @@ def _is_map(path: str) -> bool:
 
 def read_with_napari(paths: Paths) -> list[LayerDataTuple]:
     """Read files with napari's own reader; a list of them becomes a stack."""
-    stack = not isinstance(paths, str)
-    return npe2.read([*paths] if stack else [paths], stack=stack, plugin_name="napari")
+    if isinstance(paths, str):
+        return npe2.read([paths], stack=False, plugin_name="napari")
+    return npe2.read([*paths], stack=True, plugin_name="napari")
 
 
 def read_file(path: str) -> list[LayerDataTuple]:
-    """Read a map as a Labels layer, and what is no map as an image."""
+    """Read a map as a Labels layer, and any other file as an image."""
     try:
         table = recognise_table(path)
         return read_with_napari(path) if table is None else read(path, table)
     except DataError:
-        pass  # napari's reader knows more formats, and says what is wrong with the file.
+        pass  # napari's reader knows more formats, and explains what is wrong with the file.
     except ClassTableError as error:
         show_warning(f"{Path(path).name} was opened as an image: {error}")
     return read_with_napari(path)
@@ -74,23 +76,24 @@ def read_annotation_file(path: str) -> list[LayerDataTuple]:
     Raises
     ------
     C2FError
-        It is damaged, or about several images and not clearly about the selected one.
+        If the file is damaged, or covers several images and none matches the selected one.
     """
-    return read(path, recognise_table(path))
+    table = recognise_table(path)
+    assert table is not None  # Annotation files have at least a table of their own classes.
+    return read(path, table)
 
 
 def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
-    """Read one map of the selected image; a message tells of what did not fit into it."""
-
-    def refuse(images: Sequence[str]) -> None:
-        raise DataError(
-            f"{Path(path).name} is about {len(images)} images, and not clearly about the selected "
-            "one; open and select its image first, or press 'Open map…' in the Refine widget, "
-            "which asks for it."
-        )
-
+    """Read one map of the selected image, and warn of anything that could not be read."""
     image = _selected_image()
-    index_map, report = read_map_of(image, path, class_table, refuse)
+    try:
+        index_map, report = read_map(path, class_table, image=image_name(image))
+    except UnclearImageError as error:
+        raise DataError(
+            f"{Path(path).name} has annotations of {len(error.images)} images, and none matches "
+            "the selected image; open and select the right image first, or click 'Open map…' in "
+            "the Refine widget, which lets you choose."
+        ) from error
     if report.message():
         show_warning(f"{Path(path).name}: {report.message()}")
     data, keywords, kind = labels_layer_data(index_map, class_table, Path(path).stem)
@@ -98,7 +101,7 @@ def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
 
 
 def _selected_image() -> Image | None:
-    """Return the image that the user most likely means; None where there is none, or no window."""
+    """Return the image that the user most likely means; None without an image or a viewer."""
     viewer = current_viewer()
     if viewer is None:
         return None

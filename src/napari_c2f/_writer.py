@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
@@ -13,7 +12,7 @@ from c2f_core.errors import DataError, ImageError
 from c2f_core.io.annotations import FormatName, write_annotations
 from c2f_core.io.formats.base import Form
 from c2f_core.io.maps import MapStyle, write_map
-from napari_c2f.layers.convert import class_table_of_layer
+from napari_c2f.layers.convert import TABLE_KEY, class_table_of_labels
 
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")
 Write = Callable[[Path, NDArray[Any], ClassTable], None]
@@ -22,27 +21,32 @@ Write = Callable[[Path, NDArray[Any], ClassTable], None]
 def _write(
     path: str, data: Any, attributes: dict[str, Any], ending: str, write: Write
 ) -> list[str]:
+    """Write the data and attributes of a Labels layer; return the path of the file."""
     is_pyramid = attributes.get("multiscale") or isinstance(data, (list, tuple))
     labels = np.asarray(data[0] if is_pyramid else data)
     if labels.ndim != 2:
         raise ImageError("Only two-dimensional maps are saved; choose one plane of the stack.")
-    keywords = {
-        name: attributes[name]
-        for name in ("name", "colormap", "features", "metadata")
-        if name in attributes
-    }
     target = with_ending(path, ending)
-    write(target, labels, class_table_of_layer(Labels(labels, **keywords)))
+    write(target, labels, _class_table(labels, attributes))
     return [str(target)]
 
 
+def _class_table(labels: NDArray[Any], attributes: dict[str, Any]) -> ClassTable:
+    """Return the class table in a layer's attributes, or make one from its labels."""
+    table = attributes["metadata"].get(TABLE_KEY)
+    if isinstance(table, ClassTable):
+        return table
+    name, colormap, features = (attributes[key] for key in ("name", "colormap", "features"))
+    return class_table_of_labels(labels, name, colormap, features)
+
+
 def with_ending(path: str, ending: str) -> Path:
-    """Add the usual ending to a name that has none: napari proposes the layer's name as it is.
+    """Add the usual ending to a name that has none: napari proposes the bare name of the layer.
 
     Raises
     ------
     DataError
-        The file exists: napari has asked about the name without the ending only.
+        If the file exists: napari has asked only about the name without the ending.
     """
     if path.lower().endswith(ENDINGS):
         return Path(path)

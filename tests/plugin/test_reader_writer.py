@@ -197,7 +197,9 @@ def test_of_annotations_of_several_images_those_of_the_selected_one_are_opened(v
 
 
 def test_annotations_of_several_images_say_what_to_do(several):
-    with pytest.raises(DataError, match=r"about 2 images.*select its image first.*'Open map…'"):
+    with pytest.raises(
+        DataError, match=r"annotations of 2 images.*select the right image first.*'Open map…'"
+    ):
         get_reader(str(several))(str(several))
 
 

@@ -1,4 +1,4 @@
-"""Between napari's layers and the arrays and class tables of the core."""
+"""napari layers to and from the arrays and class tables of the core."""
 
 from typing import Any, TypeVar
 
@@ -20,15 +20,15 @@ RESULT_KEY = "c2f_result"
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
 CONFIDENCE_LIMITS = 0.5, 0.95
-"""Confidences at which the colour is full and gone."""
+"""Confidences at which the colour is opaque, and fully transparent."""
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def label_colormap(class_table: ClassTable) -> DirectLabelColormap:
-    """Make napari's colours of a class table; unlabelled and unknown are transparent.
+    """Return napari's colours of a class table; unlabelled and unknown labels are transparent.
 
-    napari's eraser makes pixels unlabelled, whatever index that has.
+    The background is the label of unlabelled pixels, so that napari's eraser erases to it.
     """
     transparent = np.zeros(4)
     colours: dict[int | None, NDArray[Any]] = {None: transparent}
@@ -46,9 +46,11 @@ def labels_layer_data(
     Parameters
     ----------
     index_map : (..., Y, X) unsigned integer array
-        Class indices.
+        Labels of the classes.
     class_table : ClassTable
+        Class table of the map.
     name : str
+        Name of the layer.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def labels_layer_data(
 
 
 def _class_features(class_table: ClassTable) -> pd.DataFrame:
-    """Return what napari shows of each label under the mouse."""
+    """Return what napari shows in its status bar for the label under the mouse."""
     return pd.DataFrame(
         {
             "index": [entry.index for entry in class_table.entries],
@@ -82,18 +84,20 @@ def new_map(
     *,
     is_result: bool = False,
 ) -> Labels:
-    """Make the layer of a map, for a viewer; it is not added to it.
+    """Make the layer of a map, without adding it to the viewer.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer in which the layer's name is unique.
     index_map : (..., Y, X) unsigned integer array
-        Class indices.
+        Labels of the classes.
     class_table : ClassTable
+        Class table of the map.
     name : str
-        Of the layer; a number follows it where another layer has it.
+        Name of the new layer; a number is appended if another layer already has it.
     spatial : dict
-        Where the layer lies in the world; see `spatial_keywords`.
+        Placement of the layer in the world; see `spatial_keywords`.
     is_result : bool
         Whether this plugin computed the map, so that no tool proposes it as its input.
     """
@@ -110,17 +114,14 @@ def add_map(
     name: str,
     spatial: dict[str, Any],
 ) -> Labels:
-    """Add a map to a viewer, see `new_map`.
-
-    It returns the layer itself: the viewer would return a proxy of it.
-    """
+    """Add a map to a viewer, see `new_map`, and return its layer, not a proxy of it."""
     layer = new_map(viewer, index_map, class_table, name, spatial)
     viewer.add_layer(layer)
     return layer
 
 
 def set_class_table(layer: Labels, class_table: ClassTable) -> None:
-    """Give a Labels layer the colours and names of a class table; its labels stay."""
+    """Give a Labels layer the colours and names of a class table; its labels do not change."""
     layer.metadata[TABLE_KEY] = class_table
     colormap = label_colormap(class_table)
     colormap.use_selection, colormap.selection = layer.show_selected_label, layer.selected_label
@@ -129,13 +130,14 @@ def set_class_table(layer: Labels, class_table: ClassTable) -> None:
 
 
 def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDataTuple:
-    """Describe an Image layer of confidences in which the doubtful places stand out.
+    """Describe an Image layer of confidences in which doubtful regions stand out.
 
     Parameters
     ----------
     confidence : (..., Y, X) float32 array
-        In [0, 1]; NaN where nothing was refined.
+        Confidence in [0, 1]; NaN where nothing was refined.
     name : str
+        Name of the layer.
 
     Returns
     -------
@@ -154,39 +156,59 @@ def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDa
 def class_table_of_layer(layer: Labels) -> ClassTable:
     """Return the class table of a Labels layer, or make one from its labels and colours.
 
-    A layer without a table gets a class for each label that it holds, but its
-    background, napari's 0, which is unlabelled.
-
     Raises
     ------
     ClassTableError
-        The layer holds no label but that.
+        If the layer has no class table, and contains only its background.
     """
     table = layer.metadata.get(TABLE_KEY)
     if isinstance(table, ClassTable):
         return table
-    names, background = _names_by_index(layer), layer.colormap.background_value
+    return class_table_of_labels(level0(layer), layer.name, layer.colormap, layer.features)
+
+
+def class_table_of_labels(
+    labels: NDArray[Any], name: str, colormap: Any, features: pd.DataFrame
+) -> ClassTable:
+    """Make a class table from the labels of a layer, and their colours.
+
+    Parameters
+    ----------
+    labels : (..., Y, X) integer array
+        Each label becomes a class, except the background (0 by default), which is unlabelled.
+    name : str
+        Name of the layer, and of the class table.
+    colormap : CyclicLabelColormap or DirectLabelColormap
+        Colours of the labels.
+    features : DataFrame
+        Features of the layer; columns "index" and "name" name the classes.
+
+    Raises
+    ------
+    ClassTableError
+        If there are no labels but the background.
+    """
+    names, background = _names_by_label(features), colormap.background_value
     entries: dict[int, tuple[str, tuple[int, int, int]]] = {}
     taken: set[tuple[int, int, int]] = set()
-    for label in np.unique(np.asarray(level0(layer))).tolist():
+    for label in np.unique(np.asarray(labels)).tolist():
         if label != background:
-            colour = _distinct(_colour_of(layer, label), taken)
+            colour = _distinct(_rgb(colormap.map(label)), taken)
             taken.add(colour)
             entries[label] = (names.get(label, f"class {label}"), colour)
     if not entries:
-        raise ClassTableError(f"Nothing is drawn in '{layer.name}'; draw at least one class.")
-    return table_from_colours(layer.name, entries, background)
+        raise ClassTableError(f"Nothing is drawn in '{name}'; draw at least one class.")
+    return table_from_colours(name, entries, background)
 
 
-def _names_by_index(layer: Labels) -> dict[int, str]:
-    features = layer.features
+def _names_by_label(features: pd.DataFrame) -> dict[int, str]:
     if not {"index", "name"} <= set(features.columns):
         return {}
     return dict(zip(features["index"].tolist(), map(str, features["name"]), strict=True))
 
 
-def _colour_of(layer: Labels, label: int) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * float(channel)) for channel in layer.get_color(label)[:3])
+def _rgb(colour: NDArray[np.floating[Any]]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * float(channel)) for channel in colour[:3])
     return red, green, blue
 
 
@@ -201,12 +223,12 @@ def _distinct(
 
 
 def spatial_keywords(layer: Layer) -> dict[str, Any]:
-    """Return where a layer lies in the world, as keyword arguments of a new layer."""
+    """Return the placement of a layer in the world, as keyword arguments of a new layer."""
     return {name: getattr(layer, name) for name in SPATIAL}
 
 
 def unique_name(taken: Any, wanted: str) -> str:
-    """Return a name that no layer of the list has, so that none is mistaken for another."""
+    """Return a name that no layer of a list has: the wanted one, or one with a number."""
     names = {layer.name for layer in taken}
     number, name = 1, wanted
     while name in names:
@@ -249,7 +271,7 @@ def image_plane(layer: Image) -> NDArray[Any]:
     Raises
     ------
     ImageError
-        The layer is a stack.
+        If the layer is a stack or a pyramid.
     """
     if layer.ndim != 2 or layer.multiscale:
         raise ImageError(f"'{layer.name}' is a stack or a pyramid; choose a two-dimensional image.")
@@ -257,11 +279,11 @@ def image_plane(layer: Image) -> NDArray[Any]:
 
 
 def level0(layer: Layer) -> Any:
-    """Return a layer's data, of a pyramid the finest level; they may be loaded lazily."""
+    """Return a layer's data, which may be lazy; of a pyramid, the finest level."""
     return layer.data[0] if layer.multiscale else layer.data
 
 
 def plane_shape(image: Image) -> tuple[int, ...]:
-    """Return the shape (..., Y, X) of an image or stack, without its colours."""
+    """Return the shape (..., Y, X) of an image or stack, without the axis of colours."""
     shape = tuple(level0(image).shape)
     return shape[:-1] if image.rgb else shape

@@ -1,4 +1,4 @@
-"""The part of a controller that makes and opens coarse maps."""
+"""Base of the controllers that add coarse maps."""
 
 import numpy as np
 from napari.components import ViewerModel
@@ -35,9 +35,9 @@ class MapController(Controller[AnyActivity]):
         self._session = session
 
     def new_map(self, image: Image | None, selection: TableSelection) -> None:
-        """Add an unlabelled map to draw in, as large as the image and in its place.
+        """Add an empty map of the size and placement of an image.
 
-        An image of a project has its map already.
+        An image of a project already has its map, which is shown instead.
         """
         with self._errors_told():
             if image is None:
@@ -62,18 +62,18 @@ class MapController(Controller[AnyActivity]):
                 spatial_keywords(image),
             )
             self.model.message = (
-                f"Paint in '{name}' where you are sure; the number of each class is its label."
+                f"Paint in '{name}' where you are sure of the class; the label selects the class."
             )
 
     def _show_map(self, layer: Labels) -> None:
-        """Let the user see a map, which refining hides, and draw in it."""
+        """Show a map, which refining may have hidden, and make it the active layer."""
         if not self._session.strokes.is_drawn_refinable(layer):
             self._hide_results(layer)  # In live mode the coarse and the fine map are both shown.
         layer.visible = True
         self._viewer.layers.selection.active = layer
 
     def _hide_results(self, coarse: Labels) -> None:
-        """Hide earlier results and their review: two maps on top of each other show neither."""
+        """Hide earlier results and their review, which would cover the map."""
         layers, lineage = self._viewer.layers, self._session.lineage
         hidden = lineage.layers_of_results(layers, coarse)
         if any(lineage.is_final(layer) for layer in hidden):

@@ -1,4 +1,4 @@
-"""Files of maps and annotations, read as maps of an image in the viewer."""
+"""Map and annotation files, read as maps of an image in the viewer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,39 +13,56 @@ from c2f_core.io.maps import read_map
 from napari_c2f.layers.convert import plane_shape, spatial_keywords
 
 ChooseImage = Callable[[Sequence[str]], str | None]
-"""Returns which of the images of a file the user means; None to open nothing."""
+"""Returns the name of the image that the user chose from a file; None to open nothing."""
 
 
 def read_map_of(
     image: Image | None, path: str, class_table: ClassTable, choose_image: ChooseImage
 ) -> tuple[NDArray[Any], MapReport] | None:
-    """Read the map of an image; ask where the file is about several, and not clearly about it.
+    """Read the map of an image, and let the user choose if the file covers several images.
+
+    Parameters
+    ----------
+    image : Image or None
+        The image; of several images in the file, the one with its name is read.
+    path : str
+        Map or annotation file.
+    class_table : ClassTable
+        Class table of the map.
+    choose_image : callable
+        Called with the names of the images in the file if none clearly is the image.
 
     Returns
     -------
     index_map : (Y, X) unsigned integer array
-        Class indices.
+        Labels of the classes.
     report : MapReport
-        None in place of both where the user chose none.
+        What could not be read. None in place of both if the user chose no image.
 
     Raises
     ------
     C2FError
-        As `c2f_core.io.maps.read_map`.
+        As `read_map`.
     """
-    # A file is known by its name, which the layer of a project's image has as its own.
-    name = None if image is None else image.source.path or image.name
     try:
-        return read_map(path, class_table, image=name)
+        return read_map(path, class_table, image=image_name(image))
     except UnclearImageError as error:
         chosen = choose_image(error.images)
         return None if chosen is None else read_map(path, class_table, image=chosen)
 
 
-def placement(index_map: NDArray[Any], image: Image | None) -> dict[str, Any]:
-    """Return where the map of an image lies, as keyword arguments of a new layer.
+def image_name(image: Image | None) -> str | None:
+    """Return the file of an image, or else the name of its layer, which projects set to it."""
+    if image is None:
+        return None
+    path: str | None = image.source.path
+    return path or str(image.name)
 
-    A map that is not as large as the image belongs to another one, whose place nobody knows.
+
+def placement(index_map: NDArray[Any], image: Image | None) -> dict[str, Any]:
+    """Return the placement of the map of an image, as keyword arguments of a new layer.
+
+    A map of another size belongs to another image, whose placement is unknown.
     """
     if image is None or index_map.shape != plane_shape(image):
         return {}

@@ -11,13 +11,13 @@ from napari_c2f.layers.convert import level0
 
 
 def plane_size(layer: Labels) -> Size:
-    """Return rows and columns of a Labels layer's planes."""
+    """Return the numbers of rows and columns of a Labels layer."""
     shape = level0(layer).shape
     return int(shape[-2]), int(shape[-1])
 
 
 def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
-    """Return which plane of a layer is shown; () if the layer is one."""
+    """Return the index of the plane in view; () if the layer is a single plane."""
     shape = level0(layer).shape
     leading = layer.ndim - 2
     point = np.rint(layer.world_to_data(viewer.dims.point)[:leading]).astype(int)
@@ -56,17 +56,17 @@ def view_of(viewer: ViewerModel, layer: Labels) -> Window:
     Raises
     ------
     ImageError
-        The canvas shows nothing of it, or not its rows and columns.
+        If the canvas shows no part of the layer, or not its rows and columns.
     """
     shown = list(layer._slice_input.displayed)
     if viewer.dims.ndisplay != 2 or shown != [layer.ndim - 2, layer.ndim - 1]:
         raise ImageError(
-            "The view does not show rows and columns of the map as they are; show it in two "
-            "dimensions, with its axes in order."
+            "The view does not show the rows and columns of the map; switch to two dimensions, "
+            "with the axes in order."
         )
     first, last = layer.corner_pixels[:, -2:]
-    if (first == last).any():  # napari moves what is outside to the border.
-        raise ImageError(f"The view shows nothing of '{layer.name}'; move it there.")
+    if (first == last).any():  # napari clips corners outside to the border.
+        raise ImageError(f"The view shows no part of '{layer.name}'; pan or zoom to it.")
     if layer.multiscale:
         factors = layer.downsample_factors[layer.data_level][-2:]
         first, last = np.floor(first * factors), np.ceil((last + 1) * factors)

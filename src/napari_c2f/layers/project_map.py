@@ -1,4 +1,4 @@
-"""The one coarse map of a project's image: what is drawn or opened for the image goes into it."""
+"""Changes to the one coarse map of a project's image: drawn or opened maps go into it."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def paste_labels(
     class_table: ClassTable,
     drawn: NDArray[np.bool_],
 ) -> None:
-    """Draw a map on top of another, as one step that undo takes back; the rest stays.
+    """Draw a map on top of another, as one step of the undo history.
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ def paste_labels(
     layer : Labels
         Layer to draw in; its data are in memory.
     index_map : (Y, X) unsigned integer array
-        Class indices.
+        Labels of the classes.
     class_table : ClassTable
-        Of the index map; classes are known by their names.
+        Class table of the index map; classes are matched by name.
     drawn : (Y, X) bool array
-        Where the map is drawn; what is unlabelled there is erased.
+        Where the map is drawn; unlabelled pixels erase the layer there.
 
     Raises
     ------
     C2FError
-        The sizes differ, or the layer lacks a class.
+        If the sizes differ, or the layer does not have a class of the map.
     """
     labels = _in_classes_of(layer, index_map, class_table)
     _change(strokes, layer, np.where(drawn, labels, layer.data))
@@ -46,7 +46,7 @@ def paste_labels(
 def replace_labels(
     strokes: StrokeTracker, layer: Labels, index_map: NDArray[Any], class_table: ClassTable
 ) -> None:
-    """Replace the labels of a layer by those of a map, in one step that undo takes back."""
+    """Replace the labels of a layer by those of a map, as one step of the undo history."""
     _change(strokes, layer, _in_classes_of(layer, index_map, class_table))
 
 
@@ -69,7 +69,7 @@ def _in_classes_of(
 
 
 def _change(strokes: StrokeTracker, layer: Labels, labels: NDArray[Any]) -> None:
-    """Give a map other labels: no work by hand, and nothing that refining has to keep."""
+    """Change the labels of a map, as an edit that is neither drawn by hand nor protected."""
     places = np.nonzero(labels != layer.data)
     with strokes.drawing_refinable(layer), strokes.programmatic_edit(layer):
         layer.data_setitem(places, labels[places])

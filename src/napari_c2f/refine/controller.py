@@ -1,4 +1,4 @@
-"""Decides what happens in the Refine widget; the only writer of its model."""
+"""Controller of the Refine widget; the only writer of its model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,11 +44,12 @@ from napari_c2f.refine.request import (
 
 
 class RefineController(MapController[Refining]):
-    """Refines a coarse layer into new layers, and brings coarse layers in.
+    """Refines coarse maps into new layers, and opens coarse maps.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer whose layers are refined.
     session : Session
         Session of the viewer.
     """
@@ -73,7 +74,7 @@ class RefineController(MapController[Refining]):
         return self._session.lineage.final_of(self._viewer.layers, fine) is not None
 
     def close(self, *_: Any) -> None:
-        """End the work for good: the window closes."""
+        """End the work for good, because the window closes."""
         super().close()
         self._protected_layer.close()
         if self._live is not None:
@@ -104,36 +105,37 @@ class RefineController(MapController[Refining]):
         image: Image | None,
         choose_image: ChooseImage,
     ) -> None:
-        """Add the map of a file, in the place of the image; into the map of a project's image.
+        """Add the map of a file as a layer, or put it into the map of a project's image.
 
         Parameters
         ----------
         path : str
+            Map or annotation file.
         selection : TableSelection
-            Class table of the map; without a table, that of the file.
+            Class table of the map; without a table, that of the file is used.
         image : Image or None
-            Of several images that the file may be about, this one is meant.
+            Image that the map belongs to.
         choose_image : callable
-            Asked where it is not clear which is meant.
+            Called if the file covers several images and none clearly is this one.
         """
         with self._errors_told():
             table = selection.checked_table() or recognise_table(path)
             if table is None:
                 raise DataError(
-                    f"{Path(path).name} belongs to no class table known here; choose its classes "
+                    f"{Path(path).name} does not match any known class table; choose its classes "
                     "first, under 'Classes'."
                 )
             read = read_map_of(image, path, table, choose_image)
             if read is None:
                 return
             index_map, report = read
-            told = self._show_opened(index_map, table, image, Path(path).stem)
-            self.model.message = report.message() or told
+            message = self._show_opened(index_map, table, image, Path(path).stem)
+            self.model.message = report.message() or message
 
     def _show_opened(
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
     ) -> str:
-        """Put the map of a file into that of a project's image, else add it; tell which."""
+        """Put a map into that of a project's image, or add it; return a message."""
         own = self._session.lineage.project_map(self._viewer.layers, image)
         if own is None:
             add_map(self._viewer, index_map, table, name, placement(index_map, image))
@@ -141,8 +143,8 @@ class RefineController(MapController[Refining]):
         replace_labels(self._session.strokes, own, index_map, table)
         self._show_map(own)
         return (
-            f"Opened in '{own.name}', the map of this image that the project saves; undo brings "
-            "back what was there."
+            f"Opened in '{own.name}', the map of this image that the project saves; undo restores "
+            "its previous content."
         )
 
     def update(self, request: RefineRequest) -> None:
@@ -202,14 +204,17 @@ class RefineController(MapController[Refining]):
         if not self.model.live or target is None:
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
-        coarse.visible, coarse.contour = True, max(coarse.contour, 1)  # The fine map is seen too.
+        coarse.visible, coarse.contour = (
+            True,
+            max(coarse.contour, 1),
+        )  # So that both maps are visible.
         self._viewer.layers.selection.active = coarse
         return True
 
     def _live_target(self, coarse: Labels) -> LiveTarget | None:
-        """Return the layers to keep up to date; None where they are to be made first.
+        """Return the layers to keep up to date; None if they must be made first.
 
-        A fine map that has a final one is hidden by it, and the final one would not follow.
+        A fine map under review is hidden by its final map, which live mode does not update.
         """
         layers, lineage = self._viewer.layers, self._session.lineage
         fine = lineage.latest_result(layers, coarse)
@@ -219,7 +224,7 @@ class RefineController(MapController[Refining]):
         return LiveTarget(coarse, fine, confidence)
 
     def _end_live(self) -> Touched:
-        """Stop following; return what was not refined yet."""
+        """End live mode; return what was not refined yet."""
         if self._live is None:
             return {}
         touched, coarse = self._live.end(), self._live.target.coarse
@@ -269,14 +274,14 @@ class RefineController(MapController[Refining]):
         self._viewer.add_layer(confidence)
         self._session.refined.emit(Refined(fine, confidence, result.record))
         yield
-        layers.selection.active = fine  # There the annotator goes on.
+        layers.selection.active = fine  # So that the user can correct it at once.
         coarse.visible = False
         yield
         self._protected_layer.update()
         self.model.report = result.report
         self._succeed(
-            f"{result.cancelled} {_told(result.report, confidence.name)} The coarse map is as it "
-            "was, and hidden.".strip()
+            f"{result.cancelled} {_summary(result.report, confidence.name)} The coarse map is "
+            "unchanged and now hidden.".strip()
         )
 
     def _confidence_layer(self, coarse: Labels, result: JobResult) -> Image:
@@ -287,7 +292,7 @@ class RefineController(MapController[Refining]):
     def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Image) -> Labels:
         """Make the fine map, with its origin, strokes and locks."""
         coarse, session = prepared.coarse, self._session
-        # What is refined again keeps its name, with a number.
+        # A fine map that is refined again keeps its name, with a number.
         name = coarse.name if session.lineage.is_refined(coarse) else f"{coarse.name} refined"
         table, spatial = prepared.job.class_table, placed_keywords(coarse, result.slices)
         fine = new_map(self._viewer, result.labels, table, name, spatial, is_result=True)
@@ -303,12 +308,12 @@ class RefineController(MapController[Refining]):
         return fine
 
 
-def _told(report: ScopeReport, confidence: str) -> str:
-    """Return how much changed and how surely, for the user."""
+def _summary(report: ScopeReport, confidence: str) -> str:
+    """Return how much changed, and with what confidence, for the user."""
     if not report.pixels:
         return "Nothing in the scope may change; choose another under 'Scope', or unlock classes."
     return (
         f"{100 * report.changed / report.pixels:.1f} % of the pixels changed, mean confidence "
-        f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful places are "
-        f"magenta, see '{confidence}'."
+        f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful regions "
+        f"are magenta in '{confidence}'."
     )

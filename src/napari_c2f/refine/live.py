@@ -1,4 +1,4 @@
-"""Live mode: after a stroke, what depends on it is refined again, in the layers at hand."""
+"""Live mode: after a stroke, everything that depends on it is refined again, in place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,14 +30,14 @@ from napari_c2f.refine.request import RefinerChoice
 PAUSE = 300
 """Milliseconds without a stroke before the refiner starts."""
 UPDATES = "live_updates"
-"""Entry of a fine layer's record: how often live mode changed it since."""
+"""Entry of a fine map's record: number of updates by live mode."""
 Touched = dict[Plane, Window]
-"""Per plane of the coarse map, a box around what strokes changed."""
+"""Box around the pixels that strokes changed, by plane of the coarse map."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiveTarget:
-    """The layers that live mode follows and keeps up to date."""
+    """The layers that live mode keeps up to date."""
 
     coarse: Labels
     fine: Labels
@@ -50,7 +50,7 @@ MakeJob = Callable[[LiveTarget], tuple[RefineJob, RefinerChoice] | None]
 
 
 class Live:
-    """Follows the strokes in a coarse map and in its fine map, and refines what depends on them.
+    """Refines whatever depends on new strokes in a coarse map or in its fine map.
 
     Parameters
     ----------

@@ -17,9 +17,9 @@ class Refining(Activity):
     Attributes
     ----------
     report : ScopeReport or None
-        What the latest run changed.
+        What the latest refinement changed.
     live : bool
-        After each stroke, what it touches is refined again.
+        Whether live mode is on, which refines after each stroke what the stroke touches.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(

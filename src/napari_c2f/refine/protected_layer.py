@@ -1,4 +1,4 @@
-"""Shows which hand-painted pixels stay, as a layer."""
+"""Layer that shows which hand-painted pixels the next refinement leaves unchanged."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,22 +15,24 @@ from napari_c2f.layers.convert import RESULT_KEY, level0
 from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.strokes import ProtectedStroke
 
-NAME = "painted, stays"
+NAME = "protected edits"
 PAUSE = 200
-"""Milliseconds without a stroke before the layer follows."""
+"""Milliseconds without a stroke before the layer is updated."""
 COLOURS = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.array([1, 1, 1, 1.0])})
 
 Look = Callable[[], tuple[Labels, Sequence[ProtectedStroke]] | None]
-"""Returns the coarse layer with what stays of it; None where there is none."""
+"""Returns the coarse map and its protected strokes; None if no map is chosen."""
 
 
 class ProtectedLayer:
-    """A layer of outlines that follows what stays while it is wanted.
+    """A layer that outlines protected strokes while it is wanted.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer to which the layer is added.
     look : callable
+        See `Look`.
     """
 
     def __init__(self, viewer: ViewerModel, look: Look) -> None:
@@ -42,7 +44,7 @@ class ProtectedLayer:
         self._debouncer.triggered.connect(self._show)
 
     def want(self, wanted: bool) -> None:
-        """Show the layer, or take it away."""
+        """Show or remove the layer."""
         self._wanted = wanted
         if wanted:
             self._show()
@@ -60,7 +62,7 @@ class ProtectedLayer:
             self._debouncer.throttle()
 
     def close(self) -> None:
-        """Take the layer away."""
+        """Remove the layer."""
         self._debouncer.cancel()
         if self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
@@ -83,7 +85,7 @@ class ProtectedLayer:
             layer.translate = keywords["translate"]
 
     def _add(self, mask: NDArray[np.uint8], keywords: dict[str, object]) -> Labels:
-        """Add the layer on top; the one that is drawn in stays the active one."""
+        """Add the layer on top, and keep the active layer."""
         active = self._viewer.layers.selection.active
         metadata = {RESULT_KEY: True}
         layer = Labels(mask, name=NAME, colormap=COLOURS, metadata=metadata, **keywords)
@@ -97,7 +99,7 @@ class ProtectedLayer:
 def covered_part(
     coarse: Labels, kept: Sequence[ProtectedStroke]
 ) -> tuple[Slices, NDArray[np.uint8]]:
-    """Return the smallest part of a layer that holds what stays, and 1 where that is."""
+    """Return the smallest box of a map around protected strokes, and a mask of 1 where they are."""
     patches = [each.patch for each in kept if each.patch.mask.any()]
     nowhere = tuple(slice(0, 1) for _ in range(coarse.ndim))
     place = around(patch.slices for patch in patches) if patches else nowhere

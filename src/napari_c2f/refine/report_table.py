@@ -1,4 +1,4 @@
-"""What the latest run changed, as a table of the classes."""
+"""Table of what the latest refinement changed, by class."""
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -13,13 +13,13 @@ from c2f_core.refine.report import ScopeReport, class_changes
 
 COLUMNS = ("Class", "Gained", "Lost", "Net")
 MOST_ROWS = 4
-"""Classes that are seen without scrolling."""
+"""Classes that are visible without scrolling."""
 PADDING = 6
-TIP = "Pixels that each class gained and lost in the latest run, against what was refined"
+TIP = "Pixels that each class gained and lost in the latest refinement"
 
 
 class ReportTable(QTableWidget):
-    """Gains and losses by class; hidden while there are none."""
+    """Gains and losses by class; hidden if there are none."""
 
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
@@ -40,7 +40,7 @@ class ReportTable(QTableWidget):
         self.hide()
 
     def show_report(self, report: ScopeReport | None) -> None:
-        """Show what a run changed."""
+        """Show what a refinement changed."""
         changes = [] if report is None else class_changes(report)
         self.setRowCount(len(changes))
         for row, change in enumerate(changes):
@@ -58,7 +58,7 @@ class ReportTable(QTableWidget):
         self.setVisible(bool(changes))
 
     def text(self) -> list[list[str]]:
-        """Return what is shown, row by row."""
+        """Return the texts of all cells, row by row."""
         items = [
             [self.item(row, column) for column in range(self.columnCount())]
             for row in range(self.rowCount())

@@ -1,4 +1,4 @@
-"""The editor of a scope: where refining may change the map, and what stays."""
+"""Editor of the scope: where refining may change the map, and what it leaves unchanged."""
 
 from napari.components import ViewerModel
 from napari.layers import Shapes
@@ -31,24 +31,24 @@ PLANES = {CURRENT: "Current slice", ALL: "All slices"}
 ICON = QSize(12, 12)
 WIDEST_BAND = 999
 MOST_ROWS = 5
-"""Classes that are seen without scrolling."""
+"""Classes that are visible without scrolling."""
 TIPS = {
     "where": "Part of the image that may change; nothing else is computed",
-    "shapes": "Shapes layer with boxes and polygons: its selected shapes, or all if none is",
+    "shapes": "Shapes layer with boxes and polygons; only selected shapes count, if there are any",
     "classes": "Only pixels that are, or become, one of the checked classes change (Space checks)",
-    "band": "Only so many pixels on either side of coarse boundaries change, and unlabelled ones; "
-    "0 is off",
-    "confidence": "Pixels of which the model is less sure keep their coarse label",
-    "planes": "Of a stack: the slice that is shown, or all, one after the other",
-    "fine": "What you painted in the fine map stays, and is carried over to the next one; "
-    "erase to give it free",
-    "coarse": "What you painted in the coarse map since it was refined stays as it is",
-    "show": "Show the pixels that stay as a layer",
+    "band": "Only unlabelled pixels and those within this distance of a coarse boundary change; "
+    "0 turns the band off",
+    "confidence": "Pixels with a lower confidence keep their coarse label",
+    "planes": "Refine the slice in view, or all slices of the stack one by one",
+    "fine": "Keep what you painted in the fine map, and carry it over to the next one; "
+    "erase it to let it change again",
+    "coarse": "Keep what you painted in the coarse map since it was refined",
+    "show": "Show the protected pixels as a layer",
 }
 
 
 class ClassList(QListWidget):
-    """Classes to check."""
+    """A list of classes with check boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class ClassList(QListWidget):
         self._unchecked: set[str] = set()
 
     def show_table(self, class_table: ClassTable | None) -> None:
-        """List the classes of a table; those of a name that was unchecked stay so."""
-        if self.count():  # A map without classes in between does not check them all.
+        """List the classes of a table; names that were unchecked stay unchecked."""
+        if self.count():  # So that a map without classes in between does not check all.
             self._unchecked = set(self._names(Qt.CheckState.Unchecked))
         entries = () if class_table is None else class_table.entries
         self.blockSignals(True)
@@ -72,12 +72,12 @@ class ClassList(QListWidget):
         self.setFixedHeight(rows * max(self.sizeHintForRow(0), 16) + 2 * self.frameWidth())
 
     def value(self) -> tuple[str, ...] | None:
-        """Return the names that are checked, None where all are."""
+        """Return the checked names; None if all are checked."""
         checked = self._names(Qt.CheckState.Checked)
         return None if len(checked) == self.count() else checked
 
     def setValue(self, names: tuple[str, ...] | None) -> None:  # noqa: N802
-        """Check these classes, all for None."""
+        """Check these classes, or all for None."""
         for row in range(self.count()):
             item = self.item(row)
             assert item is not None
@@ -98,7 +98,7 @@ class ScopeEditor(QWidget):
     Parameters
     ----------
     viewer : ViewerModel
-        Whose Shapes layers can be chosen.
+        Viewer whose Shapes layers are listed.
     """
 
     changed = Signal()
@@ -131,7 +131,7 @@ class ScopeEditor(QWidget):
         add_row(form, "Sh&apes", self.shapes.native, TIPS["shapes"])
         add_row(form, "Chan&ge", self.classes, TIPS["classes"])
         add_row(form, "&Band", self.band, TIPS["band"])
-        add_row(form, "S&ure from %", self.confidence, TIPS["confidence"])
+        add_row(form, "Minim&um confidence (%)", self.confidence, TIPS["confidence"])
         add_row(form, "Slices", self.planes, TIPS["planes"])
         kept = QHBoxLayout()
         for box, tip in (
@@ -141,7 +141,7 @@ class ScopeEditor(QWidget):
         ):
             box.setToolTip(TIPS[tip])
             kept.addWidget(box)
-        form.addRow("Keep painted", kept)
+        form.addRow("Keep my edits", kept)
 
     def _connect(self) -> None:
         for signal in (
@@ -167,11 +167,11 @@ class ScopeEditor(QWidget):
         self.changed.emit()
 
     def show_stack(self, is_stack: bool) -> None:
-        """Offer slices where the map is a stack."""
+        """Show the choice of slices if the map is a stack."""
         self._form.setRowVisible(self.planes, is_stack)
 
     def value(self) -> ScopeChoice:
-        """Return what is chosen."""
+        """Return the choice."""
         return ScopeChoice(
             where=Where(self.where.value()),
             classes=self.classes.value(),
@@ -193,7 +193,7 @@ class ScopeEditor(QWidget):
         self.keep_coarse.setChecked(choice.keep_coarse)
 
     def summary(self) -> str:
-        """Say the choice in a few words."""
+        """Return a summary in a few words."""
         choice = self.value()
         words = [PLACES[choice.where].lower()]
         if choice.classes is not None:
@@ -201,5 +201,5 @@ class ScopeEditor(QWidget):
         if choice.band is not None:
             words.append(f"band {choice.band} px")
         if choice.minimal_confidence:
-            words.append(f"sure from {self.confidence.value()} %")
+            words.append(f"confidence from {self.confidence.value()} %")
         return ", ".join(words)

@@ -1,4 +1,4 @@
-"""The Refine widget: choose image, coarse map and model; click; look; save."""
+"""The Refine widget: choose an image, a coarse map and a model, and refine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ from napari_c2f.widgets.parts import Legend, StatusText, add_row, button_row, co
 
 @dataclass(frozen=True)
 class Buttons:
-    """What can be pressed by a key."""
+    """Buttons that have keys."""
 
     refine: QAbstractButton
     live: QAbstractButton
@@ -71,15 +71,15 @@ FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 TIPS = {
     "image": "Photograph to refine on; follows the layer that you select",
-    "coarse": "Labels layer to refine, it stays as it is; follows the layer that you select",
-    "new": "Add an empty map to draw in, as large as the image, of the classes chosen below; an "
-    "image of a project has one already",
+    "coarse": "Labels layer to refine, which stays unchanged; follows the layer that you select",
+    "new": "Add an empty map of the size of the image to draw in, with the classes chosen below; "
+    "an image of a project already has one",
     "open": "Open a map file of the image, with the classes chosen below or those of the file; it "
-    "takes the place of what is drawn in the map of a project's image",
-    "classes": "What the labels of the coarse map mean: as its layer says, or this class table",
-    "model": "Who refines: a trained network for its classes, or a classical method for any",
-    "device": "Where a network computes; auto takes the GPU where there is one",
-    "scope": "Refine only a part, keep what is in doubt or painted by hand",
+    "replaces the content of the map of a project's image",
+    "classes": "Meaning of the labels in the coarse map: that of its layer, or this class table",
+    "model": "A trained network for its classes, or a classical method for any classes",
+    "device": "Device for networks; auto uses a GPU if there is one",
+    "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
     "refine": "Add a fine map and its confidence as new layers",
     "live": "After each stroke in the coarse map or its latest fine map, refine what it touches "
     "again, in the fine map itself",
@@ -88,7 +88,7 @@ TIPS = {
 
 
 class RefineWidget(DockedWidget):
-    """Turns the coarse map of an image into a fine one.
+    """Refines the coarse map of an image into a fine one.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def test_a_view_beside_the_map_is_told(expanded, refine):
     settle(viewer)
     widget.scope.where.setValue("view")
     refine(widget)
-    assert "shows nothing of 'coarse'" in widget.status.text()
+    assert "shows no part of 'coarse'" in widget.status.text()
     viewer.dims.ndisplay = 3
     settle(viewer)
     refine(widget)
@@ -171,7 +171,7 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     widget.scope.band.selectAll()
     qtbot.keyClicks(widget.scope.band, "2")
     widget.scope.confidence.setValue(75)
-    assert widget.scope_section.text() == "Scope: whole image, band 2 px, sure from 75 %"
+    assert widget.scope_section.text() == "Scope: whole image, band 2 px, confidence from 75 %"
     refine(widget)
     changed = viewer.layers["coarse refined"].data != coarse.data
     confidence = viewer.layers["coarse confidence"].data

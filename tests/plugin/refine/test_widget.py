@@ -309,7 +309,7 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     answer = str(maps), ""
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: answer)
     click(widget.open_button)
-    assert "belongs to no class table known here" in widget.status.text()
+    assert "does not match any known class table" in widget.status.text()
     assert not viewer.layers
     widget.class_table.setValue(str(table))
     assert "triangle" in widget.legend.text()
