@@ -2,12 +2,20 @@
 
 import shutil
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.utils._proxies import ReadOnlyWrapper
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
+from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -46,9 +54,43 @@ def click(qtbot):
     return lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+@dataclass
+class MouseEvent:
+    """What napari's canvas passes on to layers when the mouse is pressed, moved or released."""
+
+    type: str
+    position: tuple[float, ...]
+    is_dragging: bool
+    dims_displayed: list[int]
+    dims_point: list[float]
+    button: int = 1
+    view_direction: None = None
+    up_direction: None = None
+    pos: tuple[int, int] = (0, 0)
+    modifiers: tuple[str, ...] = ()
+    handled: bool = False
+
+
+def drag_without_canvas(viewer, *points):
+    """Draw in the active layer by the callbacks of napari that its canvas would call."""
+
+    def send(callbacks, kind, point, is_dragging):
+        position = (*viewer.dims.point[: viewer.dims.ndim - 2], *map(float, point))
+        viewer.cursor.position = position
+        displayed, shown = list(viewer.dims.displayed), list(viewer.dims.point)
+        event = MouseEvent(kind, position, is_dragging, displayed, shown)
+        callbacks(viewer.layers.selection.active, ReadOnlyWrapper(event, exceptions=("handled",)))
+
+    send(mouse_move_callbacks, "mouse_move", points[0], False)
+    send(mouse_press_callbacks, "mouse_press", points[0], False)
+    for point in points[1:]:
+        send(mouse_move_callbacks, "mouse_move", point, True)
+    send(mouse_release_callbacks, "mouse_release", points[-1], False)
+
+
 @pytest.fixture
 def drag(qtbot):
-    """Draw on the canvas with the mouse, from point to point of the world (row, column)."""
+    """Draw with the mouse, from point to point of the world (row, column), on the canvas if any."""
 
     def send(viewer, kind, point, buttons, button=Qt.MouseButton.NoButton):
         canvas = viewer.window._qt_viewer.canvas
@@ -60,6 +102,9 @@ def drag(qtbot):
         QApplication.sendEvent(canvas.native, event)
 
     def draw(viewer, *points):
+        if not hasattr(viewer, "window"):
+            drag_without_canvas(viewer, *points)
+            return
         for _ in range(5):  # Docks and new layers settle.
             QApplication.processEvents()
         left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
@@ -126,11 +171,37 @@ def following():
 
 
 @pytest.fixture
-def docked(make_napari_viewer):
-    """A viewer with the docked Refine widget."""
-    viewer = make_napari_viewer()
-    _, widget = viewer.window.add_plugin_dock_widget("napari-c2f", "Refine")
-    return viewer, widget
+def viewer(request):
+    """A viewer without a window, or a shown one where the test is marked `window`.
+
+    Making a window and closing it takes longer than most tests.
+    """
+    if request.node.get_closest_marker("window"):
+        return request.getfixturevalue("make_napari_viewer")(show=True)
+    PluginManager.instance().discover()  # As napari does at its start: for readers and samples.
+    return ViewerModel()
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    """Open the widget of a tool, in the dock of the viewer if it has a window."""
+
+    def open_widget(name):
+        if hasattr(viewer, "window"):
+            return viewer.window.add_plugin_dock_widget("napari-c2f", name)[1]
+        module = import_module(f"napari_c2f.{name.lower()}.widget")
+        widget = getattr(module, f"{name}Widget")(viewer)
+        qtbot.addWidget(widget)
+        widget.show()
+        return widget
+
+    return open_widget
+
+
+@pytest.fixture
+def docked(viewer, dock):
+    """A viewer with the Refine widget."""
+    return viewer, dock("Refine")
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def test_the_preferences_list_the_keys_of_open_widgets(make_napari_viewer, qtbot
     assert {keys.full_name(name) for keys, name in ACTIONS} <= set(listed)
 
 
+@pytest.mark.window
 @pytest.mark.parametrize("close", [False, True])
 def test_keys_refine_while_the_widget_is_open(docked, next_class, qtbot, close):
     viewer, widget = docked

@@ -23,11 +23,9 @@ CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftM
 
 
 @pytest.fixture
-def docked(make_napari_viewer):
-    """A shown viewer with the docked Draw widget."""
-    viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
-    return viewer, widget
+def docked(viewer, dock):
+    """A viewer with the Draw widget."""
+    return viewer, dock("Draw")
 
 
 def add_face(viewer, size=(60, 90), **spatial):
@@ -100,6 +98,7 @@ def test_the_palette_follows_what_napari_chooses(docked, qtbot):
     assert widget.map.value is other
 
 
+@pytest.mark.window
 def test_pixel_shares_follow_drawing_and_undo(docked, qtbot, drag):
     viewer, widget = docked
     layer = add_face(viewer)
@@ -130,9 +129,9 @@ def test_a_class_is_renamed_in_place(docked, qtbot):
     assert texts(widget)[SKIN] == "face"
 
 
-def test_the_refine_widget_tells_the_new_classes(docked, click):
+def test_the_refine_widget_tells_the_new_classes(docked, dock, click):
     viewer, widget = docked
-    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    refine = dock("Refine")
     add_face(viewer)
     widget._controller.rename(SKIN, "cheek", None)
     assert "cheek" in refine.legend.text()
@@ -189,6 +188,7 @@ def test_a_class_that_is_added_in_a_fine_map_is_one_of_the_coarse_map_too(docked
     assert alone.metadata[TABLE_KEY] == FASSEG
 
 
+@pytest.mark.window
 def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
     viewer, widget = docked
     layer = add_face(viewer)
@@ -209,10 +209,10 @@ def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
 
 
 def test_a_class_that_is_locked_in_a_fine_map_stays_when_it_is_refined_again(
-    docked, click, next_class, refine
+    docked, dock, click, next_class, refine
 ):
     viewer, widget = docked
-    _, refining = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    refining = dock("Refine")
     coarse = add_face(viewer)
     skin = coarse.data == SKIN
     refine(refining)
@@ -242,6 +242,7 @@ def test_locks_come_with_the_layer(docked, drag):
     assert (again.data == EYES).any()
 
 
+@pytest.mark.window
 def test_number_keys_choose_classes_and_leave_naparis_own(docked, qtbot):
     viewer, widget = docked
     layer = add_face(viewer)
@@ -258,6 +259,7 @@ def test_number_keys_choose_classes_and_leave_naparis_own(docked, qtbot):
     assert layer.selected_label == NOTHING
 
 
+@pytest.mark.window
 def test_keys_reach_napari_while_the_palette_has_the_focus(docked, qtbot):
     viewer, widget = docked
     layer = add_face(viewer)
@@ -273,6 +275,7 @@ def test_keys_reach_napari_while_the_palette_has_the_focus(docked, qtbot):
     assert layer.metadata[TABLE_KEY].names[HAIR] == "fur"
 
 
+@pytest.mark.window
 def test_the_keys_go_with_the_widget(docked, qtbot):
     viewer, widget = docked
     layer = add_face(viewer)
@@ -341,6 +344,7 @@ def test_a_plain_layer_gets_classes(docked, click):
     assert layer.metadata[TABLE_KEY].names == ["class 1"]
 
 
+@pytest.mark.window
 def test_shapes_become_a_map_with_a_class_each(docked, qtbot, click, drag):
     viewer, widget = docked
     viewer.add_image(np.zeros((60, 90, 3), np.uint8), name="face")
@@ -370,6 +374,7 @@ def test_shapes_become_a_map_with_a_class_each(docked, qtbot, click, drag):
     assert not shapes.visible
 
 
+@pytest.mark.window
 def test_shapes_are_drawn_in_a_map_that_is_empty(docked, qtbot, click, drag):
     viewer, widget = docked
     viewer.add_image(np.zeros((60, 90, 3), np.uint8), name="face")
@@ -411,6 +416,7 @@ def test_shapes_follow_the_name_and_colour_of_their_class(docked, qtbot, click, 
     np.testing.assert_allclose(shapes.face_color[0], (127 / 255, 0, 0, 1), atol=1e-6)
 
 
+@pytest.mark.window
 def test_the_viewer_may_close_while_pixels_are_counted(docked, qtbot):
     viewer, widget = docked
     add_face(viewer, (4000, 4000))

@@ -42,16 +42,6 @@ PAIRS = [synthetic_pair(48, seed) for seed in range(3)]
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer(show=True)
-
-
-@pytest.fixture
-def dock(viewer):
-    return lambda name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
-
-
-@pytest.fixture
 def widget(dock):
     return dock("Project")
 
@@ -500,6 +490,7 @@ def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
     assert len(keys) == len(set(keys)) == 17
 
 
+@pytest.mark.window
 def test_closing_the_widget_saves_and_lets_others_in(
     viewer, widget, qtbot, open_project, wait, folder
 ):

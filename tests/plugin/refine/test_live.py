@@ -267,6 +267,7 @@ def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
     assert "fine map is gone" in widget.status.text()
 
 
+@pytest.mark.window
 def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
     viewer, widget = live
     viewer.window.remove_dock_widget(widget)
@@ -303,6 +304,7 @@ def test_an_error_ends_live_mode_and_is_told(live, next_class, paint, qtbot, mon
     assert widget.status.text() == "This cannot be refined."
 
 
+@pytest.mark.window
 def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, monkeypatch):
     viewer, widget = live
     started = threading.Event()

@@ -63,6 +63,7 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, foll
     np.testing.assert_array_equal(fine.data, np.where(painted, DISK, plain))
 
 
+@pytest.mark.window
 def test_undo_and_the_eraser_give_corrections_free(scene, refine, paint, qtbot, following):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]

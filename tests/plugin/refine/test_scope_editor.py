@@ -61,6 +61,7 @@ def test_the_scope_is_hidden_until_it_is_opened(docked, qtbot):
     assert widget.scope.planes.isHidden()
 
 
+@pytest.mark.window
 def test_only_the_view_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer)
@@ -79,6 +80,7 @@ def test_only_the_view_is_refined(expanded, refine, following):
     np.testing.assert_array_equal(~np.isnan(confidence), inside)
 
 
+@pytest.mark.window
 def test_a_view_beside_the_map_is_told(expanded, refine):
     viewer, widget = expanded
     add_scene(viewer)
@@ -284,6 +286,7 @@ def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monke
     assert inside[1:-1, 1:-1].all()
 
 
+@pytest.mark.window
 def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     viewer, widget = expanded
     images, maps = scene()
@@ -302,10 +305,9 @@ def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     assert coarse.visible is False
 
 
-def test_classes_stay_unchecked_while_a_map_without_classes_is_chosen(make_napari_viewer):
-    viewer = make_napari_viewer()
+def test_classes_stay_unchecked_while_a_map_without_classes_is_chosen(viewer, qtbot):
     editor = ScopeEditor(viewer)
-    viewer.window.add_dock_widget(editor)
+    qtbot.addWidget(editor)
     editor.show_classes(SHAPES)
     editor.classes.setValue((SHAPES.names[1],))
     editor.show_classes(None)
@@ -313,11 +315,10 @@ def test_classes_stay_unchecked_while_a_map_without_classes_is_chosen(make_napar
     assert editor.classes.value() == (SHAPES.names[1],)
 
 
-def test_a_choice_that_is_set_is_the_one_that_is_read(make_napari_viewer):
-    viewer = make_napari_viewer()
+def test_a_choice_that_is_set_is_the_one_that_is_read(viewer, qtbot):
     editor = ScopeEditor(viewer)
     editor.show_classes(SHAPES)
-    viewer.window.add_dock_widget(editor)
+    qtbot.addWidget(editor)
     assert editor.value() == ScopeChoice()
     for choice in (
         ScopeChoice(Where.VIEW, ("disk", "ground"), 5, 0.4, True, False, True),

@@ -37,14 +37,6 @@ PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")
 
 
-@pytest.fixture
-def docked(make_napari_viewer, qtbot):
-    """A viewer with the docked Refine widget."""
-    viewer = make_napari_viewer()
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
-    return viewer, widget
-
-
 def refine(qtbot, widget, model="watershed", timeout=60000):
     widget.model.setValue(model)
     qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
@@ -138,6 +130,7 @@ def test_the_window_answers_between_the_layers_of_a_result(docked, qtbot):
     assert viewer.layers.selection.active is viewer.layers["shapes-3 coarse refined"]
 
 
+@pytest.mark.window
 def test_the_viewer_may_close_between_the_layers_of_a_result(docked, qtbot):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "shapes")
@@ -264,6 +257,7 @@ def test_the_layer_may_go_while_it_is_refined(docked, qtbot, click, monkeypatch)
     assert names == ["shapes-3 coarse refined", "shapes-3 coarse confidence"]
 
 
+@pytest.mark.window
 @pytest.mark.parametrize("model", ["fasseg", "watershed"])
 def test_the_viewer_may_close_while_it_runs(docked, qtbot, click, slow_model, model):
     viewer, widget = docked
@@ -383,6 +377,7 @@ def test_the_legend_names_the_classes_of_the_coarse_map(docked):
     assert not widget.legend.isHidden()
 
 
+@pytest.mark.window
 def test_models_that_served_are_offered_again(docked, qtbot, tmp_path):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "astronaut")

@@ -30,11 +30,9 @@ NONE = Qt.KeyboardModifier.NoModifier
 
 
 @pytest.fixture
-def docked(make_napari_viewer):
-    """A shown viewer with the docked Review widget."""
-    viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Review")
-    return viewer, widget
+def docked(viewer, dock):
+    """A viewer with the Review widget."""
+    return viewer, dock("Review")
 
 
 @pytest.fixture
@@ -111,6 +109,7 @@ def test_the_table_lists_what_changed_and_follows_the_review(begun_alone, qtbot)
     assert center(viewer) == (34.5, 50.5)
 
 
+@pytest.mark.window
 def test_three_regions_are_reviewed_by_keys_on_the_canvas(begun, press, review_maps):
     viewer, widget, final = begun
     coarse_map, fine_map, _ = review_maps
@@ -137,6 +136,7 @@ def test_three_regions_are_reviewed_by_keys_on_the_canvas(begun, press, review_m
         np.testing.assert_array_equal(viewer.layers[layer].data, before)
 
 
+@pytest.mark.window
 def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qtbot):
     viewer, widget = docked
     fine, coarse, _ = add_result(viewer, (3,))
@@ -158,6 +158,7 @@ def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qt
     np.testing.assert_array_equal(viewer.layers["face coarse final"].data[0], coarse.data[0])
 
 
+@pytest.mark.window
 def test_undo_of_the_shown_final_layer_takes_an_acceptance_back(begun, press):
     viewer, widget, final = begun
     press(viewer, Qt.Key.Key_G)
@@ -188,6 +189,7 @@ def test_buttons_decide_as_keys_do(begun_alone, click):
     assert final.visible
 
 
+@pytest.mark.window
 def test_all_above_a_confidence_are_accepted_by_key(begun, press):
     viewer, widget, _ = begun
     widget.buttons.threshold.setValue(60)
@@ -195,6 +197,7 @@ def test_all_above_a_confidence_are_accepted_by_key(begun, press):
     assert column(widget, DECISION) == ["undecided", "accepted", "accepted", "undecided"]
 
 
+@pytest.mark.window
 def test_corrections_by_brush_are_kept_and_undone(begun, press, drag):
     viewer, widget, final = begun
     press(viewer, Qt.Key.Key_A)
@@ -209,6 +212,7 @@ def test_corrections_by_brush_are_kept_and_undone(begun, press, drag):
     assert column(widget, DECISION)[0] == "undecided"
 
 
+@pytest.mark.window
 @pytest.mark.parametrize("focus", ["canvas", "table"])
 def test_the_coarse_map_is_shown_while_the_key_is_held(begun, qtbot, focus):
     viewer, widget, _ = begun
@@ -229,6 +233,7 @@ def test_the_coarse_map_is_shown_while_the_button_is_held(begun_alone, qtbot):
     assert not coarse.visible
 
 
+@pytest.mark.window
 def test_doubtful_regions_are_visited_by_key(begun, press):
     viewer, widget, _ = begun
     seen = set()
@@ -240,6 +245,7 @@ def test_doubtful_regions_are_visited_by_key(begun, press):
     assert "This is the last one" in widget.status.text()
 
 
+@pytest.mark.window
 def test_maps_are_outlined_by_key_and_box(begun, press, click):
     viewer, widget, _ = begun
     press(viewer, Qt.Key.Key_W)
@@ -276,6 +282,7 @@ def test_the_widget_follows_the_fine_layers(alone, add_result):
     assert widget.maps.fine.value is second
 
 
+@pytest.mark.window
 def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
     viewer, _, final = begun
     _, draw = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
@@ -285,6 +292,7 @@ def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
     assert draw.map.value is final
 
 
+@pytest.mark.window
 def test_nothing_can_be_decided_without_a_review(docked, click, press):
     viewer, widget = docked
     for button in widget.buttons.actions_by_button:
@@ -295,6 +303,7 @@ def test_nothing_can_be_decided_without_a_review(docked, click, press):
     assert "Choose a fine map" in widget.status.text()
 
 
+@pytest.mark.window
 def test_keys_are_listed_in_the_preferences_and_can_be_changed(begun, press, qtbot):
     viewer, widget, _ = begun
     editor = ShortcutEditor()
@@ -330,6 +339,7 @@ def test_keys_that_the_user_chose_before_are_kept(make_napari_viewer):
         action_manager.bind_shortcut(name, KEYS.actions["next"].key)
 
 
+@pytest.mark.window
 def test_keys_of_a_closed_widget_do_nothing(begun, press):
     viewer, widget, final = begun
     before = final.data.copy()

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from PIL import Image
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
@@ -34,31 +33,9 @@ from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.train.model import Phase
 from napari_c2f.train.monitor_view import LogView
 from napari_c2f.train.preview import NAME
-from napari_c2f.train.widget import TrainWidget
 
 PLUGIN = "napari-c2f"
 LONGEST = 60000
-
-
-IN_WINDOW = pytest.mark.parametrize("viewer", ["window"], indirect=True)
-
-
-@pytest.fixture
-def viewer(request):
-    """A viewer; without a window unless the test asks for one."""
-    if getattr(request, "param", None) == "window":
-        return request.getfixturevalue("make_napari_viewer")()
-    return ViewerModel()
-
-
-def dock(viewer, qtbot):
-    """Return the widget docked in the viewer's window, or else in a window of its own."""
-    if hasattr(viewer, "window"):
-        return viewer.window.add_plugin_dock_widget(PLUGIN, "Train")[1]
-    widget = TrainWidget(viewer)
-    qtbot.addWidget(widget)
-    widget.show()
-    return widget
 
 
 @pytest.fixture
@@ -74,8 +51,8 @@ def type_in(qtbot):
 
 
 @pytest.fixture
-def widget(viewer, data, type_in, qtbot):
-    widget = dock(viewer, qtbot)
+def widget(dock, data, type_in):
+    widget = dock("Train")
     type_in(widget.data.data.line, data)
     type_in(widget.setup.steps, 4)
     type_in(widget.setup.stage2_steps, 2)
@@ -142,11 +119,11 @@ def test_many_problems_scroll_and_leave_the_form_its_height(widget):
     assert heights[0] == heights[1]
 
 
-@IN_WINDOW
+@pytest.mark.window
 def test_model_1_is_trained_and_refines_in_the_other_widget(
-    viewer, widget, data, qtbot, click, ended, tmp_path
+    dock, viewer, widget, data, qtbot, click, ended, tmp_path
 ):
-    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    refine = dock("Refine")
     click(widget.train_button)
     assert widget.train_button.text() == "S&top"
     assert not widget.resume_button.isEnabled()
@@ -172,11 +149,11 @@ def test_model_1_is_trained_and_refines_in_the_other_widget(
     assert "drawn refined" in viewer.layers
 
 
-@IN_WINDOW
-def test_a_refine_widget_opened_later_lists_the_model_too(viewer, widget, click, ended):
+@pytest.mark.window
+def test_a_refine_widget_opened_later_lists_the_model_too(dock, viewer, widget, click, ended):
     click(widget.train_button)
     ended()
-    _, refine = viewer.window.add_plugin_dock_widget(PLUGIN, "Refine")
+    refine = dock("Refine")
     texts = [refine.model.itemText(place) for place in range(refine.model.count())]
     assert any(text.startswith("data-1: best, ") for text in texts)
 
@@ -329,7 +306,7 @@ def test_what_is_missing_is_asked_for(widget, click, type_in, tmp_path):
     assert "Train or resume a run first" in widget.status.text()
 
 
-@IN_WINDOW
+@pytest.mark.window
 @pytest.mark.parametrize("closes", ["widget", "viewer"])
 def test_closing_midway_saves_and_ends_the_run(viewer, widget, qtbot, click, type_in, closes):
     type_in(widget.setup.steps, 90000)
