@@ -64,7 +64,7 @@ def _refine(
 
 @dataclass
 class _Summary:
-    """What became of the images."""
+    """Counts of refined images, and the reasons why others were skipped."""
 
     wanted: int = 0
     refined: int = 0

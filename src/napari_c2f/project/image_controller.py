@@ -1,4 +1,4 @@
-"""Shows an image of the open project, and saves what becomes of its layers."""
+"""Shows an image of the open project, and saves the changes of its layers."""
 
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ DECISION_PAUSE = 1_000
 
 
 class ImageController:
-    """Shows an image at a time, and saves it while the user works on it.
+    """Shows one image at a time, and saves it while the user works on it.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ class ImageController:
         return None if opened is None else opened.image
 
     def start(self) -> None:
-        """Start to save automatically."""
+        """Start saving automatically."""
         self._autosave_timer.start()
 
     def stop(self) -> None:
-        """Stop to save automatically."""
+        """Stop saving automatically."""
         self._autosave_timer.stop()
         self._save_decision.cancel()
         self._removed.clear()
@@ -105,7 +105,7 @@ class ImageController:
         return opened
 
     def _on_decided(self) -> None:
-        """Autosave once no more decisions follow."""
+        """Autosave when no other decision follows."""
         self._save_decision.throttle()
 
     def _on_removed(self) -> None:

@@ -1,4 +1,4 @@
-"""The layers of the project's image that is in the viewer, and what a person does to them."""
+"""Layers of the open image of a project, and how the user changes them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -28,65 +28,67 @@ from napari_c2f.layers.session import Refined, Session
 from napari_c2f.layers.strokes import Stroke, stroke_of
 
 DRAWING = ("paint", "erase", "fill", "polygon")
-"""Modes of a Labels layer in which a person changes pixels by hand."""
+"""Modes of a Labels layer in which the user paints by hand."""
 CHANGE_EVENTS = ("paint", "data", "set_data", "features")
-"""Events that tell of other pixels or classes; undo shows in `set_data` only."""
+"""Events of a Labels layer whose pixels or classes changed; undo only emits `set_data`."""
 IndexMap = NDArray[Any]
 
 
 class OpenImage:
-    """Shows the work on one image, and follows what becomes of it.
+    """Shows the work on one image, and follows the changes of its layers.
 
-    It is shown before anything else is asked of it. Refining adds a fine layer, and a
-    review adds a final one beside it; the topmost of each is that of the image.
+    `show` has to be called first. Refining adds fine layers, and reviews add final layers; the
+    topmost of each belongs to the image.
 
     Parameters
     ----------
     viewer : ViewerModel
+        Viewer that shows the layers.
     session : Session
         Session of the viewer.
     work : Work
+        Work on the image.
     pixels : (Y, X) or (Y, X, 1, 3 or 4) array
-        The image.
+        Pixels of the image.
     """
 
     changed = Signal()
-    """Sent when a map may have changed."""
+    """Emitted when a map may have changed."""
     decided = Signal()
-    """Sent when a map changed otherwise than by hand: a region was accepted, say."""
+    """Emitted when a map was not changed by hand, but by a decision on a region, for example."""
     refined = Signal(Refined)
     """Emitted when a fine map was refined from the coarse map, and added to the viewer."""
     review_begun = Signal()
     """Emitted when a review of the fine map has begun; no region is decided yet."""
     removed = Signal()
-    """Sent when the image or its coarse map was removed from the viewer."""
+    """Emitted when the image or its coarse map was removed from the viewer."""
 
     def __init__(
         self, viewer: ViewerModel, session: Session, work: Work, pixels: NDArray[Any]
     ) -> None:
         self._viewer, self._session, self._lineage = viewer, session, session.lineage
         self._followed: list[Labels] = []
-        # Removed in this turn of the event loop, as the layers of a selection are.
+        # Layers that are removed together, such as a selection, are removed one by one.
         self._leaving: list[Layer] = []
-        self._turn = debouncer(0, self._leaving.clear)
+        self._forget_leaving = debouncer(0, self._leaving.clear)
         self.name = work.record.name
         self.painted = 0
-        """Pixels that were changed by hand, counted anew at each stroke."""
+        """Number of pixels changed by hand; a pixel counts once per stroke."""
         self.image = self._new_image(pixels)
         self.coarse = self._new_map(work.coarse, work.class_table, "coarse")
         self._lineage.set_image(self.coarse, self.image)
-        # Two maps on top of each other show neither.
+        # Two visible maps on top of each other would be illegible.
         self.coarse.visible = work.fine is None
 
     # Showing
 
     def show(self, work: Work) -> GuiSteps:
-        """Add the layers of this work, one in each turn; the uppermost map is active then."""
+        """Add the layers of the work, one per step, and select the topmost map."""
         layers = self._viewer.layers
         for layer in (self.image, self.coarse):
             self._viewer.add_layer(layer)
             yield
-        for layer in () if work.fine is None else self._new_results(work):
+        for layer in self._new_results(work):
             self._viewer.add_layer(layer)
             yield
         layers.selection.active = self.final or self.fine or self.coarse
@@ -109,8 +111,9 @@ class OpenImage:
         return layer
 
     def _new_results(self, work: Work) -> Iterator[Layer]:
-        """Make the fine map and its confidence and, under review, the final map, one by one."""
-        assert work.fine is not None
+        """Yield new layers: the fine map, its confidence and, under review, the final map."""
+        if work.fine is None:
+            return
         lineage, table, rejected = self._lineage, work.class_table, work.record.rejected
         shown = work.fine if work.refined is None else work.refined
         fine = self._new_map(shown, table, "coarse refined", is_result=True)
@@ -132,16 +135,16 @@ class OpenImage:
         data, keywords, _ = confidence_layer_data(read_confidence(stored), name)
         return Image(data, **keywords, visible=False)
 
-    # What there is
+    # Content
 
     @property
     def is_there(self) -> bool:
-        """Tell whether the viewer has what cannot be done without: the image and its map."""
+        """Whether the viewer contains the image and its coarse map."""
         return self.image in self._viewer.layers and self.coarse in self._viewer.layers
 
     @property
     def _layers(self) -> list[Layer]:
-        """All layers, with those of the image that are just being removed, one by one."""
+        """All layers, including those of the image that are being removed at the moment."""
         layers = list(self._viewer.layers)
         if not self._leaving:
             return layers
@@ -151,9 +154,9 @@ class OpenImage:
 
     @property
     def fine(self) -> Labels | None:
-        """The topmost map that was refined from the coarse one, and no review of another.
+        """The topmost map that was refined from the coarse map.
 
-        Where a person deletes the map that is reviewed, the final one takes its place.
+        A final map takes its place if the user deletes the map under review.
         """
         layers = self._layers
         results = self._lineage.results_of(layers, self.coarse)
@@ -161,21 +164,26 @@ class OpenImage:
 
     @property
     def final(self) -> Labels | None:
-        """The map of a review of the fine one."""
+        """The final map of the review of the fine map."""
         fine = self.fine
         return None if fine is None else self._lineage.final_of(self._layers, fine)
 
     def work(self, record: ImageRecord) -> Work:
-        """Copy the maps as they are now.
+        """Copy the current maps.
+
+        Parameters
+        ----------
+        record : ImageRecord
+            Record of the image; its rejected regions are updated.
 
         Raises
         ------
         C2FError
-            The maps are not of one size.
+            If the maps differ in size.
         """
         fine, final, strokes = self.fine, self.final, self._session.strokes
         whole = None if fine is None else self._whole(fine)
-        if fine is not None:  # Without it, that of the record stays as well.
+        if fine is not None:  # Otherwise, the saved fine map remains as well.
             rejected = self._rejected(self._lineage.slices_of(fine))
             record = record.model_copy(update={"rejected": rejected})
         return Work(
@@ -190,15 +198,16 @@ class OpenImage:
         )
 
     def _class_table(self) -> ClassTable:
-        """Return that of the coarse map, but where refining in other classes made a larger one."""
+        """Return the class table of the coarse map, or a larger one of its results."""
         layers = [layer for layer in (self.coarse, self.fine, self.final) if layer is not None]
         tables = [class_table_of_layer(layer) for layer in layers]
-        return max(tables, key=lambda table: table.number_of_classes)  # The first of equals.
+        # Of equally large tables, max returns the first: that of the coarse map.
+        return max(tables, key=lambda table: table.number_of_classes)
 
-    def _rejected(self, place: Slices) -> tuple[RegionKey, ...]:
-        """Return the regions that were rejected in a place, by their keys in the whole map."""
-        keys = self._lineage.rejected_regions(self._layers, self.coarse, place)
-        part, corner = np.array([(axis.stop - axis.start, axis.start) for axis in place]).T
+    def _rejected(self, slices: Slices) -> tuple[RegionKey, ...]:
+        """Return the keys, in the whole map, of the regions rejected in this part of it."""
+        keys = self._lineage.rejected_regions(self._layers, self.coarse, slices)
+        part, corner = np.array([(axis.stop - axis.start, axis.start) for axis in slices]).T
 
         def in_whole(first: int) -> int:
             pixel = np.array(np.unravel_index(first, part)) + corner
@@ -207,23 +216,23 @@ class OpenImage:
         return tuple((in_whole(first), size, refined) for first, size, refined in keys)
 
     def _painted_pixels(
-        self, layer: Labels | None, told: Iterable[Stroke] = ()
+        self, layer: Labels | None, omitted: Iterable[Stroke] = ()
     ) -> NDArray[np.bool_] | None:
-        """Return where a fine or final map was painted by hand; None if it was not.
+        """Return a mask of the pixels of a map painted by hand; None if there are none.
 
-        Strokes of which another map tells what became of them are left out.
+        Strokes whose current pixels are in another map are omitted.
         """
         if layer is None:
             return None
-        stamps, slices = {stroke.stamp for stroke in told}, self._lineage.slices_of(layer)
+        stamps, slices = {stroke.stamp for stroke in omitted}, self._lineage.slices_of(layer)
         painted = np.zeros(self.coarse.data.shape, np.bool_)
-        for kept in self._session.strokes.protected_in(layer):
-            if kept.stroke.stamp not in stamps:
-                painted[kept.within(slices).patch.slices] |= kept.patch.mask
+        for protected in self._session.strokes.protected_in(layer):
+            if protected.stroke.stamp not in stamps:
+                painted[protected.within(slices).patch.slices] |= protected.patch.mask
         return painted if painted.any() else None
 
     def _whole(self, fine: Labels) -> IndexMap:
-        """Return a map, within the one that it is a part of where it is one."""
+        """Return a fine map in the size of the image: a map of a part is pasted into its source."""
         index_map = np.array(fine.data)
         for source in self._lineage.sources_of(self._layers, fine):
             around = np.array(source.data, dtype=index_map.dtype)
@@ -239,7 +248,7 @@ class OpenImage:
         confidence[self._lineage.slices_of(fine)] = layer.data
         return stored_confidence(confidence)
 
-    # What happens
+    # Events
 
     def _follow(self, layer: Labels) -> None:
         self._followed.append(layer)
@@ -260,7 +269,7 @@ class OpenImage:
         return self._session.strokes.is_programmatic(layer)
 
     def _on_inserted(self, event: Any) -> None:
-        """Follow what becomes the topmost fine or final map of the image."""
+        """Follow a layer that is now the topmost fine or final map of the image."""
         if event.value is self.fine or event.value is self.final:
             self._follow(event.value)
 
@@ -274,26 +283,26 @@ class OpenImage:
 
     def _on_removed(self, event: Any) -> None:
         self._leaving.append(event.value)
-        self._turn.throttle()
+        self._forget_leaving.throttle()
         if event.value in (self.image, self.coarse):
             self.removed.emit()
 
     def close(self) -> None:
-        """Take all layers out of the viewer that belong to it."""
+        """Remove all layers of the image from the viewer."""
         layers = self._viewer.layers
         results = self._lineage.layers_of_results(layers, self.coarse)
         changes = changes_layers(layers)
         self.release()
         self._lineage.close(self.coarse)
-        # At once: when layers go, napari has Python look through all that there is for garbage.
+        # In one batch, as napari collects garbage after each removal.
         with layers.batched_update():
             for layer in (*changes, *results, self.coarse, self.image):
                 if layer in layers:
                     layers.remove(layer)
 
     def release(self) -> None:
-        """Follow it no longer; its layers stay."""
-        self._turn.cancel()
+        """Stop following the layers; they stay in the viewer."""
+        self._forget_leaving.cancel()
         self._lineage.set_image(self.coarse, None)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._session.refined.disconnect(self._on_refined, missing_ok=True)
@@ -306,5 +315,5 @@ class OpenImage:
 
 
 def _strokes_of(painted: NDArray[np.bool_] | None) -> list[Stroke]:
-    """Return what was painted in a map in earlier sessions."""
+    """Return the pixels painted in earlier sessions as strokes."""
     return [] if painted is None else [stroke_of(painted)]

@@ -3,7 +3,6 @@
 import itertools
 import shutil
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +37,13 @@ def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
     desk.show("two")
     assert [layer.name for layer in desk.viewer.layers] == ["two", "two coarse"]
     assert desk.state.opened == "two"
+
+
+def hold_queue(desk):
+    """Let other work be under way; return what ends it."""
+    released = threading.Event()
+    desk.controller.workspace.do(lambda *_: released.wait(20), lambda _: None)
+    return released.set
 
 
 def begin_to_show(desk, name):
@@ -504,13 +510,12 @@ def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
     final = desk.add_final()
     desk.wait()
     desk.draw(final, 4)
-    desk.controller.workspace.do(
-        lambda *_: time.sleep(0.3), lambda _: None
-    )  # Other work is under way.
+    release = hold_queue(desk)
     for layer in (image.image, final, image.coarse, fine):
         desk.viewer.layers.remove(layer)
     assert desk.state.opened == ""
     desk.controller.images.show("one")
+    release()
     desk.wait()
     assert (desk.controller.images.image.final.data[:4, :5] == 4).all()
     np.testing.assert_array_equal(desk.read().refined, FINE)
@@ -561,12 +566,11 @@ def test_pending_work_overwrites_nothing_newer(desk):
     image = desk.show("one")
     desk.add_fine()
     desk.draw(image.coarse, 4)
-    desk.controller.workspace.do(
-        lambda *_: time.sleep(0.3), lambda _: None
-    )  # Other work is under way.
+    release = hold_queue(desk)
     desk.viewer.layers.remove(image.coarse)
     desk.controller.review_mark.set("one", True)
     desk.controller.images.show("two")
+    release()
     desk.wait()
     work = desk.read()
     assert work.record.status is Status.REVIEWED
@@ -577,9 +581,10 @@ def test_what_is_asked_for_while_another_project_waits_to_open_is_done_first(des
     Project.create(tmp_path / "other", SHAPES).close()
     desk.show("one")
     desk.add_fine()
-    desk.controller.workspace.do(lambda *_: time.sleep(0.3), lambda _: None)
+    release = hold_queue(desk)
     desk.controller.open(tmp_path / "other")
     desk.controller.exporter.export_map("one", tmp_path / "one.png")
+    release()
     desk.qtbot.waitUntil(lambda: desk.state.root == tmp_path / "other", timeout=20000)
     assert (tmp_path / "one.png.json").exists()
 
