@@ -1,4 +1,4 @@
-"""Layers of the viewer as pairs to train on, a stack as many, and as images of a project."""
+"""Layers of the viewer as training pairs, one per plane, and as images of a project."""
 
 import re
 from collections.abc import Iterable
@@ -21,28 +21,28 @@ Positions = NDArray[np.uint8]
 def pairs_of_layers(
     image: Image | None, coarse: Labels | None, fine: Labels | None
 ) -> tuple[list[Pair], ClassTable]:
-    """Make pairs of layers; their pixels are copied.
+    """Make pairs from layers, and copy their pixels.
 
-    Planes on which nothing is drawn in the fine layer have no fine map, and
-    those on which nothing is drawn at all are left out.
+    Planes on which nothing is drawn in the fine layer have no fine map; planes on which
+    nothing is drawn at all are skipped.
 
     Parameters
     ----------
     image : Image
-        (Y, X) or a stack (N, Y, X), grey or RGB.
+        Image (Y, X) or stack (N, Y, X), grey or RGB.
     coarse, fine : Labels
-        As the image; fine may lack.
+        Maps of the same planes; the fine map is optional.
 
     Returns
     -------
     pairs : list of Pair
     class_table : ClassTable
-        Of the coarse layer.
+        Class table of the coarse layer.
 
     Raises
     ------
     DataError, ImageError, ClassTableError
-        A layer lacks, shapes or classes differ, or nothing is drawn.
+        If a layer is missing, shapes or classes differ, or nothing is drawn.
     """
     if image is None or coarse is None:
         raise DataError("Choose an image and a coarse map among the layers first.")
@@ -75,10 +75,11 @@ class NewImage:
     Attributes
     ----------
     name : str
-        Can name a file.
+        Name of the image; it is a valid file name.
     pixels : (Y, X) or (Y, X, 3 or 4) array
+        The image.
     coarse : (Y, X) unsigned integer array or None
-        Class indices.
+        Coarse map, with the labels of the project's class table.
     """
 
     name: str
@@ -87,19 +88,20 @@ class NewImage:
 
 
 def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[NewImage]:
-    """Copy the images among layers, or one image and the coarse map beside it.
+    """Copy the images among layers, or one image and its coarse map.
 
     Parameters
     ----------
     layers : iterable of layers
+        Selected layers.
     class_table : ClassTable
-        The coarse map is translated into it.
+        Class table into which the coarse map is translated.
 
     Raises
     ------
     C2FError
-        There is no image, or the map cannot be matched with one, is of another
-        size, or holds other classes.
+        If there is no image, or the map cannot be assigned to one image, has another size,
+        or has classes that the class table does not have.
     """
     chosen = list(layers)
     images = [layer for layer in chosen if isinstance(layer, Image)]

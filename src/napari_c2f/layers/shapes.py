@@ -38,27 +38,29 @@ def coarse_of_shapes(
     Parameters
     ----------
     layer : Shapes
-        Polygons, rectangles and ellipses are filled; paths and lines are strokes
-        as wide as their edge.
+        Shapes to draw: polygons, rectangles and ellipses are filled; paths and lines become
+        strokes of the width of their edge.
     image : Image
-        A plane, also a pyramid of one; its pixels are not read. The layers lie in the world
-        as they are seen: scale, shift and turn of both are respected.
+        A single plane, or a pyramid of one; its pixels are not read. Scale, shift and rotation
+        of both layers are respected.
     class_table : ClassTable
+        Class table of the map.
     chosen : str, optional
-        Class of the shapes that have none in the feature "class".
+        Name of the class of shapes that have none in the feature "class".
 
     Returns
     -------
     index_map : (Y, X) unsigned integer array
-        Class indices, unlabelled where nothing is drawn.
+        Labels of the classes; unlabelled where nothing is drawn.
     report : DrawReport
+        Number of shapes drawn, and what could not be drawn.
 
     Raises
     ------
     ClassTableError
-        A shape has no class, or one that is not in the table.
+        If a shape has no class, or one that is not in the table.
     ImageError
-        A layer is not two-dimensional.
+        If a layer is not two-dimensional.
     """
     shapes = labelled_shapes(layer, image, chosen)
     height, width = plane_shape(image)
@@ -66,10 +68,10 @@ def coarse_of_shapes(
 
 
 def set_class(layer: Shapes, entry: ClassEntry) -> None:
-    """Give the selected shapes a class and its colour, and those that are drawn next.
+    """Give the selected shapes, and those drawn next, a class and its colour.
 
-    napari leaves the shape selected that was drawn last. While more are being
-    drawn, it gets the class only if it has none yet.
+    napari keeps the shape selected that was drawn last. While more are being drawn, that
+    shape gets the class only if it has none yet.
     """
     features, defaults = _with_classes(layer.features), _with_classes(layer.feature_defaults)
     is_drawing, names = layer.mode.startswith("add_"), features[CLASS_FEATURE].tolist()
@@ -87,7 +89,7 @@ def set_class(layer: Shapes, entry: ClassEntry) -> None:
 
 
 def follow_class(layer: Shapes, before: ClassEntry, after: ClassEntry) -> None:
-    """Give the shapes of a class its new name and colour."""
+    """Update the name and colour of the shapes of a class that was edited."""
     if CLASS_FEATURE not in layer.features:
         return
     features, defaults = _with_classes(layer.features), _with_classes(layer.feature_defaults)
@@ -124,9 +126,9 @@ def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> l
     Raises
     ------
     ClassTableError
-        A shape has no class.
+        If a shape has no class.
     ImageError
-        A layer is not two-dimensional.
+        If a layer is not two-dimensional.
     """
     for one in (layer, image):
         if one.ndim != 2:
@@ -138,7 +140,7 @@ def labelled_shapes(layer: Shapes, image: Layer, chosen: str | None = None) -> l
 
 
 def covered_by(layer: Shapes, image: Image) -> NDArray[np.bool_]:
-    """Tell which pixels of an image's plane the shapes of a layer cover, whatever their class."""
+    """Return which pixels of an image's plane the shapes of a layer cover, of any class."""
     height, width = plane_shape(image)
     covered = np.zeros((height, width), dtype=np.bool_)
     for shape in _areas(layer, image, range(layer.nshapes)):
@@ -148,10 +150,10 @@ def covered_by(layer: Shapes, image: Image) -> NDArray[np.bool_]:
 
 
 def areas_of_shapes(layer: Shapes, image: Layer) -> list[Shape]:
-    """Return the selected shapes of a layer, all if none is, in pixels of an image's planes.
+    """Return the selected shapes of a layer, or all if none is, in pixels of an image's planes.
 
-    While shapes are being drawn napari selects the last one of itself; then all
-    count. Shapes of a stack count for all of its planes.
+    While shapes are being drawn, napari selects the last one automatically; then all count.
+    Shapes in a stack apply to all of its planes.
     """
     selected = sorted(layer.selected_data) if layer.mode in ("select", "direct") else []
     return _areas(layer, image, selected or range(layer.nshapes))
@@ -172,9 +174,9 @@ def _areas(layer: Shapes, image: Layer, numbers: Iterable[int]) -> list[Shape]:
 
 
 def _to_pixels(layer: Shapes, image: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return shift (2,) and matrix (2, 2) that bring points of a layer to pixels of an image.
+    """Return the shift (2,) and matrix (2, 2) from points of a layer to pixels of an image.
 
-    Both for the last two axes.
+    Both are for the last two axes.
     """
     leading = [0.0] * (layer.ndim - 2)
     corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]

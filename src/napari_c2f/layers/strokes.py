@@ -107,6 +107,7 @@ class Follower:
     Parameters
     ----------
     layer : Labels
+        Layer whose strokes are tracked.
     """
 
     touched = Signal(tuple)
