@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QApplication
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.geometry.windows import grown
+from c2f_core.geometry.arrays import grown
 from c2f_core.project import Project
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.geometry.windows import Size, Window, clipped, extent
+from c2f_core.geometry.arrays import Size, Window, clipped, extent
 
 FARTHEST = 1e7
 """Largest coordinate of a point; no image is that large."""

@@ -12,7 +12,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from c2f_core.errors import DataError
-from c2f_core.geometry.windows import Size
+from c2f_core.geometry.arrays import Size
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.geometry.lazy import Covered, Patch
-from c2f_core.geometry.windows import bounding_box
+from c2f_core.geometry.arrays import Covered, Patch, bounding_box
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
 from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters

@@ -13,7 +13,7 @@ from skimage.segmentation import random_walker, watershed
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ImageError
-from c2f_core.geometry.windows import Size, Window, whole
+from c2f_core.geometry.arrays import Size, Window, whole
 from c2f_core.refine.interface import (
     ClassIds,
     Confidence,

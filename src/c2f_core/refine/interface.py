@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.codec import UNLABELLED_ID, LabelCodec
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.geometry.windows import Size, Window
+from c2f_core.geometry.arrays import Size, Window
 from c2f_core.io.intensity import as_rgb8
 
 Progress = Callable[[float], None]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from c2f_core.device import choose_device, free_memory, memory_format
 from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
-from c2f_core.geometry.windows import Size, Window, grown
+from c2f_core.geometry.arrays import Size, Window, grown
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.geometry.lazy import Patch, Sliceable
+from c2f_core.geometry.arrays import Patch, Sliceable
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.scope import Scope

@@ -9,8 +9,17 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.geometry.lazy import Covered, Overlaid, Patch, Sliceable, plane_of
-from c2f_core.geometry.windows import Slices, Window, from_corner, lengths
+from c2f_core.geometry.arrays import (
+    Covered,
+    Overlaid,
+    Patch,
+    Sliceable,
+    Slices,
+    Window,
+    from_corner,
+    lengths,
+    plane_of,
+)
 from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report

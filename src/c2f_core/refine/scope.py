@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ConfigError, ImageError
-from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.windows import (
+from c2f_core.geometry.arrays import (
     Size,
+    Sliceable,
     Window,
     area,
     blocks,
@@ -20,6 +20,7 @@ from c2f_core.geometry.windows import (
     clipped,
     from_corner,
     grown,
+    plane_of,
     to_corner,
 )
 from c2f_core.metrics.scores import boundary_pixels

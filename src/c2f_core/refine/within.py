@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import MAX_CLASS_IDS, UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, Cancelled, ImageError
-from c2f_core.geometry.lazy import Sliceable, plane_of
-from c2f_core.geometry.windows import Size, Window, area, extent, from_corner, grown, to_corner
+from c2f_core.geometry.arrays import (
+    Size,
+    Sliceable,
+    Window,
+    area,
+    extent,
+    from_corner,
+    grown,
+    plane_of,
+    to_corner,
+)
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
 from c2f_core.refine.interface import (
     SILENT,

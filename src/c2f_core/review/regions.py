@@ -11,7 +11,7 @@ from skimage.measure import label
 
 from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
 from c2f_core.errors import ImageError
-from c2f_core.geometry.windows import Window
+from c2f_core.geometry.arrays import Window
 
 DOUBTFUL_BELOW = 0.7
 """Default confidence below which a pixel is doubtful."""

@@ -15,7 +15,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from c2f_core.geometry.windows import Slices, around, from_corner
+from c2f_core.geometry.arrays import Slices, around, from_corner
 
 LARGEST_LISTED = 1 << 16
 """Largest number of pixels restored one by one within the stroke being drawn."""

@@ -10,7 +10,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
-from c2f_core.geometry.windows import Slices, to_corner
+from c2f_core.geometry.arrays import Slices, to_corner
 from c2f_core.refine.record import Record
 from c2f_core.review.decisions import RegionKey
 from napari_c2f.base.proxies import bare

@@ -5,7 +5,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 
 from c2f_core.errors import ImageError
-from c2f_core.geometry.windows import Size, Slices, Window, clipped, whole
+from c2f_core.geometry.arrays import Size, Slices, Window, clipped, whole
 from c2f_core.refine.run import Plane
 from napari_c2f.layers.convert import level0
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import C2FError, ClassTableError, ImageError
-from c2f_core.geometry.lazy import ArrayKey, Covered, Patch
+from c2f_core.geometry.arrays import ArrayKey, Covered, Patch, Size, Window, area, around
 from c2f_core.geometry.shapes import (
     Area,
     DrawReport,
@@ -22,7 +22,6 @@ from c2f_core.geometry.shapes import (
     ellipse,
     pixel_window,
 )
-from c2f_core.geometry.windows import Size, Window, area, around
 from napari_c2f.layers.convert import plane_shape
 from napari_c2f.layers.planes import plane_size
 

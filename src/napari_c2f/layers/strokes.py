@@ -16,8 +16,16 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from c2f_core.geometry.lazy import Covered, Patch
-from c2f_core.geometry.windows import Slices, bounding_box, common, from_corner, is_empty, to_corner
+from c2f_core.geometry.arrays import (
+    Covered,
+    Patch,
+    Slices,
+    bounding_box,
+    common,
+    from_corner,
+    is_empty,
+    to_corner,
+)
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.history import LayerHistory, Step, painted_step
 

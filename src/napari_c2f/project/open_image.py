@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.geometry.windows import Slices
+from c2f_core.geometry.arrays import Slices
 from c2f_core.project import ImageRecord, Work
 from c2f_core.project.work import read_confidence, stored_confidence
 from c2f_core.review.decisions import RegionKey

@@ -10,7 +10,7 @@ from superqt.utils import QSignalDebouncer
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError
-from c2f_core.geometry.windows import (
+from c2f_core.geometry.arrays import (
     Slices,
     Window,
     around,

@@ -9,8 +9,7 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 from superqt.utils import QSignalDebouncer
 
-from c2f_core.geometry.lazy import Covered
-from c2f_core.geometry.windows import Slices, around
+from c2f_core.geometry.arrays import Covered, Slices, around
 from napari_c2f.layers.convert import RESULT_KEY, level0
 from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.strokes import ProtectedStroke

@@ -10,8 +10,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, ImageError
-from c2f_core.geometry.lazy import Sliceable
-from c2f_core.geometry.windows import whole
+from c2f_core.geometry.arrays import Sliceable, whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.opening import open_refiner

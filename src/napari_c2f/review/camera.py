@@ -6,7 +6,7 @@ import numpy as np
 from napari.components import Camera, ViewerModel
 from napari.layers import Layer
 
-from c2f_core.geometry.windows import Window
+from c2f_core.geometry.arrays import Window
 from c2f_core.refine.run import Plane
 
 TARGET_SHARE = 0.3

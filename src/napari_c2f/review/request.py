@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.geometry.lazy import Sliceable
+from c2f_core.geometry.arrays import Sliceable
 from c2f_core.refine.run import Plane
 from c2f_core.review.decisions import ChangedPixels, changed_pixels
 from c2f_core.review.regions import Review, ReviewRegion, doubtful_regions, review_changes

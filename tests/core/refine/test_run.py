@@ -16,8 +16,18 @@ from c2f_core.classes.codec import LabelCodec
 from c2f_core.classes.editing import renamed, with_class
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import Cancelled, ClassTableError, ImageError
-from c2f_core.geometry.lazy import Covered, Overlaid, Patch, plane_of
-from c2f_core.geometry.windows import around, common, from_corner, grown, is_empty, to_corner
+from c2f_core.geometry.arrays import (
+    Covered,
+    Overlaid,
+    Patch,
+    around,
+    common,
+    from_corner,
+    grown,
+    is_empty,
+    plane_of,
+    to_corner,
+)
 from c2f_core.refine import interface, within
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.record import VALUES, scope_of_record

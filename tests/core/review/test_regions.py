@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ImageError
-from c2f_core.geometry.windows import whole
+from c2f_core.geometry.arrays import whole
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.scope import Scope
 from c2f_core.refine.within import refine_within

@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.documents import first_problem
 from c2f_core.errors import DataError, UnclearImageError
+from c2f_core.geometry.arrays import Size
 from c2f_core.geometry.shapes import Labelled
-from c2f_core.geometry.windows import Size
 
 EMBEDDED_TABLE_KEY = "c2f_class_table"
 """Key of the class table that is embedded in written files, with its labels and colours."""

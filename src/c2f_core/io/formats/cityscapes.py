@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.geometry.arrays import Size, Window
 from c2f_core.geometry.shapes import Area, Labelled, pixel_window
-from c2f_core.geometry.windows import Size, Window
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
     NOT_DRAWN,

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
+from c2f_core.geometry.arrays import Size
 from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape
-from c2f_core.geometry.windows import Size
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
     AnnotationFile,
