@@ -23,4 +23,6 @@ say "Documentation"
 NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 say "Tests"
-pytest "$@"
+# One worker per core; each test process computes with one thread, for two on a core are slower.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+pytest -n logical --maxprocesses 8 --dist worksteal "$@"

@@ -10,12 +10,12 @@ from napari_c2f.layers.convert import labels_layer_data
 
 
 def astronaut() -> list[LayerDataTuple]:
-    """NASA's portrait of Eileen Collins (public domain) with a coarse and a fine map."""
+    """Return NASA's portrait of Eileen Collins (public domain) with a coarse and a fine map."""
     return _layers(astronaut_pair(), astronaut_class_table())
 
 
 def shapes() -> list[LayerDataTuple]:
-    """A synthetic scene with a coarse and a fine map."""
+    """Return a synthetic scene with a coarse and a fine map."""
     return _layers(synthetic_pair(256, seed=3), SHAPES)
 
 

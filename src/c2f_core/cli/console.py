@@ -53,6 +53,7 @@ class StopOnInterrupt:
         self._asked = False
 
     def __call__(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
         return self._asked
 
     def __enter__(self) -> Self:
