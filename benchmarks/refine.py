@@ -27,7 +27,7 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import CROP_SIDE, astronaut_class_table, astronaut_pair
 from c2f_core.device import choose_device
-from c2f_core.metrics.scores import boundary_pixels
+from c2f_core.geometry.arrays import boundary_pixels
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig

@@ -24,9 +24,10 @@ from scipy import ndimage
 from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair
+from c2f_core.geometry.arrays import boundary_pixels
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, markdown_table
-from c2f_core.metrics.scores import boundary_pixels, confusion_matrix
+from c2f_core.metrics.scores import confusion_matrix
 from c2f_core.refine.learned import Refiner
 
 RUNS = {

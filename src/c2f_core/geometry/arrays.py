@@ -1,4 +1,4 @@
-"""Maps and stacks as arrays: windows and planes of them, and patches on top, without copying.
+"""Maps and stacks as arrays: windows, boundaries and planes of them, and patches on top.
 
 Windows and other parts are slices with a start and a stop and no step.
 """
@@ -10,6 +10,8 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from c2f_core.classes.table import UNLABELLED_ID
 
 Size = tuple[int, int]
 """Height and width of an image in pixels."""
@@ -134,6 +136,35 @@ def blocks(size: Size, side: int) -> Iterator[Window]:
     for row in range(0, size[0], side):
         for column in range(0, size[1], side):
             yield clipped(row, row + side, size[0]), clipped(column, column + side, size[1])
+
+
+def boundary_pixels(
+    class_map: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
+) -> NDArray[np.bool_]:
+    """Mark the pixels with a 4-neighbour of another class.
+
+    Parameters
+    ----------
+    class_map : (Y, X) integer array
+        Class ids or labels.
+    unlabelled : int, optional
+        Value whose outline is not a boundary; None if all values have boundaries.
+
+    Returns
+    -------
+    (Y, X) boolean array
+    """
+    marked = np.zeros(class_map.shape, dtype=bool)
+    for first, second in (
+        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        differ = class_map[first] != class_map[second]
+        if unlabelled is not None:
+            differ &= (class_map[first] != unlabelled) & (class_map[second] != unlabelled)
+        marked[first] |= differ
+        marked[second] |= differ
+    return marked
 
 
 class Sliceable(Protocol):

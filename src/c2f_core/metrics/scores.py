@@ -7,13 +7,13 @@ Scores are in [0, 1].
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from c2f_core.classes.table import UNLABELLED_ID
+from c2f_core.geometry.arrays import boundary_pixels
 
 ClassIds = NDArray[np.uint8]
 TRIMAP_WIDTHS = (1, 3, 5, 10)
@@ -82,35 +82,6 @@ def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     return float(known.mean()) if known.size else float("nan")
-
-
-def boundary_pixels(
-    class_map: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
-) -> NDArray[np.bool_]:
-    """Mark the pixels with a 4-neighbour of another class.
-
-    Parameters
-    ----------
-    class_map : (Y, X) integer array
-        Class ids or labels.
-    unlabelled : int, optional
-        Value whose outline is not a boundary; None if all values have boundaries.
-
-    Returns
-    -------
-    (Y, X) boolean array
-    """
-    marked = np.zeros(class_map.shape, dtype=bool)
-    for first, second in (
-        ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
-        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
-    ):
-        differ = class_map[first] != class_map[second]
-        if unlabelled is not None:
-            differ &= (class_map[first] != unlabelled) & (class_map[second] != unlabelled)
-        marked[first] |= differ
-        marked[second] |= differ
-    return marked
 
 
 def trimap_accuracy(

@@ -16,6 +16,7 @@ from c2f_core.geometry.arrays import (
     Window,
     area,
     blocks,
+    boundary_pixels,
     bounding_box,
     clipped,
     from_corner,
@@ -23,7 +24,6 @@ from c2f_core.geometry.arrays import (
     plane_of,
     to_corner,
 )
-from c2f_core.metrics.scores import boundary_pixels
 
 BLOCK = 512
 """Side in pixels of the blocks in which scattered pixels are refined. With the margin that the

@@ -6,7 +6,7 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
-from c2f_core.metrics.scores import boundary_pixels
+from c2f_core.geometry.arrays import boundary_pixels
 
 
 def edge_strength(pair, class_ids):

@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.morphology import dilation, disk, erosion, footprint_rectangle
-from skimage.segmentation import find_boundaries
 
+from c2f_core.geometry.arrays import boundary_pixels
 from c2f_core.metrics.scores import (
     boundary_iou,
-    boundary_pixels,
     class_accuracy,
     confusion_matrix,
     intersection_over_union,
@@ -64,17 +63,6 @@ def test_without_boundaries_there_is_no_boundary_score() -> None:
     plain = np.zeros((5, 5), dtype=np.uint8)
     assert np.isnan(trimap_accuracy(plain, plain)[1])
     assert np.isnan(mean_boundary_accuracy(plain, plain, CLASSES))
-
-
-def test_unlabelled_pixels_make_no_boundary() -> None:
-    assert not boundary_pixels(np.uint8([[0, 0, 255, 1, 1]])).any()
-
-
-def test_boundary_pixels_are_those_of_scikit_image() -> None:
-    fine = blobs(1)
-    np.testing.assert_array_equal(
-        boundary_pixels(fine), find_boundaries(fine, connectivity=1, mode="thick")
-    )
 
 
 @pytest.mark.parametrize("width", [1, 2])

@@ -13,8 +13,7 @@ from scipy import ndimage
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.errors import Cancelled, ClassTableError, ConfigError, ImageError
-from c2f_core.geometry.arrays import area, grown
-from c2f_core.metrics.scores import boundary_pixels
+from c2f_core.geometry.arrays import area, boundary_pixels, grown
 from c2f_core.refine import scope
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import Monitor, RefinerInterface
