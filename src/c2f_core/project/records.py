@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from c2f_core.config.settings import Settings
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.refine.record import Record, scope_of_record, scope_record
-from c2f_core.refine.scope import Scope
+from c2f_core.refine.scope import Record, Scope
 
 
 class Versioned(Settings):
@@ -92,21 +91,21 @@ class Parameters(Settings):
 
     device: str = "cpu"
     """Device on which the refinement is repeated; other devices may round differently."""
-    scope: Record = Field(default_factory=lambda: scope_record(Scope()))
-    """Record of the scope in which the map may change, see `scope_record`."""
+    scope: Record = Field(default_factory=Scope().to_record)
+    """Record of the scope in which the map may change, see `Scope.to_record`."""
 
     @field_validator("scope")
     @classmethod
     def _check_scope(cls, scope: Record) -> Record:
         try:
-            scope_of_record(scope)
+            Scope.from_record(scope)
         except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise ValueError(f"the scope is damaged ({error})") from error
         return scope
 
     def read_scope(self) -> Scope:
         """Return the scope in which the map may change."""
-        return scope_of_record(self.scope)
+        return Scope.from_record(self.scope)
 
 
 class ImageRecord(Settings):

@@ -14,7 +14,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.io.maps import MapStyle
 from c2f_core.project.records import Effort, Parameters, Versioned, read_versioned
-from c2f_core.refine.record import file_hash
+from c2f_core.refine.run import file_hash
 
 RunLength = tuple[int, int, int]
 """Run of equal labels: first pixel in row-major order, number of pixels, label."""

@@ -1,7 +1,10 @@
-"""Refinement of a map or stack, with hand-painted pixels that stay."""
+"""Refinement of a map or stack, with hand-painted pixels that stay, and a record of it."""
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +24,8 @@ from c2f_core.geometry.arrays import (
     plane_of,
 )
 from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
-from c2f_core.refine.record import Record, run_record
 from c2f_core.refine.report import ScopeReport, total_report
-from c2f_core.refine.scope import Scope
+from c2f_core.refine.scope import Record, Scope, compressed, packed
 from c2f_core.refine.within import (
     Limits,
     PlaneInputs,
@@ -35,6 +37,8 @@ from c2f_core.refine.within import (
 
 Plane = tuple[int, ...]
 """Index of a plane on the leading axes of a stack."""
+VALUES = np.dtype("<u2")
+"""Dtype in which labels are recorded; it can store all labels of a class table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +160,7 @@ def run_refinement(
         for index in planes[len(reports) :]:
             result.keep(index)
     report = total_report(reports)
-    record = run_record(refiner, job.scope, report, job.plane, job.painted)
+    record = run_record(job, refiner, report)
     return JobResult(result.slices, result.labels, result.confidence, report, record, cancelled)
 
 
@@ -240,3 +244,53 @@ def _slices_of(job: RefineJob) -> Slices:
 
 def _in_plane(index: Plane, window: Slices) -> Slices:
     return (*(slice(number, number + 1) for number in index), *window)
+
+
+def run_record(job: RefineJob, refiner: RefinerInterface, report: ScopeReport) -> Record:
+    """Describe a refinement: all that is needed to get the same map again, and what changed.
+
+    Parameters
+    ----------
+    job : RefineJob
+        What was refined.
+    refiner : RefinerInterface
+        The refiner. A learned one is identified by the `sha256` of its file, which
+        is None for classical ones.
+    report : ScopeReport
+        What changed.
+
+    Returns
+    -------
+    dict
+        Only strings, numbers, lists and None, which stands for unknown values.
+    """
+    return {
+        "refiner": refiner.name,
+        "sha256": None if refiner.source is None else file_hash(refiner.source),
+        "plane": None if job.plane is None else list(job.plane),
+        "scope": job.scope.to_record(),
+        "painted": [_patch_record(patch) for patch in job.painted],
+        "pixels": report.pixels,
+        "changed": report.changed,
+        "by_class": [[before, after, count] for (before, after), count in report.by_class.items()],
+        "mean_confidence": _number(report.mean_confidence),
+        "seconds": report.seconds,
+    }
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _patch_record(patch: Patch) -> Record:
+    return {
+        "slices": [[axis.start, axis.stop] for axis in patch.slices],
+        "mask": packed(patch.mask),
+        "values": compressed(patch.values.astype(VALUES).tobytes()),
+    }

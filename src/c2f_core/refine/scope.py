@@ -1,8 +1,11 @@
 """Where a refiner may change a map, and which parts of an image it must see for that."""
 
+import base64
+import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ from c2f_core.geometry.arrays import (
     to_corner,
 )
 
+Record = dict[str, Any]
+"""Values that JSON can store: strings, numbers, lists, records, and None for unknown ones."""
 BLOCK = 512
 """Side in pixels of the blocks in which scattered pixels are refined. With the margin that the
 bundled network sees, one block fills one tile on a CPU."""
@@ -118,6 +123,32 @@ class Scope:
             return box
         return to_corner(bounding_box(np.asarray(self.mask[box], dtype=bool)), box)
 
+    def to_record(self) -> Record:
+        """Return the scope as JSON; `from_record` reads it."""
+        return {
+            "box": None if self.box is None else [[axis.start, axis.stop] for axis in self.box],
+            "mask": None if self.mask is None else packed(self.mask),
+            "classes": None if self.classes is None else list(self.classes),
+            "locked": list(self.locked),
+            "protected": None if self.protected is None else packed(self.protected),
+            "band": self.band,
+            "minimal_confidence": self.minimal_confidence,
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the scope of a record made by `to_record`."""
+        box, classes = record["box"], record["classes"]
+        return cls(
+            box=None if box is None else (slice(*box[0]), slice(*box[1])),
+            mask=_unpacked(record["mask"]),
+            classes=None if classes is None else tuple(classes),
+            locked=tuple(record["locked"]),
+            protected=_unpacked(record["protected"]),
+            band=record["band"],
+            minimal_confidence=record["minimal_confidence"],
+        )
+
 
 def _own_plane(mask: Sliceable | None, index: tuple[int, ...]) -> Sliceable | None:
     return mask if mask is None or len(mask.shape) == 2 else plane_of(mask, index)
@@ -126,6 +157,25 @@ def _own_plane(mask: Sliceable | None, index: tuple[int, ...]) -> Sliceable | No
 def _on_axis(axis: slice, length: int) -> slice:
     first = 0 if axis.start is None else axis.start
     return clipped(first, length if axis.stop is None else axis.stop, length)
+
+
+def packed(mask: Sliceable) -> Record:
+    """Return a mask as its shape and its compressed bits in base 64."""
+    bits = np.packbits(np.asarray(mask[...], dtype=np.bool_))
+    return {"shape": list(mask.shape), "bits": compressed(bits.tobytes())}
+
+
+def _unpacked(record: Record | None) -> NDArray[np.bool_] | None:
+    if record is None:
+        return None
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(record["bits"])), dtype=np.uint8)
+    count = math.prod(record["shape"])
+    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(record["shape"])
+
+
+def compressed(data: bytes) -> str:
+    """Return compressed bytes in base 64."""
+    return base64.b64encode(zlib.compress(data)).decode("ascii")
 
 
 @dataclass(frozen=True)

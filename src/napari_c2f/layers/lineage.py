@@ -11,7 +11,7 @@ from napari.utils.transforms import Affine
 
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.geometry.arrays import Slices, to_corner
-from c2f_core.refine.record import Record
+from c2f_core.refine.scope import Record
 from c2f_core.review.decisions import RegionKey
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.convert import TABLE_KEY, level0, set_class_table, spatial_keywords

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from c2f_core.refine.record import Record
+from c2f_core.refine.scope import Record
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import Locks
@@ -26,7 +26,7 @@ class Refined:
     confidence : Image or None
         Its confidence layer.
     record : mapping
-        How the fine map was made; see `c2f_core.refine.record.run_record`.
+        How the fine map was made; see `c2f_core.refine.run.run_record`.
     """
 
     fine: Labels

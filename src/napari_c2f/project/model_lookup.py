@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
-from c2f_core.refine.record import Record, file_hash
+from c2f_core.refine.run import file_hash
+from c2f_core.refine.scope import Record
 from napari_c2f.base.settings import RECENT_MODELS
 
 
@@ -15,7 +16,7 @@ def model_of_record(record: Record, files: Iterable[Path]) -> str:
     Parameters
     ----------
     record : dict
-        Record of the refinement, see `c2f_core.refine.record.run_record`.
+        Record of the refinement, see `c2f_core.refine.run.run_record`.
     files : iterable of Path
         Model files to compare with, besides bundled and recently used ones.
     """

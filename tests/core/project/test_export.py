@@ -14,7 +14,6 @@ from c2f_core.project.export import export_map, rerun
 from c2f_core.project.records import Parameters
 from c2f_core.project.refining import refine_image
 from c2f_core.project.sidecar import Sidecar, encode_run_lengths, paint_run_lengths
-from c2f_core.refine.record import scope_record
 from c2f_core.refine.scope import Scope
 
 PAIR = synthetic_pair(48, 0)
@@ -47,7 +46,7 @@ def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, ki
         refine_image(
             project,
             "face",
-            Parameters(scope=scope_record(Scope(minimal_confidence=0.1, band=9, box=BOX))),
+            Parameters(scope=Scope(minimal_confidence=0.1, band=9, box=BOX).to_record()),
         )
     final = correct_by_hand(project)
     made = export_map(project, "face", project.root / "exports" / name)
@@ -163,7 +162,7 @@ def test_a_map_whose_refiner_does_not_know_its_classes_any_more_is_exported(
     is_learned = change != "renamed in the scope"
     project.choose_model(model if is_learned else "watershed")
     scope = Scope() if is_learned else Scope(locked=(SHAPES.names[1],))
-    refine_image(project, "face", Parameters(scope=scope_record(scope)))
+    refine_image(project, "face", Parameters(scope=scope.to_record()))
     work = project.read("face")
     if change == "added":
         coarse = work.coarse.copy()

@@ -1,6 +1,7 @@
 """Runs on maps and stacks, with pixels painted by hand that stay."""
 
 import base64
+import hashlib
 import json
 import math
 import zlib
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from c2f_core.classes.codec import LabelCodec
 from c2f_core.classes.editing import renamed, with_class
 from c2f_core.classes.table import ClassEntry, ClassTable
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import Cancelled, ClassTableError, ImageError
 from c2f_core.geometry.arrays import (
     Covered,
@@ -28,10 +30,12 @@ from c2f_core.geometry.arrays import (
     plane_of,
     to_corner,
 )
+from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine import interface, within
+from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.record import VALUES, scope_of_record
-from c2f_core.refine.run import RefineJob, run_refinement
+from c2f_core.refine.learned import Refiner
+from c2f_core.refine.run import VALUES, RefineJob, run_record, run_refinement
 from c2f_core.refine.scope import Scope
 
 TABLE = ClassTable(
@@ -182,6 +186,23 @@ def painted_of_record(record):
         yield Patch(tuple(slice(*axis) for axis in patch["slices"]), mask, values)
 
 
+def test_the_record_of_a_run_is_json_and_names_the_model():
+    pair = synthetic_pair(48)
+    refiner = CLASSICAL_REFINERS["watershed"](SHAPES)
+    job = RefineJob(pair.image, SHAPES.to_labels(pair.coarse), SHAPES, Scope(band=4))
+    result = run_refinement(job, refiner)
+    report, record = result.report, json.loads(json.dumps(result.record))
+    assert (record["refiner"], record["sha256"]) == ("watershed", None)
+    assert Scope.from_record(record["scope"]) is not None
+    assert record["changed"] == report.changed == sum(count for *_, count in record["by_class"])
+    assert record["mean_confidence"] == pytest.approx(report.mean_confidence)
+    nothing = run_refinement(replace(job, scope=Scope(classes=())), refiner)
+    assert json.dumps(nothing.record, allow_nan=False)
+    faces = Refiner.bundled("fasseg", "cpu")
+    digest = hashlib.sha256((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()).hexdigest()
+    assert run_record(job, faces, report)["sha256"] == digest
+
+
 @given(painted(SHAPE))
 def test_a_run_can_be_repeated_from_its_record(patches):
     images, maps = stack()
@@ -192,7 +213,7 @@ def test_a_run_can_be_repeated_from_its_record(patches):
         images,
         maps,
         TABLE,
-        scope_of_record(record["scope"]),
+        Scope.from_record(record["scope"]),
         plane=tuple(record["plane"]),
         painted=list(painted_of_record(record)),
     )

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.refine.record import scope_of_record
+from c2f_core.refine.scope import Scope
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.request import ScopeChoice, Where
@@ -180,7 +180,7 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     np.testing.assert_array_equal(changed, confidence >= 0.75)
     assert 0 < changed.sum() < (~np.isnan(confidence)).sum() < changed.size / 2
     record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
-    scope = scope_of_record(record["scope"])
+    scope = Scope.from_record(record["scope"])
     assert (scope.band, scope.minimal_confidence) == (2, 0.75)
     assert widget.state.report.changed == changed.sum()
     fine = viewer.layers["coarse refined"].data
