@@ -28,7 +28,7 @@ from c2f_core.experiments.evaluation import REFERENCE
 from c2f_core.io.tables import Row, markdown_table
 from c2f_core.metrics.scores import mean_scores, score_pair
 from c2f_core.refine.classical import CLASSICAL_REFINERS
-from c2f_core.refine.learned import Refiner
+from c2f_core.refine.run import open_trained
 
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "astronaut.png"
 SCORES = ("pixel accuracy", "mIoU", "trimap 5")
@@ -46,8 +46,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="side of the image in pixels")
     parser.add_argument("--output", type=Path, default=FIGURE)
     options = parser.parse_args()
-    is_file = options.model.endswith(".safetensors")
-    learned = (Refiner.load if is_file else Refiner.bundled)(options.model, "cpu")
+    learned = open_trained(options.model, "cpu")
     pair, table = astronaut_pair(options.side), astronaut_class_table()
     coarse = table.to_labels(pair.coarse)
     refiners = (*(kind(table) for kind in CLASSICAL_REFINERS.values()), learned)

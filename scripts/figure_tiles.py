@@ -22,6 +22,7 @@ from c2f_core.data.pairs import Pair
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.refine import learned
 from c2f_core.refine.learned import Refiner
+from c2f_core.refine.run import open_trained
 
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "tiles.png"
 HARD_TILE = 256
@@ -35,8 +36,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024, help="side of the image in pixels")
     parser.add_argument("--output", type=Path, default=FIGURE)
     options = parser.parse_args()
-    is_file = options.model.endswith(".safetensors")
-    refiner = (Refiner.load if is_file else Refiner.bundled)(options.model, "cpu")
+    refiner = open_trained(options.model, "cpu")
     pair = astronaut_pair(options.side)
     learned.LARGEST_TILE_ELSEWHERE = options.side
     whole = refine(refiner, pair)

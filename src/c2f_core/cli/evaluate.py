@@ -28,7 +28,7 @@ from c2f_core.experiments.evaluation import (
 )
 from c2f_core.io.tables import Row, write_csv, write_markdown
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.opening import open_trained
+from c2f_core.refine.run import open_trained
 from c2f_core.training.catalogue import distinct_names
 
 

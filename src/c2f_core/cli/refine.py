@@ -23,7 +23,7 @@ from c2f_core.io.images import read_image
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.interface import Monitor, RefinerInterface, encode_inputs
-from c2f_core.refine.opening import open_refiner
+from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import ScopedResult, refine_within
 

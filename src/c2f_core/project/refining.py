@@ -16,8 +16,7 @@ from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.work import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
-from c2f_core.refine.opening import open_refiner
-from c2f_core.refine.run import RefineJob, run_refinement
+from c2f_core.refine.run import RefineJob, open_refiner, run_refinement
 
 
 def refine_image(

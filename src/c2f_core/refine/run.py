@@ -1,17 +1,17 @@
-"""Refinement of a map or stack, with hand-painted pixels that stay, and a record of it."""
+"""Refine a map or stack: open a refiner, run a job in which hand-painted pixels stay, record it."""
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import Cancelled, ImageError
+from c2f_core.errors import Cancelled, CheckpointError, ImageError
 from c2f_core.geometry.arrays import (
     Covered,
     Overlaid,
@@ -23,6 +23,7 @@ from c2f_core.geometry.arrays import (
     lengths,
     plane_of,
 )
+from c2f_core.models.bundled import bundled_models, is_model_file
 from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
@@ -35,10 +36,91 @@ from c2f_core.refine.within import (
     refine_plane,
 )
 
+if TYPE_CHECKING:
+    from c2f_core.refine.learned import Refiner
+
 Plane = tuple[int, ...]
 """Index of a plane on the leading axes of a stack."""
 VALUES = np.dtype("<u2")
 """Dtype in which labels are recorded; it can store all labels of a class table."""
+
+
+def open_refiner(
+    model: str,
+    find_table: Callable[[], ClassTable],
+    device: str = "auto",
+    *,
+    average_flips: bool = False,
+) -> RefinerInterface:
+    """Open a refiner by its name or file.
+
+    Parameters
+    ----------
+    model : str
+        Name of a classical refiner or of a bundled model, or path of a .safetensors
+        file.
+    find_table : callable
+        Returns the class table of a classical refiner; trained models have their own.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Device on which trained models compute.
+    average_flips : bool
+        Whether a trained model averages its output over the image and its mirror
+        image; see `Refiner`.
+
+    Returns
+    -------
+    RefinerInterface
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such refiner, or its file is missing, damaged or not a
+        checkpoint.
+    ConfigError
+        If the device does not exist.
+    """
+    # Imported here because it takes seconds: widgets and projects open without it.
+    from c2f_core.refine.classical import CLASSICAL_REFINERS
+
+    if model in CLASSICAL_REFINERS:
+        return CLASSICAL_REFINERS[model](find_table())
+    if not is_model_file(model) and model not in bundled_models():
+        names = ", ".join((*bundled_models(), *CLASSICAL_REFINERS))
+        raise CheckpointError(
+            f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
+        )
+    return open_trained(model, device, average_flips=average_flips)
+
+
+def open_trained(model: str, device: str = "auto", *, average_flips: bool = False) -> "Refiner":
+    """Open a trained model by its name or file.
+
+    Parameters
+    ----------
+    model : str
+        Name of a bundled model, or path of a .safetensors file.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Device on which the model computes.
+    average_flips : bool
+        Whether to average the output over the image and its mirror image; see
+        `Refiner`.
+
+    Returns
+    -------
+    Refiner
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model, or its file is missing, damaged or not a
+        checkpoint.
+    ConfigError
+        If the device does not exist.
+    """
+    from c2f_core.refine.learned import Refiner
+
+    load = Refiner.load if is_model_file(model) else Refiner.bundled
+    return load(model, device, average_flips=average_flips)
 
 
 @dataclass(frozen=True, eq=False)

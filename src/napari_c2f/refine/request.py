@@ -13,8 +13,7 @@ from c2f_core.errors import C2FError, ImageError
 from c2f_core.geometry.arrays import Sliceable, whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.opening import open_refiner
-from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
+from c2f_core.refine.run import JobResult, Plane, RefineJob, open_refiner, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
