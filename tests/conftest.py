@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 
 os.environ.setdefault("NAPARI_STRICT_QT", "raise")  # leaked top-level widgets fail the test
+settings.register_profile("untimed", deadline=None)  # A busy machine is not a failure.
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -345,7 +345,6 @@ def test_textures_are_painted_and_cut_from_the_images():
     assert 10 < len(from_image) < 30
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_the_most_likely_class_is_the_first_of_the_largest(classes, seed):
     scores = torch.randint(0, 3, (2, classes, 5, 4), generator=torch.Generator().manual_seed(seed))

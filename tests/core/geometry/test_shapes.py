@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from skimage.draw import polygon as skimage_polygon
 
@@ -29,7 +29,6 @@ OFF_GRID = st.tuples(TENTHS, TENTHS).map(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(OFF_GRID, min_size=3, max_size=8))
 def test_polygons_are_filled_as_by_scikit_image(points):
     points = np.array(points)

@@ -234,7 +234,7 @@ def test_names_that_xml_cannot_hold_are_refused_before_a_file_is_written(tmp_pat
     np.testing.assert_array_equal(read_map(tmp_path / "map.json", table)[0], index_map)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 # pycocotools keeps room for six letters per number and writes past it: five is the most here.
 @given(counts=st.lists(st.integers(0, 2**23 - 1), min_size=1, max_size=30))
 def test_packed_numbers_are_those_of_pycocotools(counts):

@@ -38,9 +38,7 @@ LAYOUTS = [
     for layout in FORMATS
     for form in ("masks", "polygons")
 ]
-QUIET = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
 
 def write(folder, index_map, layout, form, table=TABLE):

@@ -27,7 +27,7 @@ MAPS = hnp.arrays(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     index_map=MAPS,
     name=st.sampled_from(["map.png", "map.tif"]),

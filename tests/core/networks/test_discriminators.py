@@ -35,7 +35,7 @@ def random_batch(height=24, width=20, batch=2):
     return images, one_hot(fine, CLASSES), fine
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(kind=st.sampled_from(KINDS), height=st.integers(8, 70), width=st.integers(8, 70))
 def test_logits_have_the_shape_of_their_kind(kind, height, width):
     discriminator = build_discriminator(DiscriminatorConfig(kind=kind), CLASSES).eval()

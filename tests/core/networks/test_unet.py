@@ -15,7 +15,7 @@ CONFIGS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(config=st.sampled_from(CONFIGS), height=st.integers(1, 37), width=st.integers(1, 37))
 def test_output_has_the_size_of_the_input(config, height, width):
     network = build_generator(config, 5).eval()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_core.classes.editing import renamed, with_class
@@ -196,7 +196,6 @@ def test_what_is_not_refined_is_not_exported(project, tmp_path):
         refine_image(project, "face")
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_runs_hold_every_map_and_every_part_of_it(data):
     rows, columns = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))

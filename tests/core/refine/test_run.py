@@ -10,7 +10,7 @@ from dataclasses import replace
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_core.classes.codec import LabelCodec
@@ -134,7 +134,6 @@ def stack(shape=SHAPE):
     return images, random.choice(np.uint8([0, 1, 2, 5]), shape)
 
 
-@settings(deadline=None)
 @given(painted(SHAPE), st.booleans())
 def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
     images, maps = stack()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_core.refine.tiling import Span, blend, spans
@@ -52,7 +52,6 @@ def test_at_most_two_tiles_share_a_pixel(layout: Layout) -> None:
     assert shared.max() <= 2
 
 
-@settings(deadline=None)
 @given(layouts(40), layouts(40), st.integers(0, 2**32 - 1))
 def test_identity_is_reproduced(vertical: Layout, horizontal: Layout, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(3, vertical[0], horizontal[0]))

@@ -1,7 +1,7 @@
 """The decision on each region is read from the final map."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_core.classes.table import ClassTable
@@ -18,7 +18,6 @@ def drawn(seed: int, size=(12, 15)) -> Review:
     return review_changes(coarse, refined, random.random(size), TABLE)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**20), st.randoms(use_true_random=False))
 def test_decisions_are_those_that_made_the_final_map(seed: int, random) -> None:
     review = drawn(seed)

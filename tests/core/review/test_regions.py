@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -36,7 +36,6 @@ def reviews(draw) -> Review:
     return review_changes(*drawn(size, draw(st.integers(0, 2**20)), alike), TABLE)
 
 
-@settings(deadline=None)
 @given(reviews())
 def test_regions_partition_the_changed_pixels(review: Review) -> None:
     covered = np.zeros(review.coarse.shape, dtype=int)
@@ -56,7 +55,6 @@ def test_regions_partition_the_changed_pixels(review: Review) -> None:
     assert [region.number for region in review.regions] == list(range(1, len(review.regions) + 1))
 
 
-@settings(deadline=None)
 @given(reviews())
 def test_neighbours_of_the_same_change_are_one_region(review: Review) -> None:
     numbers, pair = review.numbers, review.coarse.astype(int) * 256 + review.refined
@@ -69,7 +67,6 @@ def test_neighbours_of_the_same_change_are_one_region(review: Review) -> None:
         np.testing.assert_array_equal(numbers[both], shifted[0][both])
 
 
-@settings(deadline=None)
 @given(reviews(), st.randoms(use_true_random=False))
 def test_final_map_is_the_coarse_one_with_what_was_accepted(review: Review, random) -> None:
     np.testing.assert_array_equal(review.final_map(), review.coarse)
