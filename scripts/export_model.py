@@ -46,25 +46,25 @@ Conditional U-Net (image and coarse map in, fine map out) for the class table
 
 ## Scores
 
-Scores of the shipped file on {test} test pairs of the same split, of persons that it has
+Scores of the shipped file on {test} test pairs of the same split, of people that it has
 never seen, in per cent except for counts. Pixel accuracy and boundary scores are
 means over the images.
 
 {scores}
-Made by `scripts/export_model.py`.
+Written by `scripts/export_model.py`.
 
 ## Limits
 
 {limits}
 """
 
-LIMITS = """- Trained on frontal faces under even light before a grey wall, with painted
-  backgrounds, other scales and colours by augmentation alone. Other poses,
+LIMITS = """- Trained on frontal faces under even light in front of a grey wall; other
+  backgrounds, scales and colours come from augmentation alone. Other poses,
   beards, glasses, hats and dark or harsh light are rare or missing in the data.
 - It follows the labelling habits of one dataset: eyebrows are hair, ears and
   neck are skin, clothes are background.
 - The confidence is calibrated on validation images of the same dataset. On
-  other pictures it shows where to look first, not a probability.
+  other pictures it shows where to look first, and is not a probability.
 - The photographs are for research use; they are not part of this package."""
 
 
