@@ -101,7 +101,7 @@ def run_widget(config_file: Path) -> None:
     import napari
     from qtpy.QtCore import QEventLoop, QSettings, QTimer
 
-    from napari_c2f.base.worker import LOADING
+    from napari_c2f.base.worker import IMPORTING
     from napari_c2f.train.model import Phase
 
     # What the widgets remember stays out of the user's own settings.
@@ -130,7 +130,7 @@ def run_widget(config_file: Path) -> None:
 
     def begin() -> None:
         nonlocal last
-        if any(thread.name == LOADING for thread in threading.enumerate()):
+        if any(thread.name == IMPORTING for thread in threading.enumerate()):
             QTimer.singleShot(SETTLING, begin)
             return
         last = time.perf_counter()

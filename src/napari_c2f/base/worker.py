@@ -24,6 +24,9 @@ LONGEST_WAIT = 30.0
 REPORT_INTERVAL = 400
 """Milliseconds between deliveries of reports, so that frequent reports do not slow the window."""
 
+IMPORTING = "coarse-to-fine imports"
+"""Name of the thread that imports slow modules."""
+
 LOWER_PRIORITY = 10
 """Niceness added to a thread, so that the window gets the processor first."""
 
@@ -58,7 +61,7 @@ def import_in_background(*modules: str) -> None:
         gc.collect()
 
     if missing:
-        threading.Thread(target=load, name="coarse-to-fine imports").start()
+        threading.Thread(target=load, name=IMPORTING).start()
 
 
 @dataclass(frozen=True)
