@@ -1,6 +1,7 @@
 """Controller of the Refine widget; the only writer of its model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class RefineController(MapController[Refining]):
         super().__init__(Refining(), viewer, session)
         self._request: RefineRequest | None = None
         self._live: Live | None = None
+        self._live_coarse: Labels | None = None
+        """Coarse map for which live mode was switched on."""
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         session.review_begun.connect(self._yield_to_review)
 
@@ -151,7 +154,7 @@ class RefineController(MapController[Refining]):
         """Take over the user's current choices, which live mode refines with."""
         self._request = request
         self._protected_layer.refresh()
-        if self._live is not None and self._live.target.coarse is not request.coarse:
+        if self.model.live and request.coarse is not self._live_coarse:
             self.set_live(False)
 
     def refine(self, request: RefineRequest) -> None:
@@ -164,8 +167,8 @@ class RefineController(MapController[Refining]):
             def succeed(result: JobResult) -> GuiSteps:
                 self.succeeded.emit(request)
                 yield from self._show_result(prepared, result)
-                if prepared.coarse in self._viewer.layers:
-                    self._follow_live(prepared.coarse)
+                if self.model.live:
+                    self._begin_live()
 
             work = refining(prepared.job, request.model)
             self._start(Task(work), self._show_progress, succeed)
@@ -177,20 +180,22 @@ class RefineController(MapController[Refining]):
         """
         self._end_live()
         self.model.live = live
-        if not live:
-            self.model.message = "Live mode is off."
-            return
-        try:
+        if live:
             self._begin_live()
+        else:
+            self.model.message = "Live mode is off."
+
+    def _begin_live(self) -> None:
+        """Follow the latest fine map of the chosen coarse map; refine that one if there is none."""
+        try:
+            if self._request is None:
+                raise C2FError("Choose an image and a coarse map: open or draw them first.")
+            _, self._live_coarse = check_layers(self._request.image, self._request.coarse)
         except C2FError as error:
             self.tell(str(error))
             self.set_live_off()
-
-    def _begin_live(self) -> None:
-        if self._request is None:
-            raise C2FError("Choose an image and a coarse map: open or draw them first.")
-        _, coarse = check_layers(self._request.image, self._request.coarse)
-        if not self._follow_live(coarse) and not self.model.busy:
+            return
+        if not self._follow_live(self._live_coarse) and not self.model.busy:
             self.refine(self._request)
 
     def set_live_off(self) -> None:
@@ -199,9 +204,9 @@ class RefineController(MapController[Refining]):
         self.model.live = False
 
     def _follow_live(self, coarse: Labels) -> bool:
-        """Let live mode, if it is on, follow the latest fine map; return whether it does."""
+        """Let live mode follow the latest fine map of a coarse map; return whether there is one."""
         touched, target = self._end_live(), self._live_target(coarse)
-        if not self.model.live or target is None:
+        if target is None:
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
         coarse.visible, coarse.contour = (
@@ -238,7 +243,8 @@ class RefineController(MapController[Refining]):
             return None
         if target.fine not in self._viewer.layers:
             raise C2FError("Live mode is off: its fine map is gone.")
-        request = self._request
+        # The job is about the map whose fine map it changes, whatever is chosen meanwhile.
+        request = replace(self._request, coarse=target.coarse)
         prepared = prepare(request, self._viewer, self._session.lineage, copy=False)
         return prepared.job, request.model
 

@@ -1,6 +1,7 @@
 """Live mode, driven by strokes of the mouse on a real viewer."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -283,6 +284,65 @@ def test_live_mode_ends_where_another_map_is_chosen(live):
     other = viewer.add_labels(np.ones((SIZE, SIZE), np.uint8), name="other")
     widget.coarse.value = other
     assert not widget.live.isChecked()
+
+
+@pytest.fixture
+def two_maps(docked, seen):
+    """A viewer with two coarse maps of one image; the first one is chosen."""
+    viewer, widget = docked
+    first = add_scene(viewer)
+    data, keywords, _ = labels_layer_data(np.flip(first.data).copy(), SHAPES, "other")
+    other = viewer.add_labels(data, **keywords)
+    viewer.layers.selection.active = first
+    assert widget.coarse.value is first
+    widget.model.setValue("watershed")
+    return viewer, widget, first, other
+
+
+def test_live_mode_ends_where_another_map_is_chosen_while_the_first_one_is_refined(
+    two_maps, hold_refining, qtbot, following
+):
+    viewer, widget, first, other = two_maps
+    started, released = hold_refining()
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    wait_for(qtbot, started.is_set)
+    viewer.layers.selection.active = other
+    assert widget.coarse.value is other
+    assert not widget.live.isChecked()
+    released.set()
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    fine = viewer.layers["coarse refined"]
+    np.testing.assert_array_equal(fine.data, following(first.data))
+    assert not Session.of(viewer).strokes.is_drawn_refinable(first)
+    assert not widget.live.isChecked()
+
+
+def test_live_mode_follows_the_map_it_is_switched_on_for_while_another_one_is_refined(
+    two_maps, hold_refining, paint, qtbot, following
+):
+    viewer, widget, first, other = two_maps
+    started, released = hold_refining()
+    qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+    wait_for(qtbot, started.is_set)
+    viewer.layers.selection.active = other
+    qtbot.keyClick(widget.live, Qt.Key.Key_Space)
+    released.set()
+    wait_for(qtbot, lambda: "other confidence" in viewer.layers)
+    wait_for(qtbot, widget.refine_button.isEnabled)
+    assert widget.live.isChecked()
+    paint(viewer, other, TRIANGLE, 30)
+    fine = viewer.layers["other refined"]
+    wait_for(qtbot, lambda: (fine.data == following(other.data)).all())
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(first.data))
+
+
+def test_a_live_job_refines_the_map_that_live_mode_follows(live):
+    viewer, widget = live
+    controller, other = widget._controller, viewer.layers["coarse refined"]
+    target = controller._live.target
+    controller._request = replace(controller._request, coarse=other)
+    job, _ = controller._live_job(target)
+    assert job.coarse is target.coarse.data
 
 
 def test_without_layers_live_mode_is_not_switched_on(docked, qtbot):
