@@ -54,13 +54,13 @@ sys.exit(sys.version_info < tuple(map(int, '$minimum_python'.split('.'))))" 2>/d
     return 1
 }
 
-# Prints what pip is told about option $1 by the environment, then by its configuration files.
+# Prints the values of pip's option $1: first from the environment, then from its configuration files.
 pip_setting() {
     "$venv/bin/python" -m pip config list | sed -n "s/^[^=]*\\.$1='\\(.*\\)'\$/\\1/p" | sed 's/\\n/ /g'
 }
 
 # Fills the array uv_options: uv does not read pip's configuration, so it is handed over. Where
-# pip is told nothing of other sources and there is no NVIDIA driver, the CPU build of torch
+# pip is configured without other sources and there is no NVIDIA driver, the CPU build of torch
 # is taken if its index answers; the build on PyPI brings some gigabytes of CUDA libraries.
 choose_sources() {
     local value

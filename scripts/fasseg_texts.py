@@ -61,14 +61,14 @@ are test images of the others.
   follow them where it should not. Distorting them (`coarse_distortion`) shows it more ways. It is
   on for all rows.
 - *Boundaries.* With both, nearly all errors are within 10 px of a boundary, and the stage 2 of
-  that time gained nothing over its control: a network's own guesses do not teach it more than it
-  knows. The image does know more. The colours well inside a class say on which side of a boundary
+  that time gained nothing over its control: from its own guesses a network learns nothing new.
+  The image does know more. The colours well inside a class say on which side of a boundary
   a nearby pixel belongs, even in an image unlike those of all fine pairs. So they correct the
   pseudo-labels of the coarse-only images, from which stage 2 learns where the boundaries are; and
   because the same correction helps any network, it is part of refining. Stage 2 and its control
   are compared with and without this correction.
 - *Evidence.* Coarse maps that are hidden from the network, which has to explain them, were meant
-  to teach it the rest. In pixel accuracy they do harm in all folds but one (fold 2, one fine
+  to make it learn the rest. In pixel accuracy they do harm in all folds but one (fold 2, one fine
   map), and in mIoU they bring no gain: see below. They were switched off after runs of folds 1
   and 3; the others were run afterwards.
 - *Enough fine maps.* With 20 of them, in a trial that is not among the records, the full stage 2

@@ -1,4 +1,4 @@
-"""Record an annotator's day as a GIF: draw, refine, review, correct, teach, export.
+"""Record an annotator's day as a GIF: draw, refine, review, correct, fine-tune, export.
 
     python scripts/recording.py docs/images/day.gif
 

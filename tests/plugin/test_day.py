@@ -207,7 +207,7 @@ def fine_tune(desk):
     ended = "of the pixels were right"
     desk.qtbot.waitUntil(lambda: ended in task.message and not task.busy, timeout=180000)
     lines = (desk.project.state.root / "journal.jsonl").read_text().splitlines()
-    return next(told for line in reversed(lines) if "before" in (told := json.loads(line)))
+    return next(result for line in reversed(lines) if "before" in (result := json.loads(line)))
 
 
 @pytest.mark.slow
@@ -246,8 +246,8 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
         "training",
         "held out",
     ]
-    told = fine_tune(desk)
-    assert told["pairs"] == told["held_out"] == 1
+    result = fine_tune(desk)
+    assert result["pairs"] == result["held_out"] == 1
 
     desk.open_image("astronaut")
     made = tmp_path / "out.png"

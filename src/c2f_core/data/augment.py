@@ -218,7 +218,7 @@ def draw_shift(
     return np.asarray(cv2.transform(between, distort_and_move), dtype=np.float32)
 
 
-def blend(
+def composite(
     image: NDArray[np.uint8], other: NDArray[np.uint8], where: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Replace an image (Y, X, 3) by another one where a mask (Y, X) is True."""

@@ -20,8 +20,8 @@ from c2f_core.data.augment import (
     ColourChanges,
     Placement,
     TextureBank,
-    blend,
     box_of,
+    composite,
     draw_placement,
     draw_shift,
 )
@@ -313,7 +313,7 @@ class AugmentedBatches:
             crop.coarse[crop.outside] = self._background
             if has_fine:
                 crop.fine[crop.outside] = self._background
-        crop.image = blend(crop.image, texture, painted)
+        crop.image = composite(crop.image, texture, painted)
 
     def _recolour(self, crop: _Crop, rng: np.random.Generator) -> None:
         """Change the colours of half of the classes, each independently."""
@@ -322,7 +322,7 @@ class AugmentedBatches:
             if rng.random() < 0.5 and (box := box_of(region)):
                 part = crop.image[box]
                 recoloured = self._change_colours(part, RECOLOURING, rng)
-                crop.image[box] = blend(part, recoloured, region[box])
+                crop.image[box] = composite(part, recoloured, region[box])
 
     def _erase(self, coarse: NDArray[np.uint8], rng: np.random.Generator) -> None:
         """Make a random box, or a whole class, of a coarse map unlabelled."""

@@ -64,7 +64,7 @@ class Area:
 
 
 @dataclass(frozen=True)
-class Stroke:
+class LineStroke:
     """Line with round ends and joints.
 
     Attributes

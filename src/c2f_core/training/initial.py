@@ -107,7 +107,7 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
     stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
     run = next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
     state, started = run.read_state(), run.read_config()
-    _check_same_game(folder, started, config)
+    _check_same_networks_and_loss(folder, started, config)
     if not run.last.exists():
         raise CheckpointError(
             f"{folder} was stopped before its first validation; resume it, or choose another run."
@@ -116,7 +116,7 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
     return state
 
 
-def _check_same_game(folder: Path, started: TrainConfig, config: TrainConfig) -> None:
+def _check_same_networks_and_loss(folder: Path, started: TrainConfig, config: TrainConfig) -> None:
     """Check that a run trained the generator and the discriminator that stage 2 needs."""
     if started.method not in STAGES:
         raise CheckpointError(

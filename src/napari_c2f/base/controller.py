@@ -44,7 +44,7 @@ class Controller(Generic[AnyActivity]):
         self._gui_steps = iter(())
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _showing_errors(self) -> Iterator[None]:
         """Show an error that the user can fix; work under way continues."""
         try:
             yield

@@ -84,14 +84,14 @@ class QueueController(Controller[AnyActivity]):
                     Task(queued.work), self._show_progress, lambda result: self._end(queued, result)
                 )
                 return
-            with self._errors_told():
+            with self._showing_errors():
                 queued.succeed(None)
             self._next()
 
     def _end(self, queued: QueuedTask, result: Any) -> GuiSteps | None:
         steps = None
         self._succeed(self.model.message)
-        with self._errors_told():
+        with self._showing_errors():
             steps = queued.succeed(result)
         if steps is not None:
             return self._show_in_steps(steps)
@@ -102,7 +102,7 @@ class QueueController(Controller[AnyActivity]):
         """Take these steps, then continue with the next task."""
         self._is_showing = self.model.busy = True
         try:
-            with self._errors_told():
+            with self._showing_errors():
                 yield from steps
         finally:
             self._is_showing = self.model.busy = False

@@ -34,7 +34,7 @@ from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class,
 NUMBERS = range(10)
 
 
-DRAWING = ("paint", "fill", "polygon")
+DRAWING_MODES = ("paint", "fill", "polygon")
 """Modes of a Labels layer that draw with the chosen class."""
 LARGEST_SEARCHED = 1 << 20
 """Largest number of pixels in a layer without class table to search for labels."""
@@ -93,7 +93,7 @@ class PaletteController(MapController[Palette]):
 
     def begin_with(self, selection: TableSelection) -> None:
         """Use these classes while there is no map."""
-        with self._errors_told():
+        with self._showing_errors():
             self._draft = selection.checked_table() or self._draft
             self._update_table()
 
@@ -105,7 +105,7 @@ class PaletteController(MapController[Palette]):
         elif self._layer is not None:
             self._layer.selected_label = index
             self._viewer.layers.selection.active = self._layer
-            if self._layer.mode not in DRAWING:
+            if self._layer.mode not in DRAWING_MODES:
                 self._layer.mode = "paint"
         self.model.chosen = index
 
@@ -117,7 +117,7 @@ class PaletteController(MapController[Palette]):
 
     def add(self) -> None:
         """Add a class, and choose it."""
-        with self._errors_told():
+        with self._showing_errors():
             self._store(self._with_class())
             self.choose(self.model.swatches[-2].entry.index)
             self.model.message = "Added a class; double-click its name or colour to change them."
@@ -146,7 +146,7 @@ class PaletteController(MapController[Palette]):
         if self.table is None:
             return
         before = self._entry(index)
-        with self._errors_told():
+        with self._showing_errors():
             self._store(change(self.table))
             if shapes is not None:
                 follow_class(shapes, before, self._entry(index))
@@ -167,7 +167,7 @@ class PaletteController(MapController[Palette]):
 
         The map is that of a project's image, the chosen one if it is empty, or else a new one.
         """
-        with self._errors_told():
+        with self._showing_errors():
             table = selection.checked_table()
             if image is None or shapes is None or table is None:
                 raise C2FError(

@@ -39,7 +39,7 @@ class MapController(Controller[AnyActivity]):
 
         An image of a project already has its map, which is shown instead.
         """
-        with self._errors_told():
+        with self._showing_errors():
             if image is None:
                 raise C2FError("Choose an image first: open one, or drop its file on the canvas.")
             own = self._session.lineage.project_map(self._viewer.layers, image)

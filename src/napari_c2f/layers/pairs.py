@@ -15,7 +15,7 @@ from c2f_core.errors import DataError, ImageError
 from c2f_core.io.intensity import as_rgb8
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, image_plane, level0
 
-Positions = NDArray[np.uint8]
+ClassIds = NDArray[np.uint8]
 
 
 def pairs_of_layers(
@@ -134,14 +134,14 @@ def _planes(layer: Image | Labels) -> list[NDArray[Any]]:
     return [layer.data] if layer.ndim == 2 else list(layer.data)
 
 
-def _maps(layer: Labels, table: ClassTable) -> list[Positions]:
+def _maps(layer: Labels, table: ClassTable) -> list[ClassIds]:
     own = layer.metadata.get(TABLE_KEY, table)
     translated = (own.translate(np.array(plane), table) for plane in _planes(layer))
     return [table.to_class_ids(labels) for labels in translated]
 
 
-def _is_drawn(positions: Positions) -> bool:
-    return bool((positions != UNLABELLED_ID).any())
+def _is_drawn(class_ids: ClassIds) -> bool:
+    return bool((class_ids != UNLABELLED_ID).any())
 
 
 def _file_name(layer_name: str, number: int | None) -> str:

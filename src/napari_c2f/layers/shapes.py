@@ -16,8 +16,8 @@ from c2f_core.geometry.shapes import (
     Area,
     DrawReport,
     Labelled,
+    LineStroke,
     Shape,
-    Stroke,
     draw,
     ellipse,
     pixel_window,
@@ -204,7 +204,7 @@ def _is_name(value: Any) -> bool:
 
 def _shape(kind: str, points: NDArray[np.float64], width: float) -> Shape:
     if kind in ("path", "line"):
-        return Stroke(points, width)
+        return LineStroke(points, width)
     if kind == "ellipse":
         # napari stores the corners of the box around it, which a turn or shear keeps
         # a parallelogram.
@@ -270,5 +270,5 @@ def drawn_mask(shapes: Shapes | None, layer: Labels) -> tuple[DrawnMask, Window]
 
 
 def _box_around(shape: Shape, size: Size) -> Window:
-    width = max(shape.width, 1.0) if isinstance(shape, Stroke) else 0.0
+    width = max(shape.width, 1.0) if isinstance(shape, LineStroke) else 0.0
     return pixel_window(shape.span(), size, width / 2)

@@ -44,14 +44,14 @@ class Stroke:
         The pixels, of the shape of the box.
     stamp : int
         Serial number over all layers; later strokes have larger ones.
-    rough : bool
+    refinable : bool
         Whether the stroke was drawn in order to be refined, so that it is not protected.
     """
 
     slices: Slices
     mask: NDArray[np.bool_]
     stamp: int
-    rough: bool = False
+    refinable: bool = False
 
     def relative_to(self, slices: Slices) -> "Stroke | None":
         """Return the part inside a box, relative to its corner; None if there is none."""
@@ -104,7 +104,7 @@ class _Entry:
     """A step that napari remembers; steps made before tracking have no stroke."""
 
     step: Step
-    rough: bool = False
+    refinable: bool = False
     stroke: Stroke | None = None
     is_measured: bool = False
 
@@ -122,7 +122,7 @@ class Follower:
     """Emitted with the bounds of each stroke that is made, undone or redone."""
 
     def __init__(self, layer: Labels) -> None:
-        self.rough = False
+        self.refinable = False
         """Whether the next strokes are drawn in order to be refined."""
         self._layer = ref(layer)
         self._permanent: list[Stroke] = []
@@ -163,14 +163,14 @@ class Follower:
         new = [step for step in history if step not in seen]
         undone = [entry.step for entry in rest if entry.step not in known]
         kept = [entry for entry in rest if entry.step in known]
-        self._recent = kept + [_Entry(step, self.rough) for step in new]
+        self._recent = kept + [_Entry(step, self.refinable) for step in new]
         return undone + new
 
     def _measure(self, entries: Iterable[_Entry]) -> None:
         layer = self._layer()
         for entry in entries:
             if not entry.is_measured and layer is not None:
-                entry.stroke = _stroke(layer, entry.step, entry.rough)
+                entry.stroke = _stroke(layer, entry.step, entry.refinable)
                 entry.is_measured = True
 
 
@@ -178,8 +178,8 @@ def _strokes(entries: Iterable[_Entry]) -> list[Stroke]:
     return [entry.stroke for entry in entries if entry.stroke is not None]
 
 
-def _stroke(layer: Labels, step: Step, rough: bool = False) -> Stroke:
-    return Stroke(step.bounds, step.changed(layer.data), next(_stamps), rough)
+def _stroke(layer: Labels, step: Step, refinable: bool = False) -> Stroke:
+    return Stroke(step.bounds, step.changed(layer.data), next(_stamps), refinable)
 
 
 class StrokeTracker:
@@ -209,14 +209,14 @@ class StrokeTracker:
         """Return the strokes of one layer that are protected, in its own coordinates."""
         protected = []
         for stroke in self.strokes_of(layer):
-            if not stroke.rough:
+            if not stroke.refinable:
                 patch = patch_of(layer, stroke)
                 protected.append(ProtectedStroke(replace(stroke, mask=patch.mask), patch))
         return protected
 
     def is_drawn_refinable(self, layer: Labels) -> bool:
         """Return whether strokes in a layer are drawn in order to be refined, as in live mode."""
-        return layer in self._followers and self._followers[layer].rough
+        return layer in self._followers and self._followers[layer].refinable
 
     @contextmanager
     def drawing_refinable(self, layer: Labels) -> Iterator[None]:
@@ -225,11 +225,11 @@ class StrokeTracker:
         if follower is None:
             yield
             return
-        before, follower.rough = follower.rough, True
+        before, follower.refinable = follower.refinable, True
         try:
             yield
         finally:
-            follower.rough = before
+            follower.refinable = before
 
     def is_programmatic(self, layer: Labels) -> bool:
         """Return whether the edit that a layer reports now was not drawn by hand."""

@@ -104,7 +104,7 @@ class BatchController(Controller[Activity]):
         """Refine the images, unless a batch is running."""
         if self.model.busy:
             return
-        with self._errors_told():
+        with self._showing_errors():
             project = self._workspace.project
             names = self._pending(project)
             self._summary = _Summary(len(names))

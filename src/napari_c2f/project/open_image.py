@@ -27,9 +27,9 @@ from napari_c2f.layers.lineage import changes_layers
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.layers.strokes import Stroke, stroke_of
 
-DRAWING = ("paint", "erase", "fill", "polygon")
+PAINTING_MODES = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which the user paints by hand."""
-CHANGE_EVENTS = ("paint", "data", "set_data", "features")
+MAP_EVENTS = ("paint", "data", "set_data", "features")
 """Events of a Labels layer whose pixels or classes changed; undo only emits `set_data`."""
 IndexMap = NDArray[Any]
 
@@ -252,12 +252,12 @@ class OpenImage:
 
     def _follow(self, layer: Labels) -> None:
         self._followed.append(layer)
-        for name in CHANGE_EVENTS:
+        for name in MAP_EVENTS:
             layer.events[name].connect(self._on_change)
 
     def _on_change(self, event: Any) -> None:
         if event.type == "paint":
-            if event.source.mode in DRAWING and not self._is_programmatic(event.source):
+            if event.source.mode in PAINTING_MODES and not self._is_programmatic(event.source):
                 self.painted += painted_step(event).number_painted()
             else:
                 self.changed.emit()
@@ -309,7 +309,7 @@ class OpenImage:
         self._session.review_begun.disconnect(self._on_review_begun, missing_ok=True)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self._followed:
-            for name in CHANGE_EVENTS:
+            for name in MAP_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
 

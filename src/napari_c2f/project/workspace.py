@@ -103,7 +103,7 @@ class Workspace(QueueController[ProjectState]):
 
     def showing_errors(self) -> AbstractContextManager[None]:
         """Show errors that are raised inside the block as messages."""
-        return self._errors_told()
+        return self._showing_errors()
 
     def save_now(self) -> None:
         """Finish all queued work and save all images before returning.

@@ -121,7 +121,7 @@ class RefineController(MapController[Refining]):
         choose_image : callable
             Called if the file covers several images and none clearly is this one.
         """
-        with self._errors_told():
+        with self._showing_errors():
             table = selection.checked_table() or recognise_table(path)
             if table is None:
                 raise DataError(
@@ -159,7 +159,7 @@ class RefineController(MapController[Refining]):
 
     def refine(self, request: RefineRequest) -> None:
         """Start refining; the model shows errors and progress."""
-        with self._errors_told():
+        with self._showing_errors():
             self.model.progress = 0.0
             prepared = prepare(request, self._viewer, self._session.lineage)
             self.model.message = "Refining…"

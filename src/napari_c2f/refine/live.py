@@ -83,7 +83,7 @@ class Live:
         self._debouncer.triggered.connect(self._start)
         self._drawn = session.strokes.follow(target.coarse)
         self._corrected = session.strokes.follow(target.fine)
-        self._drawn.rough = True  # What is drawn now is there to be refined.
+        self._drawn.refinable = True  # What is drawn now is there to be refined.
         self._drawn.touched.connect(self._on_drawn)
         self._corrected.touched.connect(self._on_corrected)
         if touched:
@@ -108,7 +108,7 @@ class Live:
 
     def _disconnect(self) -> None:
         self._debouncer.cancel()
-        self._drawn.rough = False
+        self._drawn.refinable = False
         self._drawn.touched.disconnect(self._on_drawn, missing_ok=True)
         self._corrected.touched.disconnect(self._on_corrected, missing_ok=True)
 

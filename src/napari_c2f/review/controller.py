@@ -55,7 +55,7 @@ class ReviewController(Controller[ReviewModel]):
             Confidence of the fine map. Without it larger regions come first, and none is
             doubtful.
         """
-        with self._errors_told():
+        with self._showing_errors():
             if fine is None or coarse is None or fine is coarse:
                 raise C2FError(
                     "Choose a fine map and the coarse map that it was refined from; if there is "

@@ -15,7 +15,7 @@ from napari_c2f.review.history import DecisionHistory
 from napari_c2f.review.model import ReviewModel
 from napari_c2f.review.request import ReviewData
 
-CHANGE_EVENTS = ("paint", "labels_update", "set_data", "data")
+PIXEL_EVENTS = ("paint", "labels_update", "set_data", "data")
 """Events of a layer whose pixels changed; undo emits `set_data` only."""
 
 
@@ -42,12 +42,12 @@ class Decisions:
     ) -> None:
         self._model, self._data, self._final = model, data, final
         self._history = DecisionHistory(final, session)
-        for name in CHANGE_EVENTS:
+        for name in PIXEL_EVENTS:
             final.events[name].connect(self._on_change)
 
     def release(self) -> None:
         """Leave the layer to the user."""
-        for name in CHANGE_EVENTS:
+        for name in PIXEL_EVENTS:
             self._final.events[name].disconnect(self._on_change)
 
     def read(self) -> NDArray[np.uint8]:

@@ -78,7 +78,7 @@ class DiscriminatorController(Controller[Activity]):
         model : str
             Checkpoint of the generator that was trained with the discriminator.
         """
-        with self._errors_told():
+        with self._showing_errors():
             if image is None or fine is None:
                 raise C2FError("Choose a fine map and its image first.")
             slices = self._session.lineage.slices_of(fine)

@@ -62,7 +62,7 @@ class TrainController(Controller[Training]):
         changes : mapping
             Settings that may differ from those of the run, such as its device.
         """
-        with self._errors_told():
+        with self._showing_errors():
             begun = RunFolder(folder).read_config()
             config = self._validated({**begun.model_dump(), **changes, "run_folder": folder})
             if config is not None:
@@ -82,7 +82,7 @@ class TrainController(Controller[Training]):
         done : callable
             Called with the class table's file when all is written.
         """
-        with self._errors_told():
+        with self._showing_errors():
             pairs, table = make_pairs()
             self._enter(Phase.WRITING, "Writing the pairs…")
             fine = sum(pair.fine is not None for pair in pairs)

@@ -100,12 +100,12 @@ class RunsController(Controller[RunList]):
 
     def export(self, folder: Path, target: Path) -> None:
         """Copy the best model of a run to a file."""
-        with self._errors_told():
+        with self._showing_errors():
             self.tell(f"Exported to {export_model(folder, target)}.")
 
     def delete(self, folder: Path) -> None:
         """Delete a run; the user has confirmed."""
-        with self._errors_told():
+        with self._showing_errors():
             delete_run(folder)
             self.model.runs = tuple(run for run in self.model.runs if run.folder != folder)
             self.tell(f"Deleted {folder}.")

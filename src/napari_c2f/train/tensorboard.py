@@ -46,7 +46,7 @@ class TensorBoard(QObject):
         Parameters
         ----------
         folder : Path or None
-            Run folder; without one the user is told to train first.
+            Run folder; without one, a message asks the user to train first.
         """
         if folder is None:
             self.message.emit("Train or resume a run first: TensorBoard shows its folder.")

@@ -124,8 +124,8 @@ def test_a_run_that_was_stopped_early_says_how_to_resume(
     monkeypatch.setattr(StopOnInterrupt, "__call__", lambda self: True)
     with pytest.raises(SystemExit):
         main(["--resume", str(run)])
-    told = capsys.readouterr().out.partition("Resume with: ")[2]
-    assert shlex.split(told) == ["c2f-train", "--resume", str(run)]
+    command = capsys.readouterr().out.partition("Resume with: ")[2]
+    assert shlex.split(command) == ["c2f-train", "--resume", str(run)]
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(make_config, shapes_folder, start_command, tmp_path):

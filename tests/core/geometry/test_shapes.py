@@ -8,7 +8,7 @@ from skimage.draw import polygon as skimage_polygon
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.geometry.shapes import Area, Labelled, Pixels, Stroke, draw, ellipse, rectangle
+from c2f_core.geometry.shapes import Area, Labelled, LineStroke, Pixels, draw, ellipse, rectangle
 
 TABLE = ClassTable.preset("fasseg")
 SIZE = (12, 15)
@@ -66,16 +66,16 @@ def test_an_ellipse_has_its_area_and_turns_with_its_axes():
 
 @pytest.mark.parametrize("width", [0.0, 1.0, 5.0])
 def test_a_stroke_is_as_wide_as_it_says_and_has_no_gaps(width):
-    mask = covered(Stroke(np.array([(20, 5), (20, 60)]), width), (40, 70))
+    mask = covered(LineStroke(np.array([(20, 5), (20, 60)]), width), (40, 70))
     assert mask[:, 30].sum() == max(1, width)
-    slanted = covered(Stroke(np.array([(2, 2), (13, 37), (30, 41)]), width), (40, 70))
+    slanted = covered(LineStroke(np.array([(2, 2), (13, 37), (30, 41)]), width), (40, 70))
     assert slanted[2:31].any(axis=1).all()
     assert slanted[:, 2:42].any(axis=0).all()
 
 
 def test_a_stroke_of_one_point_is_a_dot():
-    assert covered(Stroke(np.array([(5.0, 5.0)]), 3)).sum() == 9
-    assert covered(Stroke(np.array([(5.0, 5.0)]), 1)).sum() == 1
+    assert covered(LineStroke(np.array([(5.0, 5.0)]), 3)).sum() == 9
+    assert covered(LineStroke(np.array([(5.0, 5.0)]), 1)).sum() == 1
 
 
 def test_later_shapes_lie_on_top_and_the_rest_is_unlabelled():

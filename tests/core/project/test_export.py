@@ -50,10 +50,10 @@ def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, ki
         )
     final = correct_by_hand(project)
     made = export_map(project, "face", project.root / "exports" / name)
-    told = Sidecar.read(made.sidecar)
-    assert told.before == project.record("face").before
-    assert bool(told.model_sha256) == (kind == "learned")
-    assert 0 < told.hand_edited_pixels < final.size
+    sidecar = Sidecar.read(made.sidecar)
+    assert sidecar.before == project.record("face").before
+    assert bool(sidecar.model_sha256) == (kind == "learned")
+    assert 0 < sidecar.hand_edited_pixels < final.size
     project.save(replace(project.read("face"), coarse=np.full_like(COARSE, 1)))
     again = rerun(made.sidecar, tmp_path / name)
     assert again.read_bytes() == made.file.read_bytes()
@@ -63,22 +63,22 @@ def test_a_sidecar_tells_accepted_regions_from_painted_pixels(project, tmp_path)
     project.choose_model("watershed")
     work = refine_image(project, "face")
     changed = int((work.fine != work.coarse).sum())
-    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
-    assert told.accepted_regions == list(range(1, told.regions + 1))
-    assert told.hand_edited == []
+    sidecar = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert sidecar.accepted_regions == list(range(1, sidecar.regions + 1))
+    assert sidecar.hand_edited == []
     project.save(replace(work, fine=work.coarse))
-    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
-    assert told.accepted_regions == []
-    assert told.hand_edited == []
+    sidecar = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert sidecar.accepted_regions == []
+    assert sidecar.hand_edited == []
     assert changed > 0
     painted = work.coarse.copy()
     painted[0, :7] = 4
     by_hand = np.zeros(painted.shape, bool)
     by_hand[0, :5] = True
     project.save(replace(work, fine=painted, painted=by_hand))
-    told = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
-    assert (told.hand_edited_pixels, told.painted_pixels) == (7, 5)
-    assert told.hand_edited == [(0, 7, 4)]
+    sidecar = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
+    assert (sidecar.hand_edited_pixels, sidecar.painted_pixels) == (7, 5)
+    assert sidecar.hand_edited == [(0, 7, 4)]
 
 
 def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
@@ -94,9 +94,9 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     with pytest.raises(DataError, match="is not the sidecar"):
         rerun(made.file, tmp_path / "b.png")
     text = made.sidecar.read_text()
-    told = Sidecar.read(made.sidecar)
-    first = told.coarse[0]
-    broken = told.model_copy(update={"coarse": [(first[0], first[1], 4), *told.coarse[1:]]})
+    sidecar = Sidecar.read(made.sidecar)
+    first = sidecar.coarse[0]
+    broken = sidecar.model_copy(update={"coarse": [(first[0], first[1], 4), *sidecar.coarse[1:]]})
     made.sidecar.write_text(broken.model_dump_json())
     with pytest.raises(DataError, match="damaged"):
         rerun(made.sidecar, tmp_path / "b.png")
@@ -106,7 +106,7 @@ def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
     made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))
     with pytest.raises(DataError, match="is not the sidecar"):
         rerun(made.sidecar, tmp_path / "b.png")
-    made.sidecar.write_text(text.replace(told.file_sha256, "0" * 64))
+    made.sidecar.write_text(text.replace(sidecar.file_sha256, "0" * 64))
     with pytest.raises(DataError, match="differs from the exported one"):
         rerun(made.sidecar, tmp_path / "b.png")
 
@@ -115,7 +115,7 @@ def test_a_map_that_is_another_one_is_not_written(project, tmp_path):
     project.choose_model("watershed")
     refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "face.png")
-    before, told = made.file.read_bytes(), Sidecar.read(made.sidecar)
+    before, sidecar = made.file.read_bytes(), Sidecar.read(made.sidecar)
     damaged = [
         ("differs from the exported one", {"hand_edited": [(0, 7, 4)]}),
         ("is damaged", {"accepted_regions": [9999]}),
@@ -124,7 +124,7 @@ def test_a_map_that_is_another_one_is_not_written(project, tmp_path):
         ("is damaged", {"size": (1 << 40, 48)}),
     ]
     for match, changes in damaged:
-        made.sidecar.write_text(told.model_copy(update=changes).model_dump_json())
+        made.sidecar.write_text(sidecar.model_copy(update=changes).model_dump_json())
         for output in (tmp_path / "again.png", made.file):
             with pytest.raises(DataError, match=match):
                 rerun(made.sidecar, output)
@@ -176,11 +176,11 @@ def test_a_map_whose_refiner_does_not_know_its_classes_any_more_is_exported(
     project.save(replace(work, fine=fine, painted=by_hand))
     made = export_map(project, "face", tmp_path / "a.png")
     assert "All changes count as made by hand" in made.message()
-    told = Sidecar.read(made.sidecar)
-    assert (told.model, told.model_sha256, told.regions) == ("", "", 0)
-    assert told.parameters == Parameters()
-    assert told.hand_edited_pixels == np.count_nonzero(fine != work.coarse)
-    assert told.painted_pixels == np.count_nonzero((fine != work.coarse) & by_hand)
+    sidecar = Sidecar.read(made.sidecar)
+    assert (sidecar.model, sidecar.model_sha256, sidecar.regions) == ("", "", 0)
+    assert sidecar.parameters == Parameters()
+    assert sidecar.hand_edited_pixels == np.count_nonzero(fine != work.coarse)
+    assert sidecar.painted_pixels == np.count_nonzero((fine != work.coarse) & by_hand)
     again = rerun(made.sidecar, tmp_path / "again.png")
     assert again.read_bytes() == made.file.read_bytes()
 

@@ -74,14 +74,14 @@ def killed_at(seconds):
         os.close(ends[0])
         go_on_for_ever(ends[1])
     os.close(ends[1])
-    told = os.read(ends[0], 4)  # It is at work.
+    number = os.read(ends[0], 4)  # It is at work.
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     while more := os.read(ends[0], 4):
-        told = more
+        number = more
     os.close(ends[0])
-    return int.from_bytes(told, "little")
+    return int.from_bytes(number, "little")
 
 
 def check_export():

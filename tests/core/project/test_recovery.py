@@ -219,8 +219,10 @@ def test_images_whose_maps_do_not_fit_are_skipped_and_the_maps_stay(project):
         assert [record.name for record in opened.records] == ["face"]
         assert opened.skipped == ("small.png", "unknown.png", "annotated.png")
         reasons = [each["reason"] for each in opened.journal.records() if "reason" in each]
-        for told, reason in zip(("maps of the same size", "77", "not a PNG"), reasons, strict=True):
-            assert told in reason
+        for expected, reason in zip(
+            ("maps of the same size", "77", "not a PNG"), reasons, strict=True
+        ):
+            assert expected in reason
     assert {path: path.read_bytes() for path in maps.values()} == before
     assert len(list((project.root / "coarse").iterdir())) == 4
 
@@ -252,8 +254,8 @@ def test_maps_of_other_classes_are_skipped_and_stay(tmp_path):
         assert made.skipped == ("others.png", "swapped.png", "unlabelled.png")
         assert [record.name for record in made.records] == ["same"]
         np.testing.assert_array_equal(made.read("same").coarse, drawn)
-        told = next(each["reason"] for each in made.journal.records() if "reason" in each)
-        assert "other classes (nose, background) than those of the project (ground, disk," in told
+        reason = next(each["reason"] for each in made.journal.records() if "reason" in each)
+        assert "other classes (nose, background) than those of the project (ground, disk," in reason
     assert {name: path.read_bytes() for name, path in maps.items()} == before
 
 
@@ -267,11 +269,11 @@ def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
     before = file.read_bytes()
     with Project.open(project.root) as opened:
         assert opened.ambiguous == ("painted",)
-        (told,) = (each for each in opened.journal.records() if each["event"] == "ambiguous")
-        assert "first at row 3, column 4" in told["reason"]
+        (event,) = (each for each in opened.journal.records() if each["event"] == "ambiguous")
+        assert "first at row 3, column 4" in event["reason"]
         opened.save(opened.read("painted"))
         assert file.read_bytes() != before
-        assert (opened.root / told["kept"]).read_bytes() == before
+        assert (opened.root / event["kept"]).read_bytes() == before
     with Project.open(project.root) as opened:
         assert opened.ambiguous == ()
 

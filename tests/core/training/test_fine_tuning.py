@@ -77,25 +77,25 @@ def project(tmp_path):
 
 
 def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(model, tmp_path):
-    *events, taught = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
+    *events, result = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
     assert sum(isinstance(event, StepDone) for event in events) == 4
     assert sum(isinstance(event, Validated) for event in events) == 4
     started = next(event for event in events if isinstance(event, RunStarted))
     assert (started.train_pairs, started.validation_pairs) == (2, 1)
-    assert isinstance(taught, FineTuneResult)
-    assert taught.before == accuracy_of(model, PAIRS[4:5], SHAPES)
-    assert taught.after == accuracy_of(taught.checkpoint, PAIRS[4:5], SHAPES)
-    assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
-    assert taught.is_better == (taught.after > taught.before)
-    assert read_metadata(taught.checkpoint).config.colour_weight == 0.125
+    assert isinstance(result, FineTuneResult)
+    assert result.before == accuracy_of(model, PAIRS[4:5], SHAPES)
+    assert result.after == accuracy_of(result.checkpoint, PAIRS[4:5], SHAPES)
+    assert result.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
+    assert result.is_better == (result.after > result.before)
+    assert read_metadata(result.checkpoint).config.colour_weight == 0.125
 
 
 @pytest.mark.parametrize(
     ("corrected", "earlier", "repeated"), [(1, 2, (2, 1)), (2, 1, (1, 2)), (2, 2, (1, 1))]
 )
 def test_half_of_the_pairs_that_train_are_replayed(model, tmp_path, corrected, earlier, repeated):
-    list(fine_tune(model, corrections(corrected, earlier), tmp_path / "lessons", QUICK))
-    (splits,) = tmp_path.glob("lessons/*/data/splits.json")
+    list(fine_tune(model, corrections(corrected, earlier), tmp_path / "fine-tuning", QUICK))
+    (splits,) = tmp_path.glob("fine-tuning/*/data/splits.json")
     names = json.loads(splits.read_text())
     shown = [name.split("-")[0] for name in names["train"]]
     assert shown.count("corrected") == corrected * repeated[0]
@@ -113,40 +113,40 @@ def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
         return event
 
     events = fine_tune(
-        model, corrections(), tmp_path / "lessons", QUICK, should_stop=lambda: len(done) == 2
+        model, corrections(), tmp_path / "fine-tuning", QUICK, should_stop=lambda: len(done) == 2
     )
     *_, last = map(count, events)
     assert isinstance(last, Finished)
     assert last.stopped
-    *_, taught = map(count, fine_tune(model, corrections(), tmp_path / "lessons", QUICK))
+    *_, result = map(count, fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK))
     assert done == [1, 2, 3, 4]
     whole = list(fine_tune(model, corrections(), tmp_path / "whole", QUICK))[-1]
-    assert taught.after == whole.after
+    assert result.after == whole.after
 
 
 def test_a_killed_write_of_the_data_is_begun_anew(model, tmp_path):
-    *_, first = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
+    *_, first = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
     data = first.checkpoint.parent / "data"
     (data / "splits.json").unlink()
     (data / "images" / "held-out-0-shapes-4.png").unlink()
-    *_, again = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
+    *_, again = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
     assert again == first
 
 
 def test_classes_are_matched_by_name(tmp_path):
     turned = SHAPES.model_copy(update={"name": "turned", "classes": SHAPES.classes[::-1]})
     model = save_model(tmp_path / "turned.safetensors", turned)
-    *_, taught = fine_tune(model, corrections(), tmp_path / "lessons", QUICK)
-    assert taught.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
+    *_, result = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
+    assert result.coarse == pytest.approx(np.mean(PAIRS[4].coarse == PAIRS[4].fine))
     fasseg = save_model(tmp_path / "fasseg.safetensors", ClassTable.preset("fasseg"))
     with pytest.raises(ClassTableError, match="does not have"):
-        list(fine_tune(fasseg, corrections(), tmp_path / "lessons", QUICK))
+        list(fine_tune(fasseg, corrections(), tmp_path / "fine-tuning", QUICK))
 
 
 def test_too_few_reviewed_images_are_refused(model, tmp_path):
     alone = replace(corrections(), held_out=())
     with pytest.raises(DataError, match="two reviewed images"):
-        list(fine_tune(model, alone, tmp_path / "lessons", QUICK))
+        list(fine_tune(model, alone, tmp_path / "fine-tuning", QUICK))
 
 
 def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
@@ -172,24 +172,24 @@ def outcome(monkeypatch, after):
 def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatch):
     project.choose_model(model)
     outcome(monkeypatch, 0.75)
-    *_, taught = fine_tune_model(project, settings=QUICK)
-    assert taught.is_better
-    assert "the new model is in use" in taught.message()
+    *_, result = fine_tune_model(project, settings=QUICK)
+    assert result.is_better
+    assert "the new model is in use" in result.message()
     assert [path.name for path in project.models] == [
         "start.safetensors",
         "fine-tuned-1.safetensors",
     ]
-    assert project.model == str(taught.checkpoint)
+    assert project.model == str(result.checkpoint)
     assert not (project.root / "fine-tuning").exists()
     last = list(project.journal.records())[-1]
     assert (last["event"], last["model"], last["held_out"]) == (
         "fine-tuned",
-        taught.checkpoint.name,
+        result.checkpoint.name,
         1,
     )
     *_, again = fine_tune_model(project, settings=QUICK)
     assert again.checkpoint.name == "fine-tuned-2.safetensors"
-    taught.checkpoint.unlink()
+    result.checkpoint.unlink()
     *_, third = fine_tune_model(project, settings=QUICK)
     assert third.checkpoint != again.checkpoint
     assert again.checkpoint.exists()
@@ -198,21 +198,21 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
 def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypatch):
     project.choose_model(model)
     outcome(monkeypatch, 0.75)
-    lesson = fine_tune_model(project, settings=QUICK)
-    next(lesson)
+    events = fine_tune_model(project, settings=QUICK)
+    next(events)
     project.choose_model("watershed")
-    *_, taught = lesson
+    *_, result = events
     assert project.model == "watershed"
-    assert "fine-tuned-1.safetensors is kept, and the model chosen meanwhile" in taught.message()
-    assert taught.checkpoint in project.models
+    assert "fine-tuned-1.safetensors is kept, and the model chosen meanwhile" in result.message()
+    assert result.checkpoint in project.models
 
 
 @pytest.mark.parametrize("after", [0.5, 0.4])
 def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, after):
     project.choose_model(model)
     outcome(monkeypatch, after)
-    *_, taught = fine_tune_model(project, settings=QUICK)
-    assert "the old model stays in use" in taught.message()
+    *_, result = fine_tune_model(project, settings=QUICK)
+    assert "the old model stays in use" in result.message()
     assert [path.name for path in project.models] == ["start.safetensors"]
     assert project.model.endswith("start.safetensors")
 
@@ -220,9 +220,9 @@ def test_a_model_that_is_not_better_is_not_used(project, model, monkeypatch, aft
 def test_without_a_model_it_starts_from_random_weights(project, monkeypatch):
     project.choose_model("watershed")
     outcome(monkeypatch, 0.75)
-    *_, taught = fine_tune_model(project, settings=QUICK)
-    assert taught.before == taught.coarse == 0.25
-    assert project.model == str(taught.checkpoint)
+    *_, result = fine_tune_model(project, settings=QUICK)
+    assert result.before == result.coarse == 0.25
+    assert project.model == str(result.checkpoint)
 
 
 def test_lessons_teach(tmp_path):
@@ -230,5 +230,5 @@ def test_lessons_teach(tmp_path):
     model = save_model(tmp_path / "start.safetensors")
     settings = FineTuningSettings(steps=120, crop=32, batch_size=4, learning_rate=1e-2, threads=1)
     pairs = Corrections(SHAPES, PAIRS[:4], PAIRS[4:])
-    *_, taught = fine_tune(model, pairs, tmp_path / "lessons", settings)
-    assert taught.after > taught.before + 0.1
+    *_, result = fine_tune(model, pairs, tmp_path / "fine-tuning", settings)
+    assert result.after > result.before + 0.1

@@ -104,10 +104,12 @@ def test_a_fine_map_with_nothing_drawn_is_told_and_refused(make_config, data):
 @pytest.mark.parametrize("kind", ["coarse", "fine"])
 def test_maps_of_another_class_table_are_told_and_refused(make_config, data, kind):
     Image.fromarray(np.full((48, 48, 3), 255, np.uint8)).save(data / kind / "1.png")
-    told = f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that table"
+    message = (
+        f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that table"
+    )
     (problem,) = inspect(make_config(data)).all_problems
-    assert re.match(f"1: {told}", problem)
-    with pytest.raises(DataError, match=told):
+    assert re.match(f"1: {message}", problem)
+    with pytest.raises(DataError, match=message):
         load_training_data(make_config(data))
 
 
@@ -115,12 +117,12 @@ def test_colours_that_leave_nothing_drawn_are_told(make_config, data):
     colours = np.zeros((48, 48, 3), np.uint8)
     colours[3:9, 5] = 255
     Image.fromarray(colours).save(data / "fine" / "1.png")
-    told = (
+    message = (
         r"1: no pixel of the fine map was read as a class; fine/1\.png: 6 of 2304 .*row 3, column 5"
     )
     (problem,) = inspect(make_config(data)).all_problems
-    assert re.match(told, problem)
-    with pytest.raises(DataError, match=told):
+    assert re.match(message, problem)
+    with pytest.raises(DataError, match=message):
         load_training_data(make_config(data))
 
 

@@ -48,9 +48,9 @@ def test_an_error_is_told(qtbot, error, message):
 
     task, tracebacks = Task(fail), []
     task.broken.connect(tracebacks.append)
-    with qtbot.waitSignal(task.failed, timeout=5000) as told:
+    with qtbot.waitSignal(task.failed, timeout=5000) as signal:
         task.start()
-    assert told.args[0].startswith(message)
+    assert signal.args[0].startswith(message)
     unexpected = [] if isinstance(error, C2FError) else ["RuntimeError: out of paper"]
     assert [text.splitlines()[-1] for text in tracebacks] == unexpected
 
@@ -74,7 +74,7 @@ def test_the_window_goes_before_the_work(qtbot):
 
     before = niceness()
     task = Task(niceness)
-    with qtbot.waitSignal(task.succeeded, timeout=5000) as told:
+    with qtbot.waitSignal(task.succeeded, timeout=5000) as signal:
         task.start()
-    assert told.args[0] == min(before + _worker.LOWER_PRIORITY, 19)
+    assert signal.args[0] == min(before + _worker.LOWER_PRIORITY, 19)
     assert niceness() == before

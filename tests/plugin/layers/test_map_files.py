@@ -49,7 +49,7 @@ def forbid(_names):
 
 
 def open_map(controller, path, image, choose_image=forbid):
-    """Open a map, and return its layer and what was told."""
+    """Open a map, and return its layer and the message."""
     before = len(controller._viewer.layers)
     controller.open_map(path, TableSelection(), image, choose_image)
     added = controller._viewer.layers[before:]
@@ -61,9 +61,9 @@ def test_of_several_images_that_of_the_chosen_layer_is_opened(controller, annota
     name = {"file": "mine", "name": "a.b.jpg", "stem": "a.b"}[known_by]
     with layer_source(path="/photos/a.b.png" if known_by == "file" else None):
         image = controller._viewer.add_image(np.zeros(SIZE, np.uint8), name=name)
-    layer, told = open_map(controller, annotations, image)
+    layer, message = open_map(controller, annotations, image)
     assert (layer.data[:10] == SHAPES.classes[0].index).all()
-    assert "Opened with the classes" in told
+    assert "Opened with the classes" in message
 
 
 def test_where_it_is_not_clear_the_user_is_asked(controller, annotations):
@@ -78,9 +78,9 @@ def test_where_it_is_not_clear_the_user_is_asked(controller, annotations):
         layer, _ = open_map(controller, annotations, shown, choose)
         assert (layer.data[:10] == SHAPES.classes[1].index).all()
     assert asked == [("train/a.b.jpg", "train/c.jpg")] * 2
-    layer, told = open_map(controller, annotations, image, lambda _: None)
+    layer, message = open_map(controller, annotations, image, lambda _: None)
     assert layer is None
-    assert "cannot be read" not in told
+    assert "cannot be read" not in message
 
 
 @pytest.mark.parametrize("planes", [(), (3,)])

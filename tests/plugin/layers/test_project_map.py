@@ -81,8 +81,8 @@ def maps(viewer):
 
 def test_shapes_go_on_top_of_the_own_map_however_often(viewer, opened, palette):
     opened.coarse.mode, opened.coarse.visible = "paint", False
-    told = []
-    opened.changed.connect(lambda: told.append("changed"))
+    events = []
+    opened.changed.connect(lambda: events.append("changed"))
     draw_box(viewer, palette, opened.image)
     draw_box(viewer, palette, opened.image, GROUND)
     draw_box(viewer, palette, opened.image)
@@ -93,7 +93,7 @@ def test_shapes_go_on_top_of_the_own_map_however_often(viewer, opened, palette):
     assert (opened.coarse.data[:3] == NOTHING).all()
     assert viewer.layers.selection.active is opened.coarse
     assert opened.coarse.visible
-    assert told
+    assert events
     assert opened.painted == 0
     opened.coarse.undo()
     assert (opened.coarse.data[4:12, 6:20] == GROUND.index).all()
@@ -129,11 +129,11 @@ def test_an_opened_map_takes_the_place_of_what_was_drawn_until_that_is_undone(
     before = opened.coarse.data.copy()
     tracker = Session.of(viewer).strokes
     tracker.follow(opened.coarse)
-    told = open_map(refining, map_file(), opened.image)
+    message = open_map(refining, map_file(), opened.image)
     assert maps(viewer) == ["one coarse"]
-    assert "Opened in 'one coarse'" in told
+    assert "Opened in 'one coarse'" in message
     assert (opened.coarse.data == DISK.index).all()
-    assert all(stroke.rough for stroke in tracker.strokes_of(opened.coarse))
+    assert all(stroke.refinable for stroke in tracker.strokes_of(opened.coarse))
     opened.coarse.undo()
     np.testing.assert_array_equal(opened.coarse.data, before)
 
@@ -142,8 +142,8 @@ def test_a_map_that_does_not_fit_leaves_the_own_map_as_it_is(viewer, opened, ref
     before = opened.coarse.data.copy()
     assert "open a map of this image" in open_map(refining, map_file(size=(5, 5)), opened.image)
     other = with_class(SHAPES)
-    told = open_map(refining, map_file(other.classes[-1], other), opened.image)
-    assert "add it in the Draw widget first" in told
+    message = open_map(refining, map_file(other.classes[-1], other), opened.image)
+    assert "add it in the Draw widget first" in message
     np.testing.assert_array_equal(opened.coarse.data, before)
     assert maps(viewer) == ["one coarse"]
 

@@ -7,7 +7,7 @@ from napari.layers import Image, Labels, Shapes
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ImageError
-from c2f_core.geometry.shapes import Area, Stroke
+from c2f_core.geometry.shapes import Area, LineStroke
 from napari_c2f.layers.shapes import coarse_of_shapes, labelled_shapes, set_class
 
 FASSEG = ClassTable.preset("fasseg")
@@ -76,7 +76,7 @@ def test_shapes_lie_where_they_are_seen(spatial):
 def test_the_width_of_a_stroke_is_measured_in_pixels_of_the_image():
     layer = Shapes([BOX[:2]], shape_type="path", edge_width=2, scale=(3, 3))
     (labelled,) = labelled_shapes(layer, picture(scale=(0.5, 0.5)), "hair")
-    assert isinstance(labelled.shape, Stroke)
+    assert isinstance(labelled.shape, LineStroke)
     assert labelled.shape.width == pytest.approx(12)
 
 

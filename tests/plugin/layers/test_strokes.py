@@ -133,7 +133,7 @@ def test_strokes_are_rough_no_longer_after_an_error():
     with pytest.raises(IndexError), TRACKER.drawing_refinable(layer):
         layer.data_setitem((np.array([99]), np.array([0])), EYES)
     wipe(layer)
-    assert [one.rough for one in TRACKER.strokes_of(layer)] == [False]
+    assert [one.refinable for one in TRACKER.strokes_of(layer)] == [False]
 
 
 def test_a_stack_is_followed_plane_by_plane():

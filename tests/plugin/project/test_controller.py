@@ -439,10 +439,10 @@ def test_what_opening_could_not_take_in_as_it_is_is_told(make_desk, desk):
     (desk.folder / "coarse" / "hollow.png").write_bytes(b"")
     colours = np.full((*PAIR.coarse.shape, 3), (255, 0, 255), np.uint8)
     Image.fromarray(colours).save(desk.folder / "coarse" / "painted.png")
-    told = make_desk(desk.folder).state.message
-    assert "Skipped hollow.png; see journal.jsonl for the reasons." in told
-    assert "Colours of no class became unlabelled in painted; see journal.jsonl" in told
-    assert told.endswith("the folder 'removed' for the original maps.")
+    message = make_desk(desk.folder).state.message
+    assert "Skipped hollow.png; see journal.jsonl for the reasons." in message
+    assert "Colours of no class became unlabelled in painted; see journal.jsonl" in message
+    assert message.endswith("the folder 'removed' for the original maps.")
 
 
 def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):

@@ -1,23 +1,23 @@
-"""What corrections teach: accuracy on unseen faces by the number of corrected images.
+"""Fine-tuning on corrections: accuracy on unseen faces by the number of corrected images.
 
-    python scripts/teaching.py --data FASSEG --splits FASSEG/splits.json [--arms bundled]
-    python scripts/teaching.py --tables-only
+    python scripts/fine_tuning.py --data FASSEG --splits FASSEG/splits.json [--arms bundled]
+    python scripts/fine_tuning.py --tables-only
 
-An annotator is played by FASSEG's own: the corrected map of an image is its fine map. As
-in the Project widget every fourth corrected image, beginning with the second, is kept
-back and judges the lesson, and the model is replaced only by a better one. No person of
-the unseen images is among the corrected ones, or among those that the start model knows.
+The annotator is simulated with FASSEG: the corrected map of an image is its fine map. As
+in the Project widget, every fourth corrected image, beginning with the second, is held out
+to score the new model, and the model is replaced only by a better one. No person of the
+unseen images is among the corrected ones, or among those that the start model knows.
 
-- bundled: the bundled model has learned from all 50 training images of the split
-  `report`, so that corrected and unseen images are parts of its 20 test images, parted
-  by person; each image is unseen once. For 20 corrected ones there is one too few, so
-  the most are 18, of which ten lessons leave two others unseen each.
-- small: a model of ten `train_fine` images; the corrected ones are of
-  `train_coarse_only`, unseen are all 20 test images.
+- bundled: the bundled model was trained on all 50 training images of the split `report`,
+  so corrected and unseen images are parts of its 20 test images, separated by person;
+  each image is unseen once. There are too few test images for 20 corrected ones, so the
+  maximum is 18, in ten runs that leave two other images unseen each.
+- small: a model trained on ten `train_fine` images; the corrected ones are from
+  `train_coarse_only`, and all 20 test images are unseen.
 - scratch: no model; images as in `small`.
 
-Every lesson is one record in docs/results/teaching.json; what is recorded is not done
-again, and a lesson that was interrupted goes on, so the script can be stopped any time.
+Each run is one record in docs/results/fine_tuning.json. Recorded runs are not repeated and
+an interrupted run is continued, so the script can be stopped at any time.
 """
 
 import argparse
@@ -46,14 +46,14 @@ from c2f_core.training.fine_tuning import (
     fine_tune,
 )
 
-RECORDS = DOCS / "results" / "teaching.json"
-PAGE_FILE = DOCS / "results" / "teaching.md"
+RECORDS = DOCS / "results" / "fine_tuning.json"
+PAGE_FILE = DOCS / "results" / "fine_tuning.md"
 KNOWN = "report:train_fine+report:train_coarse_only"
 TEST = "report:test"
 SMALL = 10
 """Images that the small start model knows."""
 COUNTS = {"bundled": (0, 2, 5, 10, 18), "small": (0, 2, 5, 10, 20), "scratch": (0, 2, 5, 10, 20)}
-"""Numbers of corrected images by where the lesson starts."""
+"""Numbers of corrected images by start model."""
 PARTS = {0: 2, 2: 2, 5: 2, 10: 2, 18: 10}
 """Parts of the test images that are unseen in turn, by corrected images, for the bundled model."""
 TITLES = {
@@ -62,9 +62,9 @@ TITLES = {
     "scratch": "random weights",
 }
 
-PAGE = """# What corrections teach
+PAGE = """# Fine-tuning on corrections
 
-Written by `scripts/teaching.py`; no figure here was entered by hand.
+Written by `scripts/fine_tuning.py`; no figure here was entered by hand.
 
 Pixel accuracy in per cent on faces that neither the start model nor the fine-tuning has seen;
 no person is on both sides. The first figure is that of the model in use after
@@ -80,7 +80,7 @@ bundled and the small model replay the images that they were trained on in half 
 
 | | |
 | --- | --- |
-| command | `python scripts/teaching.py --data FASSEG --splits FASSEG/splits.json` |
+| command | `python scripts/fine_tuning.py --data FASSEG --splits FASSEG/splits.json` |
 | fine-tuning | {steps} steps of {batch} crops of {crop} px; from random weights {scratch_steps} |
 | steps of the small start model | {start_steps} |
 | seed | {seed} |
@@ -92,7 +92,7 @@ bundled and the small model replay the images that they were trained on in half 
 
 @dataclass(frozen=True)
 class Cell:
-    """One lesson: where it starts, how many images were corrected, which part is unseen."""
+    """One run: its start model, the number of corrected images, and the part that is unseen."""
 
     arm: str
     corrected: int
@@ -105,7 +105,7 @@ class Cell:
 
 
 def cells(arms: Sequence[str]) -> Iterator[Cell]:
-    """Yield all lessons, the quick ones first."""
+    """Yield all runs, the quick ones first."""
     for arm in arms:
         for corrected in COUNTS[arm]:
             for part in range(parts_of(arm, corrected)):
@@ -113,12 +113,12 @@ def cells(arms: Sequence[str]) -> Iterator[Cell]:
 
 
 def parts_of(arm: str, corrected: int) -> int:
-    """Return into how many parts the test images are split."""
+    """Return the number of parts into which the test images are split."""
     return PARTS[corrected] if arm == "bundled" else 1
 
 
 class Faces:
-    """FASSEG, and who may teach or judge whom."""
+    """FASSEG, and which images each run may be trained and scored on."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         splits, small = options.splits, small_config(options)
@@ -134,7 +134,7 @@ class Faces:
         return list(self.source.subset(names))
 
     def names(self, cell: Cell) -> tuple[list[str], list[str], list[str]]:
-        """Return what is corrected, what the start model knows, and what is unseen."""
+        """Return the names of the corrected, the known and the unseen images of a run."""
         if cell.arm == "bundled":
             number = parts_of(cell.arm, cell.corrected)
             parts = draw_folds(self.test, number, self.seed, self.persons)
@@ -147,11 +147,11 @@ class Faces:
 
 
 def main() -> None:
-    """Teach what is missing, write the page."""
+    """Run what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--splits", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs/teaching"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/fine_tuning"))
     parser.add_argument("--arms", nargs="*", choices=COUNTS, default=list(COUNTS))
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--steps", type=int, default=FineTuningSettings().steps)
@@ -164,7 +164,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.tables_only:
         if options.data is None or options.splits is None:
-            parser.error("--data and --splits are needed to teach")
+            parser.error("--data and --splits are needed to fine-tune")
         faces = Faces(options)
         for cell in cells(options.arms):
             if not cell.is_recorded(read_records(options.records)):
@@ -173,15 +173,15 @@ def main() -> None:
 
 
 def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> RunRecord:
-    """Teach one lesson and score it on the unseen images; return its record."""
+    """Fine-tune once, and score the model on the unseen images; return the record."""
     corrected, known, unseen = (faces.pairs(names) for names in faces.names(cell))
     table, start = faces.source.class_table, start_model(cell, options)
     started = time.perf_counter()
-    taught = lesson(cell, start, corrected, known, options) if corrected else None
+    result = fine_tuned(cell, start, corrected, known, options) if corrected else None
     seconds = time.perf_counter() - started
     before = accuracy_of(start, unseen, table)
-    after = before if taught is None else accuracy_of(taught.checkpoint, unseen, table)
-    taken = taught is not None and taught.is_better
+    after = before if result is None else accuracy_of(result.checkpoint, unseen, table)
+    taken = result is not None and result.is_better
     record: RunRecord = {
         "arm": cell.arm,
         "corrected": cell.corrected,
@@ -189,11 +189,11 @@ def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> RunRecord
         "unseen": [pair.name for pair in unseen],
         "names": [pair.name for pair in corrected],
         "accuracy": round(100 * (after if taken else before), 3),
-        "of lesson": round(100 * after, 3),
+        "new model": round(100 * after, 3),
         "taken": taken,
-        "kept back": None
-        if taught is None
-        else [round(100 * value, 3) for value in (taught.coarse, taught.before, taught.after)],
+        "held out": None
+        if result is None
+        else [round(100 * value, 3) for value in (result.coarse, result.before, result.after)],
         "seconds": round(seconds, 1),
         "steps": steps_of(cell, options),
         "start steps": options.start_steps,
@@ -206,18 +206,18 @@ def measured(cell: Cell, faces: Faces, options: argparse.Namespace) -> RunRecord
 
 
 def steps_of(cell: Cell, options: argparse.Namespace) -> int:
-    """Return the steps of a lesson."""
+    """Return the number of steps of a run."""
     return int(options.scratch_steps if cell.arm == "scratch" else options.steps)
 
 
-def lesson(
+def fine_tuned(
     cell: Cell,
     start: Path | None,
     corrected: Sequence[Pair],
     known: Sequence[Pair],
     options: argparse.Namespace,
 ) -> FineTuneResult:
-    """Teach the corrected pairs, of which some are kept back."""
+    """Fine-tune a model on the corrected pairs except those held out."""
     held_out = corrected[1::HELD_OUT_EVERY]
     names = {pair.name for pair in held_out}
     corrections = Corrections(
@@ -229,13 +229,13 @@ def lesson(
     settings = FineTuningSettings(
         steps=steps_of(cell, options), seed=options.seed, threads=options.threads
     )
-    *_, taught = fine_tune(start, corrections, options.runs / cell.arm, settings)
-    assert isinstance(taught, FineTuneResult)
-    return taught
+    *_, result = fine_tune(start, corrections, options.runs / cell.arm, settings)
+    assert isinstance(result, FineTuneResult)
+    return result
 
 
 def start_model(cell: Cell, options: argparse.Namespace) -> Path | None:
-    """Return the checkpoint that a lesson starts from; the small one is trained first."""
+    """Return the checkpoint that a run starts from; the small one is trained first."""
     if cell.arm == "scratch":
         return None
     if cell.arm == "bundled":
@@ -268,7 +268,7 @@ def write_page(records: Sequence[RunRecord], path: Path) -> None:
         raise SystemExit("There are no records yet; give --data and --splits.")
     settings = FineTuningSettings()
     first = records[0]
-    taught = [each["seconds"] for each in records if each["corrected"]]
+    seconds = [each["seconds"] for each in records if each["corrected"]]
     page = PAGE.format(
         table=markdown_table(list(rows(records))),
         steps=_of("steps", [each for each in records if each["arm"] != "scratch"]),
@@ -277,7 +277,7 @@ def write_page(records: Sequence[RunRecord], path: Path) -> None:
         batch=settings.batch_size,
         crop=settings.crop,
         seed=first["seed"],
-        seconds=np.mean(taught) if taught else 0.0,
+        seconds=np.mean(seconds) if seconds else 0.0,
         hardware=_all_of("hardware", records),
         date=_all_of("date", records),
     )
@@ -311,8 +311,8 @@ def _cell(records: Sequence[RunRecord]) -> str:
     if not records:
         return "–"
     in_use = np.mean([each["accuracy"] for each in records])
-    of_lesson = np.mean([each["of lesson"] for each in records])
-    return f"{in_use:.2f}" if in_use == of_lesson else f"{in_use:.2f} ({of_lesson:.2f})"
+    new_model = np.mean([each["new model"] for each in records])
+    return f"{in_use:.2f}" if in_use == new_model else f"{in_use:.2f} ({new_model:.2f})"
 
 
 if __name__ == "__main__":
