@@ -364,7 +364,7 @@ CHANGES = table_from_colours(
         2: ("accepted", (0, 158, 115)),
         3: ("rejected", (86, 180, 233)),
         4: ("edited", (240, 240, 240)),
-        CURRENT: ("looked at", (255, 0, 200)),
+        CURRENT: ("current", (255, 0, 200)),
     },
 )
 """Labels of the changes layer, in colours that are safe for colour-blind people (Okabe and Ito)."""

@@ -66,7 +66,7 @@ def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_ma
     outlines = viewer.layers["face coarse changes"].data > 0
     assert (outlines <= (coarse_map != fine_map)).all()
     assert outlines[4:10, 4:12].sum() == 48 - 2 * 4  # Two pixels wide.
-    assert [code_of(controller, n) for n in (1, 2, 3, 4)] == ["looked at"] + ["undecided"] * 3
+    assert [code_of(controller, n) for n in (1, 2, 3, 4)] == ["current"] + ["undecided"] * 3
     center = viewer.scene.camera.center[-2:]
     np.testing.assert_allclose(center, (6.5, 7.5))
 
