@@ -35,7 +35,7 @@ def add_coarse(viewer, maps, **keywords):
 
 
 def settle(viewer):
-    """Let the window follow the camera; it is not shown, so that nothing is drawn of itself."""
+    """Let the window follow the camera."""
     QApplication.processEvents()
     viewer.window._qt_viewer.canvas.on_draw(None)
 
@@ -69,9 +69,9 @@ def test_only_the_view_is_refined(expanded, refine, following):
     settle(viewer)
     widget.scope.where.setValue("view")
     assert "current view" in widget.scope_section.text()
+    (top, left), (bottom, right) = coarse.corner_pixels.copy()  # As seen at the click.
     refine(widget)
     fine = viewer.layers["coarse refined"].data
-    (top, left), (bottom, right) = coarse.corner_pixels
     inside = np.zeros(fine.shape, bool)
     inside[top : bottom + 1, left : right + 1] = True
     assert 0 < inside.sum() < inside.size / 3
