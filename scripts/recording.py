@@ -94,7 +94,7 @@ class Recorder:
         """Write the GIF; all frames share the colours of the most colourful ones."""
         few = self._frames[:: max(len(self._frames) // 12, 1)]
         sheet = Image.fromarray(np.vstack([np.asarray(frame) for frame in few]))
-        palette = sheet.quantize(COLOURS, Image.Quantize.MEDIANCUT)
+        palette = sheet.quantize(COLOURS, Image.Quantize.FASTOCTREE)
         frames = [
             frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self._frames
         ]

@@ -136,12 +136,13 @@ class FineTuneResult:
 
     def message(self) -> str:
         """Describe the result in a sentence or two."""
+        images = "one corrected image" if self.pairs == 1 else f"{self.pairs} corrected images"
         scores = (
-            f"Fine-tuned on {self.pairs} corrected images, replaying {self.earlier} earlier ones. "
-            f"On the {self.held_out} held out, {100 * self.before:.2f} % of the pixels were "
-            f"right before and {100 * self.after:.2f} % after it"
+            f"Fine-tuned on {images}, replaying {self.earlier} earlier ones. Pixel accuracy on the "
+            f"held-out images ({self.held_out}): {100 * self.before:.2f} % before, "
+            f"{100 * self.after:.2f} % after"
         )
-        fate = "so the old model stays in use"
+        fate = "the old model stays in use"
         if self.is_better and self.is_outrun:
             fate = f"{self.checkpoint.name} is kept, and the model chosen meanwhile is in use"
         elif self.is_better:

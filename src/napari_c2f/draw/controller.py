@@ -179,9 +179,9 @@ class PaletteController(MapController[Palette]):
             index_map, report = coarse_of_shapes(shapes, image, table, chosen)
             where = self._show_drawn(index_map, image, table, covered_by(shapes, image))
             shapes.visible = False  # It would hide what is drawn in the map.
+            drawn = "one shape" if report.drawn == 1 else f"{report.drawn} shapes"
             self.model.message = report.message() or (
-                f"Drew {report.drawn} shapes in {where}; refining fills in the rest. "
-                f"'{shapes.name}' is hidden."
+                f"Drew {drawn} in {where}; refining fills in the rest. '{shapes.name}' is hidden."
             )
 
     def _show_drawn(

@@ -53,16 +53,15 @@ class MapController(Controller[AnyActivity]):
             if table is None:
                 raise C2FError("Choose the classes of the new map first, under 'Classes'.")
             unlabelled = np.full(plane_shape(image), UNLABELLED_ID, np.uint8)
-            name = f"{image.name} coarse"
-            add_map(
+            layer = add_map(
                 self._viewer,
                 table.to_labels(unlabelled),
                 table,
-                name,
+                f"{image.name} coarse",
                 spatial_keywords(image),
             )
             self.model.message = (
-                f"Paint in '{name}' where you are sure of the class; the label selects the class."
+                f"Select a class by its label and paint in '{layer.name}' where you are sure of it."
             )
 
     def _show_map(self, layer: Labels) -> None:

@@ -131,7 +131,7 @@ class ScopeEditor(QWidget):
         add_row(form, "Sh&apes", self.shapes.native, TIPS["shapes"])
         add_row(form, "Chan&ge", self.classes, TIPS["classes"])
         add_row(form, "&Band", self.band, TIPS["band"])
-        add_row(form, "Minim&um confidence (%)", self.confidence, TIPS["confidence"])
+        add_row(form, "Minim&um\nconfidence (%)", self.confidence, TIPS["confidence"])
         add_row(form, "Slices", self.planes, TIPS["planes"])
         kept = QHBoxLayout()
         for box, tip in (

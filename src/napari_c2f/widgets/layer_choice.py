@@ -24,8 +24,8 @@ class LayerChoice(ComboBox):
     kind : type of Layer
         Type of the listed layers.
     prefer : callable, optional
-        Rule that chooses a layer whenever the layers or their selection change; without it only
-        the user chooses.
+        Rule that chooses a layer whenever the selection changes, or while none is chosen; without
+        it only the user chooses.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class LayerChoice(ComboBox):
         with self.changed.blocked():
             self.reset_choices()
             self.value = before if before in self.choices else None
-            self._follow()
+            if self.value is None:
+                self._follow()
         if self.value != before:
             self.changed.emit(self.value)
 

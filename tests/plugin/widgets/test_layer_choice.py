@@ -76,6 +76,15 @@ def test_the_chosen_layer_is_not_announced_when_it_is_renamed_or_moved(viewer, m
     assert announced == []
 
 
+def test_a_choice_other_than_the_selected_layer_stays_when_layers_are_added(viewer, make):
+    layers = [viewer.add_labels(PIXELS, name=name) for name in ("first", "second")]
+    box, announced = make(active)
+    box.choose(layers[0])
+    viewer.add_image(PIXELS)
+    assert box.value is layers[0]
+    assert announced == [layers[0]]
+
+
 def test_a_list_that_qt_has_deleted_is_left_alone(viewer, make):
     box, announced = make(active)
     box.native.deleteLater()
