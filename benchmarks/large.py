@@ -2,7 +2,7 @@
 
     python benchmarks/large.py [--size 10000]
 
-Each scope runs in a process of its own; memory is what the process took at its
+Each scope runs in a separate process; memory is what the process took at its
 peak above what it took with torch and the model loaded.
 """
 

@@ -3,7 +3,7 @@
     python benchmarks/train_widget.py [--steps 60] [--threads 2] [--data FASSEG --splits SPLITS]
 
 Both train the same config from the same seed, one after the other, each in a
-process of its own. A timer in the event loop of the window fires every 10 ms; a
+separate process. A timer in the event loop of the window fires every 10 ms; a
 stall is how much later than that it comes. Needs a screen; xvfb-run gives one
 where there is none. To be run on an idle machine.
 """

@@ -1,4 +1,4 @@
-"""CONTRIBUTING shows the rooms of both packages as they are."""
+"""The drawing of the rooms in CONTRIBUTING matches both packages."""
 
 import json
 import re

@@ -20,7 +20,7 @@ main({arguments!r})
 
 @pytest.fixture(scope="session")
 def start_command(tmp_path_factory):
-    """Start a command of the core as a process of its own.
+    """Start a command of the core in a separate process.
 
     The processes are forked from a server, which imports torch and Lightning once for all.
     """

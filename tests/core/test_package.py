@@ -1,4 +1,4 @@
-"""What a user gets who installs the package."""
+"""Contents of the packages that users install."""
 
 import re
 import tarfile
@@ -15,7 +15,7 @@ MANIFEST = PurePosixPath("napari_c2f/napari.yaml")
 
 
 def package_data() -> set[str]:
-    """Every file of both packages that is no Python source, relative to src."""
+    """Every file of both packages except Python source, relative to src."""
     return {
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src").rglob("*")

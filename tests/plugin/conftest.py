@@ -56,7 +56,7 @@ def click(qtbot):
 
 @dataclass
 class MouseEvent:
-    """What napari's canvas passes on to layers when the mouse is pressed, moved or released."""
+    """Event that napari's canvas passes to layers when the mouse is pressed, moved or released."""
 
     type: str
     position: tuple[float, ...]
@@ -141,7 +141,7 @@ class NextClass(RefinerInterface):
 
 @pytest.fixture
 def next_class(monkeypatch):
-    """The class of a quick refiner that takes the place of the watershed."""
+    """The class of a quick refiner that replaces the watershed."""
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
     return NextClass
 
@@ -166,7 +166,7 @@ def hold_refining(next_class, monkeypatch):
 
 @pytest.fixture
 def following():
-    """What that refiner makes of a map of the synthetic scene."""
+    """Map that this refiner makes of a map of the synthetic scene."""
     return lambda labels: SHAPES.to_labels((SHAPES.to_class_ids(labels) + 1) % 4)
 
 
@@ -280,7 +280,7 @@ def folder(tmp_path):
 
 
 class Desk:
-    """The controller of a project at work, and what a test needs around it."""
+    """The controller of an open project with its viewer and helpers for tests."""
 
     def __init__(self, qtbot, folder):
         self.qtbot, self.folder = qtbot, folder
@@ -348,7 +348,7 @@ def make_desk(qtbot):
 
 @pytest.fixture
 def desk(make_desk, folder):
-    """The project of two images at work."""
+    """The open project of two images."""
     desk = make_desk(folder)
     yield desk
     desk.controller.close()

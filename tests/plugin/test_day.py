@@ -39,7 +39,7 @@ NONE = Qt.KeyboardModifier.NoModifier
 
 @dataclass
 class Desk:
-    """A viewer with the widgets, and the hands of a person."""
+    """A viewer with the widgets, operated like by a person."""
 
     viewer: Any
     qtbot: Any
@@ -58,7 +58,7 @@ class Desk:
         self.qtbot.keyClick(self.viewer.window._qt_viewer.canvas.native, key, modifier)
 
     def click(self, name, button):
-        """Click a button of a widget, which is in front then."""
+        """Click a button of a widget after raising the widget."""
         self.widgets[name][0].raise_()
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
@@ -88,7 +88,7 @@ class Desk:
         return self.viewer.layers.selection.active
 
     def draw_polygons(self):
-        """Draw one of each class, and make them the coarse map."""
+        """Draw one shape of each class, and turn them into the coarse map."""
         coarse = self.draw.map.value
         shapes = self.new_shapes(Qt.Key.Key_P)
         for label, corners in OUTLINES.items():
@@ -181,7 +181,7 @@ def refine_in_a_box(desk, coarse):
 
 
 def decide_on_three_regions(desk, coarse, fine):
-    """Accept, reject, accept; take the last back, and make it again."""
+    """Accept, reject and accept regions; undo and redo the last decision."""
     assert desk.review.maps.confidence.value is desk.viewer.layers["astronaut coarse confidence"]
     desk.click("Review", desk.review.begin_button)
     desk.qtbot.waitUntil(desk.review.table.isEnabled, timeout=10000)

@@ -1,4 +1,4 @@
-"""The demo shows what the package is for."""
+"""The demo opens with its sample and the Refine widget."""
 
 import runpy
 from pathlib import Path

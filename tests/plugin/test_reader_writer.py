@@ -87,7 +87,7 @@ def test_stacks_of_files_open_as_with_napari(viewer, tmp_path):
     assert layer.data.shape == (2, 512, 512)
 
 
-def test_an_invalid_class_table_beside_a_map_is_told(viewer, tmp_path):
+def test_an_invalid_class_table_in_the_folder_of_a_map_is_reported(viewer, tmp_path):
     (tmp_path / "classes.toml").write_text("name = ")
     Image.fromarray(random_map(FASSEG)).save(tmp_path / "map.png")
     (layer,) = viewer.open(tmp_path / "map.png", plugin=PLUGIN)
@@ -181,7 +181,7 @@ def several(tmp_path):
     return path
 
 
-def test_of_annotations_of_several_images_those_of_the_selected_one_are_opened(viewer, several):
+def test_an_annotation_file_of_several_images_opens_for_the_selected_one(viewer, several):
     placed = {"scale": (0.5, 2), "translate": (10, 0)}
     viewer.add_image(np.zeros((24, 28), np.uint8), name="face", **placed)
     other = viewer.add_image(np.zeros((24, 28), np.uint8), name="other")
@@ -214,7 +214,7 @@ def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):
         np.testing.assert_array_equal(np.array(opened), labels)
 
 
-def test_of_a_pyramid_the_finest_level_is_saved(tmp_path):
+def test_the_finest_level_of_a_pyramid_is_saved(tmp_path):
     finest = np.kron(random_map(FASSEG), np.ones((8, 8))).astype(np.uint8)
     for metadata in ({TABLE_KEY: FASSEG}, {}):
         layer = Labels([finest, finest[::2, ::2]], multiscale=True, metadata=metadata)

@@ -1,4 +1,4 @@
-"""FASSEG's own label files are no cause for doubt."""
+"""FASSEG's own label files are read without warnings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Classes are added, renamed, recoloured and counted."""
+"""Adding, renaming, recolouring and counting classes."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from c2f_core.errors import Cancelled, ClassTableError
 FASSEG = ClassTable.preset("fasseg")
 
 
-def test_a_class_is_added_with_the_smallest_free_index_and_a_colour_of_its_own():
+def test_a_class_is_added_with_the_smallest_free_index_and_a_new_colour():
     table = with_class(FASSEG, " beard ")
     assert [entry.name for entry in table.classes] == [*FASSEG.names, "beard"]
     assert table.classes[-1].index == 6
@@ -36,7 +36,7 @@ def test_names_that_are_proposed_are_free():
     assert with_class(table).names == ["class 2", "class 2′"]
 
 
-def test_many_added_classes_have_colours_that_can_be_told_apart():
+def test_many_added_classes_have_distinguishable_colours():
     table = new_table()
     for _ in range(15):
         table = with_class(table)
@@ -76,12 +76,12 @@ def test_an_edited_preset_no_longer_bears_its_name():
         (lambda: with_class(FASSEG, "hair"), "the name hair occurs twice"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_sentence(change, sentence):
+def test_impossible_edits_are_reported_in_one_sentence(change, sentence):
     with pytest.raises(ClassTableError, match=sentence):
         change()
 
 
-def test_a_distant_colour_is_none_of_those_taken():
+def test_a_distant_colour_is_not_yet_taken():
     first = distant_colour([])
     assert distant_colour([first]) != first
 

@@ -82,7 +82,7 @@ def test_colours_outside_the_tolerance_are_reported_with_count_and_place():
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 4)])
-def test_images_that_are_not_rgb_hold_no_colours_of_classes(shape):
+def test_images_that_are_not_rgb_are_refused_as_class_colours(shape):
     with pytest.raises(ImageError, match=r"give \(Y, X, 3\)"):
         decode_colours(np.zeros(shape, dtype=np.uint8), ClassTable.preset("fasseg"))
 
@@ -92,7 +92,7 @@ def test_negative_tolerances_are_refused():
         decode_colours(np.zeros((4, 5, 3), dtype=np.uint8), ClassTable.preset("fasseg"), -5)
 
 
-def test_blended_maps_take_the_nearest_class_and_report_only_what_is_no_boundary():
+def test_blended_maps_take_the_nearest_class_and_report_only_colours_away_from_boundaries():
     table = ClassTable.preset("fasseg")
     rgb = np.full((10, 10, 3), (255, 0, 0), dtype=np.uint8)
     rgb[2, :3] = (140, 0, 100)
@@ -184,7 +184,7 @@ def test_tables_are_read_from_json_and_toml(tmp_path):
         assert ClassTable.from_file(path) == table
 
 
-def test_a_name_that_is_neither_preset_nor_file_brings_up_the_presets():
+def test_a_name_that_is_neither_preset_nor_file_lists_the_presets():
     with pytest.raises(ClassTableError, match=r"'cityscape'; choose one of fasseg, cityscapes"):
         ClassTable.named("cityscape")
 

@@ -99,7 +99,7 @@ def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> No
 
 
 def write_shapes(folder: Path, *, carries_table: bool) -> tuple[Path, Path, RefineResult]:
-    """Write a synthetic pair, and return what the watershed makes of it."""
+    """Write a synthetic pair, and return the map that the watershed refines from it."""
     pair = synthetic_pair(64)
     image, coarse = folder / "scene.png", folder / "map.png"
     Image.fromarray(pair.image).save(image)
@@ -133,7 +133,7 @@ def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) ->
     np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
 
 
-def test_class_tables_that_lack_or_do_not_belong_are_named(run, tmp_path: Path) -> None:
+def test_missing_and_superfluous_class_tables_are_named(run, tmp_path: Path) -> None:
     image, coarse, _ = write_shapes(tmp_path, carries_table=False)
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(coarse)
     fine = tmp_path / "fine.png"
@@ -237,7 +237,7 @@ def test_all_pairs_are_checked_before_the_first_is_refined(run, tmp_path: Path) 
     assert not fine.exists()
 
 
-def test_colours_that_are_no_class_are_reported(run, tmp_path: Path) -> None:
+def test_colours_outside_the_class_table_are_reported(run, tmp_path: Path) -> None:
     image, coarse = write_pair(tmp_path, "a")
     colours = encode_colours(np.zeros((24, 32), dtype=np.uint8), TABLE)
     colours[3, 4] = (128, 128, 128)

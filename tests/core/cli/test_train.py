@@ -30,7 +30,7 @@ def make_config(tiny_config):
 
 
 def train_steps(config, steps):
-    """Train, and stop after so many steps."""
+    """Train, and stop after the given number of steps."""
     done = []
     for event in train(config, should_stop=lambda: len(done) >= steps):
         if isinstance(event, StepDone):
@@ -88,7 +88,7 @@ def test_settings_that_flags_cannot_have_give_one_sentence(tmp_path, capsys, fla
     assert "pydantic" not in error
 
 
-def test_a_folder_without_a_run_is_told(tmp_path):
+def test_a_folder_without_a_run_is_reported(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match="contains no run to resume"):
             parse(["--resume", str(folder)])
@@ -102,7 +102,7 @@ def test_errors_end_with_status_two_and_one_sentence(tmp_path, capsys):
     assert error.startswith("error: The data folder")
 
 
-def test_a_moved_run_goes_on_where_it_is_now(make_config, shapes_folder, tmp_path, monkeypatch):
+def test_a_moved_run_continues_in_its_new_folder(make_config, shapes_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(shapes_folder.parent)
     data = {"root": shapes_folder.name, "class_table": f"{shapes_folder.name}/classes.json"}
     config = make_config(shapes_folder, tmp_path / "run", data=data)

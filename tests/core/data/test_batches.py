@@ -1,4 +1,4 @@
-"""Batches made ahead are those that are asked for."""
+"""Prefetched batches are the ones that are requested."""
 
 import threading
 
@@ -39,7 +39,7 @@ def test_the_next_batch_is_made_in_another_thread_meanwhile():
 
     ahead = Prefetcher(make)
     assert ahead(0) == 0
-    assert begun.wait(10), "nobody has asked for step 1 yet"
+    assert begun.wait(10), "step 1 has not been requested yet"
     assert ahead(1) == 1
     assert made[0] == threading.current_thread().name
     assert made[1].startswith("batches")

@@ -122,7 +122,7 @@ def test_fasseg_maps_without_an_image_are_named(tmp_path, version):
         open_pairs(tmp_path)
 
 
-def test_fasseg_maps_that_hold_no_classes_are_reported(tmp_path):
+def test_fasseg_maps_without_class_colours_are_reported(tmp_path):
     for part in ("Train", "Test"):
         save_image(tmp_path / "V1" / f"{part}_RGB" / "1.png")
         for version in ("V1", "V2"):
@@ -168,7 +168,7 @@ def test_cityscapes_layout_with_label_ids(cityscapes):
     assert second.fine is None
 
 
-def test_ids_that_cityscapes_does_not_have_are_told(cityscapes):
+def test_ids_unknown_to_cityscapes_are_reported(cityscapes):
     frame = "train/aachen/aachen_000000_000019"
     save_ids(cityscapes, "gtFine", frame, [7, 200, 255, 34])
     pairs = open_pairs(cityscapes)
@@ -194,7 +194,7 @@ def test_cityscapes_files_without_partners_are_named(cityscapes):
 
 
 @pytest.mark.parametrize("named", [{"train": "report:train"}, {"validation": "report:test"}])
-def test_lists_without_their_file_are_refused(tmp_path, named):
+def test_split_lists_without_a_split_file_are_refused(tmp_path, named):
     config = DataConfig(root=tmp_path, **named)
     with pytest.raises(DataError, match=r"data\.splits"):
         assign_roles(config, 0, ["a", "b"], bool)
@@ -217,7 +217,7 @@ def test_splits_are_read_by_path_and_joined(tmp_path):
     seed=st.integers(0, 99),
     data=st.data(),
 )
-def test_validation_is_drawn_reproducibly_and_never_parts_a_group(names, share, seed, data):
+def test_validation_is_drawn_reproducibly_and_never_splits_a_group(names, share, seed, data):
     groups = [names[: data.draw(st.integers(0, len(names) - 1))]]
     groups = [group for group in groups if group]
     train, validation = draw_validation(names, share, seed, groups)

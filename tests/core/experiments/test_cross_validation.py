@@ -32,7 +32,7 @@ COARSE_ONLY = ("8", "9")
 
 @pytest.fixture(scope="module")
 def shapes_folder(write_shapes, tmp_path_factory):
-    """Ten pairs of five persons; pairs 8 and 9 have no fine map, nor has the person of 9."""
+    """Ten pairs of five persons; 8, 9 and all pairs of the person of 9 have no fine map."""
     coarse_only = [int(name) for name in COARSE_ONLY]
     root = write_shapes(tmp_path_factory.mktemp("shapes"), 10, 32, coarse_only=coarse_only)
     names = [str(number) for number in range(10)]
@@ -75,7 +75,7 @@ def records(events):
 # Folds
 
 
-def test_folds_part_no_group_and_are_even():
+def test_folds_split_no_group_and_are_even():
     names = [str(number) for number in range(20)]
     groups = [["0", "1", "2"], ["2", "3"], ["7", "19"]]
     folds = draw_folds(names, 4, 5, groups)
@@ -158,7 +158,7 @@ def test_listed_folds_are_taken_as_they_are(make_config, shapes_folder, tmp_path
 # Runs
 
 
-def test_runs_are_recorded_once_and_interrupted_ones_go_on(make_config, shapes_folder, tmp_path):
+def test_runs_are_recorded_once_and_interrupted_ones_continue(make_config, shapes_folder, tmp_path):
     configs = {
         name: make_config(shapes_folder, tmp_path / name, method=method)
         for name, method in (("first", "plain"), ("second", "model1"))
@@ -187,9 +187,7 @@ def test_runs_are_recorded_once_and_interrupted_ones_go_on(make_config, shapes_f
     assert record["device"] == "cpu"
 
 
-def test_a_run_killed_before_its_first_checkpoint_is_begun_anew(
-    make_config, shapes_folder, tmp_path
-):
+def test_a_run_killed_before_its_first_checkpoint_starts_over(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="model2")
     for event in cross_validate({"a": config}, 2):
         if isinstance(event, RunStarted) and event.method == "stage2":

@@ -72,7 +72,7 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
     assert text.read_text(encoding="utf-8").count("## ") == 3
 
 
-def test_models_of_the_same_file_name_are_told_apart(data: Path, model: Path, tmp_path) -> None:
+def test_models_of_the_same_file_name_are_distinguished(data: Path, model: Path, tmp_path) -> None:
     places = ("a", "b", "b/stage1", "b/stage2")
     models = [tmp_path / place / "best.safetensors" for place in places]
     for path in models:
@@ -100,7 +100,7 @@ def test_a_split_chooses_pairs(data: Path, tmp_path: Path) -> None:
     assert row["images"] == "1"
 
 
-def test_colours_that_are_no_class_are_told(data: Path, capsys) -> None:
+def test_colours_outside_the_class_table_are_reported(data: Path, capsys) -> None:
     path = data / "fine" / "1.png"
     colours = np.array(Image.open(path).convert("RGB"))
     colours[3, 4] = (255, 0, 255)
@@ -113,7 +113,7 @@ def test_colours_that_are_no_class_are_told(data: Path, capsys) -> None:
     assert "row 3, column 4" in warnings[0]
 
 
-def test_maps_of_another_class_table_are_told_where_nothing_is_left_to_score(
+def test_maps_of_another_class_table_are_reported_if_nothing_is_left_to_score(
     data: Path, capsys
 ) -> None:
     for path in (data / "fine").iterdir():

@@ -1,4 +1,4 @@
-"""The search: ranges, trials, pruning, going on, and `c2f-search`."""
+"""The search: ranges, trials, pruning, resuming, and `c2f-search`."""
 
 import itertools
 import json
@@ -108,7 +108,7 @@ def test_ranges_are_checked_before_the_first_trial(
     assert not (tmp_path / "run").exists()
 
 
-def test_numbers_that_may_lack_take_ranges(make_config, shapes_folder, tmp_path):
+def test_optional_numbers_take_ranges(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run")
     check_ranges(config, {"optimiser.clip_norm": Range(low=0.1, high=2.0)})
 
@@ -149,7 +149,7 @@ def test_trials_stay_in_their_ranges_and_the_best_is_a_config(make_config, shape
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("model1", 1), ("model2", 1), ("model2", 3)])
-def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_search_continues_as_if_uninterrupted(
     make_config, shapes_folder, tmp_path, method, stop_after
 ):
     changes = {
@@ -203,7 +203,7 @@ def test_hyperband_runs(make_config, shapes_folder, tmp_path):
 def test_settings_that_contradict_each_other_fail_that_trial_alone(
     make_config, shapes_folder, tmp_path
 ):
-    """Each is right with the other's default; batch 1 leaves nothing to normalise at 16 px."""
+    """Each is valid with the other's default; batch 1 leaves nothing to normalise at 16 px."""
     config = make_config(
         shapes_folder, tmp_path / "run", steps=1, network={"widths": (4, 6, 8), "stem": 4}
     )
@@ -215,7 +215,9 @@ def test_settings_that_contradict_each_other_fail_that_trial_alone(
     assert "batch_size of 2" in failed[0].reason
 
 
-def test_a_full_disk_is_no_fault_of_a_trial(make_config, shapes_folder, tmp_path, monkeypatch):
+def test_a_full_disk_stops_the_search_instead_of_failing_the_trial(
+    make_config, shapes_folder, tmp_path, monkeypatch
+):
     config = make_config(shapes_folder, tmp_path / "run")
     expected = ends(search(make_config(shapes_folder, tmp_path / "whole"), RATES, 2))
     done = ends(search(config, RATES, 1))
@@ -301,7 +303,7 @@ def test_errors_end_with_status_two(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_killed_search_goes_on(make_config, shapes_folder, start_command, tmp_path):
+def test_a_killed_search_continues(make_config, shapes_folder, start_command, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", steps=400, validate_every=2)
     files = write_files(tmp_path, config)
     process, _ = start_command("c2f_core.cli.search", *files)

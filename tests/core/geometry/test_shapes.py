@@ -95,7 +95,7 @@ def test_later_shapes_lie_on_top_and_the_rest_is_unlabelled():
     assert (report.drawn, report.message()) == (3, "")
 
 
-def test_shapes_are_cut_off_at_the_border_and_lost_ones_are_told():
+def test_shapes_are_cut_off_at_the_border_and_lost_ones_are_reported():
     index_map, report = draw(
         [
             Labelled("skin", rectangle(-5, -5, 2, 2)),

@@ -120,7 +120,7 @@ def test_entities_are_refused_before_they_are_expanded(tmp_path, monkeypatch):
     assert elements == []
 
 
-def test_foreign_files_are_no_annotations(tmp_path):
+def test_foreign_files_are_not_taken_for_annotations(tmp_path):
     for name, content in {
         "a.json": '{"type": "FeatureCollection", "features": []}',
         "b.json": "[1, 2, 3]",
@@ -149,7 +149,7 @@ def shrink(document):
     document["imageHeight"], document["imageWidth"] = 4, 4
 
 
-def test_shapes_outside_of_the_image_tell_of_a_wrong_size(tmp_path):
+def test_shapes_outside_the_image_are_reported_as_a_wrong_size(tmp_path):
     path = changed(tmp_path, "labelme", shrink, "polygons")
     with pytest.raises(DataError, match=r"'hair' lies outside the image of 4 rows and 4 col"):
         read_map(path, TABLE)
@@ -217,7 +217,7 @@ def test_a_file_without_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["coco", "labelme", "cityscapes", "cvat"])
-def test_a_mark_of_the_byte_order_is_no_damage(tmp_path, layout):
+def test_a_byte_order_mark_is_accepted(tmp_path, layout):
     path = written(tmp_path, layout)
     path.write_bytes(BOM_UTF8 + path.read_bytes())
     np.testing.assert_array_equal(read_map(path, TABLE)[0], MAP)

@@ -281,7 +281,7 @@ def test_cityscapes_polygons_with_void_labels_and_groups(tmp_path):
     assert report.message() == ""
 
 
-def test_annotations_take_the_table_beside_them_or_a_preset_that_has_their_classes(tmp_path):
+def test_annotations_take_the_table_in_their_folder_or_a_preset_with_their_classes(tmp_path):
     names = ["hair", "skin", "nose"]
     shapes = [LABELME["shapes"][1] | {"label": name} for name in names]
     path = save(tmp_path, "face.json", LABELME | {"shapes": shapes})
@@ -309,7 +309,7 @@ def test_categories_with_index_zero_or_without_usable_ones_get_free_indices(tmp_
     assert len({entry.colour for entry in table.entries}) == 3
 
 
-def test_folders_of_pairs_take_annotations_where_no_map_is(tmp_path):
+def test_folders_of_pairs_take_annotations_instead_of_maps(tmp_path):
     for name in ("images", "coarse"):
         (tmp_path / name).mkdir()
     table = ClassTable.preset("fasseg")

@@ -172,7 +172,7 @@ def test_arrays_come_back_and_pickles_are_refused(tmp_path):
         read_map(path, TABLE)
 
 
-def test_arrays_are_recognised_by_the_table_beside_them(tmp_path):
+def test_arrays_are_recognised_by_the_table_in_their_folder(tmp_path):
     np.save(tmp_path / "map.npy", np.array([[0, 1], [2, 2]]))
     (tmp_path / "classes.json").write_text(SHAPES.model_dump_json())
     assert recognise_table(tmp_path / "map.npy") == SHAPES

@@ -97,7 +97,7 @@ def test_a_renamed_class_keeps_its_index(tmp_path):
     assert read_map(path, renamed(TABLE, 1, "fur"))[0].tolist() == [[0, 1, 2]]
 
 
-def test_tables_with_some_names_in_common_are_told_apart_by_their_indices(tmp_path):
+def test_tables_with_some_names_in_common_are_distinguished_by_their_indices(tmp_path):
     path, camvid = tmp_path / "map.tif", ClassTable.preset("camvid")
     cityscapes = ClassTable.preset("cityscapes")
     write_map(path, np.array([[0, 3, 11]], np.uint8), camvid)

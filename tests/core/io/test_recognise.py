@@ -1,4 +1,4 @@
-"""Which files are maps, and of which class table."""
+"""Recognising which files are maps, and their class tables."""
 
 import numpy as np
 import pytest
@@ -49,14 +49,14 @@ def test_presets_are_recognised_by_their_indices(tmp_path, table):
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_photographs_on_white_and_black_are_no_maps(tmp_path, level):
+def test_photographs_on_white_and_black_are_not_taken_for_maps(tmp_path, level):
     pixels = np.full((100, 100, 3), level, np.uint8)
     pixels[30:70, 30:70] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
     save_plain(tmp_path / "photo.png", pixels)
     assert recognise_table(tmp_path / "photo.png") is None
 
 
-def test_blurred_boundaries_are_no_obstacle(tmp_path):
+def test_maps_with_blurred_boundaries_are_recognised(tmp_path):
     colours = encode_colours(np.kron(random_map(FASSEG), np.ones((8, 8), dtype=np.uint8)), FASSEG)
     small = Image.fromarray(colours)
     blurred = small.resize((small.width + 1, small.height + 1), Image.Resampling.BILINEAR)
@@ -69,13 +69,13 @@ def test_blurred_boundaries_are_no_obstacle(tmp_path):
     [astronaut(), camera(), (camera() > 100).astype(np.uint8) * 255, camera() > 100],
     ids=["RGB", "grey", "mask", "bits"],
 )
-def test_photographs_and_masks_are_no_maps(tmp_path, pixels):
+def test_photographs_and_masks_are_not_taken_for_maps(tmp_path, pixels):
     save_plain(tmp_path / "photo.png", pixels)
     assert recognise_table(tmp_path / "photo.png") is None
 
 
 @pytest.mark.parametrize("folder", [".", ".."])
-def test_a_class_table_beside_the_maps_is_taken(tmp_path, folder):
+def test_a_class_table_in_the_folder_of_the_maps_is_taken(tmp_path, folder):
     path = tmp_path / "data" / "coarse" / "map.png"
     path.parent.mkdir(parents=True)
     (path.parent / folder / "classes.json").write_text(SHAPES.model_dump_json())
@@ -86,7 +86,7 @@ def test_a_class_table_beside_the_maps_is_taken(tmp_path, folder):
     assert recognise_table(path) is None
 
 
-def test_an_invalid_class_table_beside_the_maps_is_told(tmp_path):
+def test_an_invalid_class_table_in_the_folder_of_the_maps_is_reported(tmp_path):
     (tmp_path / "classes.toml").write_text("name = ")
     save_plain(tmp_path / "map.png", random_map(FASSEG))
     with pytest.raises(ClassTableError, match=r"classes\.toml"):
@@ -100,7 +100,7 @@ def test_damaged_files_give_one_sentence(tmp_path, name):
         recognise_table(tmp_path / name)
 
 
-def test_a_damaged_class_table_in_a_file_is_told(tmp_path):
+def test_a_damaged_class_table_in_a_file_is_reported(tmp_path):
     path = tmp_path / "map.png"
     write_map(path, random_map(SHAPES), SHAPES)
     path.write_bytes(path.read_bytes().replace(b'"classes":', b'"klasses":'))

@@ -30,7 +30,7 @@ def test_minimax_by_hand():
     assert minimax_discriminator(REAL, FAKE).item() == pytest.approx(expected)
 
 
-def test_minimax_of_a_discriminator_that_cannot_tell_is_log_4():
+def test_minimax_of_an_undecided_discriminator_is_log_4():
     assert minimax_discriminator(logits(0), logits(0)).item() == pytest.approx(math.log(4))
 
 
@@ -78,7 +78,7 @@ def test_nothing_labelled_gives_no_loss_and_no_gradient(loss):
 
 
 def test_one_logit_per_image_weighs_its_labelled_share():
-    """Two images, the second of them labelled in a half: it counts half."""
+    """Two images, of which the second is half labelled and counts half."""
     fake = torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)
     weights = torch.ones(2, 1, 4, 4)
     weights[1, :, :2] = 0
@@ -114,7 +114,7 @@ def test_a_constant_discriminator_is_right_half_of_the_time(loss, logit):
 
 
 @pytest.mark.parametrize("loss", ADVERSARIAL_LOSSES.values(), ids=ADVERSARIAL_LOSSES)
-def test_the_threshold_is_the_best_logit_of_a_discriminator_that_cannot_tell(loss):
+def test_the_threshold_is_the_best_logit_of_an_undecided_discriminator(loss):
     logit = torch.tensor([[[[0.3]]]], requires_grad=True)
     optimiser = torch.optim.LBFGS([logit], line_search_fn="strong_wolfe")
 

@@ -1,4 +1,4 @@
-"""Scores against hand-computed cases, scikit-image and their own laws."""
+"""Scores against hand-computed cases, scikit-image and their invariants."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_damage_and_gain_by_hand() -> None:
 
 
 @given(maps(positions), maps(positions), maps(positions))
-def test_scores_keep_their_laws(predicted, coarse, fine) -> None:
+def test_scores_obey_their_invariants(predicted, coarse, fine) -> None:
     scores = score_pair(predicted, coarse, fine, CLASSES)
     known = [scores.pixel_accuracy, scores.mean_iou, scores.boundary_iou, *scores.trimap.values()]
     known += [scores.mean_boundary_accuracy, scores.damage, scores.gain]

@@ -110,7 +110,7 @@ def test_hostile_metadata_is_refused(generator: UNet, tmp_path: Path, change) ->
         Refiner.load(path)
 
 
-def test_metadata_that_is_no_json_is_refused(generator: UNet, tmp_path: Path) -> None:
+def test_metadata_that_is_not_json_is_refused(generator: UNet, tmp_path: Path) -> None:
     path = tmp_path / "hostile.safetensors"
     for text in ("", "[]", "{", "[" * 100_000):
         save_file(generator.state_dict(), path, metadata={"c2f": text})

@@ -45,22 +45,22 @@ def test_weight_says_how_much_colours_count():
     assert share_of_second(1.0) < share_of_second(0.1) < share_of_second(0.0)
 
 
-def test_where_colours_say_nothing_the_network_does():
+def test_where_colours_are_uninformative_the_network_decides():
     image = halves(32, first=GREEN)
     corrected = with_colour_models(guess(28, certainty=0.8), image, 1.0)
     assert (second_begins(corrected) == 28).float().mean() > 0.95
 
 
-def test_class_that_is_nowhere_well_inside_is_coloured_like_the_others():
+def test_a_class_without_interior_pixels_takes_the_colours_of_the_others():
     probabilities = torch.full((1, 3, 64, 64), 0.01)
     probabilities[:, 0, :, :32] = probabilities[:, 1, :, 32:] = 0.98
     probabilities[:, :, 30:33, 10:13] = torch.tensor([0.01, 0.01, 0.98])[:, None, None]
     logits = probabilities.log()
     likelihoods = colour_likelihoods(halves(32), logits)
-    # Between the densities of the class that has the colour and the one that lacks it.
-    for column, has, lacks in ((5, 0, 1), (60, 1, 0)):
+    # Between the densities of the class that has the colour and of the one without it.
+    for column, has, other in ((5, 0, 1), (60, 1, 0)):
         values = likelihoods[0, :, 10, column]
-        assert values[has] > values[2] > values[lacks]
+        assert values[has] > values[2] > values[other]
     kept = with_colour_models(logits, halves(32), 1.0).argmax(dim=1)
     assert (kept[0, 30:33, 10:13] == 2).all()
 
@@ -75,7 +75,7 @@ def test_images_of_a_batch_do_not_mix():
         torch.testing.assert_close(together[one], alone)
 
 
-def test_no_pixel_well_inside_changes_no_probability():
+def test_without_interior_pixels_no_probability_changes():
     believed = guess(4, size=8)
     corrected = with_colour_models(believed, halves(4, size=8), 1.0)
     torch.testing.assert_close(corrected.softmax(dim=1), believed.softmax(dim=1))

@@ -1,4 +1,4 @@
-"""Discriminators: one contract for all kinds, what tells real from fake, learning."""
+"""Discriminators: the contract of all kinds, what distinguishes real from fake, training."""
 
 import math
 
@@ -28,7 +28,7 @@ every_config = pytest.mark.parametrize(
 
 
 def random_batch(height=24, width=20, batch=2):
-    """Return images, one-hot maps and their positions, some of them unlabelled."""
+    """Return images, one-hot maps and their class ids, some of them unlabelled."""
     images = torch.rand(batch, 3, height, width) * 2 - 1
     fine = torch.randint(CLASSES, (batch, height, width))
     fine[:, : height // 4] = 255
@@ -129,7 +129,7 @@ def test_unlabelled_pixels_are_zero_in_every_class():
 
 @every_kind
 @pytest.mark.parametrize("sharpness", [0.01, 1.0, 20.0])
-def test_a_map_right_in_every_pixel_cannot_be_told_from_the_fine_map(kind, sharpness):
+def test_a_map_right_in_every_pixel_is_indistinguishable_from_the_fine_map(kind, sharpness):
     torch.manual_seed(0)
     discriminator = build_discriminator(DiscriminatorConfig(kind=kind), CLASSES).eval()
     images, maps, fine = random_batch()
@@ -181,14 +181,14 @@ def test_impossible_settings_are_refused(settings):
 
 
 def coloured_batch(generator, batch=4, side=32):
-    """Return images whose colour tells the class, and their maps."""
+    """Return images whose colours show the classes, and their maps."""
     logits = torch.rand(batch, CLASSES, side // 8, side // 8, generator=generator)
     maps = one_hot(logits.argmax(1), CLASSES).repeat_interleave(8, 2).repeat_interleave(8, 3)
     return (maps * 2 - 1) * 0.5, maps
 
 
 @every_kind
-def test_learns_to_tell_true_from_permuted_maps(kind):
+def test_learns_to_distinguish_true_from_permuted_maps(kind):
     """Permuted classes make a likely map: only the image shows that it is not the true one."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)

@@ -58,7 +58,7 @@ def test_the_report_input_has_nine_channels():
     assert generator_input(images, coarse, False).shape == (1, 3, 256, 256)
 
 
-def test_channels_lie_last_but_on_apple_gpus_whose_gradients_are_wrong_so():
+def test_channels_lie_last_except_on_apple_gpus_where_gradients_would_be_wrong():
     joined = generator_input(torch.zeros(2, 3, 8, 8), torch.zeros(2, 6, 8, 8), True)
     assert joined.is_contiguous(memory_format=torch.channels_last)
     assert memory_format(torch.device("cuda")) == torch.channels_last

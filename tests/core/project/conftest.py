@@ -1,4 +1,4 @@
-"""A project of one image, and what else the tests of projects begin with."""
+"""Fixtures for the tests of projects: a project of one image, a model, refined maps."""
 
 from dataclasses import replace
 

@@ -22,7 +22,7 @@ COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
 
 
 def correct_by_hand(project, name="face"):
-    """Take one region of the refiner back, and paint elsewhere."""
+    """Reject one region of the refiner, and paint elsewhere."""
     work = project.read(name)
     final = work.fine.copy()
     final[:10] = work.coarse[:10]
@@ -33,7 +33,7 @@ def correct_by_hand(project, name="face"):
 
 @pytest.mark.parametrize("name", ["face.png", "face.tif", "face.npy"])
 @pytest.mark.parametrize("kind", ["learned", "classical", "none"])
-def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, kind, refined):
+def test_a_map_is_reproduced_from_its_sidecar(project, model, tmp_path, name, kind, refined):
     if kind == "none":
         refined(project)
         project.save(
@@ -59,7 +59,7 @@ def test_a_map_is_made_again_from_its_sidecar(project, model, tmp_path, name, ki
     assert again.read_bytes() == made.file.read_bytes()
 
 
-def test_a_sidecar_tells_accepted_regions_from_painted_pixels(project, tmp_path):
+def test_a_sidecar_distinguishes_accepted_regions_from_painted_pixels(project, tmp_path):
     project.choose_model("watershed")
     work = refine_image(project, "face")
     changed = int((work.fine != work.coarse).sum())
@@ -81,7 +81,7 @@ def test_a_sidecar_tells_accepted_regions_from_painted_pixels(project, tmp_path)
     assert sidecar.hand_edited == [(0, 7, 4)]
 
 
-def test_a_sidecar_refuses_what_is_not_its_own(project, model, tmp_path):
+def test_rerunning_a_sidecar_refuses_files_that_do_not_match(project, model, tmp_path):
     project.choose_model(model)
     refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "face.png")
@@ -141,7 +141,7 @@ def test_a_name_that_cannot_be_exported_to_harms_no_other_file(project, tmp_path
     assert (tmp_path / "face.json").read_text() == "annotations"
 
 
-def test_an_export_tells_of_undecided_regions(project, tmp_path):
+def test_an_export_reports_undecided_regions(project, tmp_path):
     project.choose_model("watershed")
     work = refine_image(project, "face")
     made = export_map(project, "face", tmp_path / "a.png")
@@ -191,13 +191,13 @@ def test_what_is_not_refined_is_not_exported(project, tmp_path):
     assert not list(tmp_path.glob("face*"))
     with pytest.raises(DataError, match="does not have a model yet"):
         refine_image(project, "face")
-    project.choose_model("nobody")
-    with pytest.raises(C2FError, match="no model 'nobody'; choose one of fasseg, watershed"):
+    project.choose_model("unknown")
+    with pytest.raises(C2FError, match="no model 'unknown'; choose one of fasseg, watershed"):
         refine_image(project, "face")
 
 
 @given(st.data())
-def test_runs_hold_every_map_and_every_part_of_it(data):
+def test_run_lengths_reproduce_every_map_and_every_part_of_it(data):
     rows, columns = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
     labels = st.lists(st.integers(0, 3), min_size=rows * columns, max_size=rows * columns)
     index_map = np.array(data.draw(labels), dtype=np.uint8).reshape(rows, columns)

@@ -1,4 +1,4 @@
-"""A process that is killed loses nothing of a project but what it was about to save."""
+"""A killed process loses only what it was about to save of a project."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ OUTPUT = root / "exports" / "face.png"
 
 
 def state(work, number):
-    \"\"\"Return work that tells its number in the maps, the record and the classes.\"\"\"
+    \"\"\"Return work with its number in the maps, the record and the classes.\"\"\"
     status = Status.REVIEWED if number % 3 == 0 else Status.REFINED
     record = work.record.model_copy(
         update={"status": status, "after": Effort(painted=number), "held_out": False}
@@ -43,7 +43,7 @@ def state(work, number):
 
 
 def number_of(work):
-    \"\"\"Read the number, and check that every part of the work tells the same.\"\"\"
+    \"\"\"Read the number, and check that every part of the work has the same.\"\"\"
     number = work.record.after.painted
     expected = state(work, number)
     assert work.record == expected.record, (work.record, number)
@@ -52,7 +52,7 @@ def number_of(work):
     return number
 
 
-def go_on_for_ever(done):
+def save_for_ever(done):
     with Project.open(root) as project:
         work = project.read("face")
         number = number_of(work)
@@ -72,7 +72,7 @@ def killed_at(seconds):
     child = os.fork()
     if not child:
         os.close(ends[0])
-        go_on_for_ever(ends[1])
+        save_for_ever(ends[1])
     os.close(ends[1])
     number = os.read(ends[0], 4)  # It is at work.
     time.sleep(seconds)

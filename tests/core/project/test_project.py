@@ -1,4 +1,4 @@
-"""Project folders: saving, reading, locking, and what is known of the images."""
+"""Project folders: saving, reading, locking, and the records of the images."""
 
 import csv
 import json
@@ -84,7 +84,7 @@ def test_a_project_is_a_training_set_of_what_was_reviewed(project, refined):
     np.testing.assert_array_equal(project.read("face").fine, FINE)
 
 
-def test_image_files_are_copied_as_they_are(project, tmp_path):
+def test_image_files_are_copied_unchanged(project, tmp_path):
     deep = np.arange(48 * 40, dtype=np.uint16).reshape(48, 40)
     tifffile.imwrite(tmp_path / "deep.tif", deep)
     Image.fromarray(PAIR.image).save(tmp_path / "face.png")
@@ -110,7 +110,7 @@ def test_a_project_is_open_in_one_place_at_a_time(project):
     Project.open(project.root).close()
 
 
-def test_what_is_no_project_is_refused(tmp_path, project):
+def test_a_folder_that_is_not_a_project_is_refused(tmp_path, project):
     with pytest.raises(DataError, match="does not contain a readable project"):
         Project.open(tmp_path)
     assert not (tmp_path / ".lock").exists()
@@ -161,8 +161,8 @@ def test_work_that_does_not_fit_is_refused_and_nothing_changes(project):
         project.save(replace(work, class_table=ClassTable.preset("fasseg")))
     with pytest.raises(ClassTableError, match="not in the class table"):
         project.save(replace(work, coarse=np.full_like(COARSE, 9)))
-    with pytest.raises(DataError, match="does not contain an image 'nobody'"):
-        project.read("nobody")
+    with pytest.raises(DataError, match="does not contain an image 'unknown'"):
+        project.read("unknown")
     with pytest.raises(DataError, match="refine it first"):
         project.review("face")
     np.testing.assert_array_equal(project.read("face").coarse, COARSE)
@@ -193,7 +193,7 @@ def test_images_are_ordered_by_doubt():
     assert ordered == ["doubtful", "sure", "new", "reviewed"]
 
 
-def test_every_fourth_reviewed_image_is_kept_back_for_good(project, refined):
+def test_every_fourth_reviewed_image_is_held_out_for_good(project, refined):
     for number in range(6):
         project.add_image(PAIR.image, str(number))
         refined(project, name=str(number))

@@ -1,4 +1,4 @@
-"""What a crash, a person or another program left in the folder of a project."""
+"""Opening a project after a crash or after changes by a person or another program."""
 
 import contextlib
 import os
@@ -66,7 +66,7 @@ def test_autosaved_work_is_restored_after_a_crash(project):
         assert opened.restored == ()
 
 
-def test_damage_anywhere_in_an_autosave_is_told_in_one_sentence(project):
+def test_damage_anywhere_in_an_autosave_is_reported_in_one_sentence(project):
     project.autosave(project.read("face"))
     project._lock.release()
     (snapshot,) = (project.root / "autosave").iterdir()
@@ -175,7 +175,7 @@ def test_a_map_that_is_in_use_follows_its_image_later(project, monkeypatch):
         assert (opened.root / "removed" / "two" / "coarse.png").exists()
 
 
-def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
+def test_a_project_opens_despite_files_that_are_not_images(project, tmp_path):
     project.close()
     tifffile.imwrite(project.root / "images" / "stack.tif", np.zeros((5, 20, 30), np.uint8))
     Image.fromarray(PAIR.image).save(project.root / "images" / "with-tiff.png")
@@ -192,7 +192,7 @@ def test_what_is_no_image_keeps_no_project_from_opening(project, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
-def test_an_image_whose_name_is_no_text_keeps_no_project_from_opening(project):
+def test_a_project_opens_despite_an_image_whose_name_is_not_readable_text(project):
     project.close()
     file = os.fsdecode(os.fsencode(project.root / "images") + b"/gr\xfcn.png")
     Image.fromarray(PAIR.image).save(file)
@@ -259,7 +259,7 @@ def test_maps_of_other_classes_are_skipped_and_stay(tmp_path):
     assert {name: path.read_bytes() for name, path in maps.items()} == before
 
 
-def test_maps_with_colours_of_no_class_are_told_and_kept_as_they_were(project):
+def test_maps_with_colours_of_no_class_are_reported_and_backed_up(project):
     project.close()
     Image.fromarray(PAIR.image).save(project.root / "images" / "painted.png")
     colours = encode_colours(COARSE, SHAPES)

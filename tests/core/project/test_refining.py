@@ -1,4 +1,4 @@
-"""Refining the images of a project, and what is left to decide then."""
+"""Refining the images of a project, and the regions that are then left to decide."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_refined_work_is_not_saved_before_it_is_asked_for(project):
     assert work.equals(refine_image(project, "face"))
 
 
-def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(project):
+def test_what_was_painted_in_both_maps_of_a_review_stays_unchanged_in_each(project):
     project.choose_model("watershed")
     work = refine_image(project, "face")
     in_refined, in_final = np.zeros((2, *COARSE.shape), bool)
@@ -60,7 +60,7 @@ def test_what_was_painted_in_both_maps_of_a_review_stays_as_it_is_in_each(projec
     assert again.refined is again.painted_refined is None
 
 
-def test_what_was_erased_in_a_review_is_given_free(project):
+def test_what_was_erased_in_a_review_is_no_longer_protected(project):
     project.choose_model("watershed")
     work = refine_image(project, "face")
     erased = np.zeros(COARSE.shape, bool)
@@ -76,7 +76,7 @@ def test_what_was_erased_in_a_review_is_given_free(project):
     assert again.painted is None
 
 
-def test_undecided_regions_are_those_as_in_the_coarse_map_that_nobody_rejected(project):
+def test_undecided_regions_equal_the_coarse_map_and_were_not_rejected(project):
     coarse, refined_map = np.ones((2, 20, 20), np.uint8)
     for rows, columns in ((slice(2, 5), slice(2, 6)), (slice(9, 12), slice(2, 6))):
         refined_map[rows, columns] = 2
@@ -105,4 +105,4 @@ def test_models_are_kept_in_the_project(project, model, tmp_path):
     names = [path.name for path in project.models]
     assert names == ["random.safetensors", "random-2.safetensors"]
     with pytest.raises(DataError, match="cannot be read"):
-        project.choose_model(tmp_path / "lacks.safetensors")
+        project.choose_model(tmp_path / "missing.safetensors")

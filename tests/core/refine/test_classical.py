@@ -1,4 +1,4 @@
-"""Watershed and random walker: what they find, keep and refuse."""
+"""Watershed and random walker: what they find, preserve and refuse."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_confidence_is_a_share(refiner) -> None:
 
 
 def noisy_disk() -> tuple[np.ndarray, np.ndarray]:
-    """A disk hardly seen in the noise, and a coarse map that misses it by six pixels."""
+    """A disk that is hardly visible in noise, and a coarse map that misses it by six pixels."""
     row, column = np.mgrid[-64:64, -64:64]
     noise = np.random.default_rng(0).normal(0, 60, row.shape)
     image = np.where(row**2 + column**2 < 32**2, 170, 85) + noise

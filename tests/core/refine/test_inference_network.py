@@ -14,7 +14,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_for_inference_the_logits_stay_and_the_normalisation_goes(config):
+def test_networks_for_inference_keep_the_logits_without_normalisation(config):
     network = build_generator(config, 3)
     inputs = torch.randn(2, network.in_channels, 16, 16)
     for _ in range(3):

@@ -73,7 +73,9 @@ def test_result_is_the_bare_network_output() -> None:
     np.testing.assert_allclose(result.confidence, probabilities.max(axis=0), atol=1e-5)
 
 
-def test_colours_of_the_classes_count_beside_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_of_the_classes_count_in_addition_to_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # A network that says what the coarse map says, and is not sure.
     def follow_the_coarse_map(inputs: torch.Tensor) -> torch.Tensor:
         return 2 * inputs[:, 3:]

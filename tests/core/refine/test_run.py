@@ -1,4 +1,4 @@
-"""Runs on maps and stacks, with pixels painted by hand that stay."""
+"""Refinements of maps and stacks that leave hand-painted pixels unchanged."""
 
 import base64
 import hashlib
@@ -49,7 +49,7 @@ TABLE = ClassTable(
 
 
 class NextClass(RefinerInterface):
-    """Turns each class into the next one; sees a pixel around each."""
+    """Refiner that turns each class into the next one; its receptive field is one pixel wider."""
 
     name = "next"
     class_table = TABLE

@@ -53,7 +53,7 @@ class LocalRefiner(RefinerInterface):
 
 
 class Recorder:
-    """An array that is loaded lazily and knows what was asked of it."""
+    """Lazily loaded array that records which parts were read."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array, self.dtype, self.shape = array, array.dtype, array.shape
@@ -67,7 +67,7 @@ class Recorder:
         raise AssertionError("loaded as a whole")
 
     def most(self) -> int:
-        """Return how many values the largest part had."""
+        """Return the number of values of the largest part."""
         return max((part.size for part in self.read), default=0)
 
 
@@ -129,7 +129,7 @@ def in_band(coarse, width) -> np.ndarray:
 
 
 def expected(image, coarse, wanted) -> tuple[np.ndarray, np.ndarray]:
-    """Refine the whole image, then throw away what is out of the scope: slow and plain."""
+    """Refine the whole image, then discard what is outside the scope: slow and plain."""
     whole = LocalRefiner().refine(image, coarse)
     may = in_box(wanted.box, coarse.shape)
     may &= ~np.isin(coarse, [INDEX[name] for name in wanted.locked])
@@ -206,7 +206,7 @@ def test_box_on_a_huge_image_costs_what_the_box_costs() -> None:
     assert image.most() == 3 * 48 * 16
 
 
-def test_of_a_band_only_the_image_near_boundaries_is_read() -> None:
+def test_only_the_image_near_boundaries_is_read_for_a_band() -> None:
     image, coarse = noise((400, 400))
     coarse[:] = 1
     coarse[100:140, 200:230] = 2

@@ -1,4 +1,4 @@
-"""Refining within a scope with the bundled network, on an image of which parts are cut."""
+"""Refining within a scope with the bundled network, on parts of an image."""
 
 from unittest.mock import patch
 

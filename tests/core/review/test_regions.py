@@ -42,7 +42,7 @@ def test_regions_partition_the_changed_pixels(review: Review) -> None:
     for region in review.regions:
         mask = review.numbers[region.window] == region.number
         covered[region.window] += mask
-        assert mask.any(axis=1)[[0, -1]].all()  # The window is no larger than needed.
+        assert mask.any(axis=1)[[0, -1]].all()  # The window is not larger than needed.
         assert mask.any(axis=0)[[0, -1]].all()
         assert mask.sum() == region.size
         assert ndimage.label(mask, np.ones((3, 3)))[1] == 1

@@ -1,4 +1,4 @@
-"""Learning from corrections: what trains, what judges, and which model is used after it."""
+"""Fine-tuning on corrections: training pairs, held-out pairs, and the model in use afterwards."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def corrections(train=2, earlier=0):
 
 
 def add_reviewed(project, pair):
-    """Add a pair whose fine map a person vouches for."""
+    """Add a pair whose fine map is marked as reviewed."""
     name = project.add_image(pair.image, pair.name).name
     work = project.read(name)
     project.save(
@@ -68,15 +68,15 @@ def add_reviewed(project, pair):
 
 @pytest.fixture
 def project(tmp_path):
-    """A project of three reviewed images, of which the second is kept back, and one to do."""
+    """A project of three reviewed images, of which the second is held out, and one pending."""
     with Project.create(tmp_path / "project", SHAPES) as made:
         for pair in PAIRS[:3]:
             add_reviewed(made, pair)
-        made.add_image(PAIRS[3].image, "to do")
+        made.add_image(PAIRS[3].image, "pending")
         yield made
 
 
-def test_a_lesson_goes_on_from_the_model_and_is_judged_by_what_was_kept_back(model, tmp_path):
+def test_fine_tuning_starts_from_the_model_and_is_scored_on_held_out_pairs(model, tmp_path):
     *events, result = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
     assert sum(isinstance(event, StepDone) for event in events) == 4
     assert sum(isinstance(event, Validated) for event in events) == 4
@@ -104,7 +104,7 @@ def test_half_of_the_pairs_that_train_are_replayed(model, tmp_path, corrected, e
     assert [name.split("-")[0] for name in names["validation"]] == ["held"]
 
 
-def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
+def test_stopped_fine_tuning_resumes_where_it_was(model, tmp_path):
     done = []
 
     def count(event):
@@ -124,7 +124,7 @@ def test_a_stopped_lesson_goes_on_where_it_was(model, tmp_path):
     assert result.after == whole.after
 
 
-def test_a_killed_write_of_the_data_is_begun_anew(model, tmp_path):
+def test_a_killed_write_of_the_data_starts_over(model, tmp_path):
     *_, first = fine_tune(model, corrections(), tmp_path / "fine-tuning", QUICK)
     data = first.checkpoint.parent / "data"
     (data / "splits.json").unlink()
@@ -149,7 +149,7 @@ def test_too_few_reviewed_images_are_refused(model, tmp_path):
         list(fine_tune(model, alone, tmp_path / "fine-tuning", QUICK))
 
 
-def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
+def test_a_project_is_fine_tuned_on_its_reviewed_images(project, model, tmp_path):
     write_pairs(tmp_path / "earlier", PAIRS[:2] + PAIRS[4:], SHAPES)
     found = corrections_of(project, tmp_path / "earlier")
     assert [pair.name for pair in found.train] == ["shapes-0", "shapes-2"]
@@ -161,7 +161,7 @@ def test_a_project_learns_from_what_was_reviewed(project, model, tmp_path):
 
 
 def outcome(monkeypatch, after):
-    """Let lessons end with this accuracy of the new model, where the old one has 0.5."""
+    """Let fine-tuning end with this accuracy of the new model; the old one has 0.5."""
 
     def score(path, *_):
         return 0.25 if path is None else after if path.stem == "best" else 0.5
@@ -226,8 +226,8 @@ def test_without_a_model_it_starts_from_random_weights(project, monkeypatch):
     assert project.model == str(result.checkpoint)
 
 
-def test_lessons_teach(tmp_path):
-    """On shapes, a lesson of some steps betters a model that knows nothing."""
+def test_fine_tuning_improves_an_untrained_model(tmp_path):
+    """On synthetic shapes, some steps of fine-tuning improve a model with random weights."""
     model = save_model(tmp_path / "start.safetensors")
     settings = FineTuningSettings(steps=120, crop=32, batch_size=4, learning_rate=1e-2, threads=1)
     pairs = Corrections(SHAPES, PAIRS[:4], PAIRS[4:])

@@ -1,4 +1,4 @@
-"""What is found in the data before a run starts."""
+"""Inspection of the data before a run starts."""
 
 import re
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_histogram_accuracy_and_pictures(make_config, data):
     assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are skipped."
 
 
-def test_everything_that_does_not_fit_is_told_by_file(make_config, data):
+def test_everything_that_does_not_fit_is_reported_by_file(make_config, data):
     (data / "coarse" / "0.png").unlink()
     (data / "images" / "1.png").rename(data / "images" / "eins.png")
     Image.fromarray(np.zeros((48, 40), np.uint8)).save(data / "coarse" / "2.png")
@@ -80,7 +80,7 @@ def test_everything_that_does_not_fit_is_told_by_file(make_config, data):
         load_training_data(make_config(data))
 
 
-def test_too_few_fine_maps_and_doubtful_colours_are_told(make_config, data):
+def test_too_few_fine_maps_and_doubtful_colours_are_reported(make_config, data):
     with Image.open(data / "coarse" / "0.png") as opened:
         colours = encode_colours(np.array(opened), SHAPES)
     colours[3, 5] = (0, 255, 255)
@@ -93,7 +93,7 @@ def test_too_few_fine_maps_and_doubtful_colours_are_told(make_config, data):
     assert {pair.role for pair in found.pairs} == {"unused"}
 
 
-def test_a_fine_map_with_nothing_drawn_is_told_and_refused(make_config, data):
+def test_a_fine_map_with_nothing_drawn_is_reported_and_refused(make_config, data):
     empty = np.full((48, 48), SHAPES.unlabelled.index, np.uint8)
     Image.fromarray(empty).save(data / "fine" / "1.png")
     assert any("1: nothing is drawn" in each for each in inspect(make_config(data)).all_problems)
@@ -102,7 +102,7 @@ def test_a_fine_map_with_nothing_drawn_is_told_and_refused(make_config, data):
 
 
 @pytest.mark.parametrize("kind", ["coarse", "fine"])
-def test_maps_of_another_class_table_are_told_and_refused(make_config, data, kind):
+def test_maps_of_another_class_table_are_reported_and_refused(make_config, data, kind):
     Image.fromarray(np.full((48, 48, 3), 255, np.uint8)).save(data / kind / "1.png")
     message = (
         f"{kind}/1.png: 2304 of 2304 pixels .*drawn with another class table; choose that table"
@@ -113,7 +113,7 @@ def test_maps_of_another_class_table_are_told_and_refused(make_config, data, kin
         load_training_data(make_config(data))
 
 
-def test_colours_that_leave_nothing_drawn_are_told(make_config, data):
+def test_colours_that_leave_nothing_drawn_are_reported(make_config, data):
     colours = np.zeros((48, 48, 3), np.uint8)
     colours[3:9, 5] = 255
     Image.fromarray(colours).save(data / "fine" / "1.png")
@@ -126,7 +126,7 @@ def test_colours_that_leave_nothing_drawn_are_told(make_config, data):
         load_training_data(make_config(data))
 
 
-def test_doubts_about_a_pair_are_told_beside_its_problems(make_config, data):
+def test_warnings_about_a_pair_are_reported_with_its_problems(make_config, data):
     with Image.open(data / "fine" / "1.png") as opened:
         colours = encode_colours(np.array(opened)[:, :40], SHAPES)
     colours[3, 5] = 255

@@ -67,7 +67,7 @@ def test_tiles_show_no_seams(monkeypatch):
     )
 
 
-def test_models_without_discriminator_are_told(config, tmp_path):
+def test_models_without_discriminator_are_reported(config, tmp_path):
     folder = RunFolder(config.run_folder)
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(folder.best.read_bytes())
@@ -87,7 +87,7 @@ def test_a_state_that_does_not_fit_is_refused(config, tmp_path):
         DiscriminatorScorer.load(folder.best)
 
 
-def test_judging_can_be_stopped_and_checks_its_inputs(config):
+def test_scoring_can_be_stopped_and_checks_its_inputs(config):
     loaded = DiscriminatorScorer.load(RunFolder(config.run_folder).best, "cpu")
     pair = synthetic_pair(48, 1)
     labels = SHAPES.to_labels(pair.coarse)

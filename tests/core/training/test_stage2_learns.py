@@ -1,4 +1,4 @@
-"""Stage 2 teaches the generator something on images that have no fine map."""
+"""Stage 2 improves the generator on images that have no fine map."""
 
 import json
 

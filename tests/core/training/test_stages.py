@@ -70,7 +70,7 @@ def settled_stage1(make_config):
     return settle
 
 
-def test_in_its_turn_each_player_alone_changes(make_config, shapes_folder, tmp_path):
+def test_each_step_changes_only_the_network_that_it_trains(make_config, shapes_folder, tmp_path):
     config = make_config(shapes_folder, tmp_path / "run", method="stage1")
     learner = Stage1Learner(config, make_fabric(config), load_training_data(config))
     batch = learner._fine_batch(0)
@@ -167,7 +167,7 @@ def test_resuming_in_either_stage_equals_an_uninterrupted_run(
 
 
 def test_without_unsupervised_weights_nothing_changes(make_config, shapes_folder, tmp_path):
-    """The report's stage 2 may have failed by a defect: statistics or labels that shift."""
+    """The report's stage 2 may have failed because of a defect: shifting statistics or labels."""
     list(train(make_config(shapes_folder, tmp_path / "first", method="stage1")))
     config = make_config(
         shapes_folder,
@@ -234,8 +234,8 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(make_config, shapes_folder, t
     assert loss == pytest.approx(replay + coarse_only, rel=1e-5)
 
 
-def test_holes_in_a_coarse_map_do_not_give_it_away(make_config, shapes_folder, tmp_path):
-    """What is unlabelled in a coarse map is no sign of a fake."""
+def test_holes_in_a_coarse_map_do_not_reveal_a_fake(make_config, shapes_folder, tmp_path):
+    """Unlabelled pixels of a coarse map do not mark it as fake."""
 
     def turn(**stage1):
         config = make_config(shapes_folder, tmp_path / "run", method="stage1", stage1=stage1)
@@ -289,7 +289,9 @@ def test_the_guard_rolls_a_broken_recipe_back(settled_stage1, shapes_folder, tmp
     assert rolled_back.step < 100
     assert isinstance(events[-1], Finished)
     start, _ = load_checkpoint(tmp_path / "first" / "last.safetensors")
-    state = RunFolder(tmp_path / "second").read_state()  # Who goes on from here starts there, too.
+    state = RunFolder(
+        tmp_path / "second"
+    ).read_state()  # A run continued from here starts there, too.
     for key, tensor in start.state_dict().items():
         assert torch.equal(tensor, state["generator"]["network"][key]), key
     for name in ("best", "last"):
@@ -301,11 +303,13 @@ def test_the_guard_rolls_a_broken_recipe_back(settled_stage1, shapes_folder, tmp
 @pytest.mark.parametrize(
     ("accuracy", "word"), [(0.5, "guessing"), (0.8, "balanced"), (1.0, "wins")]
 )
-def test_the_log_says_how_the_game_stands(accuracy, word):
+def test_the_log_describes_the_balance_of_the_networks(accuracy, word):
     assert word in balance_note(accuracy)
 
 
-def test_without_a_moving_average_the_network_itself_teaches(make_config, shapes_folder, tmp_path):
+def test_without_a_moving_average_the_network_makes_its_own_pseudo_labels(
+    make_config, shapes_folder, tmp_path
+):
     optimiser = {"average_decay": 0.0}
     first = make_config(shapes_folder, tmp_path / "first", method="stage1", optimiser=optimiser)
     list(train(first))
@@ -334,7 +338,9 @@ def test_stage_2_refuses_a_start_that_does_not_fit(
         list(train(config))
 
 
-def test_stage_2_goes_on_from_both_stages_with_its_own_rates(make_config, shapes_folder, tmp_path):
+def test_stage_2_starts_from_a_run_of_both_stages_with_its_own_rates(
+    make_config, shapes_folder, tmp_path
+):
     list(train(make_config(shapes_folder, tmp_path / "both")))
     stage1, stage2 = {"discriminator_learning_rate": 5e-5}, {"start": tmp_path / "both"}
     changes = {"method": "stage2", "stage1": stage1, "stage2": stage2}
@@ -362,7 +368,7 @@ def test_stage_2_refuses_a_start_with_other_classes(make_config, shapes_folder, 
         list(train(make_config(shapes_folder, tmp_path / "run", **changes)))
 
 
-def test_stage_2_names_a_start_that_is_no_finished_run(make_config, shapes_folder, tmp_path):
+def test_stage_2_names_a_start_that_is_not_a_finished_run(make_config, shapes_folder, tmp_path):
     stage2 = {"steps": 4, "start": tmp_path / "nowhere"}
     config = make_config(shapes_folder, tmp_path / "run", method="stage2", stage2=stage2)
     with pytest.raises(CheckpointError, match="nowhere contains no run"):

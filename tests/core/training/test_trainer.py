@@ -129,7 +129,7 @@ def test_resuming_refuses_other_settings_and_empty_folders(make_config, shapes_f
 
 
 def test_clipping_bounds_the_step(make_config, shapes_folder, tmp_path):
-    """Adam ignores the gradient's scale, so the clipped gradient itself is looked at."""
+    """Adam ignores the gradient's scale, so the clipped gradient itself is checked."""
     torch.manual_seed(0)
     config = make_config(shapes_folder, tmp_path / "run", precision="float32")
     generator = build_generator(config.architecture, SHAPES.number_of_classes)

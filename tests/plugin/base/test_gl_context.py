@@ -1,4 +1,4 @@
-"""Drawing goes on after layers were removed: in a process of its own, as it would crash."""
+"""Drawing works after layers were removed; in a separate process, as a failure crashes it."""
 
 import subprocess
 import sys

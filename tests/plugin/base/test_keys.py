@@ -1,4 +1,4 @@
-"""Keys of the widgets: listed, of one meaning each, and acting on what is open."""
+"""Keys of the widgets: they are listed, unique, and act on open widgets."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ def delete(timer):
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
-def test_timers_that_qt_has_deleted_are_stopped_without_a_word(qtbot):
+def test_timers_that_qt_has_deleted_are_stopped_silently(qtbot):
     repeating, debounced = RepeatingTimer(1000, lambda: None), debouncer(1000, lambda: None)
     repeating.start()
     debounced.throttle()

@@ -1,4 +1,4 @@
-"""Work beside the GUI thread."""
+"""Work in background threads."""
 
 import os
 import sys
@@ -42,7 +42,7 @@ def test_reports_come_before_the_result_and_all_in_the_gui_thread(qtbot):
         (RuntimeError("out of paper"), "Unexpected error (RuntimeError: out of paper); see"),
     ],
 )
-def test_an_error_is_told(qtbot, error, message):
+def test_an_error_is_reported(qtbot, error, message):
     def fail(*_):
         raise error
 

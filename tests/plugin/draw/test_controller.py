@@ -36,7 +36,7 @@ def draw(controller):
     return make
 
 
-def test_of_a_lazy_image_nothing_is_loaded_to_draw_shapes_on_it(controller, draw):
+def test_no_part_of_a_lazy_image_is_loaded_to_draw_shapes_on_it(controller, draw):
     loaded = []
 
     def load(block):

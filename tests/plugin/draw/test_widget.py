@@ -129,7 +129,7 @@ def test_a_class_is_renamed_in_place(docked, qtbot):
     assert texts(widget)[SKIN] == "face"
 
 
-def test_the_refine_widget_tells_the_new_classes(docked, dock, click):
+def test_the_refine_widget_reports_the_new_classes(docked, dock, click):
     viewer, widget = docked
     refine = dock("Refine")
     add_face(viewer)

@@ -1,4 +1,4 @@
-"""What napari keeps of edits, read through our interface: these tests fail if napari changes it."""
+"""napari's history of edits, read through our interface; these tests fail if napari changes it."""
 
 from itertools import pairwise
 

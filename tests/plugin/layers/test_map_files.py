@@ -1,4 +1,4 @@
-"""Maps and annotations are opened as those of an image, without a window."""
+"""Maps and annotations are opened for an image, without a window."""
 
 import json
 
@@ -57,7 +57,7 @@ def open_map(controller, path, image, choose_image=forbid):
 
 
 @pytest.mark.parametrize("known_by", ["file", "name", "stem"])
-def test_of_several_images_that_of_the_chosen_layer_is_opened(controller, annotations, known_by):
+def test_the_map_of_the_selected_one_of_several_images_is_opened(controller, annotations, known_by):
     name = {"file": "mine", "name": "a.b.jpg", "stem": "a.b"}[known_by]
     with layer_source(path="/photos/a.b.png" if known_by == "file" else None):
         image = controller._viewer.add_image(np.zeros(SIZE, np.uint8), name=name)
@@ -66,7 +66,7 @@ def test_of_several_images_that_of_the_chosen_layer_is_opened(controller, annota
     assert "Opened with the classes" in message
 
 
-def test_where_it_is_not_clear_the_user_is_asked(controller, annotations):
+def test_the_user_is_asked_which_image_if_it_is_unclear(controller, annotations):
     asked = []
 
     def choose(names):

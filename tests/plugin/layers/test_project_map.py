@@ -1,4 +1,4 @@
-"""What is drawn or opened for an image of a project goes into its own map, without a window."""
+"""Maps drawn or opened for an image of a project go into its own map; without a window."""
 
 import numpy as np
 import pytest
@@ -138,7 +138,7 @@ def test_an_opened_map_takes_the_place_of_what_was_drawn_until_that_is_undone(
     np.testing.assert_array_equal(opened.coarse.data, before)
 
 
-def test_a_map_that_does_not_fit_leaves_the_own_map_as_it_is(viewer, opened, refining, map_file):
+def test_a_map_that_does_not_fit_leaves_the_own_map_unchanged(viewer, opened, refining, map_file):
     before = opened.coarse.data.copy()
     assert "open a map of this image" in open_map(refining, map_file(size=(5, 5)), opened.image)
     other = with_class(SHAPES)
@@ -166,7 +166,7 @@ def test_a_new_map_of_the_image_is_its_own(viewer, opened, request, widget):
     assert "the project saves" in controller.model.message
 
 
-def test_other_images_get_maps_of_their_own(viewer, opened, palette, refining, map_file):
+def test_other_images_get_separate_maps(viewer, opened, palette, refining, map_file):
     other = viewer.add_image(np.zeros(SIZE, np.uint8), name="other")
     palette.new_map(other, TableSelection(SHAPES))
     open_map(refining, map_file(), other)

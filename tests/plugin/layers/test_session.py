@@ -1,4 +1,4 @@
-"""Which map was made from which, also when layers are copied or deleted."""
+"""The origin of each map, also when layers are copied or deleted."""
 
 import gc
 from weakref import ref
@@ -59,7 +59,7 @@ def test_a_final_map_comes_from_the_coarse_map_of_its_fine_map(viewer, session, 
     assert [lineage.is_final(each) for each in maps] == [False, False, True, False]
 
 
-def test_deleted_layers_are_no_answer(viewer, session, maps):
+def test_deleted_layers_are_not_returned(viewer, session, maps):
     coarse, fine, *_ = maps
     lineage, layers = session.lineage, viewer.layers
     layers.remove(coarse)
@@ -92,7 +92,7 @@ def test_a_duplicate_of_a_fine_map_is_one_too(viewer, session, maps):
     assert session.strokes.is_followed(copy)
 
 
-def test_a_duplicate_of_the_map_of_a_project_is_none_of_the_project(viewer, session):
+def test_a_duplicate_of_the_map_of_a_project_does_not_belong_to_the_project(viewer, session):
     coarse = add_map(viewer, "coarse")
     image = viewer.add_image(np.zeros(SHAPE))
     session.lineage.set_image(coarse, image)

@@ -1,4 +1,4 @@
-"""What was painted by hand is told from napari's history, and undo takes it back."""
+"""Hand-painted pixels are found in napari's history, and undo reverts them."""
 
 from itertools import pairwise
 
@@ -75,7 +75,7 @@ def test_painted_pixels_are_those_that_changed(draw, locked):
     np.testing.assert_array_equal(painted(layer), changed)
 
 
-def test_strokes_before_are_not_followed_and_undoing_them_harms_nothing():
+def test_earlier_strokes_are_not_tracked_and_undoing_them_is_harmless():
     layer = layer_of()
     wipe(layer, 4)
     TRACKER.follow(layer)
@@ -118,7 +118,7 @@ def test_what_napari_no_longer_remembers_stays_painted(monkeypatch):
     assert painted(layer)[[5, 15, 45], 12].all()
 
 
-def test_erasing_gives_pixels_free():
+def test_erasing_ends_the_protection_of_pixels():
     layer = layer_of()
     TRACKER.follow(layer)
     wipe(layer)
@@ -127,7 +127,7 @@ def test_erasing_gives_pixels_free():
     assert not painted(layer).any()
 
 
-def test_strokes_are_rough_no_longer_after_an_error():
+def test_strokes_are_no_longer_refinable_after_an_error():
     layer = layer_of()
     TRACKER.follow(layer)
     with pytest.raises(IndexError), TRACKER.drawing_refinable(layer):
@@ -146,7 +146,7 @@ def test_a_stack_is_followed_plane_by_plane():
     assert painted(layer)[1].any()
 
 
-def test_listeners_hear_of_strokes_undone_and_made_again():
+def test_undone_and_redone_strokes_are_reported():
     layer, places = layer_of(), []
     TRACKER.follow(layer).touched.connect(lambda place: places.append(place))
     wipe(layer)

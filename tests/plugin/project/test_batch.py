@@ -58,7 +58,9 @@ def statuses(projects):
     return {record.name: str(record.status) for record in projects.model.images}
 
 
-def test_drawn_images_are_refined_and_the_open_one_stays_as_it_is(projects, batch, wait, following):
+def test_drawn_images_are_refined_and_the_open_one_stays_unchanged(
+    projects, batch, wait, following
+):
     projects.images.show("two")
     wait()
     batch.refine()
@@ -77,9 +79,7 @@ def test_drawn_images_are_refined_and_the_open_one_stays_as_it_is(projects, batc
     assert projects.model.opened == "two"
 
 
-def test_what_a_person_goes_on_with_meanwhile_is_not_overwritten(
-    projects, batch, wait, qtbot, hold_refining
-):
+def test_what_is_edited_meanwhile_is_not_overwritten(projects, batch, wait, qtbot, hold_refining):
     started, released = hold_refining()
     batch.refine()
     qtbot.waitUntil(started.is_set, timeout=20000)
@@ -166,7 +166,7 @@ def test_stopping_keeps_what_was_refined(projects, batch, wait, qtbot, next_clas
     assert list(statuses(projects).values()) == ["refined", "refined", "refined", "pending"]
 
 
-def test_one_image_that_cannot_be_refined_keeps_no_other_from_it(projects, batch, wait, folder):
+def test_other_images_are_refined_despite_one_that_cannot_be(projects, batch, wait, folder):
     projects.workspace.project.image_path("one").write_bytes(b"no image")
     batch.refine()
     wait()
@@ -175,7 +175,7 @@ def test_one_image_that_cannot_be_refined_keeps_no_other_from_it(projects, batch
     assert "check that the file is complete)." in batch.model.message
 
 
-def test_what_is_lacking_is_told(projects, batch, wait):
+def test_missing_models_and_images_are_reported(projects, batch, wait):
     projects.library.choose_model("")
     wait()
     batch.refine()

@@ -40,14 +40,14 @@ def test_an_image_comes_with_its_maps_and_goes_with_them(desk):
 
 
 def hold_queue(desk):
-    """Let other work be under way; return what ends it."""
+    """Keep other work running; return the function that ends it."""
     released = threading.Event()
     desk.controller.workspace.do(lambda *_: released.wait(20), lambda _: None)
     return released.set
 
 
 def begin_to_show(desk, name):
-    """Open an image; return when its first layer is there, and no other yet."""
+    """Open an image; return as soon as its first layer exists, before the others."""
     desk.controller.images.show(name)
     desk.qtbot.waitUntil(lambda: [layer.name for layer in desk.viewer.layers] == [name])
     assert desk.state.opened == ""
@@ -91,7 +91,7 @@ def test_what_was_drawn_is_saved_when_another_image_is_opened(desk):
 
 
 def test_maps_that_are_drawn_with_shapes_and_opened_are_saved(desk, tmp_path):
-    """However often: no other map appears, that would not be saved."""
+    """However often shapes are drawn, no second map appears, which would not be saved."""
     image = desk.show("two")
     box = np.array([(3.5, 5.5), (3.5, 20.5), (12.5, 20.5), (12.5, 5.5)])
     palette, refining = (
@@ -139,8 +139,8 @@ def test_an_image_that_cannot_be_saved_stays_open(desk, monkeypatch):
     assert (desk.read().coarse[:4, :5] == 4).all()
 
 
-@pytest.mark.parametrize("ask", ["export", "effort", "learn"])
-def test_nothing_goes_on_from_an_image_that_cannot_be_saved(desk, monkeypatch, tmp_path, ask):
+@pytest.mark.parametrize("ask", ["export", "effort", "fine-tune"])
+def test_nothing_continues_from_an_image_that_cannot_be_saved(desk, monkeypatch, tmp_path, ask):
     def fail(_project, _work):
         raise DataError("The disk is full.")
 
@@ -148,17 +148,17 @@ def test_nothing_goes_on_from_an_image_that_cannot_be_saved(desk, monkeypatch, t
     fine = desk.add_fine()
     desk.draw(fine, 4)
     monkeypatch.setattr(Project, "save", fail)
-    path, learned = tmp_path / "file.png", []
+    path, begun = tmp_path / "file.png", []
     asked = {
         "export": lambda: desk.controller.exporter.export_map("one", path),
         "effort": lambda: desk.controller.exporter.write_effort(path),
-        "learn": lambda: desk.controller.workspace.saving.when_saved(lambda: learned.append(1)),
+        "fine-tune": lambda: desk.controller.workspace.saving.when_saved(lambda: begun.append(1)),
     }
     asked[ask]()
     desk.wait()
     assert desk.state.message == "The disk is full."
     assert not path.exists()
-    assert not learned
+    assert not begun
 
 
 def test_a_removed_image_that_cannot_be_saved_is_kept_until_it_can(desk, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_removed_image_that_cannot_be_saved_is_kept_until_it_can(desk, monkeyp
 def test_autosave_writes_only_what_changed(desk):
     image = desk.show("one")
     snapshots = desk.folder / "autosave"
-    image.coarse.contour = 1  # tells of a change, but there is none
+    image.coarse.contour = 1  # emits a change event, but nothing changed
     desk.controller.images.autosave()
     desk.wait()
     assert not list(snapshots.iterdir())
@@ -372,7 +372,7 @@ def test_effort_is_counted_while_the_window_is_active(desk, monkeypatch, tmp_pat
     assert (tmp_path / "effort.csv").read_text().splitlines()[1].startswith("one,refined,0.250,1.0")
 
 
-def test_what_a_lock_puts_back_is_no_effort(desk):
+def test_what_a_lock_restores_is_not_counted_as_effort(desk):
     image = desk.show("one")
     label = int(image.coarse.data[0, 0])
     desk.session.locks.lock(image.coarse, label)
@@ -419,7 +419,7 @@ def test_closing_saves_and_lets_others_in(desk):
         assert (project.read("one").coarse[:4, :5] == 4).all()
 
 
-def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
+def test_a_failed_autosave_is_reported_and_tried_again(desk, monkeypatch):
     image = desk.show("one")
     desk.draw(image.coarse, 4)
     shutil.rmtree(desk.folder / "autosave")
@@ -432,7 +432,7 @@ def test_a_failed_autosave_is_told_and_tried_again(desk, monkeypatch):
     assert (desk.read().coarse[:4, :5] == 4).all()
 
 
-def test_what_opening_could_not_take_in_as_it_is_is_told(make_desk, desk):
+def test_files_that_opening_skips_or_changes_are_reported(make_desk, desk):
     desk.controller.close()
     for name in ("hollow", "painted"):
         Image.fromarray(PAIR.image).save(desk.folder / "images" / f"{name}.png")
@@ -445,7 +445,7 @@ def test_what_opening_could_not_take_in_as_it_is_is_told(make_desk, desk):
     assert message.endswith("the folder 'removed' for the original maps.")
 
 
-def test_a_project_in_use_is_refused_and_a_crash_is_told(make_desk, desk):
+def test_a_project_in_use_is_refused_and_a_crash_is_reported(make_desk, desk):
     other = make_desk(desk.folder)
     assert "open in another window" in other.state.message
     assert other.state.root is None
@@ -504,7 +504,7 @@ def test_stored_confidence_is_shown(desk):
     np.testing.assert_array_equal(image.work(record).confidence, stored)
 
 
-def test_a_selection_of_layers_that_goes_is_saved_as_it_was(desk):
+def test_changes_are_saved_when_a_selection_of_layers_is_removed(desk):
     image = desk.show("one")
     fine = desk.add_fine()
     final = desk.add_final()
@@ -537,7 +537,7 @@ def test_all_layers_that_go_at_once_are_saved_in_whatever_order(desk, order):
     np.testing.assert_array_equal(desk.read().refined, FINE)
 
 
-def test_one_image_that_cannot_be_saved_keeps_no_other_from_it(desk, monkeypatch, tmp_path):
+def test_other_images_are_saved_despite_one_that_cannot_be(desk, monkeypatch, tmp_path):
     save = Project.save
 
     def fail(project, work):

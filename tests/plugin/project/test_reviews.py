@@ -38,7 +38,7 @@ def test_a_review_under_way_is_restored(desk):
     assert desk.read().record.before.painted == desk.read().record.after.painted == 0
 
 
-def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
+def test_the_review_widget_continues_a_restored_review(desk, next_class):
     image = desk.show("one")
     refining = RefineController(desk.viewer, desk.session)
     refining.refine(desk.request())
@@ -72,7 +72,7 @@ def test_the_review_widget_goes_on_with_a_restored_review(desk, next_class):
 
 
 class Reviewing:
-    """The Refine and Review controllers beside that of a project."""
+    """The Refine and Review controllers along with that of a project."""
 
     def __init__(self, desk):
         self.desk = desk
@@ -95,7 +95,7 @@ class Reviewing:
         return image.final
 
     def choose(self, after):
-        """Look at the largest region that became this class; return where it is."""
+        """Go to the largest region that became this class; return its pixels."""
         regions = [each for each in self.controller.model.regions if each.after == after]
         largest = max(regions, key=lambda region: region.size)
         self.controller.choose(largest.number)
@@ -117,7 +117,7 @@ def reviewing(desk, next_class):
     reviewing.refining.close()
 
 
-def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(desk, reviewing):
+def test_work_of_a_review_is_kept_when_the_map_is_refined_and_reviewed_again(desk, reviewing):
     reviewing.begin()
     accepted = reviewing.choose("disk")
     reviewing.controller.review.accept()
@@ -139,7 +139,7 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
         again.data[rejected], desk.controller.images.image.coarse.data[rejected]
     )
     assert reviewing.counts()["REJECTED"] == 1
-    assert reviewing.counts()["ACCEPTED"] == 2  # The brush cut a region of its own out of one.
+    assert reviewing.counts()["ACCEPTED"] == 2  # The brush cut a separate region out of one.
     desk.controller.images.autosave()
     desk.wait()
     np.testing.assert_array_equal(desk.read().fine, expected)
@@ -149,7 +149,7 @@ def test_work_of_a_review_outlives_that_the_map_is_refined_and_reviewed_again(de
 
 
 @pytest.mark.parametrize("image", ["as it is", "refined twice", "opened again"])
-def test_a_review_outlives_that_the_layer_of_its_refined_map_is_deleted(desk, reviewing, image):
+def test_a_review_is_kept_when_the_layer_of_its_refined_map_is_deleted(desk, reviewing, image):
     if image == "refined twice":
         reviewing.refine()  # The earlier fine map stays in the viewer.
     reviewing.begin()
@@ -280,7 +280,7 @@ def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review
     work = desk.read()
     for mask, rows in (
         (work.painted, (before, in_final)),
-        # Of what was painted before the review, its own map tells what became of it.
+        # The fine map itself records the state of what was painted before the review.
         (work.painted_refined, (in_fine,)),
     ):
         where = np.zeros(mask.shape, bool)
@@ -291,7 +291,7 @@ def test_what_was_painted_stays_where_an_image_is_opened_again_during_its_review
     np.testing.assert_array_equal(reviewing.refine().data, expected)
 
 
-def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
+def test_what_is_erased_in_the_final_map_is_no_longer_protected(desk, reviewing):
     fine = desk.controller.images.image.fine
     before = fine.data.copy()
     desk.draw(fine, 4)
@@ -300,7 +300,7 @@ def test_what_is_erased_in_the_final_map_is_given_free(desk, reviewing):
     np.testing.assert_array_equal(reviewing.refine().data, before)
 
 
-def test_what_is_erased_in_the_final_map_is_free_in_a_later_session_too(desk, reviewing):
+def test_what_is_erased_in_the_final_map_is_unprotected_in_a_later_session_too(desk, reviewing):
     fine = desk.controller.images.image.fine
     before = fine.data.copy()
     desk.draw(fine, 4)
@@ -327,7 +327,7 @@ def test_what_was_rejected_in_a_part_of_an_image_is_decided(desk, next_class):
 
 
 @pytest.mark.parametrize("reviewed", [True, False])
-def test_a_mark_that_needs_no_question_is_saved_though_the_window_closes(desk, reviewed):
+def test_a_review_mark_without_question_is_saved_even_if_the_window_closes(desk, reviewed):
     desk.show("one")
     desk.add_fine()
     if not reviewed:
@@ -364,7 +364,7 @@ def test_marking_an_image_says_whether_it_trains_or_is_held_out(desk):
     assert not (desk.folder / "fine" / "one.png").exists()
 
 
-def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
+def test_refining_a_reviewed_image_again_revokes_its_review(desk):
     desk.show("one")
     desk.add_fine()
     desk.controller.review_mark.set("one", True)
@@ -378,7 +378,7 @@ def test_refining_a_reviewed_image_again_takes_the_review_back(desk):
     np.testing.assert_array_equal(desk.read().fine, COARSE)
 
 
-def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
+def test_reviewing_a_reviewed_image_again_revokes_its_review(desk):
     desk.show("one")
     desk.add_fine()
     desk.controller.review_mark.set("one", True)
@@ -395,7 +395,7 @@ def test_reviewing_a_reviewed_image_again_takes_that_back(desk):
     assert not (desk.folder / "fine" / "one.png").exists()
 
 
-def test_decisions_are_autosaved_and_are_no_handwork(desk):
+def test_decisions_are_autosaved_and_do_not_count_as_painted(desk):
     desk.show("one")
     desk.add_fine()
     final = desk.add_final()

@@ -201,7 +201,7 @@ def test_invalid_settings_of_fine_tuning_are_named(widget, open_project, monkeyp
     assert "learning_rate" in widget.status.text()
 
 
-def test_a_click_on_doubt_brings_to_the_top_where_a_look_is_worth_most(
+def test_a_click_on_doubt_sorts_the_most_doubtful_images_first(
     widget, qtbot, click, open_project, wait
 ):
     open_project()
@@ -433,7 +433,7 @@ def test_fine_tuning_on_reviewed_images(
     qtbot.waitUntil(lambda: "step 1" in widget.fine_tuning.task.model.message, timeout=30000)
     assert widget.fine_tuning.task.stop_button.isEnabled()
     assert not widget.fine_tuning.task.start_button.isEnabled()
-    choose(qtbot, widget, "shapes-0", twice=True)  # The rest goes on meanwhile.
+    choose(qtbot, widget, "shapes-0", twice=True)  # The rest continues meanwhile.
     wait()
     assert widget.state.opened == "shapes-0"
     click(widget.fine_tuning.task.stop_button)
@@ -478,7 +478,7 @@ def test_two_clicks_at_once_start_one_run(widget, qtbot, click, open_project, wa
     assert widget.fine_tuning.task.start_button.isEnabled()
 
 
-def test_everything_has_a_tool_tip_and_a_key_of_its_own(widget):
+def test_everything_has_a_tool_tip_and_a_unique_key(widget):
     kinds = (QAbstractButton, QComboBox, QLineEdit, QProgressBar, QTreeWidget, StatusText)
     controls = [control for kind in kinds for control in widget.findChildren(kind)]
     assert len(controls) > 15

@@ -107,7 +107,9 @@ def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtb
     wait_for(qtbot, lambda: (fine.data == expected).all())
 
 
-def test_corrections_stay_and_rough_strokes_do_not(live, paint, qtbot, refine, following):
+def test_corrections_are_protected_and_refinable_strokes_are_not(
+    live, paint, qtbot, refine, following
+):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     before = fine.data.copy()
@@ -171,7 +173,7 @@ def test_a_result_spares_the_stroke_that_is_being_drawn(
     np.testing.assert_array_equal(fine.data[~drawn], following(coarse.data)[~drawn])
 
 
-def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
+def test_a_map_opened_for_a_projects_image_is_refined_live(
     live, qtbot, following, tmp_path, monkeypatch
 ):
     viewer, widget = live
@@ -187,7 +189,7 @@ def test_a_map_opened_for_a_projects_image_is_refined_before_ones_eyes(
     assert all(layer.visible for layer in (coarse, fine, viewer.layers["coarse confidence"]))
 
 
-def test_what_was_reviewed_is_refined_anew_first(live, paint, qtbot, following):
+def test_what_was_reviewed_is_refined_again_first(live, paint, qtbot, following):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     reviewing = ReviewController(viewer, Session.of(viewer))
@@ -352,7 +354,7 @@ def test_without_layers_live_mode_is_not_switched_on(docked, qtbot):
     assert "Choose an image and a coarse map" in widget.status.text()
 
 
-def test_an_error_ends_live_mode_and_is_told(live, next_class, paint, qtbot, monkeypatch):
+def test_an_error_ends_live_mode_and_is_reported(live, next_class, paint, qtbot, monkeypatch):
     viewer, widget = live
 
     def fail(*_, **__):
@@ -383,7 +385,7 @@ def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, m
     wait_for(qtbot, task._done.is_set)
 
 
-def test_what_depends_on_a_stroke_is_as_if_all_were_refined_anew():
+def test_live_results_equal_refining_everything_again():
     table = ClassTable.preset("fasseg")
     pair = astronaut_pair(800)
     coarse = table.to_labels(pair.coarse)

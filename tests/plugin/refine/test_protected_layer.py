@@ -64,7 +64,9 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, foll
 
 
 @pytest.mark.window
-def test_undo_and_the_eraser_give_corrections_free(scene, refine, paint, qtbot, following):
+def test_undo_and_the_eraser_end_the_protection_of_corrections(
+    scene, refine, paint, qtbot, following
+):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     paint(viewer, fine, DISK, 30)
@@ -138,7 +140,9 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
 
 
-def test_what_was_painted_in_a_review_stays_beside_the_corrections(scene, refine, paint, following):
+def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
+    scene, refine, paint, following
+):
     viewer, widget = scene
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     corrected = paint(viewer, fine, TRIANGLE, 30)

@@ -81,7 +81,7 @@ def test_only_the_view_is_refined(expanded, refine, following):
 
 
 @pytest.mark.window
-def test_a_view_beside_the_map_is_told(expanded, refine):
+def test_a_view_outside_the_map_is_reported(expanded, refine):
     viewer, widget = expanded
     add_scene(viewer)
     viewer.scene.camera.center = (900, 900)
@@ -125,7 +125,7 @@ def test_a_box_drawn_with_the_mouse_is_refined(expanded, refine, drag):
     assert not changed[:60].any()
 
 
-def test_shapes_beside_the_map_are_told(expanded, refine):
+def test_shapes_outside_the_map_are_reported(expanded, refine):
     viewer, widget = expanded
     add_scene(viewer)
     viewer.add_shapes([np.array([[-9, -9], [-9, -4], [-4, -4], [-4, -9]])], name="far")
@@ -156,7 +156,7 @@ def test_only_checked_classes_change(expanded, refine, qtbot, following):
     assert "No class is checked" in widget.status.text()
 
 
-def test_where_nothing_may_change_that_is_told(expanded, refine):
+def test_a_scope_in_which_nothing_may_change_is_reported(expanded, refine):
     viewer, widget = expanded
     coarse = add_scene(viewer)
     coarse.data = np.full_like(coarse.data, SHAPES.classes[0].index)
@@ -191,7 +191,7 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     assert not widget.report.isHidden()
 
 
-def test_of_a_stack_the_slice_that_is_shown_is_refined(expanded, refine, following):
+def test_the_shown_slice_of_a_stack_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer, (2, 3, SIZE, SIZE))
     assert not widget.scope.planes.isHidden()
@@ -245,7 +245,7 @@ def test_a_new_map_of_a_stack_is_a_stack(docked, click):
 
 
 class Recorder:
-    """A chunked array that knows how much of it was loaded."""
+    """Chunked array that counts how much of it was loaded."""
 
     def __init__(self, array, chunk):
         self.loaded = set()
@@ -259,7 +259,7 @@ class Recorder:
         self.array = da.map_blocks(load, chunks, dtype=array.dtype, meta=array[:0])
 
 
-def test_of_lazy_layers_only_what_is_asked_for_is_loaded(expanded, refine, monkeypatch, following):
+def test_only_the_needed_part_of_lazy_layers_is_loaded(expanded, refine, monkeypatch, following):
     viewer, widget = expanded
     images, maps = scene()
     image, coarse_map = Recorder(images, (16, 16, 3)), Recorder(maps, (16, 16))

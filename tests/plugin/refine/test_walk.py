@@ -1,4 +1,4 @@
-"""The way of an image that CONTRIBUTING describes is the one that the program takes."""
+"""The program follows the path of an image that CONTRIBUTING describes."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ def stops():
 
 
 class Trace:
-    """Notes functions with their files, in the order in which they are first called."""
+    """Recorder of functions with their files, in the order in which they are first called."""
 
     def __init__(self):
         self._codes = {}

@@ -44,7 +44,7 @@ def refine(qtbot, widget, model="watershed", timeout=60000):
 
 
 class SlowRefiner(WatershedRefiner):
-    """Waits until it is asked to stop."""
+    """Refiner that waits until it is asked to stop."""
 
     def refine_ids(self, rgb, class_ids, monitor):
         for step in range(200):
@@ -61,7 +61,7 @@ def slow_model(monkeypatch):
 
 
 def save_coarse(path, pair):
-    """Save a coarse map as FASSEG has them: RGB, blurred at its boundaries."""
+    """Save a coarse map as in FASSEG: RGB, with blurred boundaries."""
     colours = encode_colours(FASSEG.to_labels(pair.coarse), FASSEG)
     blurred = ndimage.gaussian_filter(colours.astype(float), (0.4, 0.4, 0))
     Image.fromarray(np.rint(blurred).astype(np.uint8)).save(path)
@@ -212,7 +212,7 @@ def test_the_layer_lists_follow_the_selection(docked):
 
 
 def contents(viewer):
-    """Return what a layer list holds, to compare with later."""
+    """Return the state of a layer list, for a later comparison."""
     return [(layer.name, layer.visible, np.array(layer.data)) for layer in viewer.layers]
 
 
@@ -314,7 +314,7 @@ def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatc
     assert "own.json is not a valid class table" in widget.status.text()
 
 
-def test_classes_stay_as_they_are_until_a_file_is_chosen(docked, qtbot, tmp_path, monkeypatch):
+def test_classes_stay_unchanged_until_a_file_is_chosen(docked, qtbot, tmp_path, monkeypatch):
     _, widget = docked
     table = tmp_path / "own.json"
     table.write_text(SHAPES.model_dump_json())
@@ -344,7 +344,7 @@ def test_a_class_table_file_is_read_once_for_all_layer_events(docked, tmp_path, 
     assert "triangle" in widget.legend.text()
 
 
-def test_of_annotations_of_several_images_the_user_chooses_one(
+def test_the_user_chooses_one_of_several_images_in_an_annotation_file(
     docked, click, tmp_path, monkeypatch
 ):
     viewer, widget = docked
@@ -378,7 +378,7 @@ def test_the_legend_names_the_classes_of_the_coarse_map(docked):
 
 
 @pytest.mark.window
-def test_models_that_served_are_offered_again(docked, qtbot, tmp_path):
+def test_models_used_before_are_offered_again(docked, qtbot, tmp_path):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "astronaut")
     good, bad = tmp_path / "mine.safetensors", tmp_path / "bad.safetensors"
@@ -512,13 +512,13 @@ def test_foreign_and_damaged_models_give_one_sentence(docked, qtbot, tmp_path):
     assert "not a readable checkpoint" in widget.status.text()
 
 
-def test_without_layers_the_user_is_told_to_choose(docked, qtbot):
+def test_without_layers_the_user_is_asked_to_choose(docked, qtbot):
     _, widget = docked
     refine(qtbot, widget)
     assert "Choose an image and a coarse map" in widget.status.text()
 
 
-def test_a_model_of_other_classes_is_told(docked, qtbot):
+def test_a_model_of_other_classes_is_reported(docked, qtbot):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "shapes")
     refine(qtbot, widget, "fasseg")
@@ -538,7 +538,7 @@ def test_runtime_errors_in_the_thread_reach_the_user(docked, qtbot, monkeypatch,
     assert "Unexpected error in a thread" in caplog.text
 
 
-def test_a_layer_drawn_by_hand_gets_a_table_of_its_own(docked, qtbot):
+def test_a_layer_drawn_by_hand_gets_a_new_table(docked, qtbot):
     viewer, widget = docked
     pair = synthetic_pair(96, seed=2)
     viewer.add_image(pair.image, name="image")

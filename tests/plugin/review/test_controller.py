@@ -128,7 +128,7 @@ def test_undo_and_redo_of_the_layer_take_decisions_back_and_forth(viewer, review
         assert decisions(controller) == expected
 
 
-def test_undo_looks_at_what_it_took_back(review):
+def test_undo_selects_the_region_whose_decision_it_reverts(review):
     controller, final = review
     controller.review.accept()
     controller.review.reject()
@@ -186,7 +186,7 @@ def test_what_is_painted_over_a_region_by_hand_is_edited_and_kept(review):
     assert decisions(controller) == [UNDECIDED] * 4
 
 
-def test_a_rejection_outlives_more_strokes_than_napari_remembers(review):
+def test_a_rejection_is_kept_after_more_strokes_than_napari_remembers(review):
     controller, final = review
     controller.review.reject()
     for column in range(110):
@@ -296,7 +296,7 @@ def test_the_camera_finds_regions_in_the_world(viewer, start, add_result):
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (10 + 22 * 0.5, -5 + 32.5 * 2))
 
 
-def test_a_review_goes_on_where_it_was(viewer, start, add_result):
+def test_a_review_continues_where_it_was(viewer, start, add_result):
     fine, coarse, confidence = add_result(viewer)
     controller, final = start(fine, coarse, confidence)
     controller.review.accept()
@@ -393,7 +393,7 @@ def test_what_was_accepted_counts_as_painted_when_the_map_is_refined_again(viewe
 
 @pytest.fixture
 def stack(viewer, add_result):
-    """Two times of three planes, refined; the last plane of each is unlike the others."""
+    """Two times of three refined planes; the last plane of each differs from the others."""
     where = {"scale": (1, 4, 0.5, 0.5), "translate": (0, 8, 1, 2)}
     fine, coarse, confidence = add_result(viewer, (2, 3), **where)
     fine.data[:, 2] = coarse.data[:, 2]
@@ -401,7 +401,7 @@ def stack(viewer, add_result):
     return fine, coarse, confidence
 
 
-def test_of_a_stack_the_plane_that_is_shown_is_reviewed(viewer, start, stack):
+def test_the_shown_plane_of_a_stack_is_reviewed(viewer, start, stack):
     fine, coarse, _ = stack
     viewer.dims.set_current_step((0, 1), (1, 2))
     controller, final = start(*stack)

@@ -161,7 +161,9 @@ def test_all_pairs_are_written_even_if_stop_is_asked_for(controller, ended, tmp_
     assert len(list((tmp_path / "drawn" / "images").iterdir())) == 3
 
 
-def test_a_run_that_the_command_line_accepts_trains_here(controller, ended, tiny, data, tmp_path):
+def test_a_run_that_the_command_line_accepts_trains_in_the_widget(
+    controller, ended, tiny, data, tmp_path
+):
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(data / "images" / "4.png")
     (tmp_path / "splits.json").write_text('{"four": ["0", "1", "2", "3"]}')
     lists = {"splits": tmp_path / "splits.json", "train": "four"}

@@ -1,4 +1,4 @@
-"""What the model shows of the reports of a check or a run; without Qt."""
+"""The state that the model derives from the reports of a check or a run; without Qt."""
 
 from collections import Counter
 

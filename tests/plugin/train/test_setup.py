@@ -1,4 +1,4 @@
-"""The folders of the form and what its buttons do, without a viewer and without a widget."""
+"""The folders of the form and its buttons' actions, without a viewer and without a widget."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from napari_c2f.train.setup import SetupController
 
 
 class Recorder(TrainController):
-    """Keeps a list of what it is asked to do, and does not do it."""
+    """Training controller that only records its calls."""
 
     def __init__(self):
         super().__init__()

@@ -50,7 +50,7 @@ def test_tensorboard_answers_until_it_is_closed(board, qtbot, tmp_path):
     assert not board.is_running
 
 
-def test_the_user_is_told_to_train_first(board, qtbot):
+def test_the_user_is_asked_to_train_first(board, qtbot):
     with qtbot.waitSignal(board.message) as said:
         board.open(None)
     assert said.args == ["Train or resume a run first: TensorBoard shows its folder."]

@@ -36,7 +36,7 @@ def run():
 
 @pytest.fixture
 def stop_after():
-    """Train with logs, and stop after so many steps."""
+    """Train with logs, and stop after the given number of steps."""
 
     def listen(config, steps):
         done = []

@@ -1,4 +1,4 @@
-"""Memory and disk that do not suffice are told in a sentence."""
+"""Exhausted memory and a full disk are reported in one sentence."""
 
 import re
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def test_exhausted_memory_is_a_sentence_with_advice(make_config, run, tmp_path, 
         "Unable to find a valid cuDNN algorithm to run convolution",
     ],
 )
-def test_libraries_of_the_gpu_tell_an_exhausted_memory_in_words_of_their_own(text):
+def test_messages_of_gpu_libraries_about_exhausted_memory_are_recognised(text):
     assert is_out_of_memory(RuntimeError(text))
 
 
@@ -72,7 +72,7 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(
 
 @contextmanager
 def full_disk(size):
-    """Let no file grow beyond so many bytes, as on a disk that is full; also not the tests' log."""
+    """Limit files, including the tests' log, to this many bytes, as on a full disk."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -82,7 +82,7 @@ def full_disk(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_told_by_checkpoints_and_state(make_config, run, tmp_path):
+def test_a_full_disk_is_reported_when_checkpoints_and_state_are_saved(make_config, run, tmp_path):
     config = make_config(tmp_path / "run", steps=1)
     run(config)
     generator, metadata = load_checkpoint(tmp_path / "run" / "best.safetensors")
@@ -100,13 +100,13 @@ def test_a_full_disk_is_told_by_checkpoints_and_state(make_config, run, tmp_path
     # TensorBoard's thread dies of it; the run hears of it at its next event.
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )
-def test_a_full_disk_is_told_by_the_logs(make_config, run, tmp_path):
+def test_a_full_disk_is_reported_when_logs_are_written(make_config, run, tmp_path):
     config = make_config(tmp_path / "run", steps=1000, validate_every=1000)
     with full_disk(20_000), pytest.raises(DataError, match="disk is full"):
         run(config)
 
 
-def test_other_runtime_errors_are_not_dressed_up(make_config, run, tmp_path, monkeypatch):
+def test_other_runtime_errors_are_not_converted(make_config, run, tmp_path, monkeypatch):
     def step(self, number):
         raise RuntimeError("a bug")
 
@@ -116,7 +116,7 @@ def test_other_runtime_errors_are_not_dressed_up(make_config, run, tmp_path, mon
     assert not RunFolder(tmp_path / "run").is_under_way
 
 
-def test_the_memory_in_use_is_told():
+def test_the_memory_in_use_is_reported():
     assert re.fullmatch(
         r"this program uses [\d.]+ GiB, [\d.]+ GiB are free", describe_memory("cpu")
     )

@@ -83,8 +83,8 @@ def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(
     assert started.first_step > 0
 
 
-def test_a_run_without_checkpoint_is_as_good_as_none(make_config, run, tmp_path):
-    """It failed in its first step, say: the user mends the settings and trains there."""
+def test_a_run_without_checkpoint_starts_over(make_config, run, tmp_path):
+    """If a run failed in its first step, the user fixes the settings and trains in its folder."""
     config = make_config(tmp_path / "run")
     events = train(config)
     assert isinstance(next(events), RunStarted)
@@ -98,14 +98,16 @@ def test_a_run_without_checkpoint_is_as_good_as_none(make_config, run, tmp_path)
     run(make_config(tmp_path / "other", seed=3))
 
 
-def test_a_run_may_go_on_with_what_takes_less_memory(make_config, run, stop_after, tmp_path):
+def test_a_run_may_continue_with_settings_that_take_less_memory(
+    make_config, run, stop_after, tmp_path
+):
     stop_after(make_config(tmp_path / "run", batch_size=4), 1)
     smaller = make_config(tmp_path / "run", batch_size=2, crop=16)
     assert run(smaller, resume=True)[0].first_step == 1
     assert RunFolder(tmp_path / "run").read_config() == smaller
 
 
-def test_a_run_goes_on_whose_config_names_the_data_as_they_were_typed(
+def test_a_run_continues_whose_config_names_the_data_as_they_were_typed(
     make_config, run, stop_after, data, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(data.parent)
@@ -204,7 +206,7 @@ def test_the_best_classical_refiner_is_a_reference(make_config, run, tmp_path):
     assert started.classical.pairs == 1
 
 
-def test_every_checkpoint_is_told(make_config, run, tmp_path):
+def test_every_checkpoint_is_reported(make_config, run, tmp_path):
     events = run(make_config(tmp_path / "run"))
     assert [event.step for event in events if isinstance(event, Saved)] == [2, 4]
     assert isinstance(events[-1], Finished)
