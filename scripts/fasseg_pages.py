@@ -1,4 +1,4 @@
-"""Pages and figures of the FASSEG runs, from docs/results/fasseg.json and fasseg-beside.json.
+"""Pages and figures of the FASSEG runs, from docs/results/fasseg.json and fasseg-other.json.
 
 `fasseg.py` calls this; see there.
 """
@@ -22,7 +22,7 @@ Fold = int | str
 Record = dict[str, Any]
 """One run: what was trained, and how it scored."""
 RECORDS = DOCS / "results" / "fasseg.json"
-BESIDE = DOCS / "results" / "fasseg-beside.json"
+OTHER_RECORDS = DOCS / "results" / "fasseg-other.json"
 """Records without a row in the tables: the coarse maps, and the fold of the annotators."""
 REFERENCE = "reference"
 """Model name in the records of the unrefined coarse maps."""
@@ -66,20 +66,21 @@ MOST_FINE = 20
 
 def read_records() -> list[Record]:
     """Read all records; an empty list if there are no files yet."""
-    files = (path for path in (RECORDS, BESIDE) if path.exists())
+    files = (path for path in (RECORDS, OTHER_RECORDS) if path.exists())
     return [record for path in files for record in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def write_records(records: list[Record]) -> None:
     """Write all records, one line each."""
     RECORDS.parent.mkdir(parents=True, exist_ok=True)
-    for path, beside in ((RECORDS, False), (BESIDE, True)):
-        lines = [json.dumps(each) for each in records if _is_beside(each) is beside]
+    for path, other in ((RECORDS, False), (OTHER_RECORDS, True)):
+        lines = [json.dumps(each) for each in records if _is_other(each) is other]
         with atomic_path(path) as temporary:
             temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
-def _is_beside(record: Record) -> bool:
+def _is_other(record: Record) -> bool:
+    """Return whether a record is of the reference or of the comparison of two annotators."""
     return record["model"] == REFERENCE or record["fold"] == "annotators"
 
 

@@ -70,8 +70,8 @@ def describe_memory(device: str) -> str:
     Returns
     -------
     str
-        For a CUDA device the memory that all programs use, otherwise the memory
-        that this program uses and the free memory.
+        Phrase with the memory that all programs use on a CUDA device, otherwise the
+        memory that this program uses and the free memory.
     """
     if device.startswith("cuda"):
         import torch

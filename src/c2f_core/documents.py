@@ -16,6 +16,7 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
     Parameters
     ----------
     path : Path
+        Path of the file; the suffix .toml means TOML.
     kind : str
         Kind of file for the error message, such as "class table".
     error : type of C2FError

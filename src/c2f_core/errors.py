@@ -28,6 +28,7 @@ class UnclearImageError(DataError):
     Parameters
     ----------
     message : str
+        Sentence for the user.
     images : iterable of str
         Names of the images to choose from.
     """

@@ -23,6 +23,7 @@ def encode_colours(labels: NDArray[Any], class_table: ClassTable) -> NDArray[np.
     labels : (Y, X) integer array
         Labels of `class_table`.
     class_table : ClassTable
+        Class table of the map.
 
     Returns
     -------
@@ -51,7 +52,9 @@ def decode_colours(
     Parameters
     ----------
     rgb : (Y, X, 3) uint8 array
+        Colour image.
     class_table : ClassTable
+        Classes whose colours are looked for.
     tolerance : float
         Maximum Euclidean RGB distance; pixels beyond it become unlabelled.
     blended : bool

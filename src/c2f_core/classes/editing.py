@@ -34,6 +34,7 @@ def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) 
     Parameters
     ----------
     table : ClassTable
+        Class table to extend; it is not changed.
     name : str
         Name of the new class; by default "class" and its label.
     colour : (int, int, int), optional
@@ -60,6 +61,7 @@ def renamed(table: ClassTable, index: int, name: str) -> ClassTable:
     Parameters
     ----------
     table : ClassTable
+        Class table with the class; it is not changed.
     index : int
         Label of the class.
     name : str
@@ -81,6 +83,7 @@ def recoloured(table: ClassTable, index: int, colour: Colour) -> ClassTable:
     Parameters
     ----------
     table : ClassTable
+        Class table with the class; it is not changed.
     index : int
         Label of the class.
     colour : (int, int, int)
@@ -119,6 +122,7 @@ def pixel_shares(
         Labels. Pixels with a label that is not in the table belong to no class, but
         count towards the total.
     table : ClassTable
+        Class table of the map.
     should_stop : callable
         Function that is called between parts and returns whether to stop.
 

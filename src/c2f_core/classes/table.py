@@ -46,6 +46,7 @@ class ClassEntry(BaseModel):
     Attributes
     ----------
     name : str
+        Name of the class, unique in its table.
     index : int
         Label of the class in maps, 0 to 65535.
     colour : (int, int, int)
@@ -65,9 +66,11 @@ class ClassTable(BaseModel):
     Attributes
     ----------
     name : str
+        Name of the class table.
     classes : tuple of ClassEntry
         Classes in the order of their ids, 1 to 254 of them.
     unlabelled : ClassEntry
+        Name, label and colour of unlabelled pixels.
 
     Raises
     ------
@@ -241,6 +244,7 @@ class ClassTable(BaseModel):
         Parameters
         ----------
         name : {"fasseg", "cityscapes", "camvid"}
+            Name of the data set whose classes the table has.
 
         Raises
         ------
@@ -280,6 +284,7 @@ class ClassTable(BaseModel):
         Parameters
         ----------
         path : str or Path
+            Path of the file, with the suffix .toml or .json.
 
         Raises
         ------

@@ -22,6 +22,7 @@ def run_command(command: Callable[[], None]) -> int:
     Parameters
     ----------
     command : callable
+        Function without parameters that does the work of the command.
 
     Returns
     -------

@@ -140,5 +140,6 @@ def field_of(name: str) -> FieldInfo:
 
 def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
     kind = field.annotation
-    table = isinstance(kind, type) and issubclass(kind, Settings)
-    return kind.model_fields if table else {}  # type: ignore[union-attr]
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return kind.model_fields
+    return {}

@@ -18,6 +18,7 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     Parameters
     ----------
     folder : Path
+        Folder with the images; its subfolders are not searched.
 
     Raises
     ------
@@ -36,6 +37,7 @@ def maps_by_stem(folder: Path, images: Container[str]) -> dict[str, Path]:
     Parameters
     ----------
     folder : Path
+        Folder with the maps; its subfolders are not searched.
     images : container of str
         Names of the images without suffix.
 

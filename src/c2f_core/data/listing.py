@@ -59,6 +59,7 @@ class Listing:
     unmatched : list of UnmatchedFiles
         Files without a partner.
     class_table : ClassTable
+        Class table of the maps.
     blended : bool
         Whether class colours are blended at boundaries; see `decode_colours`.
     class_id_lookup : (256,) int16 array or None

@@ -24,7 +24,9 @@ class Pair:
     Attributes
     ----------
     name : str
+        Name of the pair in its dataset.
     image : (Y, X, 3) uint8 array
+        RGB image.
     coarse : (Y, X) uint8 array
         Class ids, 255 where unlabelled.
     fine : (Y, X) uint8 array or None

@@ -18,6 +18,7 @@ def read_split(path: str | Path, names: str) -> list[str]:
     Parameters
     ----------
     path : str or Path
+        Path of the split file.
     names : str
         Name of the list: keys and list indices joined by ":", such as "report:test"
         or "folds:0". Several lists are joined by "+".
@@ -38,6 +39,7 @@ def read_splits(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
+        Path of the split file.
 
     Raises
     ------
@@ -73,6 +75,7 @@ def read_groups(path: str | Path) -> list[list[str]]:
     Parameters
     ----------
     path : str or Path
+        Path of the split file.
 
     Returns
     -------
@@ -222,6 +225,7 @@ def listed_names(config: DataConfig, available: Sequence[str]) -> tuple[list[str
     Parameters
     ----------
     config : DataConfig
+        Settings that name the split file and its lists.
     available : sequence of str
         Names of all pairs, which are used for training if there is no split file.
 
@@ -254,6 +258,7 @@ def assign_roles(
     Parameters
     ----------
     config : DataConfig
+        Settings that name the lists, or the share of validation pairs to draw.
     seed : int
         Seed for drawing validation pairs.
     available : sequence of str

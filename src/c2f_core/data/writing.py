@@ -57,6 +57,7 @@ def begin_dataset(root: Path, folders: Iterable[str], class_table: ClassTable) -
     folders : iterable of str
         Names of the folders to create in it.
     class_table : ClassTable
+        Class table of the dataset.
 
     Raises
     ------
@@ -85,6 +86,7 @@ def write_table(root: Path, class_table: ClassTable) -> None:
     root : Path
         Folder of the dataset.
     class_table : ClassTable
+        Class table to write.
 
     Raises
     ------

@@ -88,7 +88,7 @@ def cross_validate(
     Yields
     ------
     Event or RunScored
-        For each run the events of `train`, then `RunScored`.
+        Events of `train` and then `RunScored`, for each run.
 
     Raises
     ------
@@ -140,6 +140,7 @@ def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[An
     Parameters
     ----------
     data : DataConfig
+        Settings that name the dataset, its split file and its lists.
     count : int
         Number of folds.
     seed : int
@@ -310,6 +311,7 @@ def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -
     Parameters
     ----------
     checkpoint : Path
+        Path of the checkpoint to score.
     pairs : PairSource
         Held-out pairs with fine maps.
     device : str

@@ -60,6 +60,7 @@ class TrialDone:
     settings : dict
         Settings of the trial by dotted name.
     outcome : {"complete", "pruned", "failed"}
+        End of the trial: finished, stopped early for a low score, or ended by an error.
     score : float or None
         Score in [0, 1] of the best checkpoint, or at the time of pruning; None if the
         trial failed.
@@ -131,7 +132,7 @@ def search(
     Yields
     ------
     Event, TrialStarted or TrialDone
-        For each trial `TrialStarted`, the events of `train`, and `TrialDone`.
+        `TrialStarted`, the events of `train` and `TrialDone`, for each trial.
 
     Raises
     ------

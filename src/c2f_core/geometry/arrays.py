@@ -213,7 +213,7 @@ class Patch:
     slices : tuple of slices
         Part of the map or stack that contains the pixels.
     mask : boolean array of the size of the part
-        Where the pixels are.
+        Mask of the pixels.
     values : (N,) array
         Labels of the N pixels that are True, in the order of the mask.
     """

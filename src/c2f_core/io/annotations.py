@@ -40,6 +40,7 @@ def open_annotations(path: str | Path) -> AnnotationFile:
     Parameters
     ----------
     path : str or Path
+        Path of the annotation file.
 
     Raises
     ------
@@ -79,6 +80,7 @@ def read_annotations(
     Parameters
     ----------
     path : str or Path
+        Path of the annotation file.
     class_table : ClassTable
         Class table of the result.
     image : str or Path, optional
@@ -154,6 +156,7 @@ def own_table(path: str | Path, annotations: AnnotationFile) -> ClassTable:
     path : str or Path
         File name, whose stem becomes the name of the class table.
     annotations : AnnotationFile
+        Annotations whose classes the table gets.
 
     Raises
     ------
@@ -205,7 +208,9 @@ def write_annotations(
     labels : (Y, X) integer array
         Labels of `class_table`.
     class_table : ClassTable
+        Class table of the map.
     layout : {"coco", "labelme", "cityscapes", "cvat"}
+        Format of the file.
     image : str, optional
         File name of the image, by which the tool finds it. By default, the name of
         the annotation file with the suffix .png.

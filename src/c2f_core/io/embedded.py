@@ -22,6 +22,7 @@ def embedded_table(path: str | Path) -> ClassTable | None:
     Parameters
     ----------
     path : str or Path
+        Path of a PNG or TIFF file.
 
     Returns
     -------

@@ -28,6 +28,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     Parameters
     ----------
     path : str or Path
+        Path of the image file.
 
     Returns
     -------
@@ -56,7 +57,9 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     Parameters
     ----------
     path : str or Path
+        Path of the PNG file.
     image : (Y, X) or (Y, X, 3) uint8 array
+        Grey or RGB image.
 
     Raises
     ------

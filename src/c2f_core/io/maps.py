@@ -124,6 +124,7 @@ def write_map(
     labels : (Y, X) integer array
         Labels of `class_table`.
     class_table : ClassTable
+        Class table of the map.
     style : {"palette", "colour", "index"}
         Palette PNG (labels up to 255 with the class colours), RGB image, or plain
         grey image of the labels. NPY always stores the labels.

@@ -105,14 +105,17 @@ def share_in_table(pixels: NDArray[Any], class_table: ClassTable) -> float:
     Parameters
     ----------
     pixels : (Y, X) or (Y, X, 3 or 4) array
+        Grey, RGB or RGBA image.
     class_table : ClassTable
+        Class table to compare with.
 
     Returns
     -------
     float
-        Of a grey image, 1 if all values are labels of the table, otherwise 0. Of a
-        colour image, the share of pixels with exactly a class colour. Pixels of the
-        unlabelled colour are not counted, such as the white margin of a photograph.
+        Share in [0, 1]: 1 for a grey image whose values are all labels of the table, 0 for
+        another one; for a colour image, the share of pixels with exactly a class colour.
+        Pixels of the unlabelled colour are not counted, such as the white margin of a
+        photograph.
     """
     if pixels.ndim == 2:
         labels = [entry.index for entry in class_table.entries]

@@ -58,6 +58,7 @@ def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Non
     Parameters
     ----------
     path : str or Path
+        Path of the Markdown file.
     tables : mapping of str to sequence of rows
         Rows of each table by its title.
 
@@ -77,6 +78,7 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
     Parameters
     ----------
     path : str or Path
+        Path of the CSV file.
     rows : sequence of rows
         Rows, whose columns may differ; the file has all of their columns.
 

@@ -30,11 +30,15 @@ def for_inference(generator: UNet) -> UNet:
     copy = deepcopy(generator).eval().requires_grad_(False)
     for block in copy.modules():
         if isinstance(block, ConvolutionBlock):
-            for number, (layer, following) in enumerate(pairwise(block)):
-                if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-                    block[number] = fuse_conv_bn_eval(layer, following)
-                    block[number + 1] = nn.Identity()
+            _fuse_normalisations(block)
     return copy
+
+
+def _fuse_normalisations(block: ConvolutionBlock) -> None:
+    for number, (layer, following) in enumerate(pairwise(block)):
+        if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+            block[number] = fuse_conv_bn_eval(layer, following)
+            block[number + 1] = nn.Identity()
 
 
 def with_strided_stem(generator: UNet) -> UNet:

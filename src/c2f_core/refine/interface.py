@@ -39,14 +39,14 @@ class RefineResult:
 
 @dataclass(frozen=True)
 class Monitor:
-    """Callbacks of whoever waits for some work.
+    """Callbacks that report the progress of some work and can stop it.
 
     Attributes
     ----------
     progress : callable, optional
-        Called with the finished share in [0, 1].
+        Function that is called with the finished share in [0, 1].
     should_stop : callable, optional
-        Called between steps; the work ends when it returns True.
+        Function that is called between steps; the work ends when it returns True.
     """
 
     progress: Progress | None = None
@@ -115,9 +115,9 @@ class RefinerInterface(ABC):
         coarse : (Y, X) integer array
             Labels of the refiner's class table.
         progress : callable, optional
-            Called with the finished share in [0, 1].
+            Function that is called with the finished share in [0, 1].
         should_stop : callable, optional
-            Called between steps; the work ends when it returns True.
+            Function that is called between steps; the work ends when it returns True.
 
         Returns
         -------

@@ -100,9 +100,9 @@ class Refiner(RefinerInterface):
         name : str
             Name of the bundled model.
         device : str
-            As for `Refiner`.
+            Device to compute on; see `Refiner`.
         average_flips : bool
-            As for `Refiner`.
+            Whether to average over the image and its mirror image; see `Refiner`.
 
         Raises
         ------
@@ -130,9 +130,9 @@ class Refiner(RefinerInterface):
         path : str or Path
             Path of the .safetensors file.
         device : str
-            As for `Refiner`.
+            Device to compute on; see `Refiner`.
         average_flips : bool
-            As for `Refiner`.
+            Whether to average over the image and its mirror image; see `Refiner`.
 
         Raises
         ------

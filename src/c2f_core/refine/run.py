@@ -60,7 +60,8 @@ def open_refiner(
         Name of a classical refiner or of a bundled model, or path of a .safetensors
         file.
     find_table : callable
-        Returns the class table of a classical refiner; trained models have their own.
+        Function that returns the class table of a classical refiner; trained models
+        have their own.
     device : {"auto", "cpu", "cuda", "mps"}
         Device on which trained models compute.
     average_flips : bool
@@ -136,9 +137,9 @@ class RefineJob:
     class_table : ClassTable
         Class table of the coarse map; that of the refiner may have other labels.
     scope : Scope
-        Where the map may change. A mask applies to all planes: (Y, X).
+        Region in which the map may change. A mask applies to all planes: (Y, X).
     limits : (float, float), optional
-        As for `refine_within`.
+        Values of the image that are black and white; see `refine_within`.
     plane : tuple of int, optional
         Index of the only plane of a stack to refine; () for a single map, None
         for all planes.
@@ -211,9 +212,9 @@ def run_refinement(
     refiner : RefinerInterface
         The refiner.
     progress : callable, optional
-        Called with the finished share in [0, 1].
+        Function that is called with the finished share in [0, 1].
     should_stop : callable, optional
-        Called between steps; the work ends when it returns True.
+        Function that is called between steps; the work ends when it returns True.
 
     Returns
     -------
@@ -344,7 +345,7 @@ def run_record(job: RefineJob, refiner: RefinerInterface, report: ScopeReport) -
     Returns
     -------
     dict
-        Only strings, numbers, lists and None, which stands for unknown values.
+        Record of strings, numbers, lists and None, which stands for unknown values.
     """
     return {
         "refiner": refiner.name,

@@ -233,7 +233,7 @@ def editable_pixels(
     Parameters
     ----------
     scope : Scope
-        Where the map may change.
+        Region in which the map may change.
     known : (y, x) integer array
         Labels of the coarse map in the window `around`.
     around : (slice, slice)
@@ -304,7 +304,7 @@ def cheapest_parts(
     editable : (Y, X) boolean array
         Pixels that may change.
     cost_window : callable
-        Returns the window that a refiner has to see for a part.
+        Function that returns the window that a refiner has to see for a part.
 
     Returns
     -------

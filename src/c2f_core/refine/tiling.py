@@ -61,7 +61,7 @@ def spans(length: int, tile: int, overlap: int, alignment: int = 1) -> list[Span
     Returns
     -------
     list of Span
-        In order; the weights of all spans sum to 1 at every pixel.
+        Spans in ascending order; their weights sum to 1 at every pixel.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def refine_within(
     coarse : (Y, X) integer array
         Labels of the refiner's class table, in memory or loaded lazily.
     scope : Scope
-        Where the map may change; by default everywhere.
+        Region in which the map may change; by default everywhere.
     limits : (float, float), optional
         Values of the image that are black and white, by default its
         `intensity_limits`. Required for an image that is loaded lazily, unless
@@ -140,9 +140,9 @@ class PlaneInputs:
     class_table : ClassTable
         Class table of the coarse map; that of the refiner may have other labels.
     scope : Scope
-        Where the map may change.
+        Region in which the map may change.
     limits : (float, float), optional
-        Values of the image that are black and white, as for `refine_within`.
+        Values of the image that are black and white; see `refine_within`.
     """
 
     image: Sliceable
@@ -335,11 +335,11 @@ def refine_stack(
     coarse : (..., Y, X) integer array
         Labels of the refiner's class table, in memory or loaded lazily.
     scope : Scope
-        Where the maps may change. Box, classes and band apply to each plane;
+        Region in which the maps may change. Box, classes and band apply to each plane;
         masks may differ.
     limits : (float, float), optional
-        As for `refine_within`. By default a stack in memory is converted to 8
-        bits plane by plane.
+        Values of the images that are black and white; see `refine_within`. By default
+        a stack in memory is converted to 8 bits plane by plane.
     monitor : Monitor
         Receives the progress of all planes, and is asked between steps whether
         to stop.

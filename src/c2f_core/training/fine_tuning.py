@@ -174,7 +174,7 @@ def fine_tune(
     settings : FineTuningSettings, optional
         Settings; the defaults if omitted.
     should_stop : callable
-        Called between steps without arguments; when it returns True, the run is stopped.
+        Function that is called between steps; when it returns True, the run is stopped.
 
     Yields
     ------

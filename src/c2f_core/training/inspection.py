@@ -19,10 +19,10 @@ from c2f_core.training.loading import ShouldStop, check_coarse_only, check_somet
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 ROLE_TEXTS: dict[Role, str] = {
-    "trains": "train",
-    "validates": "validate",
-    "coarse only": "train with their coarse maps only",
-    "unused": "are skipped",
+    "trains": "for training",
+    "validates": "for validation",
+    "coarse only": "for training with the coarse map only",
+    "unused": "skipped",
 }
 THUMBNAIL_SIDE = 64
 THUMBNAIL_COUNT = 200
@@ -154,8 +154,8 @@ def inspect_data(
         Config of the run, which decides how the pairs are split. Pairs outside its
         lists count as unused, and their files are not read.
     should_stop : callable
-        Called before each pair without arguments; when it returns True, the
-        inspection ends.
+        Function that is called before each pair; when it returns True, the inspection
+        ends.
 
     Yields
     ------

@@ -46,7 +46,7 @@ def load_training_data(
     config : TrainConfig
         Config of the run, which names the data and decides how they are split.
     should_stop : callable
-        Called between the pairs without arguments.
+        Function that is called between the pairs; reading ends when it returns True.
 
     Returns
     -------

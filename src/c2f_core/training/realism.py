@@ -113,7 +113,7 @@ class DiscriminatorScorer:
         labels : (Y, X) integer array
             Label values of this scorer's class table.
         should_stop : callable, optional
-            Called between tiles without arguments.
+            Function that is called between tiles; scoring ends when it returns True.
 
         Returns
         -------

@@ -67,7 +67,7 @@ def train(
         Whether to continue from the last checkpoint in `config.run_folder`; on the
         CPU the result equals an uninterrupted run bit for bit.
     should_stop : callable
-        Called between steps without arguments; when it returns True, a checkpoint is
+        Function that is called between steps; when it returns True, a checkpoint is
         saved and the run ends.
 
     Yields

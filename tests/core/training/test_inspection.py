@@ -57,7 +57,7 @@ def test_histogram_accuracy_and_pictures(make_config, data):
     assert found.pairs[4].thumbnail.shape == (48, 2 * 48, 3)
     assert found.pairs[4].accuracy is None
     assert not found.all_problems
-    assert found.lines()[0] == "5 pairs: 3 train, 1 validate, 1 are skipped."
+    assert found.lines()[0] == "5 pairs: 3 for training, 1 for validation, 1 skipped."
 
 
 def test_everything_that_does_not_fit_is_reported_by_file(make_config, data):

@@ -98,7 +98,7 @@ def test_data_are_chosen_a_mismatch_is_reported_and_fixed(
     click(widget.data.check_button)
     ended(Phase.IDLE)
     assert "ready for training" in widget.status.text()
-    assert "5 pairs: 3 train, 1 validate, 1 are skipped." in widget.data.summary.text()
+    assert "5 pairs: 3 for training, 1 for validation, 1 skipped." in widget.data.summary.text()
     rows = [widget.data.pairs.topLevelItem(place) for place in range(5)]
     assert [row.text(0) for row in rows] == list("01234")
     assert not rows[0].icon(0).isNull()

@@ -24,6 +24,7 @@ class ClassMask:
     entry : ClassEntry
         Class of the pixels.
     mask : (Y, X) bool array
+        Pixels of the class in the bounding box.
     top, left : int
         Row and column of the first pixel of the bounding box in the map.
     """
@@ -42,6 +43,7 @@ def class_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterat
     class_ids : (Y, X) uint8 array
         Class ids, 255 where unlabelled.
     class_table : ClassTable
+        Class table of the map.
     """
     for class_id, entry in enumerate(class_table.classes):
         for box in ndimage.find_objects((class_ids == class_id).astype(np.uint8)):
