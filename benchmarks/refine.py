@@ -5,8 +5,8 @@
 All methods take turns in one run; the table shows medians and their ratio to
 the bare forward pass on the ready-made tensor, and the share of the pixels in
 which the result differs from the fine map: all of them, and those that are more
-than one pixel of the photograph away from a boundary, where nobody could have
-drawn it otherwise. GrabCut runs once per class.
+than one pixel of the photograph away from a boundary, where the class is certain.
+GrabCut runs once per class.
 """
 
 import argparse

@@ -53,9 +53,9 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     if embedded is not None:
         return embedded
     pixels = read_map_pixels(path)
-    beside = table_beside(path)
-    if beside is not None and share_in_table(pixels, beside) >= MIN_SHARE:
-        return beside
+    nearby = table_in_folder(path)
+    if nearby is not None and share_in_table(pixels, nearby) >= MIN_SHARE:
+        return nearby
     return _matching_preset(pixels)
 
 
@@ -73,9 +73,9 @@ def _table_of_annotations(path: Path) -> ClassTable:
     if annotations.embedded is not None:
         return annotations.embedded
     names = set(class_names(annotations))
-    beside = table_beside(path)
-    if beside is not None and names <= set(beside.names):
-        return beside
+    nearby = table_in_folder(path)
+    if nearby is not None and names <= set(nearby.names):
+        return nearby
     matching = [table for table in PRESETS.values() if names <= set(table.names)]
     if annotations.preset is not None and PRESETS[annotations.preset] in matching:
         return PRESETS[annotations.preset]
@@ -84,7 +84,7 @@ def _table_of_annotations(path: Path) -> ClassTable:
     return own_table(path, annotations)
 
 
-def table_beside(path: Path) -> ClassTable | None:
+def table_in_folder(path: Path) -> ClassTable | None:
     """Read the class table in the folder of a file or in the parent folder, if any.
 
     Raises

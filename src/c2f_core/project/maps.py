@@ -98,7 +98,7 @@ class MapFiles:
         work : Work
             Maps to write.
         before : ImageRecord
-            Record of the image as it was saved last.
+            Record of the image as last saved.
 
         Raises
         ------

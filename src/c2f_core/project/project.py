@@ -202,7 +202,7 @@ class Project:
         return read_image(self.image_path(name))
 
     def read(self, name: str) -> Work:
-        """Read the work on an image as it was saved last.
+        """Read the work on an image as last saved.
 
         Raises
         ------

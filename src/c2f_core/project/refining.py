@@ -45,7 +45,7 @@ def refine_image(
     Returns
     -------
     Work
-        Work on the image as it was saved.
+        Saved work on the image.
 
     Raises
     ------
