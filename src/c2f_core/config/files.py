@@ -67,6 +67,8 @@ def invalid_setting(error: ValidationError) -> str:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return f"The setting {name} is missing; give it."
+    if first["type"] == "extra_forbidden":
+        return f"There is no setting {name} in this version; remove it."
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
     if first["type"] == "model_type":
         reason = "it must be a table of settings"

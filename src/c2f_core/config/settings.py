@@ -1,8 +1,9 @@
 """The validated tree of settings for command line, widgets and checkpoints."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,12 +11,32 @@ Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
 Preset = Literal["quick", "balanced", "thorough", "report"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 """Number of channels of one level."""
+ANY_VALUE: Any = ...
+"""Marks removed settings whose value does not matter."""
 
 
 class Settings(BaseModel):
     """Base class of settings: frozen, without unknown keys, described by their docstrings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    removed: ClassVar[Mapping[str, Any]] = {}
+    """Former settings with the value that is still in force, or with `ANY_VALUE`.
+
+    With this value they are ignored, so that old files can be read.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_removed(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        in_force = {
+            name
+            for name, value in cls.removed.items()
+            if name in content and value in (ANY_VALUE, content[name])
+        }
+        return {name: value for name, value in content.items() if name not in in_force}
 
 
 class NetworkConfig(Settings):
@@ -25,6 +46,7 @@ class NetworkConfig(Settings):
     """Number of channels of each level, from the finest to the coarsest."""
     stem: Literal[1, 2, 4] = 4
     """Side length of the space-to-depth blocks in pixels; 1 works at full resolution."""
+    removed = {"normalisation": "batch", "upsampling": "transposed"}
 
 
 class GeneratorConfig(NetworkConfig):
@@ -141,6 +163,7 @@ class Stage1Config(Settings):
     """Show coarse maps to the discriminator as fake maps, too."""
     harden: bool = True
     """Show one-hot fake maps to the discriminator; False shows soft ones."""
+    removed = {"feature_matching_weight": 0, "ramp_steps": 0}
 
 
 class Stage2Config(Settings):
@@ -182,6 +205,7 @@ class Stage2Config(Settings):
     """Strength of the colour changes of the images on which pseudo-labels are learned."""
     guard: float | None = Field(default=0.002, ge=0)
     """Fall of the validation accuracy below the start at which to roll back; None never does."""
+    removed = {"evidence_weight": 0, "hidden_share": ANY_VALUE, "ramp_steps": 0}
 
 
 class ModelConfig(Settings):

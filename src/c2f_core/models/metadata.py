@@ -3,12 +3,13 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import ModelConfig, Settings
+from c2f_core.config.settings import GeneratorConfig, ModelConfig, Settings
 from c2f_core.errors import CheckpointError
 
 FORMAT_VERSION = 2
@@ -53,6 +54,27 @@ class CheckpointMetadata(Settings):
     library_versions: dict[str, str] = Field(default_factory=dict)
 
 
+class _Format1(Settings):
+    """Metadata of format 1, where the config did not decide how the model is used."""
+
+    model_config = ConfigDict(extra="allow")
+
+    architecture: GeneratorConfig
+    config: dict[str, Any] = Field(default_factory=dict)
+    colour_weight: float = 0.0
+
+    def current(self) -> dict[str, Any]:
+        """Return the metadata in the current format, not validated yet."""
+        network = self.architecture.model_dump(exclude={"conditional"})
+        used = {"network": network, "colour_weight": self.colour_weight}
+        if not self.architecture.conditional:
+            used["method"] = "plain"
+        return (self.model_extra or {}) | {
+            "format_version": FORMAT_VERSION,
+            "config": self.config | used,
+        }
+
+
 def read_metadata(path: str | Path) -> CheckpointMetadata:
     """Read the metadata of a checkpoint without its weights.
 
@@ -93,16 +115,26 @@ def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
         format_version = content.get("format_version")
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} has damaged metadata; copy or train it again.") from error
-    if format_version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has checkpoint format {format_version}, this version reads {FORMAT_VERSION}; "
-            "update napari-c2f or train the model again."
-        )
+    _check_format(format_version, path)
     try:
+        if format_version == 1:
+            content = _Format1.model_validate(content).current()
         return CheckpointMetadata.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        is_unknown = first["type"] == "extra_forbidden"
+        reason = "not available in this version" if is_unknown else first["msg"]
         raise CheckpointError(
-            f"{path} has invalid metadata ({place}: {first['msg']}); copy or train it again."
+            f"{path} has invalid metadata ({place}: {reason}); copy or train it again."
         ) from error
+
+
+def _check_format(found: Any, path: Path) -> None:
+    if found in range(1, FORMAT_VERSION + 1):
+        return
+    is_newer = isinstance(found, int) and found > FORMAT_VERSION
+    advice = "update napari-c2f or train the model again" if is_newer else "train the model again"
+    raise CheckpointError(
+        f"{path} has checkpoint format {found}, this version reads 1 to {FORMAT_VERSION}; {advice}."
+    )

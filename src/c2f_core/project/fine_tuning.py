@@ -20,6 +20,8 @@ from c2f_core.training.loading import ShouldStop
 
 FOLDER = "fine-tuning"
 """Folder of a project for runs that are under way or were stopped."""
+FORMAT_1_FOLDER = "lessons"
+"""That folder in projects of format 1; runs stay in it, as their configs contain its path."""
 
 
 def fine_tune_model(
@@ -59,7 +61,8 @@ def fine_tune_model(
     """
     corrections = corrections_of(project, replay, should_stop)
     before = project.model
-    model, folder = file_of_model(before), project.root / FOLDER
+    model, earlier = file_of_model(before), project.root / FORMAT_1_FOLDER
+    folder = earlier if earlier.is_dir() else project.root / FOLDER
     for event in fine_tune(model, corrections, folder, settings, should_stop=should_stop):
         if isinstance(event, FineTuneResult):
             event = _adopt(project, event, before)

@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from c2f_core.config.settings import Settings
 from c2f_core.errors import DataError
@@ -28,7 +28,7 @@ Read = TypeVar("Read", bound=Versioned)
 
 
 def read_versioned(kind: type[Read], path: Path) -> Read:
-    """Read a versioned JSON file.
+    """Read a versioned JSON file; content of an older format is converted to the current one.
 
     Parameters
     ----------
@@ -47,17 +47,16 @@ def read_versioned(kind: type[Read], path: Path) -> Read:
     OSError, ValueError
         If the file is missing or damaged.
     DataError
-        If the file has another format version.
+        If the file has an unknown format version.
     """
     text = path.read_text(encoding="utf-8")
     # Check the version first: a newer format may contain keys that are unknown here.
     found = _Number.model_validate_json(text).format_version
     known = kind.model_fields["format_version"].default
-    if found not in (None, known):
-        raise DataError(
-            f"{path} has format {found}, this version reads {known}; update napari-c2f."
-        )
-    return kind.model_validate_json(text)
+    if found is not None and found not in range(1, known + 1):
+        advice = "update napari-c2f" if found > known else "restore it from a backup"
+        raise DataError(f"{path} has format {found}, this version reads 1 to {known}; {advice}.")
+    return kind.model_validate_json(text).model_copy(update={"format_version": known})
 
 
 HELD_OUT_EVERY = 4
@@ -93,6 +92,16 @@ class Parameters(Settings):
     """Device on which the refinement is repeated; other devices may round differently."""
     scope: Record = Field(default_factory=Scope().to_record)
     """Record of the scope in which the map may change, see `Scope.to_record`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _convert_format_1(cls, content: Any) -> Any:
+        """Accept the removed parameter `average_flips` if it was off."""
+        if not isinstance(content, dict):
+            return content
+        if content.get("average_flips"):
+            raise ValueError("average_flips is on, which this version does not support here")
+        return {name: value for name, value in content.items() if name != "average_flips"}
 
     @field_validator("scope")
     @classmethod
@@ -134,6 +143,21 @@ class ImageRecord(Settings):
     held_out: bool | None = None
     """Whether the image evaluates models and never trains one; None before its first review."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _convert_format_1(cls, content: Any) -> Any:
+        """Convert renamed entries; the work is kept even if its refinement cannot be repeated."""
+        if not isinstance(content, dict):
+            return content
+        content = dict(content)
+        if content.get("status") == "to do":
+            content["status"] = Status.PENDING
+        if "kept_back" in content:
+            content["held_out"] = content.pop("kept_back")
+        if isinstance(content.get("parameters"), dict):
+            content["parameters"] = content["parameters"] | {"average_flips": False}
+        return content
+
     @field_validator("name", "image")
     @classmethod
     def _check_file_name(cls, name: str) -> str:
@@ -172,7 +196,7 @@ class ImageRecord(Settings):
 class ProjectFile(Versioned):
     """Content of `project.json`."""
 
-    format_version: int = 1
+    format_version: int = 2
     """Raised whenever older programs can no longer read the file."""
     model: str = ""
     """Refiner of the project: a bundled or classical one, or a file in `models`; empty if none."""

@@ -69,7 +69,7 @@ SUFFIX = ".json"
 class Sidecar(Versioned):
     """How an exported map was made."""
 
-    format_version: int = 1
+    format_version: int = 2
     """Raised whenever older programs can no longer read the file."""
     file: str
     """Name of the exported file, in the folder of the sidecar."""

@@ -247,7 +247,9 @@ def _prepare(
     model: Path | None, corrections: Corrections, folder: Path, settings: FineTuningSettings
 ) -> TrainConfig:
     """Write the data of a run, unless they are there, and return its config."""
-    run = folder / f"run-{_digest(model, corrections, settings)}"
+    digest = _digest(model, corrections, settings)
+    # Whatever its prefix, which was another one in projects of format 1.
+    run = next(folder.glob(f"*-{digest}"), folder / f"run-{digest}")
     data, splits = run / "data", run / "data" / "splits.json"
     if not splits.exists():
         shutil.rmtree(data, ignore_errors=True)

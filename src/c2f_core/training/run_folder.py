@@ -1,6 +1,7 @@
 """The run folder: config, checkpoints, logs, and the lock that keeps a second run out."""
 
 import io
+import json
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from c2f_core.classes.table import PRESETS
+from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io.atomic import atomic_path
@@ -187,14 +191,19 @@ class RunFolder:
         Raises
         ------
         ConfigError
-            If the folder does not contain a run, or its config is damaged.
+            If the folder does not contain a run, or its config is damaged or has settings
+            of another version.
         """
         try:
-            return TrainConfig.model_validate_json(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # Also a wrong encoding, and invalid settings.
+            settings = json.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # Also a wrong encoding.
             raise ConfigError(
                 f"{self.root} contains no run to resume; check the folder or start a new run."
             ) from error
+        try:
+            return TrainConfig.model_validate(settings)
+        except ValidationError as error:
+            raise ConfigError(f"{self.config}: {invalid_setting(error)}") from error
 
     def _check_same_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
         """Check that a config differs from that of the run in changeable settings alone."""

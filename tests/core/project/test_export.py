@@ -100,7 +100,7 @@ def test_rerunning_a_sidecar_refuses_files_that_do_not_match(project, model, tmp
     made.sidecar.write_text(broken.model_dump_json())
     with pytest.raises(DataError, match="damaged"):
         rerun(made.sidecar, tmp_path / "b.png")
-    made.sidecar.write_text(text.replace('"format_version":1', '"format_version":2,"new":0'))
+    made.sidecar.write_text(text.replace('"format_version":2', '"format_version":3,"new":0'))
     with pytest.raises(DataError, match="update napari-c2f"):
         rerun(made.sidecar, tmp_path / "b.png")
     made.sidecar.write_text(text.replace('"locked":[]', '"locked":5'))

@@ -117,8 +117,8 @@ def test_a_folder_that_is_not_a_project_is_refused(tmp_path, project):
     project.close()
     file = project.root / "project.json"
     content = json.loads(file.read_text())
-    file.write_text(json.dumps(content | {"format_version": 2, "new": 0}))
-    with pytest.raises(DataError, match="format 2"):
+    file.write_text(json.dumps(content | {"format_version": 3, "new": 0}))
+    with pytest.raises(DataError, match=r"format 3.*update napari-c2f"):
         Project.open(project.root)
     file.write_text(file.read_text()[:40])
     with pytest.raises(DataError, match="does not contain a readable project"):

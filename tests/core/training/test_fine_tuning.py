@@ -196,6 +196,25 @@ def test_a_better_model_is_used_and_the_old_one_stays(project, model, monkeypatc
     assert again.checkpoint.exists()
 
 
+def test_a_run_stopped_in_a_project_of_format_1_is_resumed(project, model):
+    project.choose_model(model)
+    done = []
+    for event in fine_tune_model(project, settings=QUICK, should_stop=lambda: len(done) == 2):
+        if isinstance(event, StepDone):
+            done.append(event)
+    (stopped,) = (project.root / "fine-tuning").glob("run-*")
+    earlier = project.root / "lessons" / stopped.name.replace("run", "lesson")
+    earlier.parent.mkdir()
+    stopped.rename(earlier)
+    config = earlier / "config.json"
+    config.write_text(config.read_text().replace(str(stopped), str(earlier)))
+    started, *_, result = fine_tune_model(project, settings=QUICK)
+    assert isinstance(started, RunStarted)
+    assert started.first_step == 2
+    assert isinstance(result, FineTuneResult)
+    assert not (project.root / "lessons").exists()
+
+
 def test_a_model_that_was_chosen_meanwhile_stays_in_use(project, model, monkeypatch):
     project.choose_model(model)
     outcome(monkeypatch, 0.75)
