@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from c2f_core.errors import C2FError
 from napari_c2f.base.activity import Activity
-from napari_c2f.base.worker import Task, debouncer
+from napari_c2f.base.worker import REPORT_INTERVAL, Task, TaskFunction, debouncer
 
 PAUSE = 20
 """Milliseconds between steps in the GUI thread, in which the window draws and responds."""
@@ -64,22 +64,28 @@ class Controller(Generic[AnyActivity]):
 
     def _start(
         self,
-        task: Task,
+        work: TaskFunction,
         report: Callable[[list[Any]], None],
         succeed: Callable[[Any], GuiSteps | None],
+        *,
+        interval: int = REPORT_INTERVAL,
     ) -> None:
-        """Start a task.
+        """Start a task in a background thread.
 
         Parameters
         ----------
-        task : Task
-            Task to start.
+        work : callable
+            Function that the thread runs; see `Task`.
         report : callable
             Function that is called with the list of values that the task has reported.
         succeed : callable
             Function that is called with the result. Slow work in the GUI thread, such as adding
             layers, is returned as steps, between which the window draws and responds.
+        interval : int
+            Time between two reports in milliseconds.
         """
+        task = Task(work, interval)
+        task.broken.connect(self._note_traceback)
         task.reported.connect(report)
         task.succeeded.connect(lambda result: self._run_steps(succeed(result)))
         task.failed.connect(self.fail)
@@ -87,6 +93,9 @@ class Controller(Generic[AnyActivity]):
         self.model.progress = 0.0
         self.model.busy = True
         task.start()
+
+    def _note_traceback(self, traceback: str) -> None:
+        """Receive the traceback of an unexpected error, which is in Python's log already."""
 
     def _run_steps(self, steps: GuiSteps | None) -> None:
         self._gui_steps = iter(()) if steps is None else steps

@@ -9,7 +9,7 @@ from typing import Any
 
 from c2f_core.errors import C2FError
 from napari_c2f.base.controller import AnyActivity, Controller, GuiSteps
-from napari_c2f.base.worker import Task, TaskFunction
+from napari_c2f.base.worker import TaskFunction
 
 
 @contextmanager
@@ -81,7 +81,7 @@ class QueueController(Controller[AnyActivity]):
             queued = self._current = self._waiting.popleft()
             if queued.work is not None:
                 self._start(
-                    Task(queued.work), self._show_progress, lambda result: self._end(queued, result)
+                    queued.work, self._show_progress, lambda result: self._end(queued, result)
                 )
                 return
             with self._showing_errors():

@@ -12,7 +12,7 @@ from c2f_core.project import Project, Status, Work
 from c2f_core.project.refining import refined_work
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
-from napari_c2f.base.worker import Report, ShouldStop, Task
+from napari_c2f.base.worker import Report, ShouldStop
 from napari_c2f.project.workspace import Workspace
 
 NAMES_SHOWN = 3
@@ -109,8 +109,8 @@ class BatchController(Controller[Activity]):
             names = self._pending(project)
             self._summary = _Summary(len(names))
             self.model.message = f"Refining {len(names)} images…"
-            task = Task(partial(refine_batch, project, names))
-            self._start(task, self._show_reports, self._finish)
+            work = partial(refine_batch, project, names)
+            self._start(work, self._show_reports, self._finish)
 
     def _pending(self, project: Project) -> list[str]:
         """Return the names of the images to refine."""

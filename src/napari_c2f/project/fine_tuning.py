@@ -18,7 +18,7 @@ from napari_c2f.base.activity import Activity
 from napari_c2f.base.clock import Clock
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import RECENT_MODELS, settings
-from napari_c2f.base.worker import Report, ShouldStop, Task
+from napari_c2f.base.worker import Report, ShouldStop
 from napari_c2f.project.workspace import Workspace
 
 REPLAY_KEY = "replay folder"
@@ -82,8 +82,8 @@ class FineTuningController(Controller[Activity]):
         if self.model.busy:  # The user clicked twice while the open image was saved.
             return
         self.model.message = "Reading the reviewed images…"
-        task = Task(partial(run_fine_tuning, self._workspace.project, replay, config))
-        self._start(task, self._show_events, self._show_end)
+        work = partial(run_fine_tuning, self._workspace.project, replay, config)
+        self._start(work, self._show_events, self._show_end)
 
     def _show_events(self, events: list[RunStarted | StepDone]) -> None:
         for event in events:

@@ -17,7 +17,6 @@ from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.run import JobResult, RefineJob
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
-from napari_c2f.base.worker import Task
 from napari_c2f.layers.convert import (
     add_map,
     confidence_layer_data,
@@ -171,7 +170,7 @@ class RefineController(MapController[Refining]):
                     self._begin_live()
 
             work = refining(prepared.job, request.model)
-            self._start(Task(work), self._show_progress, succeed)
+            self._start(work, self._show_progress, succeed)
 
     def set_live(self, live: bool) -> None:
         """Begin or end live mode, which refines after each stroke what the stroke touches.

@@ -8,7 +8,6 @@ from napari.layers import Image, Labels
 from c2f_core.errors import C2FError
 from napari_c2f.base.controller import Controller, GuiSteps
 from napari_c2f.base.proxies import bare
-from napari_c2f.base.worker import Task
 from napari_c2f.layers.lineage import changes_layers
 from napari_c2f.layers.session import Session
 from napari_c2f.review.decisions import Decisions
@@ -67,7 +66,7 @@ class ReviewController(Controller[ReviewModel]):
             self.model.message = "Looking for changes…"
             maps = bare(fine), bare(coarse)
             self._start(
-                Task(find_changes(request)),
+                find_changes(request),
                 lambda _: None,
                 lambda data: self._show(data, *maps, confidence),
             )

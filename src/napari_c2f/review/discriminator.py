@@ -14,7 +14,7 @@ from c2f_core.errors import C2FError
 from c2f_core.refine.run import Plane
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
-from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
+from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import RESULT_KEY, class_table_of_layer, level0, unique_name
 from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.planes import check_planes, current_plane, plane_slices
@@ -91,9 +91,7 @@ class DiscriminatorController(Controller[Activity]):
                 model,
             )
             self.model.message = "The discriminator rates the map…"
-            self._start(
-                Task(task), lambda _: None, lambda scores: self._show(fine, plane, model, scores)
-            )
+            self._start(task, lambda _: None, lambda scores: self._show(fine, plane, model, scores))
 
     def _show(self, fine: Labels, plane: Plane, model: str, scores: NDArray[np.float32]) -> None:
         active = self._viewer.layers.selection.active

@@ -14,9 +14,8 @@ from c2f_core.data.writing import write_pairs
 from c2f_core.errors import C2FError
 from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
-from napari_c2f.base.controller import Controller, GuiSteps
+from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import RECENT_MODELS
-from napari_c2f.base.worker import Task
 from napari_c2f.train.model import Phase, Training
 from napari_c2f.train.monitor import CHECKING, READING, Monitor
 from napari_c2f.train.tasks import OpenRun, TrainResult, inspecting, training
@@ -45,7 +44,7 @@ class TrainController(Controller[Training]):
         if config is not None:
             self._monitor.begin(config)
             self._enter(Phase.CHECKING, CHECKING)
-            self._start(Task(inspecting(config)), self._monitor.show, self._show_inspection)
+            self._start(inspecting(config), self._monitor.show, self._show_inspection)
 
     def train(self, settings: Mapping[str, Any]) -> bool:
         """Start a run with the fields of a `TrainConfig`; return whether it has started."""
@@ -95,7 +94,7 @@ class TrainController(Controller[Training]):
             def work(*_: Any) -> Path:
                 return write_pairs(folder, pairs, table)
 
-            self._start(Task(work), lambda _: None, finish)
+            self._start(work, lambda _: None, finish)
 
     def stop(self) -> None:
         """Ask the work to stop; a run saves a checkpoint first."""
@@ -145,19 +144,12 @@ class TrainController(Controller[Training]):
         self.model.run_folder = config.run_folder
         is_checked = _is_checked(config, self.model.checked)
         self._enter(Phase.PREPARING, READING if is_checked else CHECKING)
-        task = Task(training(run, is_checked), TRAINING_INTERVAL)
-        self._start(task, self._monitor.show, self._show_end)
+        work = training(run, is_checked)
+        self._start(work, self._monitor.show, self._show_end, interval=TRAINING_INTERVAL)
         return True
 
-    def _start(
-        self,
-        task: Task,
-        report: Callable[[list[Any]], None],
-        succeed: Callable[[Any], GuiSteps | None],
-    ) -> None:
-        """Start a task as `Controller` does, and log what breaks it."""
-        task.broken.connect(lambda traceback: self.model.add_to_log(*traceback.splitlines()))
-        super()._start(task, report, succeed)
+    def _note_traceback(self, traceback: str) -> None:
+        self.model.add_to_log(*traceback.splitlines())
 
     def _show_inspection(self, found: Inspection | None) -> None:
         if found is None:

@@ -10,7 +10,7 @@ from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import RECENT_MODELS, settings
-from napari_c2f.base.worker import Task, TaskFunction
+from napari_c2f.base.worker import TaskFunction
 from napari_c2f.train.model import RunList
 
 CurvesByRun = list[tuple[str, list[Curves]]]
@@ -85,12 +85,12 @@ class RunsController(Controller[RunList]):
             return
         settings().setValue(KEY, str(root))
         if not self.model.busy:
-            self._start(Task(listing(root)), lambda _: None, self._show_runs)
+            self._start(listing(root), lambda _: None, self._show_runs)
 
     def compare(self, folders: Sequence[Path]) -> None:
         """Show the curves of these runs."""
         if not self.model.busy:
-            self._start(Task(reading_curves(folders)), lambda _: None, self._show_curves)
+            self._start(reading_curves(folders), lambda _: None, self._show_curves)
 
     def use(self, run: RunSummary) -> None:
         """Add the best model of a run to the Refine widget's list."""
