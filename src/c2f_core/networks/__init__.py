@@ -1,1 +1,1 @@
-"""Networks: the U-Net of the generator."""
+"""Generator, discriminators and colour prior, and how images and maps become tensors."""
