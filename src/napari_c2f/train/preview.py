@@ -63,7 +63,7 @@ class PreviewController:
 
 
 class PreviewLayer:
-    """Shows previews in one layer beside the user's layers.
+    """Shows previews in one layer next to the user's layers.
 
     Camera, selection, visibility and all other layers stay unchanged. If the user
     removes the layer, it does not come back before the next run.
@@ -126,7 +126,7 @@ class PreviewLayer:
             rgb=True,
             name=unique_name(layers, NAME),
             visible=False,
-            translate=_beside(layers),
+            translate=_next_to(layers),
             units=layers[0].units[-2:] if len(layers) else None,
             metadata={RESULT_KEY: True},
         )
@@ -135,15 +135,15 @@ class PreviewLayer:
         layers.selection.active = active
 
     def _settle(self, layer: Image) -> None:
-        """Move beside the layers that exist by now; alone, come into view."""
+        """Move next to the existing layers; if there are none, move the view to the preview."""
         others = [each for each in self._viewer.layers if each is not layer]
         if others:
-            layer.translate = _beside(others)
+            layer.translate = _next_to(others)
         else:
             self._viewer.fit_to_view(layers=[layer])
 
 
-def _beside(layers: Sequence[Layer]) -> tuple[float, float]:
+def _next_to(layers: Sequence[Layer]) -> tuple[float, float]:
     """Return where the preview lies in the world: right of all layers."""
     extents = [layer.extent.world for layer in layers]
     if not extents:
