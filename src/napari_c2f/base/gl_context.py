@@ -1,16 +1,15 @@
 """Keep the OpenGL context current in which layers are removed."""
 
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import ref
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QWidget
 
 from napari_c2f.base.proxies import bare
 
-_guarded: "WeakSet[QWidget]" = WeakSet()
-"""Canvases that are guarded already: several widgets are docked in one viewer."""
+GUARDED = "c2f_guarded"
+"""Property of a guarded canvas: several widgets are docked in one viewer."""
 
 
 def guard_removals(viewer: ViewerModel) -> None:
@@ -29,9 +28,9 @@ def guard_removals(viewer: ViewerModel) -> None:
     if window is None:
         return
     canvas = window._qt_viewer.canvas.native
-    if canvas in _guarded:
+    if canvas.property(GUARDED):
         return
-    _guarded.add(canvas)
+    canvas.setProperty(GUARDED, True)
     there = ref(canvas)
 
     def make_current(*_: Any) -> None:

@@ -35,7 +35,7 @@ class QueuedTask:
     Attributes
     ----------
     work : callable or None
-        What the thread runs; None if `succeed` only has to wait for the tasks before it.
+        Function that the thread runs; None if `succeed` only has to wait for the tasks before it.
     succeed : callable
         Function that is called in the GUI thread with the result. Slow work in the GUI thread
         is returned as steps, see `Controller`; later tasks wait until they are finished.

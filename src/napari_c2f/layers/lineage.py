@@ -132,11 +132,14 @@ class Lineage:
         self._locks.inherit(layer, source)
 
     def add_copy(self, copy: Labels, original: Labels) -> None:
-        """Treat a copy of a fine or final map like the original; its strokes are its own."""
+        """Treat a copy of a fine or final map like the original, with its strokes and locks.
+
+        Strokes that are made from now on belong to the copy or to the original alone.
+        """
         origin = self._origins.get(original)
         if origin is not None and level0(copy).shape == level0(original).shape:
             self._origins[copy] = origin
-            self._strokes.follow(copy)
+            self._inherit(copy, original, self._strokes.strokes_of(original))
 
     # Notes
 
@@ -287,7 +290,7 @@ class Lineage:
         Returns
         -------
         list of ProtectedStroke
-            In the coordinates of the coarse map.
+            Protected strokes in the coordinates of the coarse map.
         """
         layers, sources = list(layers), []
         if keep_fine if self.is_refined(coarse) else keep_coarse:

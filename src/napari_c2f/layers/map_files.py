@@ -30,19 +30,20 @@ def read_map_of(
     class_table : ClassTable
         Class table of the map.
     choose_image : callable
-        Called with the names of the images in the file if none clearly is the image.
+        Function that is called with the names of the images in the file if none clearly is the
+        image; it returns one of them, or None.
 
     Returns
     -------
     index_map : (Y, X) unsigned integer array
         Labels of the classes.
     report : MapReport
-        What could not be read. None in place of both if the user chose no image.
+        Report on pixels that could not be read. None in place of both if the user chose no image.
 
     Raises
     ------
     C2FError
-        As `read_map`.
+        If the map cannot be read; see `read_map`.
     """
     try:
         return read_map(path, class_table, image=image_name(image))

@@ -32,7 +32,7 @@ def paste_labels(
     class_table : ClassTable
         Class table of the index map; classes are matched by name.
     drawn : (Y, X) bool array
-        Where the map is drawn; unlabelled pixels erase the layer there.
+        Pixels where the map is drawn; unlabelled pixels erase the layer there.
 
     Raises
     ------

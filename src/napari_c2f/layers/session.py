@@ -24,7 +24,7 @@ class Refined:
     fine : Labels
         The fine map.
     confidence : Image or None
-        Its confidence layer.
+        Confidence layer of the fine map.
     record : mapping
         How the fine map was made; see `c2f_core.refine.run.run_record`.
     """
@@ -57,7 +57,12 @@ class Session:
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> "Session":
-        """Return the session of a viewer; it lasts as long as the viewer."""
+        """Return the session of a viewer; it lasts as long as the viewer.
+
+        napari gives each widget only the viewer, so that what the widgets share is found through
+        one registry of sessions. It holds the sessions
+        weakly by viewer; everything else is owned by a session.
+        """
         viewer = bare(viewer)
         session = _sessions.get(viewer)
         if session is None:
@@ -74,3 +79,4 @@ class Session:
 
 
 _sessions: WeakKeyDictionary[ViewerModel, Session] = WeakKeyDictionary()
+"""The one registry of the plugin that is shared by all viewers, see `Session.of`."""

@@ -29,8 +29,6 @@ from c2f_core.geometry.arrays import (
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.history import LayerHistory, Step, painted_step
 
-_stamps = count(1)
-
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
@@ -43,7 +41,7 @@ class Stroke:
     mask : boolean array
         The pixels, of the shape of the box.
     stamp : int
-        Serial number over all layers; later strokes have larger ones.
+        Serial number over all layers of a viewer; later strokes have larger ones.
     refinable : bool
         Whether the stroke was drawn in order to be refined, so that it is not protected.
     """
@@ -64,12 +62,6 @@ class Stroke:
     def within(self, slices: Slices) -> "Stroke":
         """Return the stroke in the coordinates of the array of which its own is this part."""
         return replace(self, slices=to_corner(self.slices, slices))
-
-
-def stroke_of(mask: NDArray[np.bool_]) -> Stroke:
-    """Return pixels (Y, X) that were painted in an earlier session as one stroke."""
-    window = bounding_box(mask)
-    return Stroke(window, mask[window], next(_stamps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +108,15 @@ class Follower:
     ----------
     layer : Labels
         Layer whose strokes are tracked.
+    stamps : iterator of int
+        Serial numbers of new strokes, shared by all layers of a viewer.
     """
 
     touched = Signal(tuple)
     """Emitted with the bounds of each stroke that is made, undone or redone."""
 
-    def __init__(self, layer: Labels) -> None:
+    def __init__(self, layer: Labels, stamps: Iterator[int]) -> None:
+        self._stamps = stamps
         self.refinable = False
         """Whether the next strokes are drawn in order to be refined."""
         self._layer = ref(layer)
@@ -170,7 +165,7 @@ class Follower:
         layer = self._layer()
         for entry in entries:
             if not entry.is_measured and layer is not None:
-                entry.stroke = _stroke(layer, entry.step, entry.refinable)
+                entry.stroke = _stroke(layer, entry.step, next(self._stamps), entry.refinable)
                 entry.is_measured = True
 
 
@@ -178,14 +173,15 @@ def _strokes(entries: Iterable[_Entry]) -> list[Stroke]:
     return [entry.stroke for entry in entries if entry.stroke is not None]
 
 
-def _stroke(layer: Labels, step: Step, refinable: bool = False) -> Stroke:
-    return Stroke(step.bounds, step.changed(layer.data), next(_stamps), refinable)
+def _stroke(layer: Labels, step: Step, stamp: int, refinable: bool = False) -> Stroke:
+    return Stroke(step.bounds, step.changed(layer.data), stamp, refinable)
 
 
 class StrokeTracker:
     """Tracks the strokes in the layers of one viewer."""
 
     def __init__(self) -> None:
+        self._stamps = count(1)
         self._followers: WeakKeyDictionary[Labels, Follower] = WeakKeyDictionary()
         self._programmatic: WeakSet[Labels] = WeakSet()
 
@@ -193,7 +189,7 @@ class StrokeTracker:
         """Track a layer from now on, unless it is already tracked."""
         layer = bare(layer)
         if layer not in self._followers:
-            self._followers[layer] = Follower(layer)
+            self._followers[layer] = Follower(layer, self._stamps)
         return self._followers[layer]
 
     def is_followed(self, layer: Labels) -> bool:
@@ -204,6 +200,16 @@ class StrokeTracker:
         """Return the strokes in a layer since it is tracked, the earliest first."""
         follower = None if layer is None else self._followers.get(layer)
         return [] if follower is None else follower.strokes()
+
+    def stroke_of(self, mask: NDArray[np.bool_]) -> Stroke:
+        """Return pixels (Y, X) that were painted in an earlier session as one stroke."""
+        window = bounding_box(mask)
+        return Stroke(window, mask[window], next(self._stamps))
+
+    def stroke_under_way(self, layer: Labels) -> list[Stroke]:
+        """Return the stroke being drawn in a layer, as far as it goes; empty between strokes."""
+        step = LayerHistory(layer).open_step
+        return [] if step is None else [_stroke(layer, step, next(self._stamps))]
 
     def protected_in(self, layer: Labels) -> list[ProtectedStroke]:
         """Return the strokes of one layer that are protected, in its own coordinates."""
@@ -243,12 +249,6 @@ class StrokeTracker:
             yield
         finally:
             self._programmatic.discard(layer)
-
-
-def stroke_under_way(layer: Labels) -> list[Stroke]:
-    """Return the stroke being drawn in a layer, as far as it goes; empty between strokes."""
-    step = LayerHistory(layer).open_step
-    return [] if step is None else [_stroke(layer, step)]
 
 
 def covered(shape: tuple[int, ...], strokes: Iterable[Stroke]) -> Covered:

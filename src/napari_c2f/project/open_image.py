@@ -25,7 +25,7 @@ from napari_c2f.layers.convert import (
 from napari_c2f.layers.history import painted_step
 from napari_c2f.layers.lineage import changes_layers
 from napari_c2f.layers.session import Refined, Session
-from napari_c2f.layers.strokes import Stroke, stroke_of
+from napari_c2f.layers.strokes import Stroke
 
 PAINTING_MODES = ("paint", "erase", "fill", "polygon")
 """Modes of a Labels layer in which the user paints by hand."""
@@ -121,14 +121,18 @@ class OpenImage:
         confidence = None if work.confidence is None else self._new_confidence(work.confidence)
         lineage.add_fine(fine, self.coarse, confidence, rejected=rejected)
         painted = work.painted if work.refined is None else work.painted_refined
-        self._session.strokes.follow(fine).inherit(_strokes_of(painted))
+        self._session.strokes.follow(fine).inherit(self._strokes_of(painted))
         yield fine
         if confidence is not None:
             yield confidence
         if work.refined is not None:
             final = self._new_map(work.fine, table, "coarse final", is_result=True)
-            lineage.add_final(final, fine, rejected, _strokes_of(work.painted))
+            lineage.add_final(final, fine, rejected, self._strokes_of(work.painted))
             yield final
+
+    def _strokes_of(self, painted: NDArray[np.bool_] | None) -> list[Stroke]:
+        """Return the pixels painted in earlier sessions as strokes."""
+        return [] if painted is None else [self._session.strokes.stroke_of(painted)]
 
     def _new_confidence(self, stored: NDArray[np.uint8]) -> Image:
         name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
@@ -312,8 +316,3 @@ class OpenImage:
             for name in MAP_EVENTS:
                 layer.events[name].disconnect(self._on_change)
         self._followed.clear()
-
-
-def _strokes_of(painted: NDArray[np.bool_] | None) -> list[Stroke]:
-    """Return the pixels painted in earlier sessions as strokes."""
-    return [] if painted is None else [stroke_of(painted)]

@@ -118,7 +118,8 @@ class RefineController(MapController[Refining]):
         image : Image or None
             Image that the map belongs to.
         choose_image : callable
-            Called if the file covers several images and none clearly is this one.
+            Function that is called with the names of the images if the file covers several and
+            none clearly is this one.
         """
         with self._showing_errors():
             table = selection.checked_table() or recognise_table(path)

@@ -24,7 +24,7 @@ from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session
-from napari_c2f.layers.strokes import covered, stroke_under_way
+from napari_c2f.layers.strokes import covered
 from napari_c2f.refine.request import RefinerChoice
 
 PAUSE = 300
@@ -46,7 +46,7 @@ class LiveTarget:
 
 OpenRefiner = Callable[[ClassTable], RefinerInterface]
 MakeJob = Callable[[LiveTarget], tuple[RefineJob, RefinerChoice] | None]
-"""Makes a job with the user's current choices; returns None while it has to wait."""
+"""Function that makes a job with the user's current choices, or returns None while it must wait."""
 
 
 class Live:
@@ -55,13 +55,16 @@ class Live:
     Parameters
     ----------
     session : Session
+        Session of the viewer.
     target : LiveTarget
+        Layers to keep up to date.
     make_job : callable
-        See `MakeJob`; may raise a `C2FError`.
+        Function that makes a job, see `MakeJob`; it may raise a `C2FError`.
     tell : callable
-        Called with each result, or with an error, after which this should end.
+        Function that is called with each result, or with an error after which `end` should be
+        called.
     touched : dict
-        What is to be refined at once.
+        Boxes that are refined at once, by plane of the coarse map.
     """
 
     def __init__(
@@ -204,9 +207,13 @@ def put_in_place(
     Parameters
     ----------
     session : Session
+        Session of the viewer.
     target : LiveTarget
+        Layers that the result is written into.
     scope : Scope
+        Scope that the user chose; pixels outside stay unchanged.
     result : JobResult
+        Result for a part of the coarse map.
     latest : int
         Stamp of the latest stroke in the fine map that the result knows.
     """
@@ -216,7 +223,7 @@ def put_in_place(
         return
     here, there = from_corner(shared, own), from_corner(shared, result.slices)
     newer = [stroke for stroke in session.strokes.strokes_of(target.fine) if stroke.stamp > latest]
-    newer += stroke_under_way(target.fine)
+    newer += session.strokes.stroke_under_way(target.fine)
     where = ~covered(target.fine.data.shape, newer)[here]
     if scope.mask is not None:
         where &= np.asarray(scope.mask[shared[-2:]])

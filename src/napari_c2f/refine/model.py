@@ -17,7 +17,7 @@ class Refining(Activity):
     Attributes
     ----------
     report : ScopeReport or None
-        What the latest refinement changed.
+        Report on the changes of the latest refinement.
     live : bool
         Whether live mode is on, which refines after each stroke what the stroke touches.
     """

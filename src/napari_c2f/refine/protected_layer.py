@@ -20,7 +20,7 @@ PAUSE = 200
 COLOURS = DirectLabelColormap(color_dict={None: np.zeros(4), 1: np.array([1, 1, 1, 1.0])})
 
 Look = Callable[[], tuple[Labels, Sequence[ProtectedStroke]] | None]
-"""Returns the coarse map and its protected strokes; None if no map is chosen."""
+"""Function that returns the coarse map and its protected strokes; None if no map is chosen."""
 
 
 class ProtectedLayer:
@@ -31,7 +31,7 @@ class ProtectedLayer:
     viewer : ViewerModel
         Viewer to which the layer is added.
     look : callable
-        See `Look`.
+        Function that returns what is protected, see `Look`.
     """
 
     def __init__(self, viewer: ViewerModel, look: Look) -> None:

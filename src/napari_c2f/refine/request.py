@@ -99,7 +99,7 @@ class RefineRequest:
     table_selection : TableSelection
         Class table of the coarse map; without a table, its layer's own is used.
     choice : ScopeChoice
-        Where the map may change.
+        Part of the map that may change.
     shapes : Shapes or None
         Layer with the shapes of the scope.
     """
@@ -119,7 +119,7 @@ class PreparedJob:
     Attributes
     ----------
     job : RefineJob
-        What to refine.
+        Job to run in a thread.
     coarse : Labels
         Layer of the coarse map.
     protected : sequence of ProtectedStroke

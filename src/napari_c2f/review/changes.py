@@ -79,13 +79,13 @@ class ChangesView:
     Parameters
     ----------
     layer : Labels
-        Shows the outlines of the regions by their labels for `model`.
+        Layer that shows the outlines of the regions by their labels for `model`.
     plane : tuple of int
         Plane of the layer that is reviewed.
     outlines : Outlines
         Outlines of that plane.
     model : ReviewModel
-        Its decisions and current region are shown.
+        State of the review, whose decisions and current region are shown.
     """
 
     clicked = Signal(int, int)

@@ -14,7 +14,7 @@ class Display:
     Parameters
     ----------
     viewer : ViewerModel
-        Its active layer follows the map that is shown.
+        Viewer whose active layer follows the map that is shown.
     model : ReviewModel
         State that the widget shows.
     layers : ReviewLayers

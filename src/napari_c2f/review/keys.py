@@ -19,9 +19,10 @@ def _action(
     key : int
         napari's code of the key.
     description : str
-        What the key does, for tool tips and napari's preferences.
+        Description of the key's action, for tool tips and napari's preferences.
     run : callable
-        Called with the review and, for a key that is held, whether it was pressed.
+        Function that is called with the review and, for a key that is held, with whether it was
+        pressed.
     is_held : bool
         Whether the action lasts while the key is held.
     """

@@ -1,13 +1,11 @@
 """Section of the Review widget that chooses the maps to review."""
 
-from typing import Any
-
 from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer
-from qtpy.compat import isalive
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_c2f.layers.lineage import Lineage
+from napari_c2f.layers.session import Refined, Session
+from napari_c2f.widgets.docked import while_alive
 from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import add_row
 
@@ -25,13 +23,13 @@ class MapsSection(QWidget):
     ----------
     viewer : ViewerModel
         Viewer whose layers are listed.
-    lineage : Lineage
-        Lineage of the maps in the viewer.
+    session : Session
+        Session of the viewer.
     """
 
-    def __init__(self, viewer: ViewerModel, lineage: Lineage) -> None:
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__()
-        self._layers, self._lineage = viewer.layers, lineage
+        self._layers, self._lineage = viewer.layers, session.lineage
         self.fine = LayerChoice(viewer, Labels, self._preferred_fine)
         self.coarse = LayerChoice(viewer, Labels)
         self.confidence = LayerChoice(viewer, Image)
@@ -41,7 +39,7 @@ class MapsSection(QWidget):
         add_row(form, "&Coarse map", self.coarse.native, TIPS["coarse"])
         add_row(form, "Confid&ence", self.confidence.native, TIPS["confidence"])
         self.fine.changed.connect(self._follow_fine)
-        self._layers.events.inserted.connect(self._follow_confidence)
+        session.refined.connect(self._follow_confidence)
         self._follow_fine(self.fine.value)
 
     def value(self) -> tuple[Labels | None, Labels | None, Image | None]:
@@ -64,10 +62,11 @@ class MapsSection(QWidget):
             self.coarse.choose(lineage.coarse_of(layers, fine))
             self.confidence.choose(lineage.confidence_of(layers, fine))
 
-    def _follow_confidence(self, *_: Any) -> None:
-        """Choose the confidence when refining adds it, which is after the fine map."""
-        if isalive(self) and self.confidence.value is None:
-            self._follow_fine(self.fine.value)
+    @while_alive
+    def _follow_confidence(self, refined: Refined) -> None:
+        """Choose the confidence of a new fine map, which refining adds after the fine map."""
+        if self.fine.value is refined.fine:
+            self.confidence.choose(refined.confidence)
 
     def _is_fine(self, layer: Layer) -> bool:
         """Return whether a layer is a fine map, and not the final map of a review."""

@@ -16,7 +16,7 @@ class Navigator:
     Parameters
     ----------
     viewer : ViewerModel
-        Its camera moves.
+        Viewer whose camera moves.
     model : ReviewModel
         State that the widget shows.
     data : ReviewData

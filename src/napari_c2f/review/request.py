@@ -67,7 +67,7 @@ class ReviewData:
     unreviewed : (..., Y, X) integer array
         The final map before the first decision: the coarse map with protected strokes.
     strokes : sequence of Stroke
-        Those strokes.
+        Protected strokes that the final map contains from the start.
     plane : tuple of int
         Index of the reviewed plane in the final map; () if there is only one.
     outlines : Outlines

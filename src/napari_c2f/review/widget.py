@@ -43,7 +43,7 @@ class ReviewWidget(DockedWidget):
         session = Session.of(viewer)
         self._controller = ReviewController(viewer, session)
         self._discriminator = DiscriminatorController(viewer, session)
-        self.maps = MapsSection(viewer, session.lineage)
+        self.maps = MapsSection(viewer, session)
         self.begin_button = QPushButton("&Begin review")
         self.busy = QProgressBar()
         self.table = ReviewTable()

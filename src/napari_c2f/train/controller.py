@@ -75,11 +75,12 @@ class TrainController(Controller[Training]):
         Parameters
         ----------
         make_pairs : callable
-            Returns pairs and class table; called at once, so that drawing can continue.
+            Function that returns pairs and class table; it is called at once, so that drawing can
+            continue.
         folder : Path
             Folder of the data, in which nothing is overwritten.
         done : callable
-            Called with the class table's file when all is written.
+            Function that is called with the class table's file when all is written.
         """
         with self._showing_errors():
             pairs, table = make_pairs()

@@ -97,7 +97,7 @@ class SetupController:
         Parameters
         ----------
         make_pairs : callable
-            Returns pairs and class table.
+            Function that returns pairs and class table.
         folder : Path or None
             Folder that the user has chosen.
         """

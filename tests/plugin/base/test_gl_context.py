@@ -42,6 +42,16 @@ for plane in (1, 0):
 """
 
 
+@pytest.mark.window
+def test_a_canvas_is_guarded_once_however_many_widgets_are_docked(viewer, dock):
+    for name in ("Review", "Draw", "Train"):
+        dock(name)
+    guards = [
+        each for each in viewer.layers.events.removing.callbacks if "guard_removals" in str(each)
+    ]
+    assert len(guards) == 1
+
+
 @pytest.mark.parametrize("scene", [HIDDEN, OTHER_PLANE], ids=["hidden", "other plane"])
 def test_drawing_survives_the_removal_of_layers(scene):
     script = f"{BEGIN}{scene}viewer.close()\nprint('drawn')"

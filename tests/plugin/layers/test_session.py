@@ -92,6 +92,22 @@ def test_a_duplicate_of_a_fine_map_is_one_too(viewer, session, maps):
     assert session.strokes.is_followed(copy)
 
 
+def test_a_duplicate_of_a_fine_map_keeps_its_strokes_and_locks(viewer, session, maps):
+    coarse, fine, *_ = maps
+    fine.data_setitem((np.array([3]), np.array([4])), 2)
+    session.locks.lock(fine, 2)
+    viewer.layers.selection = {fine}
+    _duplicate_layer(viewer.layers, name="copy")
+    copy = viewer.layers[viewer.layers.index(fine) + 1]
+    assert session.lineage.latest_result(viewer.layers, coarse) is copy
+    fine.data_setitem((np.array([5]), np.array([6])), 1)  # Belongs to the original alone.
+    (protected,) = session.lineage.protected_strokes(viewer.layers, coarse, True, True)
+    assert protected.patch.slices == (slice(3, 4), slice(4, 5))
+    assert protected.patch.values.tolist() == [2]
+    copy.data_setitem((np.array([3, 3]), np.array([4, 5])), 1)
+    assert copy.data[3, 4:6].tolist() == [2, 1]
+
+
 def test_a_duplicate_of_the_map_of_a_project_does_not_belong_to_the_project(viewer, session):
     coarse = add_map(viewer, "coarse")
     image = viewer.add_image(np.zeros(SHAPE))

@@ -75,6 +75,19 @@ def test_painted_pixels_are_those_that_changed(draw, locked):
     np.testing.assert_array_equal(painted(layer), changed)
 
 
+def test_strokes_are_numbered_per_viewer_over_all_its_layers():
+    for _ in range(2):
+        tracker, layers = StrokeTracker(), [layer_of(), layer_of()]
+        for layer in layers:
+            tracker.follow(layer)
+        for layer in layers:
+            wipe(layer)
+            tracker.strokes_of(layer)
+        earlier = tracker.stroke_of(np.ones((2, 3), bool))
+        stamps = [each.stamp for layer in layers for each in tracker.strokes_of(layer)]
+        assert [*stamps, earlier.stamp] == [1, 2, 3]
+
+
 def test_earlier_strokes_are_not_tracked_and_undoing_them_is_harmless():
     layer = layer_of()
     wipe(layer, 4)

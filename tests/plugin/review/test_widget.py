@@ -17,7 +17,7 @@ from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.trainer import train
 from napari_c2f.base.settings import RECENT_MODELS
-from napari_c2f.layers.session import Session
+from napari_c2f.layers.session import Refined, Session
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.table import CHANGE, CONFIDENCE, DECISION, PIXELS
 from napari_c2f.review.widget import ReviewWidget
@@ -280,6 +280,24 @@ def test_the_widget_follows_the_fine_layers(alone, add_result):
     ]
     viewer.layers.selection.active = others[0]
     assert widget.maps.fine.value is second
+
+
+def test_the_confidence_is_that_of_the_refinement_whatever_layers_are_added(alone, add_result):
+    viewer, widget = alone
+    fine, coarse, confidence = add_result(viewer)
+    widget.maps.confidence.value = None
+    viewer.add_image(confidence.data, name="other")
+    assert widget.maps.confidence.value is None
+    again = viewer.add_layer(type(fine)(fine.data.copy(), metadata=dict(fine.metadata)))
+    late = viewer.add_image(confidence.data, name="late")
+    session = Session.of(viewer)
+    session.lineage.add_fine(again, coarse, late)
+    widget.maps.fine.value = again
+    widget.maps.confidence.value = None
+    session.refined.emit(Refined(again, late, {}))
+    assert widget.maps.confidence.value is late
+    session.refined.emit(Refined(fine, confidence, {}))
+    assert widget.maps.confidence.value is late  # Another fine map is chosen.
 
 
 @pytest.mark.window
