@@ -131,7 +131,7 @@ def check_coarse_only(coarse_only: Sequence[object]) -> None:
 def _fate_of(coarse_only: Sequence[Pair], method: str, data: DataConfig) -> list[str]:
     if not coarse_only:
         return []
-    why = "without a fine map" if data.fine_maps is None else "whose fine maps are not used"
-    fates = {"stage2": "train with their coarse maps", "stage1": "are left for stage 2"}
-    fate = fates.get(method, "are skipped")
-    return [f"{len(coarse_only)} pairs {why} {fate}."]
+    why = "without fine maps" if data.fine_maps is None else "whose fine maps are not used"
+    fates = {"stage2": "used for training", "stage1": "left for stage 2"}
+    fate = fates.get(method, "skipped")
+    return [f"Pairs {why} ({len(coarse_only)}) are {fate}."]

@@ -195,7 +195,7 @@ def test_both_stages_are_trained_and_shown_in_a_row(widget, qtbot, click, ended)
     ended()
     steps, _ = widget.monitor.curves.losses.points("loss")
     assert steps == [1, 2, 3, 4, 5, 6]
-    assert "1 pairs without a fine map train with their coarse maps" in widget.monitor.log.text()
+    assert "Pairs without fine maps (1) are used for training" in widget.monitor.log.text()
     for stage in ("stage1", "stage2"):
         load_checkpoint(widget.setup.run_folder.value() / stage / "best.safetensors")
 
