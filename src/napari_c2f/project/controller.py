@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
+from napari.layers import Labels
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
@@ -14,6 +15,7 @@ from c2f_core.project import Project
 from napari_c2f.base.settings import settings
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import RepeatingTimer
+from napari_c2f.layers.convert import class_table_of_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.exporting import Exporter
@@ -62,6 +64,7 @@ class ProjectController:
     def __init__(
         self, viewer: ViewerModel, session: Session, is_active: Callable[[], bool] = lambda: True
     ) -> None:
+        self._viewer = viewer
         self.workspace = Workspace()
         self.model = self.workspace.model
         self.clock = EffortClock(lambda: self.workspace.opened is not None and is_active())
@@ -79,12 +82,25 @@ class ProjectController:
         return str(settings().value(FOLDER_KEY, "", str))
 
     def create(self, root: Path | None, selection: TableSelection) -> None:
-        """Create a project in a folder, and open it once all queued work is done."""
+        """Create a project in a folder, and open it once all queued work is done.
+
+        Parameters
+        ----------
+        root : Path or None
+            Folder of the project; None if the user has not chosen one.
+        selection : TableSelection
+            Classes of the project; without a table, those of the active map.
+        """
         with self.workspace.showing_errors():
-            folder, table = self._check_folder(root), selection.checked_table()
+            folder = self._check_folder(root)
+            table = selection.checked_table() or self._table_of_active_map()
             if table is None:
                 raise DataError("Choose the classes of the new project first, under 'Classes'.")
             self.workspace.when_idle(partial(self._create, folder, table))
+
+    def _table_of_active_map(self) -> ClassTable | None:
+        active = self._viewer.layers.selection.active
+        return class_table_of_layer(active) if isinstance(active, Labels) else None
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()

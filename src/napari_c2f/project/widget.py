@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_c2f.base.proxies import bare
-from napari_c2f.base.table_selection import TableSelection
-from napari_c2f.layers.convert import class_table_of_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.fine_tuning_section import FineTuningSection
@@ -96,20 +94,13 @@ class ProjectWidget(DockedWidget):
     # What the user wants
 
     def _create(self) -> None:
-        self._controller.create(self._folder(), self.selected_table())
+        self._controller.create(self._folder(), self.class_table.selection())
 
     def _open(self) -> None:
         self._controller.open(self._folder())
 
     def _folder(self) -> Path | None:
         return None if self.folder.is_empty() else self.folder.value()
-
-    def selected_table(self) -> TableSelection:
-        """Return the classes of a new project; None if no map is selected to take them from."""
-        active = self._viewer.layers.selection.active
-        if self.class_table.value() == FROM_MAP and isinstance(active, Labels):
-            return TableSelection.read(lambda: class_table_of_layer(active))
-        return self.class_table.selection()
 
     def _selected_layers(self) -> list[Layer]:
         return [bare(layer) for layer in self._viewer.layers.selection]

@@ -18,6 +18,7 @@ from c2f_core.refine.run import JobResult, RefineJob
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
+    TABLE_KEY,
     add_map,
     confidence_layer_data,
     level0,
@@ -156,6 +157,15 @@ class RefineController(MapController[Refining]):
         self._protected_layer.refresh()
         if self.model.live and request.coarse is not self._live_coarse:
             self.set_live(False)
+
+    def show_classes(self, coarse: Labels | None, selection: TableSelection) -> None:
+        """Show the classes of a coarse map: those of the selected table, or else its own."""
+        table = selection.table
+        if selection.error is not None:
+            self.tell(selection.error)
+        elif table is None and coarse is not None:
+            table = coarse.metadata.get(TABLE_KEY)
+        self.model.class_table = table
 
     def refine(self, request: RefineRequest) -> None:
         """Start refining; the model shows errors and progress."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
+from c2f_core.classes.table import ClassTable
 from c2f_core.refine.report import ScopeReport
 from napari_c2f.base.activity import Activity
 
@@ -18,6 +19,8 @@ class Refining(Activity):
     ----------
     report : ScopeReport or None
         Report on the changes of the latest refinement.
+    class_table : ClassTable or None
+        Class table of the coarse map; None if no map is chosen or its table cannot be read.
     live : bool
         Whether live mode is on, which refines after each stroke what the stroke touches.
     """
@@ -27,4 +30,5 @@ class Refining(Activity):
     )
 
     report: ScopeReport | None = None
+    class_table: ClassTable | None = None
     live: bool = False

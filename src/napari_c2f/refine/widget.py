@@ -26,7 +26,7 @@ from c2f_core.refine.report import ScopeReport
 from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.base.worker import import_in_background
-from napari_c2f.layers.convert import TABLE_KEY, preferred_layer
+from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
@@ -93,6 +93,7 @@ class RefineWidget(DockedWidget):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+        Viewer whose layers are refined.
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
@@ -101,19 +102,9 @@ class RefineWidget(DockedWidget):
         """Coarse map whose class table is shown."""
         self._controller = RefineController(viewer, Session.of(viewer))
         self.state = self._controller.model
-        self.image = LayerChoice(viewer, Image, preferred_layer)
-        self.coarse = LayerChoice(viewer, Labels, preferred_layer)
-        self.new_button = QPushButton("N&ew map")
-        self.open_button = QPushButton("&Open map…")
-        self.class_table = TableChoice(FROM_LAYER)
-        self.model = ModelChoice(known_models())
-        self.device = Choice({name: name for name in DEVICES})
+        self._make_choices()
+        self._make_buttons()
         self.legend = Legend()
-        self.scope = ScopeEditor(viewer)
-        self.scope_section = collapsible("", self.scope)
-        self.refine_button = QPushButton("&Refine")
-        self.cancel_button = QPushButton("Ca&ncel")
-        self.live = QCheckBox("&Live")
         self.progress = QProgressBar()
         self.status = StatusText()
         self.report = ReportTable()
@@ -126,9 +117,26 @@ class RefineWidget(DockedWidget):
         )
         self._lay_out()
         self._connect()
+        self._show_table(self.state.class_table)
         self._show_coarse(self.coarse.value)
         self._update()
         import_in_background("c2f_core.refine.learned")
+
+    def _make_choices(self) -> None:
+        self.image = LayerChoice(self._viewer, Image, preferred_layer)
+        self.coarse = LayerChoice(self._viewer, Labels, preferred_layer)
+        self.class_table = TableChoice(FROM_LAYER)
+        self.model = ModelChoice(known_models())
+        self.device = Choice({name: name for name in DEVICES})
+        self.scope = ScopeEditor(self._viewer)
+        self.scope_section = collapsible("", self.scope)
+
+    def _make_buttons(self) -> None:
+        self.new_button = QPushButton("N&ew map")
+        self.open_button = QPushButton("&Open map…")
+        self.refine_button = QPushButton("&Refine")
+        self.cancel_button = QPushButton("Ca&ncel")
+        self.live = QCheckBox("&Live")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -183,6 +191,7 @@ class RefineWidget(DockedWidget):
         events.progress.connect(self._show_progress)
         events.message.connect(self._show_message)
         events.report.connect(self._show_report)
+        events.class_table.connect(self._show_table)
         events.live.connect(self._show_live)
 
     def _new_map(self) -> None:
@@ -237,14 +246,9 @@ class RefineWidget(DockedWidget):
 
     @while_alive
     def _show_classes(self, *_: Any) -> None:
-        selection, coarse = self.class_table.selection(), self.coarse.value
-        table = selection.table
-        if selection.error is not None:
-            self._show_message(selection.error)
-        elif table is None and coarse is not None:
-            table = coarse.metadata.get(TABLE_KEY)
-        self._show_table(table)
+        self._controller.show_classes(self.coarse.value, self.class_table.selection())
 
+    @while_alive
     def _show_table(self, class_table: ClassTable | None) -> None:
         self.legend.show_table(class_table)
         self.scope.show_classes(class_table)

@@ -491,6 +491,20 @@ def test_a_new_project_needs_classes(qtbot, tmp_path):
     controller.close()
 
 
+def test_a_new_project_takes_the_classes_of_the_active_map(qtbot, tmp_path):
+    viewer = ViewerModel()
+    controller = ProjectController(viewer, Session.of(viewer))
+    layer = viewer.add_labels(COARSE)
+    set_class_table(layer, SHAPES)
+    viewer.layers.selection.active = viewer.add_image(PAIR.image)
+    controller.create(tmp_path / "new", TableSelection())
+    assert "Choose the classes" in controller.model.message
+    viewer.layers.selection.active = layer
+    controller.create(tmp_path / "new", TableSelection())
+    assert controller.workspace.project.class_table == SHAPES
+    controller.close()
+
+
 def test_stored_confidence_is_shown(desk):
     work = desk.controller.workspace.project.read("one")
     stored = stored_confidence(np.full(COARSE.shape, 0.5, np.float32))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
@@ -72,6 +73,13 @@ def paint(drag):
         layer.mode = "pan_zoom"
 
     return stroke
+
+
+def assert_idle(live):
+    """Check that live mode neither runs, nor waits for a pause, nor remembers strokes."""
+    assert live._task is None
+    assert not live._debouncer._hasPendingEmission
+    assert live._touched == {}
 
 
 def wait_for(qtbot, condition):
@@ -218,13 +226,15 @@ def test_what_was_reviewed_is_refined_again_first(live, paint, qtbot, following)
 def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
     viewer, widget = live
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    ended = widget._controller._live
     qtbot.keyClick(widget.live, Qt.Key.Key_Space)
     assert not widget.live.isChecked()
     assert not coarse.visible
     before = fine.data.copy()
     coarse.visible = True
     paint(viewer, coarse, TRIANGLE, 30)
-    qtbot.wait(300)
+    assert_idle(ended)
+    assert (widget._controller._live, widget.state.busy) == (None, False)
     assert seen == []
     np.testing.assert_array_equal(fine.data, before)
 
@@ -273,12 +283,14 @@ def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
 @pytest.mark.window
 def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
     viewer, widget = live
+    ended = widget._controller._live
     viewer.window.remove_dock_widget(widget)
     paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
-    qtbot.wait(200)
+    assert_idle(ended)
+    assert (widget._controller._live, widget._controller._task) == (None, None)
     assert not seen
     widget.deleteLater()  # napari has only taken it out of its dock.
-    qtbot.wait(50)
+    wait_for(qtbot, lambda: not isalive(widget))
 
 
 def test_live_mode_ends_where_another_map_is_chosen(live):

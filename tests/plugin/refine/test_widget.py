@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 from PIL import Image
 from qtpy.QtCore import Qt, QTimer
@@ -29,8 +30,10 @@ from c2f_core.io.annotations import write_annotations
 from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import Refiner
+from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
+from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.widget import RefineWidget
 
 PLUGIN = "napari-c2f"
@@ -139,8 +142,10 @@ def test_the_viewer_may_close_between_the_layers_of_a_result(docked, qtbot):
     viewer.layers.events.inserted.connect(lambda _: QTimer.singleShot(0, viewer.close))
     widget.model.setValue("watershed")
     qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
+    controller, ended = widget._controller, object()
     qtbot.waitUntil(lambda: len(inserted) > 0, timeout=60000)
-    qtbot.wait(200)
+    qtbot.waitUntil(lambda: controller._task is None, timeout=10000)
+    assert next(controller._gui_steps, ended) is ended  # No layer is still to be added.
     assert inserted == ["shapes-3 coarse refined"]
 
 
@@ -342,6 +347,25 @@ def test_a_class_table_file_is_read_once_for_all_layer_events(docked, tmp_path, 
     viewer.layers.remove("one")
     assert paths == [str(table)]
     assert "triangle" in widget.legend.text()
+
+
+def test_the_classes_are_those_of_the_selected_table_or_else_of_the_map():
+    viewer = ViewerModel()
+    controller = RefineController(viewer, Session.of(viewer))
+    data, keywords, _ = labels_layer_data(np.zeros((4, 5), np.uint8), SHAPES, "coarse")
+    coarse = viewer.add_labels(data, **keywords)
+    for layer, selection, table in (
+        (coarse, TableSelection(), SHAPES),
+        (coarse, TableSelection(FASSEG), FASSEG),
+        (None, TableSelection(FASSEG), FASSEG),
+        (None, TableSelection(), None),
+        (coarse, TableSelection(error="It cannot be read."), None),
+    ):
+        assert controller.model.message == ""
+        controller.show_classes(layer, selection)
+        assert controller.model.class_table == table
+    assert controller.model.message == "It cannot be read."
+    controller.close()
 
 
 def test_the_user_chooses_one_of_several_images_in_an_annotation_file(
