@@ -69,8 +69,11 @@ def test_only_the_view_is_refined(expanded, refine, following):
     settle(viewer)
     widget.scope.where.setValue("view")
     assert "current view" in widget.scope_section.text()
-    (top, left), (bottom, right) = coarse.corner_pixels.copy()  # As seen at the click.
+    # The window may still grow or shrink until the click, and does so when layers are added.
+    corners = []
+    widget.refine_button.clicked.connect(lambda: corners.append(coarse.corner_pixels.copy()))
     refine(widget)
+    ((top, left), (bottom, right)) = corners[0]
     fine = viewer.layers["coarse refined"].data
     inside = np.zeros(fine.shape, bool)
     inside[top : bottom + 1, left : right + 1] = True
