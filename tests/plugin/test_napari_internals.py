@@ -29,6 +29,12 @@ def test_a_layer_knows_its_displayed_axes():
     assert list(check(layer, "_slice_input.displayed", "layers.planes")) == [1, 2]
 
 
+def test_a_layer_knows_its_picture():
+    layer = Labels(np.zeros((4, 5), np.uint8))
+    check(layer, "_slice.image.view", "layers.screen")
+    check(layer, "_slice.empty", "layers.screen")
+
+
 def test_a_viewer_knows_the_size_of_its_canvas():
     viewer = ViewerModel()
     if hasattr(viewer, "scene"):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError
 from napari_c2f.layers.convert import class_table_of_layer
+from napari_c2f.layers.screen import renew_picture
 from napari_c2f.layers.strokes import StrokeTracker
 
 
@@ -70,6 +71,7 @@ def _in_classes_of(
 
 def _change(strokes: StrokeTracker, layer: Labels, labels: NDArray[Any]) -> None:
     """Change the labels of a map, as an edit that is neither drawn by hand nor protected."""
+    renew_picture(layer)
     places = np.nonzero(labels != layer.data)
     with strokes.drawing_refinable(layer), strokes.programmatic_edit(layer):
         layer.data_setitem(places, labels[places])

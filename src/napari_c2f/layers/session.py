@@ -5,13 +5,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from c2f_core.refine.scope import Record
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import Locks
+from napari_c2f.layers.outlines import OutlinedMaps
+from napari_c2f.layers.screen import guard_data
 from napari_c2f.layers.strokes import StrokeTracker
 
 
@@ -35,7 +37,7 @@ class Refined:
 
 
 class Session:
-    """Lineage, strokes and locks of the layers of one viewer, and events between the tools.
+    """What is known of the layers of one viewer, and events between the tools.
 
     Widgets get the session of their viewer from `Session.of`, and pass it on.
 
@@ -44,6 +46,7 @@ class Session:
     lineage : Lineage
     strokes : StrokeTracker
     locks : Locks
+    outlined : OutlinedMaps
     """
 
     refined = Signal(Refined)
@@ -54,6 +57,7 @@ class Session:
     def __init__(self) -> None:
         self.strokes, self.locks = StrokeTracker(), Locks()
         self.lineage = Lineage(self.strokes, self.locks)
+        self.outlined = OutlinedMaps()
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> "Session":
@@ -68,11 +72,19 @@ class Session:
         if session is None:
             session = _sessions[viewer] = cls()
             viewer.layers.events.inserted.connect(session._on_inserted)
+            for layer in viewer.layers:
+                session._guard(layer)
         return session
 
+    @staticmethod
+    def _guard(layer: Layer) -> None:
+        if isinstance(layer, Labels):
+            guard_data(layer)
+
     def _on_inserted(self, event: Any) -> None:
-        """Treat a duplicate of a fine or final map like the original."""
+        """Guard a new layer, and treat a duplicate of a fine or final map like the original."""
         layer = event.value
+        self._guard(layer)
         original = None if layer.source.parent is None else layer.source.parent()
         if isinstance(layer, Labels) and isinstance(original, Labels):
             self.lineage.add_copy(layer, original)

@@ -219,10 +219,8 @@ class RefineController(MapController[Refining]):
         if target is None:
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
-        coarse.visible, coarse.contour = (
-            True,
-            max(coarse.contour, 1),
-        )  # So that both maps are visible.
+        coarse.visible = True
+        self._session.outlined.outline(coarse, 1)  # So that both maps are visible.
         self._viewer.layers.selection.active = coarse
         return True
 
@@ -243,7 +241,8 @@ class RefineController(MapController[Refining]):
         if self._live is None:
             return {}
         touched, coarse = self._live.end(), self._live.target.coarse
-        coarse.visible, coarse.contour = False, 0
+        coarse.visible = False
+        self._session.outlined.restore(coarse)
         self._live = None
         return touched
 

@@ -74,7 +74,6 @@ class Decisions:
 
     def _retrace(self, step: Callable[[], None]) -> list[int]:
         before = self._model.decisions
-        self._history.make_writable()
         step()
         if not self._final.visible:  # napari emits no event then.
             self._update()

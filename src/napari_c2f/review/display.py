@@ -3,6 +3,7 @@
 from napari.components import ViewerModel
 from napari.layers import Labels
 
+from napari_c2f.layers.outlines import OutlinedMaps
 from napari_c2f.review.changes import OUTLINE
 from napari_c2f.review.layers import ReviewLayers
 from napari_c2f.review.model import ReviewModel
@@ -19,10 +20,19 @@ class Display:
         State that the widget shows.
     layers : ReviewLayers
         Layers of the review.
+    outlined : OutlinedMaps
+        Maps of the viewer that are shown as outlines.
     """
 
-    def __init__(self, viewer: ViewerModel, model: ReviewModel, layers: ReviewLayers) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        model: ReviewModel,
+        layers: ReviewLayers,
+        outlined: OutlinedMaps,
+    ) -> None:
         self._viewer, self._model, self._layers = viewer, model, layers
+        self._outlined = outlined
         self._before_comparing: list[tuple[Labels, bool]] = []
 
     def show_final(self, final: bool) -> None:
@@ -39,10 +49,11 @@ class Display:
     def outline(self, outlined: bool) -> None:
         """Show maps as outlines of their classes, so that the image can be seen, or filled."""
         self._model.outlined = outlined
-        width = OUTLINE if outlined else 0
         for layer in (self._layers.coarse, self._layers.fine, self._layers.final):
-            if layer.contour != width:  # Setting it takes time even if it is the same.
-                layer.contour = width
+            if outlined:
+                self._outlined.outline(layer, OUTLINE)
+            else:
+                self._outlined.restore(layer)
 
     def switch_outlines(self) -> None:
         """Show maps as outlines of their classes, or filled again."""

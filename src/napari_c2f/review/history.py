@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from c2f_core.review.decisions import RegionKey
 from napari_c2f.layers.history import LayerHistory
+from napari_c2f.layers.screen import renew_picture
 from napari_c2f.layers.session import Session
 
 RegionKeys = frozenset[RegionKey]
@@ -64,7 +65,7 @@ class DecisionHistory:
         rejecting : iterable of RegionKey
             Keys of the regions to reject.
         """
-        self.make_writable()
+        renew_picture(self._layer)
         before = self.rejected
         after = before.union(rejecting)
         indices = np.unravel_index(flat_indices, self._layer.data.shape)
@@ -73,15 +74,6 @@ class DecisionHistory:
             if after != before:
                 self._history.mark(indices, _Rejection(before, after))
                 self._store(after)
-
-    def make_writable(self) -> None:
-        """Update which plane of a hidden stack napari considers shown.
-
-        napari also writes changes of that plane into its copy for the screen, and does not
-        update the copy while a layer is hidden.
-        """
-        if self._layer.ndim > 2 and not self._layer.visible:
-            self._layer.set_view_slice()
 
     def follow(self) -> None:
         """Store what is rejected after an undo or redo."""
