@@ -34,6 +34,10 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
         return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (OSError, ValueError) as reason:
         raise error(f"The {kind} {path} cannot be read ({reason}); {advice}.") from reason
+    except RecursionError as reason:
+        raise error(
+            f"The {kind} {path} cannot be read (it is nested too deeply); {advice}."
+        ) from reason
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

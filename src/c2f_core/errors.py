@@ -22,6 +22,10 @@ class WritingError(DataError):
     """A file cannot be written: the disk is full or not writable."""
 
 
+class ChangedDataError(DataError):
+    """The data of a run have changed since it began."""
+
+
 class UnclearImageError(DataError):
     """A file covers several images, and it is unclear which one to use.
 

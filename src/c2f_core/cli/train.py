@@ -3,7 +3,8 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -21,7 +22,7 @@ from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
 from c2f_core.config.files import invalid_setting, read_settings
 from c2f_core.config.presets import preset_settings
 from c2f_core.config.settings import Preset, Settings, TrainConfig
-from c2f_core.errors import ConfigError, DataError
+from c2f_core.errors import ChangedDataError, ConfigError, DataError
 from c2f_core.training.events import Finished
 from c2f_core.training.listeners import ProgressBar, RunLogs
 from c2f_core.training.run_folder import RunFolder
@@ -31,6 +32,7 @@ DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both sta
 --config FILE     start from the settings of a TOML or JSON file
 --preset NAME     start from a preset: quick, balanced, thorough, or report (as the report did it)
 --resume FOLDER   resume the run in FOLDER; Ctrl-C saves and stops a run
+--accept-data-changes   with --resume: continue although the data have changed since the run began
 --check           check the data and stop: what is there, what does not fit, which pairs validate
 
 Other flags take precedence over these settings."""
@@ -54,12 +56,15 @@ class Command:
         Settings of the run.
     resume : bool
         Whether to resume the run in the run folder.
+    accept_changes : bool
+        Whether to resume although the data have changed.
     check : bool
         Whether to check the data and stop.
     """
 
     config: TrainConfig
     resume: bool
+    accept_changes: bool
     check: bool
 
 
@@ -67,7 +72,7 @@ def _run(command: Command) -> None:
     if command.check:
         _check(command.config)
     else:
-        _train(command.config, command.resume)
+        _train(command)
 
 
 def _check(config: TrainConfig) -> None:
@@ -80,17 +85,31 @@ def _check(config: TrainConfig) -> None:
         raise DataError("These data cannot train yet; fix the problems listed above.")
 
 
-def _train(config: TrainConfig, resume: bool) -> None:
+def _train(command: Command) -> None:
     # Imported lazily: torch takes seconds, and --help and errors in flags do not need it.
     from c2f_core.training.trainer import train
 
     stop = StopOnInterrupt()
-    with ProgressBar() as bar, RunLogs() as logs, stop:
-        for event in train(config, resume=resume, should_stop=stop):
+    events = train(
+        command.config,
+        resume=command.resume,
+        accept_changes=command.accept_changes,
+        should_stop=stop,
+    )
+    with ProgressBar() as bar, RunLogs() as logs, stop, _advice_on_changes():
+        for event in events:
             bar(event)
             logs(event)
     assert isinstance(event, Finished)
-    print(_farewell(config, event))
+    print(_farewell(command.config, event))
+
+
+@contextmanager
+def _advice_on_changes() -> Iterator[None]:
+    try:
+        yield
+    except ChangedDataError as error:
+        raise ChangedDataError(f"{error} To accept them, add --accept-data-changes.") from error
 
 
 def _farewell(config: TrainConfig, event: Finished) -> str:
@@ -122,18 +141,22 @@ def parse(arguments: Sequence[str]) -> Command:
         If the file cannot be read, or settings are invalid or contradict each other.
     """
     options, flags = _option_parser().parse_known_args(arguments)
+    if options.accept_data_changes and options.resume is None:
+        raise ConfigError("--accept-data-changes needs the run folder; give it with --resume.")
     settings = _initial_settings(options)
     try:
         config = TrainConfig.model_validate(_merged(settings, _changed(settings, flags)))
     except ValidationError as error:
         raise ConfigError(invalid_setting(error)) from error
-    return Command(config, options.resume is not None, options.check)
+    is_resumed, accept_changes = options.resume is not None, options.accept_data_changes
+    return Command(config, is_resumed, accept_changes, options.check)
 
 
 def _option_parser() -> argparse.ArgumentParser:
     """Parse the options that are not settings; tyro parses the rest."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--accept-data-changes", action="store_true")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--config", type=Path)
     group.add_argument("--preset", choices=get_args(Preset))

@@ -244,7 +244,7 @@ def delete_run(folder: str | Path) -> None:
 
 
 def _delete_files(run: RunFolder) -> None:
-    for path in (run.best, run.last, run.state, run.log, run.config):
+    for path in (run.best, run.last, run.state, run.log, run.data_record, run.config):
         path.unlink(missing_ok=True)
     for name in ("panels", "tensorboard"):
         shutil.rmtree(run.root / name, ignore_errors=True)

@@ -6,9 +6,17 @@ from dataclasses import dataclass, replace
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
-from c2f_core.data.pairs import Pair
+from c2f_core.data.pairs import Pair, fingerprint
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import Cancelled, DataError
+from c2f_core.models.metadata import read_metadata
+from c2f_core.training.data_record import (
+    DataRecord,
+    ResumedData,
+    changed_data,
+    check_same_classes,
+)
+from c2f_core.training.run_folder import RunFolder
 
 ShouldStop = Callable[[], bool]
 
@@ -27,6 +35,8 @@ class TrainingData:
         Training pairs without fine maps.
     messages : tuple of str
         What the user should know, one sentence each.
+    record : DataRecord
+        Record to compare the data with when the run is resumed.
     """
 
     class_table: ClassTable
@@ -34,10 +44,14 @@ class TrainingData:
     coarse_only: list[Pair]
     validation: list[Pair]
     messages: tuple[str, ...]
+    record: DataRecord
 
 
 def load_training_data(
-    config: TrainConfig, should_stop: ShouldStop = lambda: False
+    config: TrainConfig,
+    should_stop: ShouldStop = lambda: False,
+    earlier: DataRecord | None = None,
+    accept_changes: bool = False,
 ) -> TrainingData:
     """Read the pairs of a run.
 
@@ -47,6 +61,10 @@ def load_training_data(
         Config of the run, which names the data and decides how they are split.
     should_stop : callable
         Function that is called between the pairs; reading ends when it returns True.
+    earlier : DataRecord, optional
+        Data with which an interrupted run began; its pairs keep their roles.
+    accept_changes : bool
+        Whether to resume that run although its data have changed.
 
     Returns
     -------
@@ -57,20 +75,29 @@ def load_training_data(
     ------
     DataError, ClassTableError
         If files, splits or classes do not fit.
+    ChangedDataError
+        If the data are not those of the interrupted run, and this is not accepted.
     Cancelled
         If `should_stop` returned True.
     """
     data = config.data
     source = open_pairs(data.root, ClassTable.named(data.class_table))
+    if earlier is not None:  # Maps may be unreadable with other classes.
+        check_same_classes(earlier.class_table, source.class_table, accept_changes)
     names, held_out = listed_names(data, source.names)
     loaded: dict[str, Pair] = {}
     for pair in source.subset([*dict.fromkeys([*names, *held_out])]):
         if should_stop():
             raise Cancelled("Stopped before the first step; nothing was trained.")
         loaded[pair.name] = pair
-    roles = assign_roles(
-        data, config.seed, source.names, lambda name: loaded[name].fine is not None
-    )
+    changes: tuple[str, ...] = ()
+    if earlier is None:
+        roles = assign_roles(
+            data, config.seed, source.names, lambda name: loaded[name].fine is not None
+        )
+    else:
+        resumed = ResumedData(earlier, source.class_table, loaded, data)
+        roles, changes = resumed.roles(accept_changes)
     source.check_class_tables()
     for name in (*roles.train, *roles.validation):
         check_something_drawn(loaded[name], source.fine_map_warning(name))
@@ -80,8 +107,46 @@ def load_training_data(
         [loaded[name] for name in roles.train],
         coarse_only,
         [loaded[name] for name in roles.validation],
-        (*source.warnings(), *_fate_of(coarse_only, config.method, data)),
+        (*changes, *source.warnings(), *_fate_of(coarse_only, config.method, data)),
+        DataRecord.of(source.class_table, roles, loaded),
     )
+
+
+def without_record(folder: RunFolder, data: TrainingData, accept_changes: bool) -> TrainingData:
+    """Compare data with the last checkpoint of a run that recorded no pairs.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Folder of a run that an earlier version began.
+    data : TrainingData
+        Pairs of the resumed run.
+    accept_changes : bool
+        Whether to resume although the data have changed.
+
+    Returns
+    -------
+    TrainingData
+        The same pairs, with a message that changes may go unnoticed.
+
+    Raises
+    ------
+    DataError
+        If the number of classes has changed.
+    ChangedDataError
+        If the class table or the training pairs have changed, and this is not accepted.
+    """
+    if folder.last.exists():
+        metadata = read_metadata(folder.last)
+        check_same_classes(metadata.class_table, data.class_table, accept_changes)
+        is_same = metadata.data_fingerprint in ("", fingerprint(data.train))
+        if not is_same and not accept_changes:
+            raise changed_data(["other training pairs"])
+    message = (
+        "This run was begun by an earlier version, which did not record its pairs: check that "
+        "none has been added, removed or changed since."
+    )
+    return replace(data, messages=(message, *data.messages))
 
 
 def check_something_drawn(pair: Pair, warning: str = "") -> None:

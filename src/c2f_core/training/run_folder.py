@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from c2f_core.classes.table import PRESETS
 from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
+from c2f_core.documents import first_problem, read_document
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.lock import lock_folder
 from c2f_core.models.bundled import bundled_models
+from c2f_core.training.data_record import DataRecord
 
 PLACE = {"run_folder", "device", "threads"}
 """Settings that decide where a run computes, not what it learns."""
@@ -47,6 +49,11 @@ class RunFolder:
     def config(self) -> Path:
         """Resolved config, JSON."""
         return self.root / "config.json"
+
+    @property
+    def data_record(self) -> Path:
+        """Class table, roles and hashes of the pairs, JSON."""
+        return self.root / "data.json"
 
     @property
     def last(self) -> Path:
@@ -204,6 +211,47 @@ class RunFolder:
             return TrainConfig.model_validate(settings)
         except ValidationError as error:
             raise ConfigError(f"{self.config}: {invalid_setting(error)}") from error
+
+    def write_data_record(self, record: DataRecord) -> None:
+        """Write the record of the run's data, atomically.
+
+        Parameters
+        ----------
+        record : DataRecord
+            Class table, roles and hashes of the pairs.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        with atomic_path(self.data_record) as temporary:
+            temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def read_data_record(self) -> DataRecord | None:
+        """Read the record of the run's data.
+
+        Returns
+        -------
+        DataRecord or None
+            Validated record; None for a run of an earlier version, which kept none.
+
+        Raises
+        ------
+        ConfigError
+            If the file is damaged.
+        """
+        if not self.data_record.exists():
+            return None
+        advice = "delete it to resume without comparing the data"
+        content = read_document(self.data_record, "record of the data", ConfigError, advice)
+        try:
+            return DataRecord.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(
+                f"The record of the data {self.data_record} is damaged "
+                f"({': '.join(first_problem(error))}); {advice}."
+            ) from error
 
     def _check_same_config(self, config: TrainConfig, changeable: Collection[str]) -> None:
         """Check that a config differs from that of the run in changeable settings alone."""

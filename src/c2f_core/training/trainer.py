@@ -13,6 +13,7 @@ from c2f_core.data.pairs import fingerprint
 from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig, library_versions
+from c2f_core.training.data_record import DataRecord
 from c2f_core.training.events import (
     Event,
     Finished,
@@ -23,7 +24,13 @@ from c2f_core.training.events import (
     StepDone,
     Validated,
 )
-from c2f_core.training.loading import ShouldStop, check_coarse_only, load_training_data
+from c2f_core.training.loading import (
+    ShouldStop,
+    TrainingData,
+    check_coarse_only,
+    load_training_data,
+    without_record,
+)
 from c2f_core.training.optimisation import learning_rate, make_fabric
 from c2f_core.training.run_folder import STAGES, RunFolder
 from c2f_core.training.stage1 import Stage1Learner
@@ -54,7 +61,11 @@ LEARNERS: dict[str, type[SupervisedLearner]] = {
 
 
 def train(
-    config: TrainConfig, *, resume: bool = False, should_stop: ShouldStop = lambda: False
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    accept_changes: bool = False,
+    should_stop: ShouldStop = lambda: False,
 ) -> Generator[Event, None, None]:
     """Train the plain U-Net, Model 1, or one or both stages of Model 2.
 
@@ -66,6 +77,8 @@ def train(
     resume : bool
         Whether to continue from the last checkpoint in `config.run_folder`; on the
         CPU the result equals an uninterrupted run bit for bit.
+    accept_changes : bool
+        Whether to resume although the data have changed; pairs keep their roles.
     should_stop : callable
         Function that is called between steps; when it returns True, a checkpoint is
         saved and the run ends.
@@ -80,11 +93,15 @@ def train(
 
     Raises
     ------
+    ChangedDataError
+        If the data have changed since the resumed run began, and this is not accepted.
     C2FError
         If data, config, device or run folder do not fit, or memory or disk is full.
     """
     with RunFolder.open(config, resume) as folder:
-        yield from train_in(folder, config, resume=resume, should_stop=should_stop)
+        yield from train_in(
+            folder, config, resume=resume, accept_changes=accept_changes, should_stop=should_stop
+        )
 
 
 def train_in(
@@ -92,6 +109,7 @@ def train_in(
     config: TrainConfig,
     *,
     resume: bool = False,
+    accept_changes: bool = False,
     should_stop: ShouldStop = lambda: False,
 ) -> Generator[Event, None, None]:
     """Train as `train` does, in a folder that is open already.
@@ -101,15 +119,16 @@ def train_in(
     folder : RunFolder
         Folder that `RunFolder.open` has opened for this config and `resume`, and that
         stays open until the generator ends.
-    config, resume, should_stop
+    config, resume, accept_changes, should_stop
         Parameters of `train`, which also yields and raises the same.
     """
     try:
         with _memory_advice(config, FOR_THE_REST):
             if config.method != "model2":
-                yield from _train_stage(folder, config, resume, should_stop)
+                loop = _TrainingLoop(config, folder, should_stop, accept_changes)
+                yield from _train_stage(loop, resume)
             else:
-                yield from _train_both_stages(folder, config, should_stop)
+                yield from _train_both_stages(folder, config, accept_changes, should_stop)
     except Cancelled:
         yield Finished(0, True, None)
 
@@ -128,14 +147,19 @@ def _memory_advice(config: TrainConfig, advice: str) -> Iterator[None]:
 
 
 def _train_both_stages(
-    folder: RunFolder, config: TrainConfig, should_stop: ShouldStop
+    folder: RunFolder, config: TrainConfig, accept_changes: bool, should_stop: ShouldStop
 ) -> Iterator[Event]:
     folder.write_config(config)
+    record = None
     for stage in stage_configs(config):
         begun = RunFolder(stage.run_folder).has_checkpoint
         with RunFolder.open(stage, begun) as stage_folder:
-            events = _train_stage(stage_folder, stage, begun, should_stop, of_both=True)
-            event = yield from _last_of(events)
+            # What trained in stage 1 does not validate in stage 2.
+            loop = _TrainingLoop(stage, stage_folder, should_stop, accept_changes, record)
+            check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
+            event = yield from _last_of(_train_stage(loop, begun))
+        record = loop.data.record
+        del loop  # Its networks and pairs are not needed in stage 2.
         if isinstance(event, Finished) and event.stopped:
             return
 
@@ -147,18 +171,9 @@ def _last_of(events: Iterator[Event]) -> Generator[Event, None, Event]:
     return event
 
 
-def _train_stage(
-    folder: RunFolder,
-    config: TrainConfig,
-    resume: bool,
-    should_stop: ShouldStop,
-    *,
-    of_both: bool = False,
-) -> Iterator[Event]:
-    loop = _TrainingLoop(config, folder, should_stop)
-    if of_both:
-        check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
-    folder.write_config(config)
+def _train_stage(loop: "_TrainingLoop", resume: bool) -> Iterator[Event]:
+    loop.folder.write_config(loop.config)
+    loop.folder.write_data_record(loop.data.record)
     yield from loop.events(resume)
 
 
@@ -192,7 +207,14 @@ def stage_configs(config: TrainConfig) -> list[TrainConfig]:
 class _TrainingLoop:
     """The loop of one run: steps, validations and checkpoints of a learner."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, should_stop: ShouldStop) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        should_stop: ShouldStop,
+        accept_changes: bool,
+        record: DataRecord | None = None,
+    ) -> None:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
             cv2.setNumThreads(config.threads)
@@ -202,12 +224,21 @@ class _TrainingLoop:
         self.fabric = make_fabric(config)
         self.fabric.launch()
         with _memory_advice(config, FOR_DATA):
-            self.data = load_training_data(config, should_stop)
+            self.data = self._read_data(record, accept_changes)
         self.learner = LEARNERS[config.method](config, self.fabric, self.data)
         self.step = 0
         self.best_accuracy = -1.0
         self.start_accuracy = -1.0
         self.rolled_back = False
+
+    def _read_data(self, record: DataRecord | None, accept_changes: bool) -> TrainingData:
+        """Read the pairs; those of the interrupted run, or else of a record, keep their roles."""
+        begun = self.folder.has_checkpoint
+        earlier = self.folder.read_data_record() if begun else record
+        data = load_training_data(self.config, self.should_stop, earlier, accept_changes)
+        if begun and earlier is None:
+            return without_record(self.folder, data, accept_changes)
+        return data
 
     def events(self, resume: bool) -> Iterator[Event]:
         """Train and yield the events."""

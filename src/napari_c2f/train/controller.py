@@ -61,11 +61,12 @@ class TrainController(Controller[Training]):
         changes : mapping
             Settings that may differ from those of the run, such as its device.
         """
+        accept_changes = self.model.has_changed_data and self.model.run_folder == folder
         with self._showing_errors():
             begun = RunFolder(folder).read_config()
             config = self._validated({**begun.model_dump(), **changes, "run_folder": folder})
             if config is not None:
-                self._launch(config, resume=True)
+                self._launch(config, resume=True, accept_changes=accept_changes)
 
     def write_pairs(
         self, make_pairs: Callable[[], LayerPairs], folder: Path, done: Callable[[Path], None]
@@ -133,10 +134,10 @@ class TrainController(Controller[Training]):
         self._succeed(message)
         self.model.progress = progress
 
-    def _launch(self, config: TrainConfig, resume: bool) -> bool:
+    def _launch(self, config: TrainConfig, resume: bool, accept_changes: bool = False) -> bool:
         """Start a run, unless its folder is refused; then what is shown stays."""
         try:
-            run = OpenRun.open(config, resume)
+            run = OpenRun.open(config, resume, accept_changes)
         except C2FError as error:
             self.tell(str(error))
             return False

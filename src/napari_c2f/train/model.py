@@ -100,6 +100,9 @@ class Training(Activity):
         Settings of that check if it found no problem.
     run_folder : Path or None
         Folder of the run that is shown.
+    has_changed_data : bool
+        Whether that run was not resumed because its data have changed; resuming it again
+        accepts the changes.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -119,6 +122,7 @@ class Training(Activity):
     inspection: Inspection | None = None
     checked: TrainConfig | None = None
     run_folder: Path | None = None
+    has_changed_data: bool = False
 
     @property
     def advice(self) -> str:
@@ -139,6 +143,7 @@ class Training(Activity):
         """Remove what is shown of a run."""
         self.progress, self.log, self.stages = 0.0, (), []
         self.preview, self.run_folder, self.resources = None, None, ""
+        self.has_changed_data = False
         self.updates += 1
 
 

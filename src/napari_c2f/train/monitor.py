@@ -11,9 +11,9 @@ from c2f_core.training.inspection import Inspection, InspectionProgress
 from c2f_core.training.listeners import lines_of
 from napari_c2f.base.clock import Clock
 from napari_c2f.train.model import Panel, Phase, Stage, Training
-from napari_c2f.train.tasks import RunOpened
+from napari_c2f.train.tasks import DataChanged, RunOpened
 
-Report = InspectionProgress | Inspection | RunOpened | Panel | Event
+Report = InspectionProgress | Inspection | RunOpened | Panel | DataChanged | Event
 """What the tasks report."""
 STAGES = {"stage1": "Stage 1: ", "stage2": "Stage 2: "}
 CHECKING, READING = "Checking the data…", "Reading the data…"
@@ -83,6 +83,10 @@ class Monitor:
     @_take.register
     def _(self, preview: Panel) -> None:
         self._model.preview = preview
+
+    @_take.register
+    def _(self, _changed: DataChanged) -> None:
+        self._model.has_changed_data = True
 
     def _show_progress(self) -> None:
         stages, clock = self._model.stages, self._clock

@@ -1,12 +1,13 @@
 """The work of the Train widget as a thread runs it."""
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from c2f_core.config.settings import TrainConfig
-from c2f_core.errors import DataError
+from c2f_core.errors import ChangedDataError, DataError
 from c2f_core.training.curves import Curves
 from c2f_core.training.events import Event, Finished, Preview, RunStarted
 from c2f_core.training.inspection import Inspection, inspect_data
@@ -30,6 +31,11 @@ class RunOpened:
 
     event: RunStarted
     curves: Curves
+
+
+@dataclass(frozen=True)
+class DataChanged:
+    """Report that a run cannot be resumed unless changes of its data are accepted."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class OpenRun:
         Settings of the run.
     resume : bool
         Whether to continue the run in the folder.
+    accept_changes : bool
+        Whether to continue it although its data have changed.
     folder : RunFolder
         Run folder.
     lock : ExitStack
@@ -82,11 +90,12 @@ class OpenRun:
 
     config: TrainConfig
     resume: bool
+    accept_changes: bool
     folder: RunFolder
     lock: ExitStack
 
     @classmethod
-    def open(cls, config: TrainConfig, resume: bool) -> Self:
+    def open(cls, config: TrainConfig, resume: bool, accept_changes: bool = False) -> Self:
         """Open the folder of a run.
 
         Raises
@@ -96,14 +105,14 @@ class OpenRun:
         """
         lock = ExitStack()
         folder = lock.enter_context(RunFolder.open(config, resume))
-        return cls(config, resume, folder, lock)
+        return cls(config, resume, accept_changes, folder, lock)
 
 
 def training(run: OpenRun, is_checked: bool) -> TaskFunction:
     """Return a task that trains.
 
-    It reports what `inspecting` reports, then the trainer's events, `RunOpened` and `Panel`
-    among them; its result is a `TrainResult`.
+    It reports what `inspecting` reports, then the trainer's events, `RunOpened`, `Panel` and
+    `DataChanged` among them; its result is a `TrainResult`.
 
     Parameters
     ----------
@@ -119,8 +128,14 @@ def training(run: OpenRun, is_checked: bool) -> TaskFunction:
         with run.lock:
             if not is_checked and not _inspect(run.config, report, should_stop):
                 return TrainResult(Finished(0, True, None), None)
-            events = train_in(run.folder, run.config, resume=run.resume, should_stop=should_stop)
-            with RunLogs() as logs, closing(events):
+            events = train_in(
+                run.folder,
+                run.config,
+                resume=run.resume,
+                accept_changes=run.accept_changes,
+                should_stop=should_stop,
+            )
+            with RunLogs() as logs, closing(events), _reporting_changes(report):
                 for event in events:
                     logs(event)
                     report(_for_window(event))
@@ -128,6 +143,15 @@ def training(run: OpenRun, is_checked: bool) -> TaskFunction:
             return TrainResult(event, run.folder.best_model)
 
     return work
+
+
+@contextmanager
+def _reporting_changes(report: Report) -> Iterator[None]:
+    try:
+        yield
+    except ChangedDataError as error:
+        report(DataChanged())
+        raise ChangedDataError(f"{error} To accept them, click Resume again.") from error
 
 
 def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bool:

@@ -1,6 +1,8 @@
 """The controller of training, without a viewer and without a widget."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from c2f_core.cli.console import StopOnInterrupt
 from c2f_core.cli.train import main
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.data.writing import write_pairs
 from c2f_core.errors import C2FError
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.curves import Curves
-from c2f_core.training.events import Finished, RolledBack, RunStarted
+from c2f_core.training.events import Finished, RolledBack, RunStarted, Saved
 from c2f_core.training.run_folder import RunFolder
 from c2f_core.training.stage2 import Stage2Learner
+from c2f_core.training.trainer import train
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.train.controller import TrainController
 from napari_c2f.train.model import ADVICE, Phase
@@ -185,7 +189,7 @@ def start_of(config, method, steps):
 
 
 def failing(error):
-    def train_in(folder, config, resume, should_stop):
+    def train_in(folder, config, resume, accept_changes, should_stop):
         yield start_of(config, "model1", 4)
         raise error
 
@@ -309,6 +313,28 @@ def test_runs_of_the_command_line_continue_here_and_vice_versa(
     assert RunFolder(tmp_path / "run").read_state()["step"] == reached
 
 
+def test_resume_names_changed_data_and_accepts_them_when_clicked_again(
+    controller, ended, tiny_settings, data, tmp_path
+):
+    root = Path(shutil.copytree(data, tmp_path / "own"))
+    settings = tiny_settings(root, tmp_path / "run", precision="float32")
+    events = train(TrainConfig.model_validate(settings))
+    assert any(isinstance(event, Saved) for event in events)
+    events.close()
+    write_pairs(tmp_path / "new", [replace(synthetic_pair(48, 30), name="new")], SHAPES)
+    for kind in ("images", "coarse", "fine"):
+        (file,) = (tmp_path / "new" / kind).iterdir()
+        file.rename(root / kind / file.name)
+    controller.resume(tmp_path / "run", {})
+    ended()
+    assert controller.model.phase is Phase.FAILED
+    assert "pairs added: new" in controller.model.message
+    assert "click Resume again" in controller.model.message
+    controller.resume(tmp_path / "run", {})
+    ended()
+    assert controller.model.phase is Phase.DONE
+
+
 def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, tiny, tmp_path):
     controller.train(tiny)
     ended()
@@ -324,7 +350,7 @@ def test_a_run_stopped_as_it_resumes_is_not_called_untrained(controller, ended, 
 def test_the_guard_is_reported(controller, ended, tiny, monkeypatch, tmp_path):
     best = tmp_path / "run" / "best.safetensors"
 
-    def train_in(folder, config, resume, should_stop):
+    def train_in(folder, config, resume, accept_changes, should_stop):
         best.touch()
         yield start_of(config, "stage2", 9)
         yield RolledBack(3, 0.95, 0.9, best)

@@ -272,7 +272,7 @@ def test_data_chosen_meanwhile_leave_the_run_folder_until_reset(
 
 
 def test_a_failure_in_the_thread_reaches_the_user(widget, click, ended, monkeypatch, caplog):
-    def train_in(folder, config, resume, should_stop):
+    def train_in(folder, config, resume, accept_changes, should_stop):
         raise RuntimeError("cuDNN has a bad day")
         yield
 
