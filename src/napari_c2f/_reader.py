@@ -19,16 +19,17 @@ from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
 from napari_c2f.layers.map_files import image_name, placement
 
+MARK = ".c2f"
+"""End of the stem of files that are class maps, such as `leaf.c2f.png`."""
 Paths = str | Sequence[str]
 Reader = Callable[[Any], list[LayerDataTuple]]
 
 
 def get_reader(path: Paths) -> Reader | None:
-    """Return the reader of a file; None for JSON and XML files that are not annotations.
+    """Return the reader of a file; None for arrays and documents that are not maps.
 
-    napari asks once which reader opens PNG or TIFF files, and can remember the answer. This
-    reader therefore also opens photographs and stacks of files, as napari's own reader would.
-    For arrays napari would ask every time, so this reader takes only those that are maps.
+    napari only offers this reader for names that mark a class map, such as `leaf.c2f.png`.
+    Pixels that turn out to be a photograph, and stacks of files, open as with napari's own reader.
     """
     if not isinstance(path, str):
         has_annotations = any(_suffix(one) in ANNOTATION_SUFFIXES for one in path)
@@ -96,7 +97,8 @@ def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
         ) from error
     if report.message():
         show_warning(f"{Path(path).name}: {report.message()}")
-    data, keywords, kind = labels_layer_data(index_map, class_table, Path(path).stem)
+    name = Path(path).stem.removesuffix(MARK)
+    data, keywords, kind = labels_layer_data(index_map, class_table, name)
     return [(data, keywords | placement(index_map, image), kind)]
 
 

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import npe2
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.plugins._npe2 import file_extensions_string_for_layers
@@ -20,7 +22,7 @@ from skimage.data import astronaut, camera
 from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES
-from c2f_core.errors import DataError, ImageError
+from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io.annotations import write_annotations
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
@@ -54,16 +56,120 @@ def drop(viewer, path):
     )
 
 
+def open_as_map(viewer, path):
+    """Open a file with this plugin, under a name by which napari knows it as a class map."""
+    return viewer.open(path.rename(path.with_suffix(f".c2f{path.suffix}")), plugin=PLUGIN)
+
+
 @pytest.fixture
 def viewer(make_napari_viewer, monkeypatch):
-    """A viewer in which PNG files open with this plugin."""
-    monkeypatch.setattr(get_settings().plugins, "extension2reader", {"*.png": PLUGIN})
+    """A viewer in which files named as class maps open with this plugin."""
+    monkeypatch.setattr(get_settings().plugins, "extension2reader", {"*.c2f.png": PLUGIN})
     return make_napari_viewer()
 
 
+PLAIN = (
+    "photo.png",
+    "a.b.PNG",
+    "stack.tif",
+    "x.tiff",
+    "a.bmp",
+    "a.npy",
+    "a.json",
+    "a.xml",
+    "c2f.png",
+)
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    """The real plugin manager, with all installed plugins."""
+    manager = npe2.PluginManager()
+    manager.discover()
+    return manager
+
+
+def readers(plugins, path):
+    return {reader.plugin_name for reader in plugins.iter_compatible_readers(str(path))}
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "folder"])
+def test_plain_files_and_folders_are_never_offered_to_this_plugin(plugins, tmp_path, name):
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"")
+    is_document = path.suffix in (".json", ".xml")
+    assert readers(plugins, path) == (set() if is_document else {"napari"})
+
+
+@pytest.mark.parametrize(
+    "name", ["a.c2f.png", "b.C2F.TIF", "c.c2f.json", "aachen_0_gtFine_polygons.json"]
+)
+def test_files_named_as_class_maps_are_offered_to_this_plugin(plugins, name):
+    assert PLUGIN in readers(plugins, name)
+
+
+def test_napari_chooses_its_own_writer_of_labels(plugins, tmp_path):
+    first = next(iter(plugins.iter_compatible_writers(["labels"])))
+    assert first.plugin_name == "napari"
+    for name in ("cells", "cells.tif", "cells.tiff", "cells.npz"):
+        writer, _ = plugins.get_writer(str(tmp_path / name), ["labels"])
+        assert writer.plugin_name == "napari"
+
+
+def objects(number=400):
+    """Return the labels of many objects, as segmentation plugins make them."""
+    return np.arange(number + 1, dtype=np.int32).repeat(9).reshape(-1, 9)
+
+
+def save_selected(viewer, monkeypatch, folder, chosen):
+    """Confirm the dialog of "Save Selected Layers" with a file type of napari's list."""
+    answer = str(folder / viewer.layers.selection.active.name), chosen
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_a, **_k: answer)
+    viewer.window._qt_viewer._save_layers_dialog(selected=True)
+
+
+def test_a_layer_of_objects_is_saved_by_napari_unless_asked_otherwise(
+    viewer, tmp_path, monkeypatch
+):
+    layer = viewer.add_labels(objects(), name="cells")
+    filters, _ = file_extensions_string_for_layers([layer])
+    save_selected(viewer, monkeypatch, tmp_path, filters.split(";;")[0])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "cells.tif"), layer.data)
+    tiff = next(name for name in filters.split(";;") if "TIFF of class indices" in name)
+    with pytest.raises(ClassTableError, match=r"'cells' has 400 labels.*at most 254 classes"):
+        save_selected(viewer, monkeypatch, tmp_path / "..", tiff)
+
+
+def test_labels_that_are_no_class_map_are_saved_as_a_grey_png_by_name(viewer, tmp_path):
+    layer = viewer.add_labels(objects(), name="cells")
+    layer.save(str(tmp_path / "cells.png"))
+    with Image.open(tmp_path / "cells.png") as opened:
+        np.testing.assert_array_equal(np.array(opened), layer.data)
+    assert "'cells' is not a class map" in notification_manager.records[-1].message
+
+
+@pytest.mark.parametrize("label", [-1, 70_000])
+@pytest.mark.parametrize("name", ["map.png", "map.npy", "map.json"])
+def test_labels_out_of_range_are_named_with_their_layer(tmp_path, label, name):
+    layer = Labels(np.array([[0, 1], [label, 2]], np.int32), name="nuclei")
+    message = rf"layer 'nuclei' has the label {label},.*range from 0 to 65535; change these pixels"
+    with pytest.raises(ClassTableError, match=message):
+        layer.save(str(tmp_path / name), plugin=PLUGIN)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_maps_are_saved_one_at_a_time(tmp_path):
+    layer = Labels(random_map(FASSEG))
+    with pytest.raises(ImageError, match="select a single Labels layer"):
+        write_palette(str(tmp_path / "map.png"), [layer.as_layer_data_tuple()] * 2)
+
+
 def test_a_dropped_colour_map_becomes_labels_with_names(viewer, tmp_path):
-    Image.fromarray(encode_colours(random_map(FASSEG), FASSEG)).save(tmp_path / "face.png")
-    drop(viewer, tmp_path / "face.png")
+    Image.fromarray(encode_colours(random_map(FASSEG), FASSEG)).save(tmp_path / "face.c2f.png")
+    drop(viewer, tmp_path / "face.c2f.png")
     (layer,) = viewer.layers
     assert isinstance(layer, Labels)
     np.testing.assert_array_equal(layer.data, random_map(FASSEG))
@@ -73,24 +179,24 @@ def test_a_dropped_colour_map_becomes_labels_with_names(viewer, tmp_path):
 
 @pytest.mark.parametrize("photograph", [astronaut, camera])
 def test_a_dropped_photograph_becomes_an_image(viewer, tmp_path, photograph):
-    Image.fromarray(photograph()).save(tmp_path / "photo.png")
-    drop(viewer, tmp_path / "photo.png")
+    Image.fromarray(photograph()).save(tmp_path / "photo.c2f.png")
+    drop(viewer, tmp_path / "photo.c2f.png")
     (layer,) = viewer.layers
     assert isinstance(layer, ImageLayer)
     np.testing.assert_array_equal(layer.data, photograph())
 
 
 def test_stacks_of_files_open_as_with_napari(viewer, tmp_path):
-    for name in ("a.png", "b.png"):
+    for name in ("a.c2f.png", "b.c2f.png"):
         Image.fromarray(camera()).save(tmp_path / name)
-    (layer,) = viewer.open([tmp_path / "a.png", tmp_path / "b.png"], stack=True, plugin=PLUGIN)
+    (layer,) = viewer.open([*tmp_path.iterdir()], stack=True, plugin=PLUGIN)
     assert layer.data.shape == (2, 512, 512)
 
 
 def test_an_invalid_class_table_in_the_folder_of_a_map_is_reported(viewer, tmp_path):
     (tmp_path / "classes.toml").write_text("name = ")
     Image.fromarray(random_map(FASSEG)).save(tmp_path / "map.png")
-    (layer,) = viewer.open(tmp_path / "map.png", plugin=PLUGIN)
+    (layer,) = open_as_map(viewer, tmp_path / "map.png")
     assert isinstance(layer, ImageLayer)
     assert "classes.toml" in notification_manager.records[-1].message
 
@@ -105,7 +211,7 @@ def test_damaged_files_are_left_to_napari(tmp_path, monkeypatch):
 def test_colours_outside_the_table_are_reported_with_count_and_place(viewer, tmp_path):
     colours = encode_colours(random_map(FASSEG), FASSEG)
     colours[2, 3] = (128, 0, 128)
-    path = tmp_path / "map.png"
+    path = tmp_path / "map.c2f.png"
     Image.fromarray(colours).save(path)
     drop(viewer, path)
     shown = notification_manager.records[-1].message
@@ -132,7 +238,7 @@ def test_each_writer_of_the_save_dialog_round_trips(viewer, tmp_path, monkeypatc
         (path,) = folder.glob("fine map.*")
         if path.suffix == ".npy":  # Arrays carry no class table.
             (folder / "classes.json").write_text(table.model_dump_json())
-        (again,) = viewer.open(path, plugin=PLUGIN)
+        (again,) = open_as_map(viewer, path)
         np.testing.assert_array_equal(again.data, layer.data)
         assert again.data.dtype == layer.data.dtype
         assert class_table_of_layer(again) == table
@@ -140,6 +246,7 @@ def test_each_writer_of_the_save_dialog_round_trips(viewer, tmp_path, monkeypatc
             np.testing.assert_array_equal(again.get_color(label), layer.get_color(label))
         viewer.layers.remove(again)
         viewer.layers.selection = {layer}
+        path.with_suffix(f".c2f{path.suffix}").rename(path)
         with pytest.raises(DataError, match="exists already"):
             viewer.window._qt_viewer._save_layers_dialog(selected=True)
 
@@ -150,8 +257,8 @@ def test_a_dropped_annotation_file_becomes_labels_with_its_classes(viewer, tmp_p
         {"label": "nose", "points": [[2, 2]], "shape_type": "point"},
     ]
     document = {"shapes": shapes, "imagePath": "a.jpg", "imageHeight": 6, "imageWidth": 8}
-    (tmp_path / "scene.json").write_text(json.dumps(document))
-    drop(viewer, tmp_path / "scene.json")
+    (tmp_path / "scene.c2f.json").write_text(json.dumps(document))
+    drop(viewer, tmp_path / "scene.c2f.json")
     (layer,) = viewer.layers
     assert (layer.name, layer.data.shape, layer.data.sum()) == ("scene", (6, 8), 8)
     assert class_table_of_layer(layer).names == ["cat", "nose"]
@@ -173,7 +280,7 @@ def test_foreign_json_xml_and_arrays_are_left_to_others(tmp_path):
 @pytest.fixture
 def several(tmp_path):
     """A COCO file of two images."""
-    path = tmp_path / "all.json"
+    path = tmp_path / "all.c2f.json"
     write_annotations(path, random_map(FASSEG), FASSEG, "coco", image="face.jpg")
     document = json.loads(path.read_text())
     document["images"].append(document["images"][0] | {"id": 2, "file_name": "other.png"})
@@ -225,7 +332,7 @@ def test_the_finest_level_of_a_pyramid_is_saved(tmp_path):
 
 def test_stacks_are_not_saved(tmp_path):
     with pytest.raises(ImageError, match="one plane"):
-        write_palette(str(tmp_path / "map.png"), np.ones((2, 3, 4), dtype=np.uint8), {})
+        write_palette(str(tmp_path / "map.png"), [(np.ones((2, 3, 4), np.uint8), {}, "labels")])
 
 
 @pytest.mark.parametrize("sample", [astronaut_sample, shapes])

@@ -51,14 +51,14 @@ def read_image(path: str | Path) -> NDArray[Any]:
         ) from error
 
 
-def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: str | Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write an image atomically as PNG.
 
     Parameters
     ----------
     path : str or Path
         Path of the PNG file.
-    image : (Y, X) or (Y, X, 3) uint8 array
+    image : (Y, X) uint8 or uint16 array, or (Y, X, 3) uint8 array
         Grey or RGB image.
 
     Raises

@@ -10,9 +10,11 @@ from napari.types import LayerDataTuple
 from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
+from c2f_core.classes.codec import MAX_CLASSES, MAX_LABEL
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import ClassTableError, ImageError
 
+SHOWN_LABELS = 5
 TABLE_KEY = "c2f_class_table"
 """Metadata key of a map's class table."""
 RESULT_KEY = "c2f_result"
@@ -186,8 +188,9 @@ def class_table_of_labels(
     Raises
     ------
     ClassTableError
-        If there are no labels but the background.
+        If there are no labels but the background, too many of them, or a label is out of range.
     """
+    check_labels(labels, name)
     names, background = _names_by_label(features), colormap.background_value
     entries: dict[int, tuple[str, tuple[int, int, int]]] = {}
     taken: set[tuple[int, int, int]] = set()
@@ -198,7 +201,33 @@ def class_table_of_labels(
             entries[label] = (names.get(label, f"class {label}"), colour)
     if not entries:
         raise ClassTableError(f"Nothing is drawn in '{name}'; draw at least one class.")
+    if len(entries) > MAX_CLASSES:
+        raise ClassTableError(
+            f"'{name}' has {len(entries)} labels, but a class map has at most {MAX_CLASSES} "
+            "classes; choose a layer whose labels are classes, not objects. napari itself saves "
+            "any labels as .tif, with the file type 'napari builtins labels'."
+        )
     return table_from_colours(name, entries, background)
+
+
+def check_labels(labels: NDArray[Any], name: str) -> None:
+    """Check that the labels of a layer can be stored in a class map.
+
+    Raises
+    ------
+    ClassTableError
+        If a label is negative or larger than 65535.
+    """
+    present = np.unique(np.asarray(labels))
+    wrong = [label for label in present.tolist() if not 0 <= label <= MAX_LABEL]
+    if wrong:
+        shown = ", ".join(map(str, wrong[:SHOWN_LABELS])) + (" …" if wrong[SHOWN_LABELS:] else "")
+        what = "label" if len(wrong) == 1 else "labels"
+        raise ClassTableError(
+            f"The layer '{name}' has the {what} {shown}, but labels of classes range from 0 to "
+            f"{MAX_LABEL}; change these pixels to a label in this range, or to the background, "
+            "with napari's fill bucket (choose the label, then click the pixels)."
+        )
 
 
 def _names_by_label(features: pd.DataFrame) -> dict[int, str]:

@@ -73,9 +73,9 @@ def save_coarse(path, pair):
 def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_path):
     viewer, widget = docked
     pair = astronaut_pair()
-    save_coarse(tmp_path / "coarse.png", pair)
+    save_coarse(tmp_path / "coarse.c2f.png", pair)
     viewer.add_image(pair.image, name="face")
-    (coarse,) = viewer.open(tmp_path / "coarse.png", plugin=PLUGIN)
+    (coarse,) = viewer.open(tmp_path / "coarse.c2f.png", plugin=PLUGIN)
     coarse.scale, coarse.translate = (0.5, 0.5), (3, 4)
     before = coarse.data.copy()
     refine(qtbot, widget, "fasseg")
@@ -93,7 +93,7 @@ def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_pat
     for label in range(6):
         np.testing.assert_array_equal(fine.get_color(label), coarse.get_color(label))
     assert list(fine.features["name"]) == list(coarse.features["name"])
-    for name in ("fine.png", "fine.tif"):
+    for name in ("fine.c2f.png", "fine.c2f.tif"):
         fine.save(str(tmp_path / name), plugin=PLUGIN)
         (again,) = viewer.open(tmp_path / name, plugin=PLUGIN)
         np.testing.assert_array_equal(again.data, fine.data)
