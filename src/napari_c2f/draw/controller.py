@@ -59,7 +59,6 @@ class PaletteController(MapController[Palette]):
         """Class table of the map, or of the first map to come; None if the map has none."""
         self._shares: Shares = {}
         self._counter = ShareCounter(self._show_shares)
-        KEYS.follow(viewer, self)
         self._show()
 
     def close(self, *_: Any) -> None:
@@ -67,7 +66,6 @@ class PaletteController(MapController[Palette]):
         super().close()
         self._counter.close()
         self._disconnect()
-        KEYS.leave(self._viewer, self)
 
     def follow(self, layer: Labels | None) -> None:
         """Show the classes of another map."""

@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
 
 from napari_c2f.base.table_selection import TableSelection
-from napari_c2f.draw.controller import PaletteController
+from napari_c2f.draw.controller import KEYS, PaletteController
 from napari_c2f.draw.table import PaletteTable
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.layers.session import Session
@@ -47,6 +47,7 @@ class DrawWidget(DockedWidget):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__(viewer)
         self._controller = PaletteController(viewer, Session.of(viewer))
+        self.use_keys(KEYS, self._controller)
         self.when_ended(self._controller.close)
         self.image = LayerChoice(viewer, Image, active_or_preferred)
         self.map = LayerChoice(viewer, Labels, active_or_preferred)

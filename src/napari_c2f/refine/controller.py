@@ -62,26 +62,47 @@ class RefineController(MapController[Refining]):
         super().__init__(Refining(), viewer, session)
         self._request: RefineRequest | None = None
         self._live: Live | None = None
-        self._live_coarse: Labels | None = None
-        """Coarse map for which live mode was switched on."""
+        self._live_layers: tuple[Image | None, Labels | None] = (None, None)
+        """Image and coarse map for which live mode was switched on."""
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         session.review_begun.connect(self._yield_to_review)
+        viewer.layers.events.removing.connect(self._on_removing)
 
     def _yield_to_review(self, _final: Labels) -> None:
         """End live mode if a review of its fine map begins: the final map would not follow."""
         if self._live is not None and self._is_reviewed(self._live.target.fine):
-            self.model.message = "Live mode is off: its fine map is being reviewed."
-            self.set_live_off()
+            self._stop_live("its fine map is being reviewed")
+
+    def _on_removing(self, event: Any) -> None:
+        """End live mode with its layers."""
+        if self._live is not None:
+            name = self._live.target.name_of(self._viewer.layers[event.index])
+            if name is not None:
+                self._stop_live(f"its {name} is gone")
+
+    def pause(self) -> None:
+        """End live mode, because the dock is closed."""
+        if self.model.live:
+            self._stop_live("the Refine widget was closed")
+
+    def _stop_live(self, reason: str) -> None:
+        self._end_live()
+        self.model.live = False
+        self.model.message = f"Live mode is off: {reason}."
 
     def _is_reviewed(self, fine: Labels) -> bool:
         return self._session.lineage.final_of(self._viewer.layers, fine) is not None
 
     def close(self, *_: Any) -> None:
-        """End the work for good, because the window closes."""
+        """End the work for good, because the widget or the window closes."""
         super().close()
-        self._protected_layer.close()
+        self._session.review_begun.disconnect(self._yield_to_review, missing_ok=True)
+        self._viewer.layers.events.removing.disconnect(self._on_removing)
+        self._protected_layer.want(False)
+        self.model.live = False
         if self._live is not None:
             self._live.close()
+            self._session.outlined.restore(self._live.target.coarse)
             self._live = None
 
     def show_protected(self, shown: bool) -> None:
@@ -155,8 +176,8 @@ class RefineController(MapController[Refining]):
         """Take over the user's current choices, which live mode refines with."""
         self._request = request
         self._protected_layer.refresh()
-        if self.model.live and request.coarse is not self._live_coarse:
-            self.set_live(False)
+        if self.model.live and (request.image, request.coarse) != self._live_layers:
+            self._stop_live("another image or coarse map is chosen")
 
     def show_classes(self, coarse: Labels | None, selection: TableSelection) -> None:
         """Show the classes of a coarse map: those of the selected table, or else its own."""
@@ -200,12 +221,13 @@ class RefineController(MapController[Refining]):
         try:
             if self._request is None:
                 raise C2FError("Choose an image and a coarse map: open or draw them first.")
-            _, self._live_coarse = check_layers(self._request.image, self._request.coarse)
+            image, coarse = check_layers(self._request.image, self._request.coarse)
         except C2FError as error:
             self.tell(str(error))
             self.set_live_off()
             return
-        if not self._follow_live(self._live_coarse) and not self.model.busy:
+        self._live_layers = image, coarse
+        if not self._follow_live(image, coarse) and not self.model.busy:
             self.refine(self._request)
 
     def set_live_off(self) -> None:
@@ -213,9 +235,9 @@ class RefineController(MapController[Refining]):
         self._end_live()
         self.model.live = False
 
-    def _follow_live(self, coarse: Labels) -> bool:
+    def _follow_live(self, image: Image, coarse: Labels) -> bool:
         """Let live mode follow the latest fine map of a coarse map; return whether there is one."""
-        touched, target = self._end_live(), self._live_target(coarse)
+        touched, target = self._end_live(), self._live_target(image, coarse)
         if target is None:
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
@@ -224,7 +246,7 @@ class RefineController(MapController[Refining]):
         self._viewer.layers.selection.active = coarse
         return True
 
-    def _live_target(self, coarse: Labels) -> LiveTarget | None:
+    def _live_target(self, image: Image, coarse: Labels) -> LiveTarget | None:
         """Return the layers to keep up to date; None if they must be made first.
 
         A fine map under review is hidden by its final map, which live mode does not update.
@@ -234,7 +256,7 @@ class RefineController(MapController[Refining]):
         confidence = None if fine is None else lineage.confidence_of(layers, fine)
         if fine is None or confidence is None or self._is_reviewed(fine):
             return None
-        return LiveTarget(coarse, fine, confidence)
+        return LiveTarget(image, coarse, fine, confidence)
 
     def _end_live(self) -> Touched:
         """End live mode; return what was not refined yet."""
@@ -250,10 +272,8 @@ class RefineController(MapController[Refining]):
         """Return a job with the user's current choices; None while another one runs."""
         if self._request is None or self.model.busy:
             return None
-        if target.fine not in self._viewer.layers:
-            raise C2FError("Live mode is off: its fine map is gone.")
         # The job is about the map whose fine map it changes, whatever is chosen meanwhile.
-        request = replace(self._request, coarse=target.coarse)
+        request = replace(self._request, image=target.image, coarse=target.coarse)
         prepared = prepare(request, self._viewer, self._session.lineage, copy=False)
         return prepared.job, request.model
 

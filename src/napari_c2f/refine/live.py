@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from superqt.utils import QSignalDebouncer
 
 from c2f_core.classes.table import ClassTable
@@ -22,6 +22,7 @@ from c2f_core.geometry.arrays import (
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
+from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.strokes import covered
@@ -37,11 +38,22 @@ Touched = dict[Plane, Window]
 
 @dataclass(frozen=True, eq=False)
 class LiveTarget:
-    """The layers that live mode keeps up to date."""
+    """The layers that live mode keeps up to date, and those that it does so from."""
 
+    image: Image
     coarse: Labels
     fine: Labels
     confidence: Image
+
+    def name_of(self, layer: Layer) -> str | None:
+        """Return what a layer is in live mode, for the user; None if it is not part of it."""
+        names = {
+            "image": self.image,
+            "coarse map": self.coarse,
+            "fine map": self.fine,
+            "confidence": self.confidence,
+        }
+        return next((name for name, each in names.items() if bare(each) is bare(layer)), None)
 
 
 OpenRefiner = Callable[[ClassTable], RefinerInterface]

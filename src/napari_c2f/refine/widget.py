@@ -109,12 +109,8 @@ class RefineWidget(DockedWidget):
         self.status = StatusText()
         self.report = ReportTable()
         self._buttons = Buttons(self.refine_button, self.live)
-        KEYS.follow(viewer, self._buttons)
-        self.when_ended(
-            self._disconnect_classes,
-            partial(KEYS.leave, viewer, self._buttons),
-            self._controller.close,
-        )
+        self.use_keys(KEYS, self._buttons)
+        self.when_ended(self._disconnect_classes, self._controller.close)
         self._lay_out()
         self._connect()
         self._show_table(self.state.class_table)
@@ -176,6 +172,8 @@ class RefineWidget(DockedWidget):
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
         self.scope.show_protected.toggled.connect(self._controller.show_protected)
+        self.dock_closed.connect(self._controller.pause)
+        self.dock_closed.connect(partial(self.scope.show_protected.setChecked, False))
         for signal in (
             self.image.changed,
             self.coarse.changed,

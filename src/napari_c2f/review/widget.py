@@ -52,12 +52,8 @@ class ReviewWidget(DockedWidget):
         self.discriminator = DiscriminatorSection(viewer)
         self.discriminator_box = collapsible("Discriminator", self.discriminator)
         self.status = StatusText()
-        KEYS.follow(viewer, self._controller)
-        self.when_ended(
-            partial(KEYS.leave, viewer, self._controller),
-            self._controller.close,
-            self._discriminator.close,
-        )
+        self.use_keys(KEYS, self._controller)
+        self.when_ended(self._controller.close, self._discriminator.close)
         self._lay_out()
         self._connect()
         self._show_tips()

@@ -6,20 +6,23 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_c2f.base.gl_context import guard_removals
+from napari_c2f.base.keys import Keys
 
 AnyWidget = TypeVar("AnyWidget", bound=QWidget)
 Values = ParamSpec("Values")
+Target = TypeVar("Target")
 
 
 class DockedWidget(QWidget):
     """A widget whose work ends when it is closed, taken out of its dock or deleted.
 
-    The cross of napari's docks takes the widget out of its dock, and does not close it.
+    napari's docks have two buttons: the cross takes the widget out of its dock, which ends its
+    work; the other one closes the dock, which may be opened again in the Window menu.
 
     Parameters
     ----------
@@ -27,16 +30,38 @@ class DockedWidget(QWidget):
         Viewer that the widget is docked in.
     """
 
+    dock_closed = Signal()
+    """Emitted when the user closes the dock; not when another tab or window covers it."""
+    dock_opened = Signal()
+    """Emitted when the dock is opened, for the first time or again."""
+
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         guard_removals(viewer)
         self._viewer = viewer
+        self._dock: QDockWidget | None = None
         self._endings: list[Callable[[], object]] = []
         self.destroyed.connect(partial(_call_all, self._endings))
 
     def when_ended(self, *endings: Callable[[], object]) -> None:
         """Call these functions, in this order, when the work ends."""
         self._endings.extend(endings)
+
+    def use_keys(self, keys: Keys[Target], target: Target) -> None:
+        """Let keys act on a target while the dock is open.
+
+        Parameters
+        ----------
+        keys : Keys
+            Actions of the widget.
+        target : Any
+            Target of the actions in this viewer.
+        """
+        follow, leave = (partial(act, self._viewer, target) for act in (keys.follow, keys.leave))
+        follow()
+        self.dock_opened.connect(follow)
+        self.dock_closed.connect(leave)
+        self.when_ended(leave)
 
     def end(self) -> None:
         """End the work for good; a second call does nothing."""
@@ -48,10 +73,26 @@ class DockedWidget(QWidget):
         super().closeEvent(event)
 
     def event(self, event: QEvent | None) -> bool:
-        """End the work if napari takes the widget out of its dock."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.end()
+        """Follow the dock, and end the work if napari takes the widget out of it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            self._follow_dock()
+            if not self.parent():
+                self.end()
         return super().event(event)
+
+    def _follow_dock(self) -> None:
+        if self._dock is not None and isalive(self._dock):
+            self._dock.visibilityChanged.disconnect(self._on_visibility)
+        parent = self.parent()
+        self._dock = parent if isinstance(parent, QDockWidget) else None
+        if self._dock is not None:
+            self._dock.visibilityChanged.connect(self._on_visibility)
+
+    def _on_visibility(self, visible: bool) -> None:
+        if visible:
+            self.dock_opened.emit()
+        elif self._dock is not None and self._dock.isHidden():  # Otherwise it is covered.
+            self.dock_closed.emit()
 
 
 def _call_all(endings: list[Callable[[], object]], *_: object) -> None:

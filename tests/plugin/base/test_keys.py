@@ -50,6 +50,19 @@ def test_the_preferences_list_the_keys_of_open_widgets(make_napari_viewer, qtbot
 
 
 @pytest.mark.window
+def test_no_key_acts_while_the_dock_is_closed(viewer, dock, qtbot):
+    docks = [dock(keys.widget).parent() for keys in WIDGETS]
+    qtbot.waitUntil(lambda: all(each.isVisible() for each in docks))
+    assert all(len(keys.targets) == 1 for keys in WIDGETS)
+    for each in docks:
+        each.title.hide_button.click()
+    assert not any(keys.targets for keys in WIDGETS)
+    for each in docks:
+        each.toggleViewAction().trigger()
+    assert all(len(keys.targets) == 1 for keys in WIDGETS)
+
+
+@pytest.mark.window
 @pytest.mark.parametrize("close", [False, True])
 def test_keys_refine_while_the_widget_is_open(docked, next_class, qtbot, close):
     viewer, widget = docked

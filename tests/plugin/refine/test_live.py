@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
@@ -291,6 +291,67 @@ def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
     assert not seen
     widget.deleteLater()  # napari has only taken it out of its dock.
     wait_for(qtbot, lambda: not isalive(widget))
+
+
+@pytest.mark.window
+@pytest.mark.parametrize("how", ["button", "menu"])
+def test_live_mode_ends_when_the_dock_is_closed_and_not_destroyed(live, seen, paint, qtbot, how):
+    viewer, widget = live
+    dock, ended = widget.parent(), widget._controller._live
+    before = viewer.layers["coarse refined"].data.copy()
+    if how == "button":
+        qtbot.mouseClick(dock.title.hide_button, Qt.MouseButton.LeftButton)
+    else:
+        dock.toggleViewAction().trigger()
+    assert dock.isHidden()
+    viewer.layers["coarse"].visible = True
+    paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
+    assert_idle(ended)
+    assert not seen
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, before)
+    dock.toggleViewAction().trigger()
+    assert not widget.live.isChecked()
+    assert "closed" in widget.status.text()
+    assert viewer.layers["coarse"].contour == 0
+
+
+@pytest.mark.window
+def test_live_mode_stays_on_behind_another_tab(live, dock, qtbot):
+    viewer, widget = live
+    other = viewer.window.add_dock_widget(QWidget(), name="other", tabify=True)
+    qtbot.waitUntil(other.isVisible)
+    assert widget.live.isChecked()
+
+
+@pytest.mark.window
+def test_protected_edits_are_not_shown_after_the_dock_is_gone(live, paint, qtbot):
+    viewer, widget = live
+    widget.scope.show_protected.click()
+    assert "protected edits" in viewer.layers
+    layer = widget._controller._protected_layer
+    viewer.window.remove_dock_widget(widget)
+    paint(viewer, viewer.layers["coarse refined"], TRIANGLE, 30)
+    layer.update()
+    assert "protected edits" not in viewer.layers
+    assert not layer._debouncer._timer.isActive()
+    widget.deleteLater()
+    wait_for(qtbot, lambda: not isalive(widget))
+
+
+@pytest.mark.parametrize("name", ["scene", "coarse", "coarse refined", "coarse confidence"])
+def test_live_mode_ends_with_any_of_its_layers(live, seen, name):
+    viewer, widget = live
+    ended = widget._controller._live
+    viewer.layers.remove(name)
+    assert not widget.live.isChecked()
+    assert "is gone" in widget.status.text()
+    assert_idle(ended)
+
+
+def test_live_mode_ends_where_another_image_is_chosen(live):
+    viewer, widget = live
+    widget.image.value = viewer.add_image(np.zeros((SIZE, SIZE)), name="other")
+    assert not widget.live.isChecked()
 
 
 def test_live_mode_ends_where_another_map_is_chosen(live):
