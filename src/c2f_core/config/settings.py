@@ -9,6 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
 Preset = Literal["quick", "balanced", "thorough", "report"]
+SimulationKind = Literal[
+    "polygons",
+    "displacement",
+    "morphology",
+    "small_parts",
+    "low_resolution",
+    "inside_polygons",
+    "scribbles",
+]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 """Number of channels of one level."""
 ANY_VALUE: Any = ...
