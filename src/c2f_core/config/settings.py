@@ -27,7 +27,9 @@ ANY_VALUE: Any = ...
 class Settings(BaseModel):
     """Base class of settings: frozen, without unknown keys, described by their docstrings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     removed: ClassVar[Mapping[str, Any]] = {}
     """Former settings with the value that is still in force, or with `ANY_VALUE`.

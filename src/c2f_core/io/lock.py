@@ -1,5 +1,6 @@
 """Lock a folder, so that one process or thread at a time works in it."""
 
+import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,3 +43,44 @@ def lock_folder(folder: Path, error: type[C2FError], *, in_use: str, unusable: s
     except OSError as cause:
         raise error(f"{unusable} ({cause}).") from cause
     return lock
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process or thread has locked a folder now; nothing is written.
+
+    A folder that cannot be read counts as not locked.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that `lock_folder` locks.
+    """
+    try:
+        return _is_held(folder / ".lock")
+    except OSError:
+        return False
+
+
+if sys.platform == "win32":
+
+    def _is_held(path: Path) -> bool:
+        if not path.exists():
+            return False
+        lock = FileLock(path, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+else:
+    import fcntl
+
+    def _is_held(path: Path) -> bool:
+        with path.open("rb") as opened:  # A lock file on a read-only disk, or of another user.
+            try:
+                fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False

@@ -2,7 +2,7 @@
 
 import datetime
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,43 +63,54 @@ class RunSummary:
         return self.folder.name
 
 
-def list_runs(root: str | Path) -> list[RunSummary]:
+def list_runs(
+    root: str | Path, report_problem: Callable[[str], object] = lambda _: None
+) -> list[RunSummary]:
     """Find the runs in a folder and below it; a model2 run counts as one.
 
     Parameters
     ----------
     root : str or Path
         Folder to search, `DEPTH` levels deep.
+    report_problem : callable
+        Function that is called with a sentence for each folder that cannot be read, and
+        each run whose files are damaged.
 
     Returns
     -------
     list of RunSummary
-        Runs whose config can be read, the latest first.
+        Runs that can be read, the latest first.
     """
     found = []
-    for folder in _run_folders(Path(root), DEPTH):
+    for folder in _run_folders(Path(root), DEPTH, report_problem):
         try:
             found.append(summarise(folder))
-        except C2FError:
-            continue
+        except C2FError as error:
+            report_problem(str(error))
     return sorted(found, key=lambda run: run.changed, reverse=True)
 
 
-def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+def _run_folders(folder: Path, depth: int, report_problem: Callable[[str], object]) -> list[Path]:
+    """Return the folders of runs; one that cannot be read is reported, and others are searched."""
     run = RunFolder(folder)
-    if run.log.exists() or run.has_checkpoint:
-        yield folder
-        return
+    try:
+        if run.log.exists() or run.has_checkpoint:
+            return [folder]
+        children = _subfolders(folder) if depth else []
+        has_config = run.config.is_file()
+    except OSError as error:
+        report_problem(f"{folder} cannot be read ({error.strerror}); check its permissions.")
+        return []
+    below = [run for child in children for run in _run_folders(child, depth - 1, report_problem)]
     # A cross-validation or a search also has a config, and its runs in subfolders.
-    below = list(_run_folders_below(folder, depth - 1)) if depth else []
-    yield from below or ([folder] if run.config.is_file() else [])
+    return below or ([folder] if has_config else [])
 
 
-def _run_folders_below(folder: Path, depth: int) -> Iterator[Path]:
-    if folder.is_dir() and not (folder / STAGES[0]).is_dir():
-        for child in sorted(folder.iterdir()):
-            if child.is_dir() and not child.name.startswith("."):
-                yield from _run_folders(child, depth)
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir() or (folder / STAGES[0]).is_dir():
+        return []
+    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    return [child for child in children if child.is_dir()]
 
 
 def summarise(folder: str | Path) -> RunSummary:
@@ -117,10 +128,19 @@ def summarise(folder: str | Path) -> RunSummary:
 
     Raises
     ------
-    ConfigError
-        If the folder does not contain a run.
+    C2FError
+        If the folder does not contain a run, or a file of it cannot be read.
     """
     run = RunFolder(Path(folder))
+    try:
+        return _summary(run)
+    except OSError as error:
+        raise DataError(
+            f"{run.root} cannot be read ({error.strerror}); check its permissions."
+        ) from error
+
+
+def _summary(run: RunFolder) -> RunSummary:
     config = run.read_config()
     parts = stages_of(run.root, config)
     last = parts[-1][1]

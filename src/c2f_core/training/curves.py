@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from c2f_core.errors import DataError
 from c2f_core.training.events import Event, RolledBack, StepDone, Validated, rolled_back_message
 
 HEAD = ("step", "name", "value")
@@ -133,15 +134,17 @@ class Curves:
         -------
         Curves
             Series and notes of the log.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read.
         """
         curves = cls()
-        if not path.is_file():
-            return curves
-        with path.open(newline="", encoding="utf-8") as opened:
-            for row in csv.reader(opened):
-                entry = _parse(row)
-                if entry and (last_step is None or entry[1] <= last_step):
-                    curves._add_entry(*entry)
+        for row in read_rows(path):
+            entry = _parse(row)
+            if entry and (last_step is None or entry[1] <= last_step):
+                curves._add_entry(*entry)
         return curves
 
     def _add_entry(self, name: str, step: int, value: float | str) -> None:
@@ -149,6 +152,44 @@ class Curves:
             self.notes.append((step, value))
         else:
             self._add(name, step, value)
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Read the rows of a log, which a killed run or another program may have damaged.
+
+    Parameters
+    ----------
+    path : Path
+        File `log.csv` of a run; if it is missing, there are no rows.
+
+    Returns
+    -------
+    list of list of str
+        Fields of each line; those of a damaged line are whatever can be read of it.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(
+            f"The log {path} cannot be read ({error.strerror}); check its permissions, or move it "
+            "out of the run folder."
+        ) from error
+    # Each line by itself, so that a quote in a damaged one does not swallow the next ones.
+    return [row for line in text.split("\n") for row in _fields_of(line)]
+
+
+def _fields_of(line: str) -> list[list[str]]:
+    try:
+        return list(csv.reader([line]))
+    except csv.Error:  # Such as a field of megabytes.
+        return []
 
 
 def _parse(row: Sequence[str]) -> tuple[str, int, float | str] | None:

@@ -104,8 +104,7 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
         If there is no such run, it was not validated yet, it trained no discriminator,
         or its networks, adversarial loss or classes differ.
     """
-    stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
-    run = next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
+    run = latest_stage(folder)
     state, started = run.read_state(), run.read_config()
     _check_same_networks_and_loss(folder, started, config)
     if not run.last.exists():
@@ -114,6 +113,12 @@ def load_stage1(folder: Path, config: TrainConfig, class_table: ClassTable) -> d
         )
     _check_same_classes(str(folder), read_metadata(run.last).class_table, class_table)
     return state
+
+
+def latest_stage(folder: Path) -> RunFolder:
+    """Return the folder of the last stage that has a state, in a run of one or both stages."""
+    stages = (RunFolder(folder / stage) for stage in reversed(STAGES))
+    return next((stage for stage in stages if stage.state.exists()), RunFolder(folder))
 
 
 def _check_same_networks_and_loss(folder: Path, started: TrainConfig, config: TrainConfig) -> None:

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import WritingError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import write_image
-from c2f_core.training.curves import HEAD, NOTE, notes_of, values_of
+from c2f_core.training.curves import HEAD, NOTE, notes_of, read_rows, values_of
 from c2f_core.training.events import (
     ClassicalReference,
     Event,
@@ -30,7 +30,11 @@ from c2f_core.training.events import (
     Validated,
 )
 
+if TYPE_CHECKING:
+    from c2f_core.training.tensorboard_file import TensorBoardFile
+
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
+LONGEST_STEP = 20
 PANEL_GAP = 4
 """Width of the white gap between the pictures of a panel, in pixels."""
 
@@ -156,11 +160,8 @@ class CsvLog:
 
     def _open(self, path: Path, first_step: int) -> None:
         """Open the log; drop rows of steps that a resumed run repeats."""
-        rows: list[list[str]] = []
-        if first_step and path.exists():
-            with path.open(newline="", encoding="utf-8") as old:
-                # A killed run may have left an incomplete row.
-                rows = [row for row in csv.reader(old) if len(row) == len(HEAD)]
+        # A killed run may have left an incomplete row.
+        rows = [row for row in read_rows(path) if len(row) == len(HEAD)] if first_step else []
         self.__exit__()
         with (
             atomic_path(path) as temporary,
@@ -168,7 +169,7 @@ class CsvLog:
         ):
             writer = csv.writer(new)
             writer.writerow(HEAD)
-            writer.writerows(row for row in rows if row[0].isdigit() and int(row[0]) <= first_step)
+            writer.writerows(row for row in rows if _is_step(row[0]) and int(row[0]) <= first_step)
         self._file = path.open("a", newline="", encoding="utf-8")
 
     def __call__(self, event: Event) -> None:
@@ -182,32 +183,37 @@ class CsvLog:
             self._file.flush()
 
 
+def _is_step(text: str) -> bool:
+    """Return whether a field is a step, of fewer digits than Python converts at most."""
+    return text.isdecimal() and len(text) < LONGEST_STEP
+
+
 class TensorBoardLog:
     """TensorBoard log: the same values as scalars, and the sample panels as images."""
 
     def __init__(self) -> None:
-        self._writer: Any = None
+        self._file: TensorBoardFile | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._file is not None:
+            self._file.close()
 
     def __call__(self, event: Event) -> None:
         """Write one event; the first one opens the log."""
         if isinstance(event, RunStarted):
-            from torch.utils.tensorboard import SummaryWriter
+            # Imported lazily, as only training writes it.
+            from c2f_core.training.tensorboard_file import TensorBoardFile
 
             self.__exit__()
-            folder = str(event.run_folder / "tensorboard")
-            self._writer = SummaryWriter(folder, purge_step=event.first_step + 1)
-        elif isinstance(event, StepDone | Validated | RolledBack):
+            self._file = TensorBoardFile(event.run_folder / "tensorboard", event.first_step)
+        elif self._file is not None and isinstance(event, StepDone | Validated | RolledBack):
             for name, value in values_of(event).items():
-                self._writer.add_scalar(name, value, event.step)
-        elif isinstance(event, Preview):
-            self._writer.add_image("sample", panel(event), event.step, dataformats="HWC")
+                self._file.add_value(name, value, event.step)
+        elif self._file is not None and isinstance(event, Preview):
+            self._file.add_picture("sample", panel(event), event.step)
 
 
 class PanelLog:

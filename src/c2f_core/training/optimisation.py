@@ -1,5 +1,6 @@
 """Networks with their optimisers, the learning rate, and the training engine."""
 
+import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -145,6 +146,8 @@ def make_fabric(config: TrainConfig) -> "Fabric":
     # Imported lazily: Lightning takes seconds, which only training is worth.
     from lightning_fabric import Fabric
 
+    # Its notes on the precision would break into the progress bar.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     half = config.precision == "bfloat16" or (
         config.precision == "auto" and computes_in_bfloat16(config.device)
     )

@@ -89,12 +89,9 @@ class DiscriminatorScorer:
         folder, table = RunFolder(Path(model).parent), read_metadata(model).class_table
         config = folder.read_config()
         discriminator = build_discriminator(config.discriminator, table.number_of_classes)
-        try:
-            discriminator.load_state_dict(folder.read_state()["discriminator"]["network"])
-        except (KeyError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{folder.state} does not fit its config; train the model again."
-            ) from error
+        state = folder.read_state()
+        with folder.fitting_state():
+            discriminator.load_state_dict(state["discriminator"]["network"])
         return cls(discriminator, table, config.stage1.loss, device)
 
     def realism_map(

@@ -1,7 +1,7 @@
 """The run folder: config, checkpoints, logs, and the lock that keeps a second run out."""
 
 import io
-import json
+import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +16,9 @@ from c2f_core.classes.table import PRESETS
 from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
 from c2f_core.documents import first_problem, read_document
-from c2f_core.errors import CheckpointError, ConfigError
+from c2f_core.errors import CheckpointError, ConfigError, is_out_of_memory
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.lock import lock_folder
+from c2f_core.io.lock import is_locked, lock_folder
 from c2f_core.models.bundled import bundled_models
 from c2f_core.training.data_record import DataRecord
 
@@ -137,7 +137,7 @@ class RunFolder:
         ConfigError
             If another run is in progress here, or the folder cannot be created.
         """
-        is_new = not self.root.exists()
+        is_new = not os.path.lexists(self.root)
         lock = lock_folder(
             self.root,
             ConfigError,
@@ -162,13 +162,7 @@ class RunFolder:
     @property
     def is_under_way(self) -> bool:
         """Whether a run is training here now."""
-        if not (self.root / ".lock").exists():
-            return False
-        try:
-            with self.locked():
-                return False
-        except ConfigError:
-            return True
+        return is_locked(self.root)
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the config of the run, atomically, with absolute paths.
@@ -201,12 +195,12 @@ class RunFolder:
             If the folder does not contain a run, or its config is damaged or has settings
             of another version.
         """
-        try:
-            settings = json.loads(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # Also a wrong encoding.
+        if not os.path.lexists(self.config):
             raise ConfigError(
                 f"{self.root} contains no run to resume; check the folder or start a new run."
-            ) from error
+            )
+        advice = "check the folder or start a new run"
+        settings = read_document(self.config, "config", ConfigError, advice)
         try:
             return TrainConfig.model_validate(settings)
         except ValidationError as error:
@@ -293,6 +287,25 @@ class RunFolder:
         with atomic_path(self.state) as temporary:
             temporary.write_bytes(written.getbuffer())
 
+    @contextmanager
+    def fitting_state(self) -> Iterator[None]:
+        """Turn errors of a state that is not one of this run into one sentence.
+
+        Raises
+        ------
+        CheckpointError
+            If the code within finds entries missing, or of another type or shape.
+        """
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise CheckpointError(
+                f"{self.state} does not fit the run ({type(error).__name__}); start a new run, or "
+                "use last.safetensors."
+            ) from error
+
     def read_state(self) -> dict[str, Any]:
         """Read the state for resuming; nothing in it is executed.
 
@@ -309,7 +322,7 @@ class RunFolder:
         import torch
 
         try:
-            state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
+            state = torch.load(self.state, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             began = self.config.exists()
             raise CheckpointError(
@@ -321,6 +334,10 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."
             ) from error
+        if not isinstance(state, dict):
+            raise CheckpointError(
+                f"{self.state} is of another program; start a new run, or use last.safetensors."
+            )
         return state
 
 

@@ -39,7 +39,7 @@ from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, soft_cross_entr
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import generator_input
-from c2f_core.training.initial import load_stage1
+from c2f_core.training.initial import latest_stage, load_stage1
 from c2f_core.training.loading import TrainingData, check_coarse_only
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.supervised import StepResult
@@ -90,8 +90,11 @@ class Stage2Learner(Stage1Learner):
 
     def load_start(self) -> None:
         """Load generator and discriminator of the run of stage 1 that the config names."""
-        assert self._config.stage2.start is not None, "checked by TrainConfig"
-        self.start_from(load_stage1(self._config.stage2.start, self._config, self._class_table))
+        start = self._config.stage2.start
+        assert start is not None, "checked by TrainConfig"
+        state = load_stage1(start, self._config, self._class_table)
+        with latest_stage(start).fitting_state():
+            self.start_from(state)
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Start from the state of stage 1: its averaged generator and its discriminator."""

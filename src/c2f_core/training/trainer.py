@@ -1,5 +1,6 @@
 """The trainer: a generator of events that can be stopped between steps."""
 
+import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from c2f_core.training.optimisation import learning_rate, make_fabric
 from c2f_core.training.run_folder import STAGES, RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
-from c2f_core.training.supervised import SupervisedLearner
+from c2f_core.training.supervised import StepResult, SupervisedLearner
 from c2f_core.training.validation import (
     ValidationResult,
     best_classical,
@@ -302,8 +303,22 @@ class _TrainingLoop:
         with _memory_advice(self.config, FOR_STEPS):
             result = self.learner.step(self.step)
         self.step += 1
+        self._check_finite(result)
         seconds = time.perf_counter() - began
         return StepDone(self.step, result.loss, result.gradient_norm, rate, seconds, result.values)
+
+    def _check_finite(self, result: StepResult) -> None:
+        """Check that training has not diverged: its weights would be useless from now on."""
+        losses = {name: value for name, value in result.values.items() if name.endswith("loss")}
+        numbers = {"loss": result.loss, "gradient norm": result.gradient_norm, **losses}
+        broken = next((name for name, number in numbers.items() if not math.isfinite(number)), "")
+        if broken:
+            begun = self.folder.has_checkpoint
+            intact = f" The last checkpoint in {self.folder.root} is intact." if begun else ""
+            raise C2FError(
+                f"Training diverged at step {self.step}: the {broken} is not a finite number; "
+                f"start a new run with a smaller learning rate.{intact}"
+            )
 
     def _validate_and_save(self) -> Iterator[Event]:
         with _memory_advice(self.config, FOR_VALIDATION):
@@ -375,10 +390,11 @@ class _TrainingLoop:
         }
 
     def _load_state(self, state: dict[str, Any]) -> None:
-        self.learner.load_state_dict(state)
-        self.step, self.best_accuracy = int(state["step"]), float(state["best"])
-        self.start_accuracy = float(state["start"])
-        self.rolled_back = bool(state["rolled back"])
+        with self.folder.fitting_state():
+            self.learner.load_state_dict(state)
+            self.step, self.best_accuracy = int(state["step"]), float(state["best"])
+            self.start_accuracy = float(state["start"])
+            self.rolled_back = bool(state["rolled back"])
 
 
 def _validated(

@@ -19,10 +19,11 @@ KEY = "runs folder"
 
 
 def listing(root: Path) -> TaskFunction:
-    """Return a task that lists the runs in a folder."""
+    """Return a task that lists the runs in a folder, and what cannot be read there."""
 
-    def work(*_: Any) -> list[RunSummary]:
-        return list_runs(root)
+    def work(*_: Any) -> tuple[list[RunSummary], list[str]]:
+        problems: list[str] = []
+        return list_runs(root, problems.append), problems
 
     return work
 
@@ -110,9 +111,12 @@ class RunsController(Controller[RunList]):
             self.model.runs = tuple(run for run in self.model.runs if run.folder != folder)
             self.tell(f"Deleted {folder}.")
 
-    def _show_runs(self, runs: list[RunSummary]) -> None:
+    def _show_runs(self, found: tuple[list[RunSummary], list[str]]) -> None:
+        runs, problems = found
         self.model.runs = tuple(runs)
-        self._succeed(f"{len(runs)} runs." if runs else "No runs here; choose another folder.")
+        count = f"{len(runs)} runs." if runs else "No runs here; choose another folder."
+        more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        self._succeed(f"{count} {problems[0]}{more}" if problems else count)
 
     def _show_curves(self, compared: CurvesByRun) -> None:
         self.model.compared = compared

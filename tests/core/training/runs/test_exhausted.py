@@ -96,10 +96,6 @@ def test_a_full_disk_is_reported_when_checkpoints_and_state_are_saved(make_confi
     load_checkpoint(folder.best)
 
 
-@pytest.mark.filterwarnings(
-    # TensorBoard's thread dies of it; the run hears of it at its next event.
-    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
-)
 def test_a_full_disk_is_reported_when_logs_are_written(make_config, run, tmp_path):
     config = make_config(tmp_path / "run", steps=1000, validate_every=1000)
     with full_disk(20_000), pytest.raises(DataError, match="disk is full"):
