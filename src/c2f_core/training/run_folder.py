@@ -302,8 +302,8 @@ class RunFolder:
             if is_out_of_memory(error):
                 raise
             raise CheckpointError(
-                f"{self.state} does not fit the run ({type(error).__name__}); start a new run, or "
-                "use last.safetensors."
+                f"{self.state} does not fit its config ({type(error).__name__}); start a new run, "
+                "or use last.safetensors."
             ) from error
 
     def read_state(self) -> dict[str, Any]:

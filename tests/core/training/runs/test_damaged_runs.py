@@ -134,7 +134,7 @@ def test_a_state_with_an_entry_missing_or_wrong_is_one_sentence(stopped, run, ke
         torch.save(state, folder.state)
         if key == "rolled back" and key in state:
             continue
-        with pytest.raises(CheckpointError, match=r"state\.pt does not fit the run"):
+        with pytest.raises(CheckpointError, match=r"state\.pt does not fit its config"):
             run(stopped, resume=True)
 
 
@@ -143,9 +143,9 @@ def test_stage_2_refuses_a_damaged_state_of_stage_1(make_config, run, tmp_path):
     folder = RunFolder(tmp_path / "one")
     torch.save(folder.read_state() | {"discriminator": {"network": {}}}, folder.state)
     stage2 = {"start": tmp_path / "one", "steps": 1, "coarse_only_batch_size": 2}
-    with pytest.raises(CheckpointError, match="does not fit the run"):
+    with pytest.raises(CheckpointError, match="does not fit its config"):
         run(make_config(tmp_path / "two", method="stage2", stage2=stage2))
-    with pytest.raises(CheckpointError, match="does not fit the run"):
+    with pytest.raises(CheckpointError, match="does not fit its config"):
         DiscriminatorScorer.load(folder.best)
 
 
