@@ -12,6 +12,7 @@ Preset = Literal["quick", "balanced", "thorough", "report"]
 SimulationKind = Literal[
     "polygons",
     "displacement",
+    "freehand",
     "morphology",
     "small_parts",
     "low_resolution",

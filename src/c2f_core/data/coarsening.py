@@ -27,6 +27,14 @@ from c2f_core.data.outlines import (
 ByStrength = Callable[[float], NDArray[np.uint8]]
 """Function from a strength, above 0 and in pixels, to a coarser map (Y, X)."""
 
+SIZE_POWER = 0.2
+"""Power of the radius of a part with which the displacement of its boundary grows."""
+SPACINGS = (0.1, 0.4)
+"""Range of the spacing of displacements, relative to the shortest side of the map."""
+PARTS, WHOLE = 0.7, 0.3
+"""Standard deviations of the displacement that varies, and of that of the whole map."""
+FREEHAND_DILATION = 1.0
+"""Strength of the dilation in `freehand`, relative to that of the displacement."""
 SPECK = 3.0
 """Side of the parts that are taken for errors in the fine map, in pixels."""
 STROKES = 3
@@ -68,19 +76,19 @@ def polygons(fine: Ids, rng: np.random.Generator) -> ByStrength:
 
     The strength is the deviation of polygons around regions with a radius of 1 px; it
     grows with the square root of the radius. Smaller regions are drawn over larger ones,
-    those with less than half the strength as radius are left out, and gaps get the class
+    those with a radius below half the deviation are left out, and gaps get the class
     of the nearest polygon.
     """
     regions = regions_of(fine.map, fine.values)
-    redraw = Redrawing(fine.map.shape, rng)
+    redraw = Redrawing(fine.map.shape, rng, keep_area=True)
     starts = rng.integers(JITTERS, size=len(regions)).tolist()
 
     def coarser(strength: float) -> NDArray[np.uint8]:
         drawn = np.full(fine.map.shape, -1, np.int16)
         for number, (region, start) in enumerate(zip(regions, starts, strict=True)):
-            if number and region.radius < strength / 2:
+            reach = strength * region.radius**SIZE_POWER
+            if number and region.radius < reach / 2:
                 break
-            reach = strength * float(np.sqrt(region.radius))
             polygon = redraw(region.outline, region.radius, reach, start)
             cv2.fillPoly(drawn, [polygon], region.class_id)
         return filled(drawn)
@@ -89,28 +97,58 @@ def polygons(fine: Ids, rng: np.random.Generator) -> ByStrength:
 
 
 def displacement(fine: Ids, rng: np.random.Generator) -> ByStrength:
-    """Displace the map by a smooth random field; the strength is its typical length."""
-    spacing = float(np.exp(rng.uniform(np.log(0.06), np.log(0.25)))) * fine.shortest_side
-    height, width = fine.map.shape
-    shift = 0.3 * rng.standard_normal(2)
-    field = [0.7 * _smooth((height, width), max(8.0, spacing), rng) + float(part) for part in shift]
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    columns = np.arange(width, dtype=np.float32)
+    """Displace the map by a smooth random field, less where parts are small.
 
-    def coarser(strength: float) -> NDArray[np.uint8]:
-        row = (rows + strength * field[0]).round().clip(0, height - 1).astype(np.intp)
-        column = (columns + strength * field[1]).round().clip(0, width - 1).astype(np.intp)
-        return np.asarray(fine.map.take(row * width + column), dtype=np.uint8)
-
-    return coarser
+    The strength is the typical length at parts with a radius of 1 px; it grows as that of
+    polygons does.
+    """
+    displace = _Displacement(fine, _reach(fine), rng)
+    return lambda strength: displace(fine.map, strength)
 
 
 def morphology(fine: Ids, rng: np.random.Generator) -> ByStrength:
     """Dilate some classes at the cost of others, which are eroded.
 
     The classes get weights at random; a boundary moves towards the class of the smaller
-    weight, by the difference of the weights. The strength is the largest movement.
+    weight, by the difference of the weights. The strength is the largest movement at
+    parts with a radius of 1 px; it grows as that of polygons does.
     """
+    return _pushed(fine, _reach(fine), rng)
+
+
+def freehand(fine: Ids, rng: np.random.Generator) -> ByStrength:
+    """Draw boundaries as a quick hand does: displaced, with some classes too large.
+
+    This is `morphology`, then `displacement`, whose strength is that of the whole.
+    """
+    reach = _reach(fine)
+    push, displace = _pushed(fine, reach, rng), _Displacement(fine, reach, rng)
+    return lambda strength: displace(push(FREEHAND_DILATION * strength), strength)
+
+
+class _Displacement:
+    """Displaces maps by a smooth random field that is drawn once."""
+
+    def __init__(self, fine: Ids, reach: NDArray[np.float32], rng: np.random.Generator) -> None:
+        self._size = fine.map.shape
+        spacing = fine.shortest_side * float(np.exp(rng.uniform(*np.log(SPACINGS))))
+        shift = WHOLE * rng.standard_normal(2)
+        self._field = [
+            reach * (PARTS * _smooth(self._size, max(8.0, spacing), rng) + np.float32(part))
+            for part in shift
+        ]
+
+    def __call__(self, class_map: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+        height, width = self._size
+        along_y, along_x = self._field
+        rows = np.arange(height, dtype=np.float32)[:, None] + strength * along_y
+        columns = np.arange(width, dtype=np.float32) + strength * along_x
+        row = rows.round().clip(0, height - 1).astype(np.intp)
+        column = columns.round().clip(0, width - 1).astype(np.intp)
+        return np.asarray(class_map.take(row * width + column), dtype=np.uint8)
+
+
+def _pushed(fine: Ids, reach: NDArray[np.float32], rng: np.random.Generator) -> ByStrength:
     regions = regions_of(fine.map, fine.values)
     specks = [region for region in regions[1:] if region.area < SPECK**2]
     clean = filled(without(fine.map, specks))
@@ -119,12 +157,23 @@ def morphology(fine: Ids, rng: np.random.Generator) -> ByStrength:
     if fine.classes == 2:  # Without unlabelled pixels, only two of three weights would count.
         weights[:2] = rng.permutation(np.array([-0.5, 0.5], np.float32))
     vary = 1 + 0.25 * _smooth(fine.map.shape, max(8.0, fine.shortest_side / 6), rng)
-    push = (weights[other] - weights[clean]) * vary
+    push = (weights[other] - weights[clean]) * vary * reach
 
     def coarser(strength: float) -> NDArray[np.uint8]:
         return np.where(strength * push > depth, other, clean)
 
     return coarser
+
+
+def _reach(fine: Ids) -> NDArray[np.float32]:
+    """Return how far boundaries move at each pixel (Y, X), relative to parts of 1 px radius."""
+    reach = np.ones(fine.map.shape, np.float32)
+    for region in regions_of(fine.map, fine.values):
+        if region.area >= SPECK**2:
+            cv2.fillPoly(reach, [region.outline], float(region.radius**SIZE_POWER))
+    width = 1 + fine.shortest_side // 24
+    least = cv2.erode(reach, np.ones((width, width), np.uint8))
+    return np.asarray(cv2.blur(least, (width, width)), np.float32)
 
 
 def small_parts(fine: Ids, rng: np.random.Generator) -> ByStrength:
@@ -182,7 +231,7 @@ def inside_polygons(fine: Ids, rng: np.random.Generator) -> ByStrength:
     unlabelled, and what is thinner than twice the strength is left out.
     """
     depth, _ = depth_of(fine.map)
-    redraw = Redrawing(fine.map.shape, rng)
+    redraw = Redrawing(fine.map.shape, rng, keep_area=False)
     start = int(rng.integers(JITTERS))
     vary = np.exp(0.3 * _smooth(fine.map.shape, max(8.0, fine.shortest_side / 6), rng))
 

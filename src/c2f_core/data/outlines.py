@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.int32]
 """Points (N, 1, 2) of a closed contour, x and y in pixels."""
-LARGEST_TOLERANCE = 0.4
+LARGEST_TOLERANCE = 0.6
 """Largest tolerance of a polygon relative to the radius of its region."""
+LARGEST_FACTOR = 1.25
+"""Largest factor by which a polygon is enlarged to the area of its region."""
 MOST_REGIONS = 1000
 """Number of regions of a map that are looked at; smaller ones beyond it are too many to draw."""
 JITTERS = 4096
@@ -96,9 +98,20 @@ def _region(class_id: int, outline: Any, holes: list[Any]) -> Region:
 
 
 class Redrawing:
-    """Simplifies contours to polygons of few vertices and jitters these."""
+    """Simplifies contours to polygons of few vertices and jitters these.
 
-    def __init__(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the map.
+    rng : numpy.random.Generator
+        Source of the jitters.
+    keep_area : bool
+        Whether polygons are as large as the regions on whose contours their vertices are.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rng: np.random.Generator, keep_area: bool) -> None:
+        self._keep_area = keep_area
         self._last = np.array([shape[1] - 1, shape[0] - 1])
         self._jitters = np.clip(rng.standard_normal((JITTERS, 1, 2)), -2, 2)
 
@@ -109,10 +122,19 @@ class Redrawing:
         """
         tolerance = min(reach, LARGEST_TOLERANCE * radius)
         vertices = np.asarray(cv2.approxPolyDP(contour, tolerance, True))
+        if self._keep_area:
+            vertices = _enlarged(vertices, np.pi * radius**2)
         jitter = self._jitters.take(range(start, start + len(vertices)), axis=0, mode="wrap")
         at_border = (vertices <= 0) | (vertices >= self._last)
         moved = np.where(at_border, vertices, vertices + 0.5 * tolerance * jitter)
         return np.asarray(moved.round(), np.int32)
+
+
+def _enlarged(polygon: NDArray[Any], area: float) -> NDArray[Any]:
+    """Enlarge a polygon, whose vertices lie on the contour of a region, to the region's area."""
+    factor = np.sqrt(area / max(cv2.contourArea(polygon), 1.0))
+    centre = polygon.mean(axis=0)
+    return np.asarray(centre + min(factor, LARGEST_FACTOR) * (polygon - centre))
 
 
 def without(class_map: NDArray[np.uint8], regions: Sequence[Region]) -> NDArray[np.int16]:

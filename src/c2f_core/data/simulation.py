@@ -17,6 +17,7 @@ from c2f_core.data.coarsening import (
     ByStrength,
     Ids,
     displacement,
+    freehand,
     inside_polygons,
     low_resolution,
     morphology,
@@ -44,6 +45,7 @@ class _Kind:
 _KINDS: Mapping[SimulationKind, _Kind] = {
     "polygons": _Kind(polygons, (0.7, 0.95)),
     "displacement": _Kind(displacement, (0.7, 0.95)),
+    "freehand": _Kind(freehand, (0.7, 0.95)),
     "morphology": _Kind(morphology, (0.7, 0.95)),
     "small_parts": _Kind(small_parts, (0.7, 0.95)),
     "low_resolution": _Kind(low_resolution, (0.7, 0.95)),
@@ -52,7 +54,7 @@ _KINDS: Mapping[SimulationKind, _Kind] = {
 }
 KINDS: tuple[SimulationKind, ...] = tuple(_KINDS)
 """All kinds of simulation."""
-FULL_KINDS: tuple[SimulationKind, ...] = KINDS[:5]
+FULL_KINDS: tuple[SimulationKind, ...] = KINDS[:6]
 """Kinds of simulation that leave no labelled pixel of the fine map out."""
 
 
@@ -85,9 +87,10 @@ class CoarseSimulation:
     kind : str
         "polygons" redraws each region as a polygon of few jittered vertices,
         "displacement" moves the map by a smooth random field, "morphology" dilates and
-        erodes classes, "small_parts" drops small parts and merges neighbouring ones,
-        "low_resolution" makes blocks, "inside_polygons" draws polygons inside regions
-        with unlabelled gaps, and "scribbles" draws a few strokes per class.
+        erodes classes, "freehand" does both as a quick hand does, "small_parts" drops
+        small parts and merges neighbouring ones, "low_resolution" makes blocks,
+        "inside_polygons" draws polygons inside regions with unlabelled gaps, and
+        "scribbles" draws a few strokes per class.
     iou : (float, float) or None
         Range of the mean IoU of the classes with those of the fine map, in which
         unlabelled pixels are wrong; None for the default of the kind.
