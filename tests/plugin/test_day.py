@@ -114,6 +114,7 @@ class Desk:
         """Paint a stroke in the active layer, and return where it changed the map."""
         layer = self.viewer.layers.selection.active
         before = layer.data.copy()
+        self.press(Qt.Key.Key_2)
         self.press(Qt.Key(Qt.Key.Key_1 + label), CONTROL)
         layer.brush_size = 8
         self.drag(self.viewer, (row, 90), (row, 110), (row, 130))

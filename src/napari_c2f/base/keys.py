@@ -18,7 +18,7 @@ from napari.utils.key_bindings import KeyBinding
 
 from napari_c2f.base.proxies import bare
 
-Command = Callable[[ViewerModel], Any]
+Command = Callable[[ViewerModel], Iterator[None]]
 Target = TypeVar("Target")
 
 
@@ -101,9 +101,12 @@ class Keys(Generic[Target]):
                 action_manager.bind_shortcut(full_name, action.key)
 
     def _command(self, action: Action[Target]) -> Command:
-        def command(viewer: ViewerModel) -> None:
+        def command(viewer: ViewerModel) -> Iterator[None]:
             if viewer in self.targets:
                 action.run(self.targets[viewer])
+            # napari remembers what the release of a key does, without its modifiers, until the key
+            # does something else: after "3", the release of Ctrl+3 would take the tool back.
+            yield
 
         return command
 

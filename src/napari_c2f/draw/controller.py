@@ -33,9 +33,9 @@ from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class,
 
 NUMBERS = range(10)
 
-
 DRAWING_MODES = ("paint", "fill", "polygon")
 """Modes of a Labels layer that draw with the chosen class."""
+HOW_TO_DRAW = "Press 2 to draw with the brush, 3 with polygons, or 4 to fill areas."
 LARGEST_SEARCHED = 1 << 20
 """Largest number of pixels in a layer without class table to search for labels."""
 
@@ -96,15 +96,14 @@ class PaletteController(MapController[Palette]):
             self._update_table()
 
     def choose(self, index: int) -> None:
-        """Draw with a class in the active Shapes layer, or else in the map."""
+        """Draw with a class in the active Shapes layer, or else in the map; the tool stays."""
         active = self._viewer.layers.selection.active
         if isinstance(active, Shapes):
             set_class(active, self._entry(index))
         elif self._layer is not None:
             self._layer.selected_label = index
             self._viewer.layers.selection.active = self._layer
-            if self._layer.mode not in DRAWING_MODES:
-                self._layer.mode = "paint"
+            self.model.message = "" if self._layer.mode in DRAWING_MODES else HOW_TO_DRAW
         self.model.chosen = index
 
     def choose_key(self, number: int) -> None:

@@ -60,6 +60,7 @@ class MapController(Controller[AnyActivity]):
                 f"{image.name} coarse",
                 spatial_keywords(image),
             )
+            layer.mode = "paint"
             self.model.message = (
                 f"Select a class by its label and paint in '{layer.name}' where you are sure of it."
             )

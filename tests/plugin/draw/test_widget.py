@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
+from napari.settings import get_settings
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication, QCheckBox, QColorDialog, QLineEdit, QPushButton
@@ -73,6 +74,10 @@ def test_a_click_chooses_the_class_that_the_mouse_then_draws(docked, qtbot, drag
     click_cell(qtbot, widget, FASSEG.names.index("eyes"))
     assert layer.selected_label == EYES
     assert viewer.layers.selection.active is layer
+    assert "Press 2" in widget.status.text()
+    layer.mode = "paint"
+    click_cell(qtbot, widget, FASSEG.names.index("eyes"))
+    assert widget.status.text() == ""
     layer.brush_size = 5
     drag(viewer, (30, 10), (30, 50), (30, 80))
     assert (layer.data[30, 10:80] == EYES).all()
@@ -164,6 +169,7 @@ def test_an_added_class_has_the_next_free_label_and_is_named_at_once(docked, qtb
     type_name(qtbot, widget, "beard")
     assert layer.metadata[TABLE_KEY].classes[-1].name == "beard"
     assert layer.selected_label == 6
+    layer.mode = "paint"
     drag(viewer, (30, 10), (30, 20))
     assert layer.data[30, 15] == 6
     assert layer.get_color(6)[3] == 1
@@ -197,6 +203,7 @@ def test_a_locked_class_is_not_painted_over(docked, qtbot, drag, click):
     assert layer.metadata[LOCK_KEY] == [HAIR]
     assert "leave 'hair' unchanged" in widget.status.text()
     click_cell(qtbot, widget, EYES)
+    press(qtbot, viewer, Qt.Key.Key_2)
     layer.brush_size = 5
     drag(viewer, (30, 5), (30, 40), (32, 80), (20, 10))
     np.testing.assert_array_equal(layer.data == HAIR, before == HAIR)
@@ -257,6 +264,62 @@ def test_number_keys_choose_classes_and_leave_naparis_own(docked, qtbot):
     assert layer.selected_label == NOTHING
     press(qtbot, viewer, Qt.Key.Key_9, control)  # fasseg has six classes
     assert layer.selected_label == NOTHING
+
+
+@pytest.mark.window
+@pytest.mark.parametrize("release_first", ["digit", "control"])
+def test_a_class_is_chosen_without_the_tool_changing(docked, qtbot, release_first):
+    """With every tool and every class key, long after the key of the tool was pressed."""
+    viewer, widget = docked
+    layer = add_face(viewer)
+    keyboard, application = viewer.window._qt_viewer.canvas.native, get_settings().application
+    control = Qt.KeyboardModifier.ControlModifier
+    tools, labels = set(), range(7)
+    for tool in map(Qt.Key, range(Qt.Key.Key_1, Qt.Key.Key_8)):
+        for number in labels:
+            application.hold_button_delay = 1000
+            qtbot.keyClick(keyboard, tool)
+            mode = str(layer.mode)
+            tools.add(mode)
+            application.hold_button_delay = 0
+            qtbot.keyPress(keyboard, Qt.Key.Key_Control)
+            qtbot.keyPress(keyboard, Qt.Key(Qt.Key.Key_0 + number), control)
+            last = control if release_first == "digit" else Qt.KeyboardModifier.NoModifier
+            if release_first == "control":
+                qtbot.keyRelease(keyboard, Qt.Key.Key_Control)
+            qtbot.keyRelease(keyboard, Qt.Key(Qt.Key.Key_0 + number), last)
+            if release_first == "digit":
+                qtbot.keyRelease(keyboard, Qt.Key.Key_Control)
+            assert layer.mode == mode
+            assert layer.selected_label == (number - 1 if number else NOTHING)
+            click_cell(qtbot, widget, EYES)
+            assert layer.mode == mode
+    assert tools == {"erase", "paint", "polygon", "fill", "pick", "pan_zoom", "transform"}
+
+
+@pytest.mark.window
+def test_a_class_is_chosen_in_shapes_without_the_tool_changing(docked, qtbot):
+    viewer, _ = docked
+    add_face(viewer)
+    shapes = viewer.add_shapes()
+    for key in (Qt.Key.Key_P, Qt.Key.Key_R, Qt.Key.Key_L, Qt.Key.Key_4, Qt.Key.Key_2):
+        get_settings().application.hold_button_delay = 1000
+        press(qtbot, viewer, key)
+        mode = str(shapes.mode)
+        get_settings().application.hold_button_delay = 0
+        for number in range(7):
+            press(qtbot, viewer, Qt.Key(Qt.Key.Key_0 + number), Qt.KeyboardModifier.ControlModifier)
+            assert shapes.mode == mode
+
+
+@pytest.mark.window
+def test_a_new_map_is_ready_to_paint_in(docked, click, drag):
+    viewer, widget = docked
+    viewer.add_image(np.zeros((20, 30)), name="scene")
+    click(widget.new_button)
+    drag(viewer, (10, 5), (10, 20))
+    assert widget.map.value.mode == "paint"
+    assert (widget.map.value.data != widget.map.value.colormap.background_value).any()
 
 
 @pytest.mark.window
