@@ -27,6 +27,7 @@ from napari_c2f.layers.convert import (
 )
 from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.map_controller import MapController
+from napari_c2f.layers.planes import lie_alike
 from napari_c2f.layers.project_map import paste_labels
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class, set_class
@@ -263,7 +264,7 @@ def _is_empty(layer: Labels, image: Image, table: ClassTable) -> bool:
         isinstance(layer.data, np.ndarray)
         and layer.metadata.get(TABLE_KEY) == table
         and layer.data.shape == plane_shape(image)
-        and np.allclose(layer.extent.world, image.extent.world)
+        and lie_alike(layer, image)
         and bool((layer.data == table.unlabelled.index).all())
     )
 

@@ -14,6 +14,7 @@ from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError, ImageError
 from c2f_core.io.intensity import as_rgb8
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, image_plane, level0
+from napari_c2f.layers.planes import check_placement
 
 ClassIds = NDArray[np.uint8]
 
@@ -42,7 +43,7 @@ def pairs_of_layers(
     Raises
     ------
     DataError, ImageError, ClassTableError
-        If a layer is missing, shapes or classes differ, or nothing is drawn.
+        If a layer is missing, shapes, placements or classes differ, or nothing is drawn.
     """
     if image is None or coarse is None:
         raise DataError("Choose an image and a coarse map among the layers first.")
@@ -55,6 +56,8 @@ def pairs_of_layers(
                 f"'{image.name}' has {len(pictures)} planes and '{layer.name}' {len(maps)}; choose "
                 "a map drawn on this image."
             )
+        if layer is not None and layer.ndim == image.ndim:
+            check_placement(layer, image)
     pairs = []
     for number, (picture, drawn, fine_map) in enumerate(
         zip(pictures, coarse_maps, fine_maps, strict=True)
@@ -121,6 +124,7 @@ def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[N
             f"'{drawn.name}' and '{images[0].name}' differ in size; select a map that was drawn on "
             "this image."
         )
+    check_placement(drawn, images[0])
     coarse = class_table_of_layer(drawn).translate(np.array(labels), class_table)
     return [NewImage(names[0], picture, coarse)]
 

@@ -1,5 +1,7 @@
 """Planes of stacks: which of them a viewer shows, and which part of it."""
 
+from itertools import product
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer
@@ -32,22 +34,57 @@ def plane_slices(plane: Plane, size: Size) -> Slices:
 
 
 def check_planes(fine: Labels, other: Layer, slices: Slices) -> None:
-    """Check that a part of another layer has the same planes as a fine map.
+    """Check that a part of another layer has the same planes as a fine map, and lies where it does.
 
     Raises
     ------
     ImageError
-        If the planes differ.
+        If the planes or the placement differ.
     """
     shape = level0(other).shape[: other.ndim]
     planes = level0(fine).shape[:-2]
-    if fine.ndim == other.ndim:
-        covered = zip(slices[:-2], shape, strict=False)
-        if planes == tuple(len(range(*axis.indices(length))) for axis, length in covered):
-            return
-    raise ImageError(
-        f"'{fine.name}' and '{other.name}' do not have the same planes; choose layers of one image."
+    covered = zip(slices[:-2], shape, strict=False)
+    if fine.ndim != other.ndim or planes != tuple(
+        len(range(*axis.indices(length))) for axis, length in covered
+    ):
+        raise ImageError(
+            f"'{fine.name}' and '{other.name}' do not have the same planes; choose layers of one "
+            "image."
+        )
+    check_placement(fine, other, slices)
+
+
+def lie_alike(layer: Layer, other: Layer, slices: Slices | None = None) -> bool:
+    """Return whether the pixels of a layer lie on those of another layer, to half a pixel.
+
+    Parameters
+    ----------
+    layer, other : Layer
+        Layers of the same number of dimensions, with any scale, translation and rotation.
+    slices : tuple of slices, optional
+        Part of `other` that `layer` covers; without it, the first pixels of both are compared.
+    """
+    first = np.zeros(layer.ndim) if slices is None else np.array([axis.start for axis in slices])
+    ends = [(0, length - 1) for length in level0(layer).shape[: layer.ndim]]
+    return all(
+        np.allclose(other.world_to_data(layer.data_to_world(corner)), first + corner, atol=0.5)
+        for corner in product(*ends)
     )
+
+
+def check_placement(layer: Layer, other: Layer, slices: Slices | None = None) -> None:
+    """Check that the pixels of a layer lie on those of another layer; see `lie_alike`.
+
+    Raises
+    ------
+    ImageError
+        If they do not.
+    """
+    if not lie_alike(layer, other, slices):
+        raise ImageError(
+            f"'{layer.name}' does not lie on '{other.name}': they differ in scale, translation or "
+            "rotation. Choose layers of one image, or give both the same placement."
+        )
 
 
 def view_of(viewer: ViewerModel, layer: Labels) -> Window:

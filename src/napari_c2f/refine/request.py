@@ -17,10 +17,10 @@ from c2f_core.refine.run import JobResult, Plane, RefineJob, open_refiner, run_r
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
-from napari_c2f.layers.convert import class_table_of_layer, level0
+from napari_c2f.layers.convert import class_table_of_layer, level0, plane_shape
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import locked_classes
-from napari_c2f.layers.planes import current_plane, view_of
+from napari_c2f.layers.planes import check_placement, current_plane, view_of
 from napari_c2f.layers.shapes import drawn_mask
 from napari_c2f.layers.strokes import ProtectedStroke
 
@@ -147,7 +147,7 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
     Raises
     ------
     C2FError
-        If one is missing, or they differ in the number of dimensions.
+        If one is missing, or they differ in the number of dimensions or in their placement.
     """
     if image is None or coarse is None:
         raise C2FError("Choose an image and a coarse map: open or draw them first.")
@@ -157,6 +157,8 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
             f"'{stack.name}' is a stack of {stack.ndim} dimensions and '{plane.name}' has "
             f"{plane.ndim}; choose a coarse map that was drawn on this image."
         )
+    if plane_shape(image) == level0(coarse).shape:  # Otherwise refining says that they differ.
+        check_placement(coarse, image)
     return image, coarse
 
 

@@ -266,8 +266,9 @@ def test_only_the_needed_part_of_lazy_layers_is_loaded(expanded, refine, monkeyp
     viewer, widget = expanded
     images, maps = scene()
     image, coarse_map = Recorder(images, (16, 16, 3)), Recorder(maps, (16, 16))
-    viewer.add_image(image.array, rgb=True, name="scene", contrast_limits=(0, 255))
-    coarse = add_coarse(viewer, coarse_map.array, translate=(3, 0))
+    placed = {"translate": (3, 0)}
+    viewer.add_image(image.array, rgb=True, name="scene", contrast_limits=(0, 255), **placed)
+    coarse = add_coarse(viewer, coarse_map.array, **placed)
     viewer.add_shapes([np.array([[23.0, 36], [23, 44], [30, 44], [30, 36]])])
     widget.scope.where.setValue("shapes")
     widget.coarse.value = coarse

@@ -74,9 +74,10 @@ def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_pat
     viewer, widget = docked
     pair = astronaut_pair()
     save_coarse(tmp_path / "coarse.c2f.png", pair)
-    viewer.add_image(pair.image, name="face")
+    placed = {"scale": (0.5, 0.5), "translate": (3, 4)}
+    viewer.add_image(pair.image, name="face", **placed)
     (coarse,) = viewer.open(tmp_path / "coarse.c2f.png", plugin=PLUGIN)
-    coarse.scale, coarse.translate = (0.5, 0.5), (3, 4)
+    coarse.scale, coarse.translate = placed.values()
     before = coarse.data.copy()
     refine(qtbot, widget, "fasseg")
     assert "% of the pixels changed" in widget.status.text()
