@@ -4,38 +4,34 @@ They need no training and work with any classes: baselines, and a fallback if no
 trained model fits.
 """
 
+from abc import abstractmethod
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.color import rgb2gray
-from skimage.filters import sobel
-from skimage.segmentation import random_walker, watershed
+from skimage.segmentation import watershed
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ImageError
-from c2f_core.geometry.arrays import Size, Window, whole
+from c2f_core.geometry.arrays import Size, Window, boundary_pixels, bounding_box, grown, whole
+from c2f_core.refine.certainty import Certainty, distance_to
+from c2f_core.refine.gradients import colour_gradient
 from c2f_core.refine.interface import (
     ClassIds,
     Confidence,
     Monitor,
     RefinerInterface,
 )
+from c2f_core.refine.random_walk import walk
+
+Markers = NDArray[np.uint8]
+"""Class id + 1 where a marker is, else 0."""
 
 SMALL_REGION_SHARE = 0.5
 """Regions too small for the erosion keep the pixels deeper than this share of their depth."""
-BETA = 250.0
-"""How strongly colour differences hinder random walkers.
-
-Twice scikit-image's default. Larger values follow the boundaries of faces better, but make
-the equations hard to solve in noisy images.
-"""
-SOLVER_TOLERANCE = 1e-6
-"""A thousandth of scikit-image's default, for the same reason."""
-SMALLEST_PROBABILITY = 1e-12
-"""Lower bound of probabilities: classes share the pixels that the solver has not reached."""
 
 
-def markers(class_ids: ClassIds, erosion: float) -> NDArray[np.int32]:
+def markers(class_ids: ClassIds, erosion: float) -> Markers:
     """Return the eroded regions of a coarse map, as markers.
 
     Parameters
@@ -48,27 +44,30 @@ def markers(class_ids: ClassIds, erosion: float) -> NDArray[np.int32]:
 
     Returns
     -------
-    (Y, X) int32 array
+    (Y, X) uint8 array
         Class id + 1, and 0 outside of the eroded regions.
     """
-    sure = np.zeros(class_ids.shape, dtype=np.int32)
-    for class_id in np.unique(class_ids):
+    sure = np.zeros(class_ids.shape, np.uint8)
+    for class_id in np.flatnonzero(np.bincount(class_ids.ravel())).tolist():
         if class_id == UNLABELLED_ID:
             continue
-        mask = class_ids == class_id
-        depth = _depth(mask)
-        regions, count = ndimage.label(mask)
-        deepest = ndimage.maximum(depth, regions, np.arange(count + 1))
-        threshold = np.minimum(erosion, SMALL_REGION_SHARE * np.asarray(deepest))[regions]
-        sure[mask & (depth > threshold)] = int(class_id) + 1
+        window = grown(bounding_box(class_ids == class_id), 1, class_ids.shape)
+        sure[window][_eroded(class_ids[window] == class_id, erosion)] = class_id + 1
     return sure
 
 
-def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _eroded(mask: NDArray[np.bool_], erosion: float) -> NDArray[np.bool_]:
+    """Erode each region of a mask, which contains all of its surroundings."""
     if mask.all():
-        return np.full(mask.shape, np.inf)
-    depth: NDArray[np.float64] = ndimage.distance_transform_edt(mask)
-    return depth
+        return mask
+    depth = distance_to(~mask)
+    count, found = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    regions = np.asarray(found, np.int32)
+    deepest = np.zeros(count, np.float32)
+    np.maximum.at(deepest, regions, depth)
+    threshold = np.minimum(np.float32(erosion), np.float32(SMALL_REGION_SHARE) * deepest)
+    eroded: NDArray[np.bool_] = mask & (depth > threshold[regions])
+    return eroded
 
 
 class _MarkerRefiner(RefinerInterface):
@@ -81,6 +80,8 @@ class _MarkerRefiner(RefinerInterface):
     erosion : float
         Depth in pixels by which the coarse regions are eroded.
     """
+
+    certainty: Certainty
 
     def __init__(self, class_table: ClassTable, erosion: float = 10.0) -> None:
         self.class_table = class_table
@@ -98,81 +99,118 @@ class _MarkerRefiner(RefinerInterface):
         Cancelled
             If the monitor asked to stop, between steps.
         """
-        monitor.raise_if_stopped()
+        marking, flooding, judging = monitor.split([2, 7, 1])
+        marking.raise_if_stopped()
         sure = markers(class_ids, self._erosion)
         if not sure.any():
             raise ImageError("Nothing is labelled in the coarse map; draw at least one class.")
-        monitor.report(0.2)
-        monitor.raise_if_stopped()
-        flooded, confidence = self._flood(rgb, sure)
-        monitor.raise_if_stopped()
-        monitor.report(1.0)
-        return (flooded - 1).astype(np.uint8), confidence.astype(np.float32)
+        marking.report(1.0)
+        flooding.raise_if_stopped()
+        gradient = colour_gradient(rgb)
+        flooded, probability = self.flood(rgb, gradient, sure, flooding)
+        fine = flooded - np.uint8(1)
+        flooding.report(1.0)
+        judging.raise_if_stopped()
+        confidence = self.certainty.confidence(class_ids, fine, gradient, probability)
+        judging.report(1.0)
+        return fine, confidence
 
     def receptive_window(self, _part: Window, size: Size, /) -> Window:
         """Return the whole image, as a class can flood unlabelled pixels from far away."""
         return whole(size)
 
-    def _flood(
-        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        raise NotImplementedError
+    @abstractmethod
+    def flood(
+        self,
+        rgb: NDArray[np.uint8],
+        gradient: NDArray[np.float32],
+        sure: Markers,
+        monitor: Monitor,
+        /,
+    ) -> tuple[Markers, Confidence | None]:
+        """Extend the markers to all pixels.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+            RGB image.
+        gradient : (Y, X) float32 array
+            Its colour gradient.
+        sure : (Y, X) uint8 array
+            Markers, from `markers`.
+        monitor : Monitor
+            Receives the progress, and is asked between steps whether to stop.
+
+        Returns
+        -------
+        markers : (Y, X) uint8 array
+            Marker of each pixel.
+        probability : (Y, X) float32 array or None
+            The method's own probability of these in [0, 1], if it has one.
+        """
 
 
 class WatershedRefiner(_MarkerRefiner):
-    """Marker-controlled watershed of the Sobel gradient (Meyer and Beucher 1990).
+    """Marker-controlled watershed of the colour gradient (Meyer and Beucher 1990).
 
-    The confidence is a rule of thumb and not calibrated: 0.5 at a boundary of the
-    result, rising to 1 at the depth of the erosion.
+    The confidence is a calibrated probability; see `c2f_core.refine.certainty`.
     """
 
     name = "watershed"
+    certainty = Certainty(
+        same=0.75,
+        same_distance=1.35,
+        other=-0.24,
+        other_distance=-0.57,
+        unlabelled=2.53,
+        unlabelled_distance=-0.76,
+        contrast=0.33,
+    )
 
-    def _flood(
-        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        flooded: NDArray[np.int32] = watershed(sobel(rgb2gray(rgb)), sure)
-        distance = np.min(
-            [_depth(flooded == value) for value in np.unique(flooded)],
-            axis=0,
-            initial=np.inf,
-            where=np.array([flooded == value for value in np.unique(flooded)]),
-        )
-        return flooded, np.clip(0.5 + 0.5 * (distance - 1) / max(self._erosion, 1), 0.5, 1.0)
+    def flood(
+        self,
+        _rgb: NDArray[np.uint8],
+        gradient: NDArray[np.float32],
+        sure: Markers,
+        _monitor: Monitor,
+        /,
+    ) -> tuple[Markers, None]:
+        """Flood the gradient from the markers; see `_MarkerRefiner.flood`."""
+        # Markers inside of others do not flood, and would take 32 bytes each in the queue.
+        inside = (sure > 0) & ~boundary_pixels(sure, unlabelled=None)
+        flooded: Markers = watershed(gradient, sure, mask=~inside)
+        flooded[inside] = sure[inside]
+        return flooded, None
 
 
 class RandomWalkerRefiner(_MarkerRefiner):
-    """Random walker (Grady, PAMI 2006); the confidence is the largest probability."""
+    """Random walker (Grady, PAMI 2006) with differences of CIELAB colours.
+
+    The confidence is a calibrated probability; see `c2f_core.refine.certainty`.
+    """
 
     name = "random walker"
+    certainty = Certainty(
+        same=-0.03,
+        same_distance=1.06,
+        other=-1.02,
+        other_distance=-0.56,
+        unlabelled=1.62,
+        unlabelled_distance=-0.75,
+        contrast=0.43,
+        probability=0.19,
+    )
 
-    def _flood(
-        self, rgb: NDArray[np.uint8], sure: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        present = np.unique(sure[sure > 0])
-        if len(present) == 1 or (sure > 0).all():
-            flooded = np.where(sure > 0, sure, present[0]).astype(np.int32)
-            return flooded, np.ones(sure.shape)
-        seeds = np.searchsorted(present, sure) + 1
-        seeds[sure == 0] = 0
-        data, beta = rgb / 255.0, BETA
-        if not data.std():
-            # scikit-image divides by the standard deviation, which is 0 here.
-            data, beta = np.indices((*sure.shape, 3)).sum(axis=0).astype(float), 0.0
-        probabilities = random_walker(
-            data,
-            seeds,
-            beta=beta,
-            mode="cg_j",
-            tol=SOLVER_TOLERANCE,
-            channel_axis=-1,
-            return_full_prob=True,
-            prob_tol=np.inf,  # The remaining error is removed below by normalising.
-        )
-        flooded = present[probabilities.argmax(axis=0)].astype(np.int32)
-        # Where noise isolates a pixel, the solver stops before its probabilities sum to one.
-        probabilities = np.maximum(probabilities, SMALLEST_PROBABILITY)
-        return flooded, probabilities.max(axis=0) / probabilities.sum(axis=0)
+    def flood(
+        self,
+        rgb: NDArray[np.uint8],
+        _gradient: NDArray[np.float32],
+        sure: Markers,
+        monitor: Monitor,
+        /,
+    ) -> tuple[Markers, Confidence]:
+        """Let random walkers look for the markers; see `_MarkerRefiner.flood`."""
+        return walk(rgb, sure, monitor)
 
 
 CLASSICAL_REFINERS: dict[str, type[WatershedRefiner] | type[RandomWalkerRefiner]] = {

@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import cg
 from skimage.segmentation import random_walker
+from threadpoolctl import threadpool_info
 
+from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.refine import classical
+from c2f_core.refine import certainty, gradients, random_walk
 from c2f_core.refine.classical import CLASSICAL_REFINERS, RandomWalkerRefiner, markers
+from c2f_core.refine.gradients import to_lab
+from c2f_core.refine.interface import SILENT, Monitor
+from c2f_core.refine.random_walk import walk
 
 
 @pytest.fixture(params=list(CLASSICAL_REFINERS))
@@ -46,18 +52,88 @@ def noisy_disk() -> tuple[np.ndarray, np.ndarray]:
     return image.clip(0, 255).astype(np.uint8), coarse.astype(np.uint8)
 
 
-def solve_exactly(*arguments, **keywords):
-    return random_walker(*arguments, **(keywords | {"mode": "bf"}))
+def random_walker_of_all_pixels(image: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Solve the equations of all pixels with scikit-image, without iterating."""
+    lab = to_lab(image).astype(float)
+    unknown = sure == 0
+    squared = []
+    for axis in (0, 1):
+        before, after = np.moveaxis(lab, axis, 0)[:-1], np.moveaxis(lab, axis, 0)[1:]
+        needed = np.moveaxis(unknown, axis, 0)
+        squared.append(np.square(after - before).sum(axis=-1)[needed[:-1] | needed[1:]])
+    scale = 10 * lab.std() * 3**0.5 / np.concatenate(squared).mean()
+    return random_walker(
+        lab, sure.astype(int), beta=random_walk.BETA * scale, mode="bf", channel_axis=-1,
+        return_full_prob=True, prob_tol=np.inf,
+    )  # fmt: skip
 
 
-def test_random_walkers_are_as_sure_of_noise_as_the_exact_solution(monkeypatch) -> None:
-    refiner = RandomWalkerRefiner(SHAPES)
-    found = refiner.refine(*noisy_disk())
-    assert found.confidence.min() >= 0.5 - 1e-6
-    monkeypatch.setattr(classical, "random_walker", solve_exactly)
-    exact = refiner.refine(*noisy_disk())
-    assert (found.labels == exact.labels).mean() > 0.999
-    assert np.abs(found.confidence - exact.confidence).mean() < 1e-3
+def test_random_walkers_give_the_exact_probabilities() -> None:
+    image, coarse = noisy_disk()
+    image = np.stack([image, image[::-1], image.T], axis=-1)
+    sure = markers(coarse - 1, 10)
+    found, probability = walk(image, sure, SILENT)
+    exact = random_walker_of_all_pixels(image, sure)
+    assert (found == exact.argmax(axis=0) + 1).mean() > 0.999
+    assert np.abs(probability - exact.max(axis=0)).mean() < 1e-3
+
+
+def test_random_walkers_refuse_more_than_they_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random_walk, "MAX_UNKNOWN", 1000)
+    with pytest.raises(ImageError, match=r"choose the watershed"):
+        RandomWalkerRefiner(SHAPES).refine(*noisy_disk())
+
+
+def test_the_solver_can_be_cancelled() -> None:
+    asked = iter([False] * 3 + [True] * 9)
+    image, coarse = noisy_disk()
+    monitor = Monitor(should_stop=lambda: next(asked))
+    with pytest.raises(Cancelled):
+        walk(np.stack([image] * 3, axis=-1), markers(coarse - 1, 10), monitor)
+    assert next(asked)
+
+
+def test_the_solver_runs_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def spy(*arguments, **keywords):
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return cg(*arguments, **keywords)
+
+    monkeypatch.setattr(random_walk, "cg", spy)
+    RandomWalkerRefiner(SHAPES).refine(*noisy_disk())
+    assert set(threads) == {1}
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"), [((200, 0, 0), (0, 59, 0)), ((0, 0, 255), (87, 0, 0))]
+)
+def test_edges_of_equal_lightness_are_found(refiner, inside, outside) -> None:
+    image, coarse = square()
+    image = np.where(image[..., None] > 0, inside, outside).astype(np.uint8)
+    result = refiner.refine(image, coarse)
+    expected = np.where((image == inside).all(axis=-1), 2, 1)
+    assert (result.labels == expected).mean() > 0.99
+
+
+def test_the_mean_confidence_is_the_accuracy_on_the_sample() -> None:
+    pair = astronaut_pair()
+    for kind in CLASSICAL_REFINERS.values():
+        fine, confidence = kind(astronaut_class_table()).refine_ids(pair.image, pair.coarse, SILENT)
+        assert abs(confidence.mean() - (fine == pair.fine).mean()) < 0.02
+
+
+def test_the_image_is_processed_in_bands_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = synthetic_pair(96, seed=2)
+    for kind in CLASSICAL_REFINERS.values():
+        expected = kind(SHAPES).refine_ids(pair.image, pair.coarse, SILENT)
+        with monkeypatch.context() as small:
+            small.setattr(gradients, "BAND", 7)
+            small.setattr(certainty, "BAND", 5)
+            small.setattr(random_walk, "CHUNK", 11)
+            found = kind(SHAPES).refine_ids(pair.image, pair.coarse, SILENT)
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (31, 17)])
