@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from c2f_core.classes.report import DecodeReport
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
@@ -81,6 +80,9 @@ def decode_colours(
             f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
             "class indices."
         )
+    # Imported lazily, as it takes a quarter of a second.
+    from scipy.spatial import cKDTree
+
     colours, inverse = _distinct_colours(rgb)
     palette = np.array([entry.colour for entry in class_table.entries], dtype=float)
     distance, class_ids = cKDTree(palette).query(colours)

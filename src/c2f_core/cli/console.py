@@ -1,5 +1,8 @@
-"""Common parts of the console commands: errors, Ctrl-C and tables."""
+"""Common parts of the console commands: errors, Ctrl-C, closed pipes and tables."""
 
+import errno
+import io
+import os
 import shlex
 import signal
 import subprocess
@@ -7,38 +10,85 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.table import Table
+from c2f_core.errors import C2FError, is_out_of_memory
 
-from c2f_core.errors import C2FError
-from c2f_core.io.tables import TEXT_COLUMNS, Row, formatted
+if TYPE_CHECKING:
+    from c2f_core.io.tables import Row
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+"""Exit statuses: an error, Ctrl-C, and a reader such as `head` that has read enough."""
 
 
-def run_command(command: Callable[[], None]) -> int:
+def run_command(command: Callable[[], object]) -> int:
     """Run a command and return its exit status.
 
     Parameters
     ----------
     command : callable
-        Function without parameters that does the work of the command.
+        Function without parameters that parses the arguments and does the work.
 
     Returns
     -------
     int
-        0 on success, 2 after a `C2FError` (whose message is printed to standard
-        error), 130 after Ctrl-C.
+        0 on success or what the parser of the arguments exits with, 2 after an error that a
+        user can fix (whose message is printed to standard error), 130 after Ctrl-C, 141 if
+        the output is piped into a program that has ended.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # A file's name may not be valid Unicode.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = _status_of(command)
+        return _status_of(sys.stdout.flush) or status
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    finally:
+        _discard_output()
+
+
+def _status_of(command: Callable[[], object]) -> int:
     try:
         command()
-    except C2FError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except SystemExit as end:  # After --help, or with arguments that the parser refuses.
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        sentence = _sentence(error)
+        if not sentence:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        return FAILED
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """Describe an error that the user can fix; empty for any other."""
+    if isinstance(error, C2FError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        return f"The output cannot be written ({error.strerror}); free some space."
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); check the path and "
+            "its permissions."
+        )
+    if is_out_of_memory(error):
+        return "There is not enough memory; use smaller images, or close other programs."
+    return ""
+
+
+def _discard_output() -> None:
+    """Discard what cannot be written, so that Python does not try to write it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def command_line(*words: str | Path) -> str:
@@ -77,8 +127,14 @@ PIPED_WIDTH = 240
 """Width of tables if the output is not a terminal, so that no line is wrapped."""
 
 
-def show_table(title: str, rows: Sequence[Row]) -> None:
+def show_table(title: str, rows: "Sequence[Row]") -> None:
     """Print rows with the same columns, shares as percentages."""
+    # Imported lazily, as --help does not need them.
+    from rich.console import Console
+    from rich.table import Table
+
+    from c2f_core.io.tables import TEXT_COLUMNS, formatted
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)

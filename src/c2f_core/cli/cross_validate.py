@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from c2f_core.cli.console import StopOnInterrupt, show_table
 from c2f_core.config.files import read_config
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import ConfigError, DataError
-from c2f_core.experiments.comparison import COLUMNS, comparison_tables, estimate_rows, estimates_of
-from c2f_core.io.tables import write_csv, write_markdown
-from c2f_core.training.listeners import ProgressBar, RunLogs
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,10 @@ def _read_configs(paths: Sequence[Path]) -> dict[str, TrainConfig]:
 def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
     """Train and score the missing runs; return False if stopped before the end."""
     # Imported lazily, as torch takes seconds to import.
+    from tqdm import tqdm
+
     from c2f_core.experiments.cross_validation import RunScored, cross_validate
+    from c2f_core.training.listeners import ProgressBar, RunLogs
 
     stop = StopOnInterrupt()
     with ProgressBar() as bar, RunLogs() as log, stop:
@@ -97,13 +96,17 @@ def _run(configs: dict[str, TrainConfig], options: Options) -> bool:
 
 
 def _line(record: dict[str, str | float]) -> str:
+    from c2f_core.experiments.comparison import COLUMNS
+
     scores = ", ".join(f"{name} {record[key]}" for key, name in COLUMNS.items())
     return f"{record['config']}, fold {record['fold']}, seed {record['seed']}: {scores}"
 
 
 def _show(configs: dict[str, TrainConfig], options: Options) -> None:
     """Compare the runs that are recorded so far."""
+    from c2f_core.experiments.comparison import comparison_tables, estimate_rows, estimates_of
     from c2f_core.experiments.cross_validation import records_of
+    from c2f_core.io.tables import write_csv, write_markdown
 
     runs = {
         name: [record for record in records_of(config) if record["seed"] in options.seeds]

@@ -5,31 +5,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import run_command, show_table
 from c2f_core.cli.cross_validate import cross_validate_configs
-from c2f_core.data.layouts import open_pairs
-from c2f_core.data.pairs import FilePairs
-from c2f_core.data.splits import read_split
 from c2f_core.errors import DataError
-from c2f_core.experiments.evaluation import (
-    Evaluation,
-    all_rows,
-    class_rows,
-    evaluate,
-    image_rows,
-    summary_rows,
-)
-from c2f_core.io.tables import Row, write_csv, write_markdown
-from c2f_core.refine.interface import RefinerInterface
-from c2f_core.refine.run import open_trained
-from c2f_core.training.catalogue import distinct_names
+
+if TYPE_CHECKING:
+    from c2f_core.classes.table import ClassTable
+    from c2f_core.data.pairs import FilePairs
+    from c2f_core.experiments.evaluation import Evaluation
+    from c2f_core.io.tables import Row
+    from c2f_core.refine.interface import RefinerInterface
 
 
 @dataclass(frozen=True)
@@ -61,13 +51,17 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(lambda: _run(given)))
+
+
+def _run(arguments: Sequence[str]) -> None:
     mode = argparse.ArgumentParser(prog="c2f-evaluate", add_help=False, allow_abbrev=False)
     mode.add_argument("--folds", type=int)
     if mode.parse_known_args(arguments)[0].folds is not None:
-        sys.exit(run_command(lambda: cross_validate_configs(arguments)))
-    options = tyro.cli(Options, prog="c2f-evaluate", args=arguments)
-    sys.exit(run_command(lambda: evaluate_models(options)))
+        cross_validate_configs(arguments)
+    else:
+        evaluate_models(tyro.cli(Options, prog="c2f-evaluate", args=arguments))
 
 
 def evaluate_models(options: Options) -> None:
@@ -79,6 +73,10 @@ def evaluate_models(options: Options) -> None:
         If a model, the data or the split cannot be read or do not fit together, or a
         file cannot be written.
     """
+    # Imported lazily, as --help does not need it.
+    from c2f_core.experiments.evaluation import all_rows, class_rows, image_rows, summary_rows
+    from c2f_core.io.tables import write_csv, write_markdown
+
     if not options.models_and_data:
         raise DataError("There is no data folder; give it as the last argument, after the models.")
     *models, root = options.models_and_data
@@ -104,7 +102,10 @@ def evaluate_models(options: Options) -> None:
         write_markdown(options.markdown, tables)
 
 
-def _open_models(models: Sequence[str], device: str) -> list[RefinerInterface]:
+def _open_models(models: Sequence[str], device: str) -> "list[RefinerInterface]":
+    from c2f_core.refine.run import open_trained
+    from c2f_core.training.catalogue import distinct_names
+
     opened: list[RefinerInterface] = []
     for model, name in zip(models, distinct_names(models), strict=True):
         refiner = open_trained(model, device)
@@ -113,8 +114,12 @@ def _open_models(models: Sequence[str], device: str) -> list[RefinerInterface]:
     return opened
 
 
-def _evaluate(refiners: Sequence[RefinerInterface], pairs: FilePairs) -> list[Evaluation]:
+def _evaluate(refiners: "Sequence[RefinerInterface]", pairs: "FilePairs") -> "list[Evaluation]":
     """Score, and print warnings about maps even if there is nothing to score."""
+    from tqdm import tqdm
+
+    from c2f_core.experiments.evaluation import evaluate
+
     try:
         with tqdm(total=len(pairs), desc="Evaluating", unit="pair", disable=None) as bar:
             return evaluate(
@@ -128,17 +133,21 @@ def _evaluate(refiners: Sequence[RefinerInterface], pairs: FilePairs) -> list[Ev
             print(f"warning: {warning}", file=sys.stderr)
 
 
-def _all_images(rows: Sequence[Row]) -> list[Row]:
+def _all_images(rows: "Sequence[Row]") -> "list[Row]":
     return [{"image": "all", **row} for row in rows]
 
 
-def _classical(class_table: ClassTable) -> list[RefinerInterface]:
+def _classical(class_table: "ClassTable") -> "list[RefinerInterface]":
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
     return [refiner(class_table) for refiner in CLASSICAL_REFINERS.values()]
 
 
-def _open_pairs(root: str, options: Options, refiners: Sequence[RefinerInterface]) -> FilePairs:
+def _open_pairs(root: str, options: Options, refiners: "Sequence[RefinerInterface]") -> "FilePairs":
+    from c2f_core.classes.table import ClassTable
+    from c2f_core.data.layouts import open_pairs
+    from c2f_core.data.splits import read_split
+
     table = refiners[0].class_table if refiners else None
     if options.class_table is not None:
         table = ClassTable.named(options.class_table)

@@ -84,8 +84,8 @@ class RefineFiles:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    options = tyro.cli(Options, prog="c2f-refine", args=arguments)
-    sys.exit(run_command(lambda: refine_files(options)))
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(lambda: refine_files(tyro.cli(Options, prog="c2f-refine", args=given))))
 
 
 def refine_files(options: Options) -> None:

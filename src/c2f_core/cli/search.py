@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tqdm import tqdm
 from tyro.conf import Positional
 
 from c2f_core.cli.console import StopOnInterrupt, command_line, run_command
@@ -15,7 +14,6 @@ from c2f_core.config.files import read_config
 from c2f_core.config.settings import TrainConfig
 from c2f_core.experiments.plan import BEST
 from c2f_core.experiments.ranges import Ranges, read_ranges
-from c2f_core.training.listeners import ProgressBar, RunLogs
 
 if TYPE_CHECKING:
     from c2f_core.experiments.search import TrialDone, TrialStarted
@@ -43,8 +41,8 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    options = tyro.cli(Options, prog="c2f-search", args=arguments)
-    sys.exit(run_command(lambda: _search(options)))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run_command(lambda: _search(tyro.cli(Options, prog="c2f-search", args=arguments))))
 
 
 def _search(options: Options) -> None:
@@ -59,7 +57,10 @@ def _search(options: Options) -> None:
 def _run(config: TrainConfig, ranges: Ranges, options: Options) -> bool:
     """Run the missing trials; return False if stopped before the end."""
     # Imported lazily, as torch takes seconds to import.
+    from tqdm import tqdm
+
     from c2f_core.experiments.search import TrialDone, TrialStarted, import_optuna, search
+    from c2f_core.training.listeners import ProgressBar, RunLogs
 
     optuna = import_optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

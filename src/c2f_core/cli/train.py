@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 from pydantic import ValidationError
@@ -23,9 +23,9 @@ from c2f_core.config.files import invalid_setting, read_settings
 from c2f_core.config.presets import preset_settings
 from c2f_core.config.settings import Preset, Settings, TrainConfig
 from c2f_core.errors import ChangedDataError, ConfigError, DataError
-from c2f_core.training.events import Finished
-from c2f_core.training.listeners import ProgressBar, RunLogs
-from c2f_core.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from c2f_core.training.events import Finished
 
 DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both stages of Model 2.
 
@@ -87,6 +87,8 @@ def _check(config: TrainConfig) -> None:
 
 def _train(command: Command) -> None:
     # Imported lazily: torch takes seconds, and --help and errors in flags do not need it.
+    from c2f_core.training.events import Finished
+    from c2f_core.training.listeners import ProgressBar, RunLogs
     from c2f_core.training.trainer import train
 
     stop = StopOnInterrupt()
@@ -112,7 +114,9 @@ def _advice_on_changes() -> Iterator[None]:
         raise ChangedDataError(f"{error} To accept them, add --accept-data-changes.") from error
 
 
-def _farewell(config: TrainConfig, event: Finished) -> str:
+def _farewell(config: TrainConfig, event: "Finished") -> str:
+    from c2f_core.training.run_folder import RunFolder
+
     if not event.stopped:
         return f"Done. The best model is {event.best_checkpoint}"
     if not RunFolder(config.run_folder).has_checkpoint:
@@ -171,6 +175,8 @@ def _initial_settings(options: argparse.Namespace) -> dict[str, Any]:
     if options.preset is not None:
         return preset_settings(options.preset)
     if options.resume is not None:
+        from c2f_core.training.run_folder import RunFolder
+
         # The folder may have been moved or copied since.
         settings = RunFolder(options.resume).read_config().model_dump()
         return settings | {"run_folder": options.resume}

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ConfigError, ImageError
@@ -283,6 +282,8 @@ def boundary_band(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
     -------
     (Y, X) boolean array
     """
+    from scipy import ndimage  # Imported lazily, as it takes a quarter of a second.
+
     touching = boundary_pixels(labels, unlabelled=None)
     band = np.zeros_like(touching)
     # In blocks, because most of a large map is far from any boundary.

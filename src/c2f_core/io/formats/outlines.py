@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import label
 
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import DataError
@@ -45,6 +43,8 @@ def class_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterat
     class_table : ClassTable
         Class table of the map.
     """
+    from scipy import ndimage  # Imported lazily, here and below, as it takes long.
+
     for class_id, entry in enumerate(class_table.classes):
         for box in ndimage.find_objects((class_ids == class_id).astype(np.uint8)):
             yield ClassMask(entry, class_ids[box] == class_id, box[0].start, box[1].start)
@@ -52,6 +52,9 @@ def class_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterat
 
 def connected_masks(class_ids: NDArray[np.uint8], class_table: ClassTable) -> Iterator[ClassMask]:
     """Yield the edge-connected regions of each class, including unlabelled regions."""
+    from scipy import ndimage
+    from skimage.measure import label
+
     entries = dict(enumerate(class_table.classes))
     numbers = label(class_ids, connectivity=1, background=-1)
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
@@ -112,6 +115,8 @@ def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
 
 def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Fill the pixels that cannot be reached from outside, not even across corners."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.binary_fill_holes(mask, EIGHT))
 
 
@@ -139,6 +144,8 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _cuts(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the steps to each hole and back from the background or hole to its left."""
+    from scipy import ndimage
+
     outside, _ = ndimage.label(~np.pad(mask, 1), EIGHT)
     holes = outside[1:-1, 1:-1]
     columns = mask.shape[1] + 1
