@@ -5,6 +5,7 @@ the coarser map, which is computed by OpenCV and changes little with the strengt
 are of `Ids`: classes are 0 to C - 1, and C means unlabelled.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +39,15 @@ FREEHAND_DILATION = 1.0
 SPECK = 3.0
 """Side of the parts that are taken for errors in the fine map, in pixels."""
 STROKES = 3
-"""Largest number of strokes of a class."""
+"""Largest number of strokes of a class whose parts are large."""
+MOST_STROKES = 12
+"""Largest number of strokes of any class."""
 STROKE_STEPS = 48
 """Largest number of steps of a stroke."""
+STROKE_LENGTH = 1.5
+"""Largest length of a stroke, relative to the side of a square as large as its class."""
+THIN = 4.0
+"""Width in pixels below which strokes become shorter."""
 STROKE_CLASSES = 24
 """Number of classes above which each of them gets a single stroke."""
 
@@ -253,7 +260,8 @@ def inside_polygons(fine: Ids, rng: np.random.Generator) -> ByStrength:
 def scribbles(fine: Ids, rng: np.random.Generator) -> ByStrength:
     """Draw a few strokes inside each class and leave all else unlabelled.
 
-    The strokes are as wide as the shortest side of the map divided by twice the strength.
+    The strokes are as wide as the shortest side of the map divided by twice the strength;
+    where that is thin, they are short as well.
     """
     depth, _ = depth_of(fine.map)
     strokes = list(_strokes(fine, np.minimum(depth, _border_distance(fine.map.shape)), rng))
@@ -263,7 +271,8 @@ def scribbles(fine: Ids, rng: np.random.Generator) -> ByStrength:
         drawn = np.full(fine.map.shape, fine.classes, np.uint8)
         for class_id, path, room in strokes:
             thickness = max(1, int(min(width, 2 * room - 1)))
-            cv2.polylines(drawn, [path], False, class_id, thickness)
+            shown = max(2, math.ceil(len(path) * min(1.0, width / THIN)))
+            cv2.polylines(drawn, [path[:shown]], False, class_id, thickness)
         return drawn
 
     return coarser
@@ -323,23 +332,32 @@ def _border_distance(shape: tuple[int, ...]) -> NDArray[np.float32]:
 def _strokes(
     fine: Ids, depth: NDArray[np.float32], rng: np.random.Generator
 ) -> Iterator[tuple[int, Points, float]]:
-    """Return class, path and least depth of strokes inside the classes."""
-    most = STROKES if fine.classes <= STROKE_CLASSES else 1
+    """Return class, path and least depth of strokes inside the classes.
+
+    Where parts are small, strokes are short; there are more of them in turn.
+    """
+    most = MOST_STROKES if fine.classes <= STROKE_CLASSES else 1
     flat = fine.map.ravel()
     for class_id in range(fine.classes):
         pixels = np.flatnonzero(flat == class_id)
         deep = depth.ravel()[pixels]
         inner = pixels[deep >= 0.5 * deep.max()]
-        for start in rng.choice(inner, int(rng.integers(1, most + 1))).tolist():
+        wanted = STROKE_LENGTH * math.sqrt(pixels.size)
+        longest = wanted / int(rng.integers(1, STROKES + 1))
+        for start in rng.choice(inner, most).tolist():
             row, column = divmod(start, fine.map.shape[1])
-            path, room = _walk(fine.map, depth, (row, column), rng)
+            path, room = _walk(fine.map, depth, (row, column), longest, rng)
             yield class_id, path, room
+            wanted -= cv2.arcLength(path, False)
+            if wanted < longest / 2:
+                break
 
 
 def _walk(
     class_map: NDArray[np.uint8],
     depth: NDArray[np.float32],
     start: tuple[int, int],
+    longest: float,
     rng: np.random.Generator,
 ) -> tuple[Points, float]:
     """Walk inside a region along a bent line; return the path and its least depth."""
@@ -348,7 +366,8 @@ def _walk(
     least, step = 0.4 * room, max(2.0, min(height, width) / 48)
     y, x = start
     path = [(x, y)]
-    directions = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.35, STROKE_STEPS))
+    steps = min(STROKE_STEPS, 1 + int(longest / step))
+    directions = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.35, steps))
     turn = 0.0
     for direction in directions.tolist():
         for veer in (0.0, 0.6, -0.6, 1.2, -1.2):

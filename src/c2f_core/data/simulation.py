@@ -31,7 +31,6 @@ Range = tuple[float, float]
 
 TRIES = 8
 """Largest number of strengths that are tried for a map."""
-FIRST_STRENGTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class _Kind:
 
     make: Callable[[Ids, np.random.Generator], ByStrength]
     iou: Range
+    first: float = 2.0
+    """Strength that is tried first."""
 
 
 _KINDS: Mapping[SimulationKind, _Kind] = {
@@ -50,7 +51,7 @@ _KINDS: Mapping[SimulationKind, _Kind] = {
     "small_parts": _Kind(small_parts, (0.7, 0.95)),
     "low_resolution": _Kind(low_resolution, (0.7, 0.95)),
     "inside_polygons": _Kind(inside_polygons, (0.5, 0.8)),
-    "scribbles": _Kind(scribbles, (0.02, 0.15)),
+    "scribbles": _Kind(scribbles, (0.02, 0.15), first=16.0),
 }
 KINDS: tuple[SimulationKind, ...] = tuple(_KINDS)
 """All kinds of simulation."""
@@ -159,7 +160,7 @@ def _search(
     target = float(rng.uniform(*wanted))
     close = (wanted[1] - wanted[0]) / 4
     coarser = _KINDS[kind].make(fine, rng)
-    bracket = _Bracket(target, float(max(fine.map.shape)))
+    bracket = _Bracket(target, _KINDS[kind].first, float(max(fine.map.shape)))
     best, best_iou = fine.map, float("inf")
     for _ in range(TRIES):
         found = coarser(bracket.strength)
@@ -179,16 +180,16 @@ class _Bracket:
     ----------
     target : float
         Wanted IoU.
-    largest : float
-        Largest strength.
+    first, largest : float
+        Strength to try first, and largest strength.
     """
 
-    def __init__(self, target: float, largest: float) -> None:
+    def __init__(self, target: float, first: float, largest: float) -> None:
         self._target = target
         self._largest = largest
         self._weak: tuple[float, float] | None = None
         self._strong: tuple[float, float] | None = None
-        self.strength = min(FIRST_STRENGTH, largest)
+        self.strength = min(first, largest)
 
     def narrow(self, iou: float) -> bool:
         """Choose the next strength after the IoU of the last one; return whether there is one."""
