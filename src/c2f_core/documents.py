@@ -1,6 +1,7 @@
 """Read TOML and JSON files, and describe in one sentence what is wrong with them."""
 
 import json
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,44 @@ from typing import Any
 from pydantic import ValidationError
 
 from c2f_core.errors import C2FError
+
+
+def check_regular_file(path: Path, error: type[C2FError]) -> None:
+    """Check that a path is a regular file: reading a pipe or device may never end.
+
+    Parameters
+    ----------
+    path : Path
+        Path to check; links are followed.
+    error : type of C2FError
+        Type of the error to raise.
+
+    Raises
+    ------
+    C2FError
+        If there is no file, or it is a folder, pipe, socket or device.
+    """
+    try:
+        found = irregular_kind(path)
+    except (OSError, ValueError) as reason:
+        why = getattr(reason, "strerror", None) or reason
+        raise error(f"{path} cannot be read ({why}); check the path.") from reason
+    if found:
+        raise error(f"{path} cannot be read, as it is {found}; give a regular file.")
+
+
+def irregular_kind(path: Path) -> str:
+    """Return what a path is if it is not a regular file, with its article; else an empty string.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is nothing at the path, or it cannot be a path.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
 
 
 def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> Any:
@@ -30,6 +69,9 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
         If the file is missing, unreadable or not valid TOML or JSON.
     """
     try:
+        found = irregular_kind(path)
+        if found:
+            raise error(f"The {kind} {path} is {found}; {advice}.")
         text = path.read_text(encoding="utf-8-sig")
         return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (OSError, ValueError) as reason:

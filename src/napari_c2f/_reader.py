@@ -14,10 +14,9 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, ClassTableError, DataError, UnclearImageError
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, is_annotation_file
 from c2f_core.io.images import ARRAY_SUFFIX
-from c2f_core.io.maps import read_map
 from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
-from napari_c2f.layers.map_files import image_name, placement
+from napari_c2f.layers.map_files import image_name, placement, read_reported
 
 MARK = ".c2f"
 """End of the stem of files that are class maps, such as `leaf.c2f.png`."""
@@ -88,7 +87,7 @@ def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
     """Read one map of the selected image, and warn of anything that could not be read."""
     image = _selected_image()
     try:
-        index_map, report = read_map(path, class_table, image=image_name(image))
+        index_map, report = read_reported(path, class_table, image_name(image))
     except UnclearImageError as error:
         raise DataError(
             f"{Path(path).name} has annotations of {len(error.images)} images, and none matches "

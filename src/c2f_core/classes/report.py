@@ -1,7 +1,11 @@
 """Reports on pixels of a map that could not be read exactly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 BLENDED_SHARE = 0.03
 """Share of pixels that blended boundaries alone may put beyond the tolerance (FASSEG: <= 1 %)."""
@@ -17,6 +21,54 @@ class MapReport(Protocol):
 
     def message(self) -> str:
         """Return one sentence for the user, empty if everything was read exactly."""
+
+
+@dataclass(frozen=True)
+class OneClassReport:
+    """Report on a map of a single class or none, which was probably saved or read wrongly.
+
+    Attributes
+    ----------
+    name : str or None
+        Name of the class; None if the map is unlabelled throughout.
+    count : int
+        Number of pixels of the class.
+    pixels : int
+        Number of pixels of the map.
+    """
+
+    name: str | None
+    count: int
+    pixels: int
+
+    def message(self) -> str:
+        """Return one sentence for the user."""
+        if self.name is None:
+            return "the map is unlabelled throughout; check that it is the right file."
+        others = "all others are unlabelled" if self.count < self.pixels else "there are no others"
+        return (
+            f"the map has only the class '{self.name}' ({self.count} of {self.pixels} pixels; "
+            f"{others}); if it should have more, check that it was saved as class indices or in "
+            "the class colours, not as a mask of 0 and 255."
+        )
+
+
+def one_class_report(class_ids: NDArray[np.uint8], names: Sequence[str]) -> OneClassReport | None:
+    """Return a report on a map that has one class only, or none; None for all other maps.
+
+    Parameters
+    ----------
+    class_ids : (Y, X) uint8 array
+        Class ids of the map, 255 where unlabelled.
+    names : sequence of str
+        Names of the classes; with a single one there is nothing to report.
+    """
+    counts = sum((np.bincount(row, minlength=256) for row in class_ids), np.zeros(256, np.int64))
+    present = np.flatnonzero(counts[: len(names)])
+    if len(names) < 2 or present.size > 1 or class_ids.size == 0:
+        return None
+    name = names[present[0]] if present.size else None
+    return OneClassReport(name, int(counts[present].sum()), class_ids.size)
 
 
 @dataclass(frozen=True)

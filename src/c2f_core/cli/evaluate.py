@@ -129,7 +129,7 @@ def _evaluate(refiners: "Sequence[RefinerInterface]", pairs: "FilePairs") -> "li
         pairs.check_class_tables()  # The probable reason, with better advice.
         raise
     finally:
-        for warning in pairs.warnings():
+        for warning in pairs.notes():
             print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
-from c2f_core.classes.report import MapReport, uses_other_table
+from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
@@ -230,7 +230,9 @@ def _class_table(name: str | None, coarse: Path) -> ClassTable:
 
 def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
     image, coarse, report = _read(job, class_table, tolerance)
-    warning = report.message()
+    class_ids = class_table.to_class_ids(coarse)
+    one_class = one_class_report(class_ids, class_table.names)
+    warning = report.message() or (one_class.message() if one_class else "")
     if uses_other_table(report):
         raise DataError(f"{job.coarse}: {warning}")
     try:

@@ -1,20 +1,29 @@
 """Pairs of an image and its coarse map, with or without a fine map."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.report import DecodeReport, IdReport, MapReport, uses_other_table
+from c2f_core.classes.report import (
+    DecodeReport,
+    IdReport,
+    MapReport,
+    OneClassReport,
+    one_class_report,
+    uses_other_table,
+)
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.images import read_image, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map
+
+SomeReport = TypeVar("SomeReport", bound=MapReport)
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,8 @@ class FilePairs:
         Reports of the maps read so far that deserve a warning, by file.
     blended_reports : dict of Path to DecodeReport
         Reports of the maps read so far that only have blended boundaries, by file.
+    one_class_reports : dict of Path to OneClassReport
+        Reports of the maps read so far that have one class only, or none, by file.
     """
 
     def __init__(
@@ -127,6 +138,7 @@ class FilePairs:
         self._class_id_lookup = class_id_lookup
         self.reports: dict[Path, MapReport] = {}
         self.blended_reports: dict[Path, DecodeReport] = {}
+        self.one_class_reports: dict[Path, OneClassReport] = {}
 
     @property
     def class_table(self) -> ClassTable:
@@ -191,12 +203,18 @@ class FilePairs:
         chosen = FilePairs(files, self._class_table, self._blended, self._class_id_lookup)
         # Shared, so that the parent sees warnings raised by its subsets.
         chosen.blended_reports = self.blended_reports
+        chosen.one_class_reports = self.one_class_reports
         chosen.reports = self.reports
         return chosen
 
     def warnings(self) -> list[str]:
         """Return one sentence for each map of these pairs that was not read exactly so far."""
-        return [_warning(path, report) for path, report in self._own_reports().items()]
+        return [_warning(path, report) for path, report in self._own(self.reports).items()]
+
+    def notes(self) -> list[str]:
+        """Return the warnings, and a sentence on maps of one class if there were any so far."""
+        one_class = self.one_class_message()
+        return [*self.warnings(), *([one_class] if one_class else [])]
 
     def blending_message(self) -> str:
         """Return a sentence on pixels at blended boundaries, empty if there were none so far."""
@@ -213,6 +231,20 @@ class FilePairs:
             f"{worst.pixels})."
         )
 
+    def one_class_message(self) -> str:
+        """Return a sentence on maps that have one class only, empty if there were none so far."""
+        found = self._own(self.one_class_reports)
+        if not found:
+            return ""
+        path, report = next(iter(found.items()))
+        maps = "1 map has" if len(found) == 1 else f"{len(found)} maps have"
+        name = "unlabelled throughout" if report.name is None else f"only '{report.name}'"
+        return (
+            f"{maps} one class or none, first {path.parent.name}/{path.name} ({name}); if there "
+            "should be more, check that the maps were saved as class indices or in the class "
+            "colours, not as masks of 0 and 255."
+        )
+
     def fine_map_warning(self, name: str) -> str:
         """Return the warning about the fine map of a pair, empty if there is none."""
         paths = [files.fine for files in self._files if files.name == name]
@@ -226,16 +258,23 @@ class FilePairs:
         DataError
             If a map was drawn with another class table.
         """
-        for path, report in self._own_reports().items():
+        for path, report in self._own(self.reports).items():
             if uses_other_table(report):
                 raise DataError(_warning(path, report))
 
-    def _own_reports(self) -> dict[Path, MapReport]:
+    def _own(self, reports: Mapping[Path, SomeReport]) -> dict[Path, SomeReport]:
         """Return the reports of these pairs, without those of the other subsets."""
         paths = [path for files in self._files for path in (files.coarse, files.fine)]
-        return {path: self.reports[path] for path in paths if path in self.reports}
+        return {path: reports[path] for path in paths if path is not None and path in reports}
 
     def _read_class_ids(self, path: Path, image: Path) -> NDArray[np.uint8]:
+        class_ids = self._read_reported_ids(path, image)
+        report = one_class_report(class_ids, self._class_table.names)
+        if report is not None and path not in self.reports:
+            self.one_class_reports[path] = report
+        return class_ids
+
+    def _read_reported_ids(self, path: Path, image: Path) -> NDArray[np.uint8]:
         if self._class_id_lookup is not None:
             class_ids, ids_report = _look_up(path, self._class_id_lookup)
             if ids_report is not None:

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import ValidationError
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, open_annotations
 from c2f_core.io.formats.base import EMBEDDED_TABLE_KEY
 from c2f_core.io.images import ARRAY_SUFFIX, is_tiff
+from c2f_core.io.tiff import first_page
 
 
 def embedded_table(path: str | Path) -> ClassTable | None:
@@ -39,6 +40,7 @@ def embedded_table(path: str | Path) -> ClassTable | None:
         return open_annotations(path).embedded
     if path.suffix.lower() == ARRAY_SUFFIX:
         return None
+    check_regular_file(path, DataError)
     try:
         content = _read_tiff(path) if is_tiff(path) else _read_image_text(path)
         return None if content is None else ClassTable.model_validate(content)
@@ -63,11 +65,11 @@ def png_text(class_table: ClassTable) -> PngInfo:
 
 
 def _read_tiff(path: Path) -> Any:
-    with tifffile.TiffFile(path) as opened:
-        description = opened.pages.first.description
+    with first_page(path) as page:
+        description = page.description
     try:
         return json.loads(description)[EMBEDDED_TABLE_KEY]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # Written by another program.
 
 

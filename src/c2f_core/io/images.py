@@ -1,34 +1,47 @@
 """Read and write image files, and read the pixels of maps."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
+import imagecodecs
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels, paint
+from c2f_core.io.png import check_png, is_deep_colour, is_png
+from c2f_core.io.tiff import read_tiff, tiff_orientation
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
 ARRAY_SUFFIX = ".npy"
-PLAIN_MODES = {"LA": "L", "CMYK": "RGB"}
-"""Pillow modes, and the modes they are converted to: grey without alpha, CMYK as RGB."""
-MAP_MODES = PLAIN_MODES | {"P": "RGB"}
-"""The same for maps, whose palettes are read as colours."""
-ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
+KEPT_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA")
+"""Pillow modes that are read as they are."""
+CONVERTED_MODES = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+"""Modes that all others are converted to, if not to RGB."""
+DAMAGED_EXIF = (
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OSError,
+    struct.error,
+    UserWarning,
+)
+"""What Pillow raises if metadata are damaged; warnings are errors if Python was told so."""
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
-    """Read an image in its stored dtype; grey without alpha, and CMYK as RGB.
+    """Read an image upright in its stored dtype; grey without alpha, all other colours as RGB.
 
     Parameters
     ----------
     path : str or Path
-        Path of the image file.
+        Path of the image file. Its EXIF orientation, or tag 274 of a TIFF file, is applied.
 
     Returns
     -------
@@ -37,18 +50,72 @@ def read_image(path: str | Path) -> NDArray[Any]:
     Raises
     ------
     DataError
-        If the file is missing, truncated or not an image.
+        If the file is missing, truncated, not an image, not a regular file, or of a kind that
+        cannot be read.
+    """
+    pixels = read_pixels(path, "image")
+    if pixels.palette is not None:
+        return paint(pixels.channels, pixels.palette)
+    return pixels.channels if pixels.values.shape[2:] == (2,) else pixels.values
+
+
+def read_pixels(path: str | Path, kind: str) -> Pixels:
+    """Read the pixels of an image file, upright.
+
+    Parameters
+    ----------
+    path : str or Path
+        Path of the image file.
+    kind : str
+        What the file should be, for the error message: "image" or "map".
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read; see `read_image`.
     """
     path = Path(path)
+    check_regular_file(path, DataError)
     try:
-        return _read_tiff(path) if is_tiff(path) else _read_with_imageio(path)
+        return read_tiff(path) if is_tiff(path) else _read_with_pillow(path)
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
+    except MemoryError as error:
+        raise DataError(
+            f"{path} needs more memory than there is; close other programs, or cut the {kind} into "
+            "parts."
+        ) from error
     except Exception as error:  # Each codec raises its own errors, with its own messages.
         reason = getattr(error, "strerror", None) or "it is damaged or of another type"
         raise DataError(
-            f"{path} cannot be read as an image ({reason}); check that the file is complete."
+            f"{path} cannot be read as {'an image' if kind == 'image' else 'a map'} ({reason}); "
+            "check that the file is complete."
         ) from error
+
+
+def stored_orientation(path: str | Path) -> int:
+    """Return the EXIF orientation of an image file, 1 to 8, which `read_image` applies.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or not an image.
+    """
+    path = Path(path)
+    check_regular_file(path, DataError)
+    try:
+        if is_tiff(path):
+            found = tiff_orientation(path)
+        else:
+            with Image.open(path) as opened:
+                found = _orientation(opened)
+    except Exception as error:  # Each codec raises its own errors, with its own messages.
+        raise DataError(
+            f"{path} cannot be read as an image; check that the file is complete."
+        ) from error
+    return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
@@ -87,15 +154,46 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     DataError
         If the file is missing, truncated or not an image.
     """
-    if is_tiff(path):
-        pixels = _palette_to_rgb(path, read_image(path))
-    elif path.suffix.lower() == ARRAY_SUFFIX:
-        pixels = _read_array(path)
-    else:
-        pixels = _read_map_with_pillow(path)
-    if pixels.ndim not in (2, 3):
-        raise DataError(f"{path} has shape {pixels.shape}; a map is one plane (Y, X).")
-    return pixels
+    pixels = read_map_file(path)
+    if pixels.palette is not None:
+        return paint(pixels.channels, pixels.palette)
+    return pixels.channels if pixels.values.shape[2:] == (2,) else pixels.values
+
+
+def read_map_file(path: Path) -> Pixels:
+    """Read the pixels of a map, as the file stores them, upright.
+
+    Parameters
+    ----------
+    path : Path
+        Image file or NumPy array (.npy).
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated or not an image.
+    """
+    if path.suffix.lower() != ARRAY_SUFFIX:
+        return read_pixels(path, "map")
+    array = _read_array(path)
+    plane = _without_single_axes(array)
+    if plane.ndim not in (2, 3) or plane.shape[2:] not in ((), (3,), (4,)):
+        raise DataError(
+            f"{path} has shape {array.shape}; a map is one plane of class indices (Y, X), or of "
+            "colours (Y, X, 3)."
+        )
+    return Pixels(plane)
+
+
+def _without_single_axes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a plane without axes of length one before or after its rows and columns."""
+    while array.ndim > 2 and array.shape[-1] == 1:
+        array = array[..., 0]
+    while array.ndim > 3 or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        if array.shape[0] != 1:
+            break
+        array = array[0]
+    return array
 
 
 def is_tiff(path: Path) -> bool:
@@ -103,49 +201,47 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in TIFF_SUFFIXES
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
-    with tifffile.TiffFile(path) as opened:
-        page = opened.pages.first
-        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-            with Image.open(path) as picture:  # Pillow converts CMYK.
-                return np.array(picture.convert("RGB"))
-        image: NDArray[Any] = opened.asarray()
-        has_alpha = not ALPHA.isdisjoint(page.extrasamples)
-    is_grey = page.samplesperpixel == 2 and image.shape[2:] == (2,)
-    return image[..., 0] if has_alpha and is_grey else image
-
-
-def _read_with_imageio(path: Path) -> NDArray[Any]:
+def _read_with_pillow(path: Path) -> Pixels:
+    if is_png(path):
+        check_png(path)
     with Image.open(path) as opened:
-        mode = PLAIN_MODES.get(opened.mode)
-    # imageio leaves a file open that it opened itself and failed to read.
-    with path.open("rb") as file:
-        return iio.imread(file, extension=path.suffix.lower(), mode=mode)
+        opened.load()
+        orientation = _orientation(opened)
+        if opened.format == "PNG" and is_deep_colour(path):
+            pixels = Pixels(imagecodecs.png_decode(path.read_bytes()))
+        else:
+            pixels = _pillow_pixels(opened)
+    return pixels.upright(orientation)
 
 
-def _read_map_with_pillow(path: Path) -> NDArray[Any]:
+def _orientation(picture: Image.Image) -> Any:
     try:
-        with Image.open(path) as opened:
-            return np.array(opened.convert(MAP_MODES.get(opened.mode)))
-    except Image.DecompressionBombError as error:
-        raise _too_many_pixels(path) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read as a map ({error}); check that the file is complete."
-        ) from error
+        return picture.getexif().get(ORIENTATION_TAG, UPRIGHT)
+    except DAMAGED_EXIF:  # As in viewers, damaged metadata turn nothing.
+        return UPRIGHT
 
 
-def _palette_to_rgb(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return the colours of a palette TIFF, the pixels of any other TIFF unchanged."""
-    with tifffile.TiffFile(path) as opened:
-        page = opened.pages.first
-        if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
-            return pixels
-        colours = np.moveaxis(page.colormap >> 8, 0, -1).astype(np.uint8)
-    return np.asarray(colours[pixels])
+def _pillow_pixels(picture: Image.Image) -> Pixels:
+    if picture.mode == "P":
+        return _palette_pixels(picture)
+    if picture.mode in ("L", "RGB") and "transparency" in picture.info:
+        picture = picture.convert(f"{picture.mode}A")
+    if picture.mode not in KEPT_MODES:
+        picture = picture.convert(CONVERTED_MODES.get(picture.mode, "RGB"))
+    return Pixels(np.array(picture))
+
+
+def _palette_pixels(picture: Image.Image) -> Pixels:
+    indices = np.array(picture)
+    colours = np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+    if "transparency" in picture.info:
+        alpha = np.array(picture.convert("RGBA"))[..., 3]
+        indices = np.stack([indices, alpha], axis=-1)
+    return Pixels(indices, colours)
 
 
 def _read_array(path: Path) -> NDArray[Any]:
+    check_regular_file(path, DataError)
     try:
         # Unpickling could execute code.
         with path.open("rb") as file:

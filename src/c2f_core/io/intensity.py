@@ -10,6 +10,10 @@ from c2f_core.errors import ImageError
 
 FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
 """Fixed intensity limits (black, white) by dtype."""
+WHITES_OF_UINT16 = {255: 255.0, 4095: 4080.0, 65535: 65535.0}
+"""White of uint16 images of 8, 12 and 16 bits, by their largest possible value."""
+SMALLEST_SHARE = 0.25
+"""Share of the usual range that values cover at least if they are shown in it."""
 SMALLEST_RANGE = 1e-300
 """Minimum difference of white and black; an image without contrast becomes black."""
 
@@ -56,9 +60,10 @@ def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
 def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
     """Return the values of an image that are shown as black and white.
 
-    These are (0, 1) for bool and for floats in that range, (0, 255) for uint8,
-    (0, 65535) for uint16 with more than 12 bits, (0, 4080) for other uint16, and the
-    minimum and maximum for everything else.
+    These are (0, 1) for bool, (0, 255) for uint8, and otherwise the range that the values
+    suggest: (0, 1) for floats in it, and for uint16 (0, 255), (0, 4080) or (0, 65535),
+    the first that has all values. If the values cover less than a quarter of that range,
+    or suggest none, the limits are their minimum and maximum, so that no contrast is lost.
 
     Parameters
     ----------
@@ -75,16 +80,24 @@ def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
         If the dtype is not supported, or the image has NaN or infinite values.
     """
     _check_numeric(image)
-    kind, name = image.dtype.kind, image.dtype.name
+    name = image.dtype.name
     if name in FIXED_LIMITS:
         return FIXED_LIMITS[name]
     colours = image[..., :3] if image.ndim == 3 else image
     low, high = float(colours.min()), float(colours.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise _not_finite()
-    if name == "uint16":
-        return 0.0, 65535.0 if high > 4095 else 4080.0
-    return (0.0, 1.0) if kind == "f" and low >= 0 and high <= 1 else (low, high)
+    white = _usual_white(image.dtype, low, high)
+    if white is None or 0 < high - low < white * SMALLEST_SHARE:
+        return low, high
+    return 0.0, white
+
+
+def _usual_white(dtype: np.dtype[Any], low: float, high: float) -> float | None:
+    """Return the value that images of this dtype usually show as white; None if unknown."""
+    if dtype == np.uint16:
+        return next(white for largest, white in WHITES_OF_UINT16.items() if high <= largest)
+    return 1.0 if dtype.kind == "f" and low >= 0 and high <= 1 else None
 
 
 def _check_numeric(image: NDArray[Any]) -> None:

@@ -18,8 +18,9 @@ from c2f_core.errors import ClassTableError, DataError, ImageError
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, read_annotations
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.embedded import embedded_table, png_text, tiff_description
-from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff, read_map_pixels
-from c2f_core.io.intensity import as_rgb8
+from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff, read_map_file
+from c2f_core.io.interpretation import class_indices, map_colours
+from c2f_core.io.pixels import Pixels
 
 MapStyle = Literal["palette", "colour", "index"]
 MAP_SUFFIXES = (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX)
@@ -36,6 +37,7 @@ def read_map(
 ) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
     """Read a map: a colour image, a palette image, an image of labels, or annotations.
 
+    Fully transparent pixels are unlabelled.
     If the file has an embedded class table, its labels are converted by class name.
     If some classes were merely renamed, the labels are kept; if no name is known,
     the map is rejected.
@@ -74,16 +76,30 @@ def read_map(
     path = Path(path)
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return read_annotations(path, class_table, image)
-    pixels = read_map_pixels(path)
+    pixels = read_map_file(path)
     embedded = embedded_table(path)
     if embedded is not None:
         _check_shared_classes(path, embedded, class_table)
-    if pixels.ndim == 3:
-        return decode_colours(as_rgb8(pixels), class_table, tolerance, blended=blended)
+    source = embedded or class_table
+    indices = class_indices(path, pixels, source, tolerance)
+    if indices is None:
+        colours = _with_unlabelled(map_colours(path, pixels), pixels, class_table.unlabelled.colour)
+        return decode_colours(colours, class_table, tolerance, blended=blended)
+    indices = _with_unlabelled(indices, pixels, source.unlabelled.index)
     if embedded is not None and _converts_by_name(embedded, class_table):
-        pixels = embedded.translate(pixels, class_table)
-    class_ids = class_table.to_class_ids(pixels)
+        indices = embedded.translate(indices, class_table)
+    class_ids = class_table.to_class_ids(indices)
     return class_table.to_labels(class_ids), DecodeReport(0, 0, (), class_ids.size)
+
+
+def _with_unlabelled(values: NDArray[Any], pixels: Pixels, unlabelled: Any) -> NDArray[Any]:
+    """Return indices or colours in which transparent pixels are unlabelled."""
+    transparent = pixels.transparent
+    if transparent is None:
+        return values
+    values = values.astype(np.promote_types(values.dtype, np.min_scalar_type(np.max(unlabelled))))
+    values[transparent] = unlabelled
+    return values
 
 
 def _check_shared_classes(path: Path, embedded: ClassTable, wanted: ClassTable) -> None:

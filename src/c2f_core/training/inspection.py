@@ -89,6 +89,8 @@ class Inspection:
     blending : str
         Sentence about the pixels at blended boundaries that became the nearest class;
         empty if there are none.
+    one_class : str
+        Sentence about maps that have one class only, or none; empty if there are none.
     """
 
     class_table: ClassTable
@@ -97,6 +99,7 @@ class Inspection:
     coarse_shares: dict[str, float] = field(default_factory=dict)
     fine_shares: dict[str, float] = field(default_factory=dict)
     blending: str = ""
+    one_class: str = ""
 
     @property
     def all_problems(self) -> list[str]:
@@ -118,7 +121,7 @@ class Inspection:
         return [
             f"{len(self.pairs)} pairs: {self._role_counts() or 'none'}.",
             *self._pixel_lines(),
-            *([self.blending] if self.blending else []),
+            *(note for note in (self.blending, self.one_class) if note),
             *(warning for pair in self.pairs for warning in pair.warnings),
             *self._problem_lines(),
         ]
@@ -243,6 +246,7 @@ class _Inspector:
             _shares(self._coarse_counts, self._table),
             _shares(self._fine_counts, self._table),
             self._source.blending_message(),
+            self._source.one_class_message(),
         )
 
 

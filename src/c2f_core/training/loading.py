@@ -107,7 +107,7 @@ def load_training_data(
         [loaded[name] for name in roles.train],
         coarse_only,
         [loaded[name] for name in roles.validation],
-        (*changes, *source.warnings(), *_fate_of(coarse_only, config.method, data)),
+        (*changes, *source.notes(), *_fate_of(coarse_only, config.method, data)),
         DataRecord.of(source.class_table, roles, loaded),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from c2f_core.classes.report import MapReport
+from c2f_core.classes.report import MapReport, one_class_report
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import UnclearImageError
 from c2f_core.io.maps import read_map
@@ -46,10 +46,21 @@ def read_map_of(
         If the map cannot be read; see `read_map`.
     """
     try:
-        return read_map(path, class_table, image=image_name(image))
+        return read_reported(path, class_table, image_name(image))
     except UnclearImageError as error:
         chosen = choose_image(error.images)
-        return None if chosen is None else read_map(path, class_table, image=chosen)
+        return None if chosen is None else read_reported(path, class_table, chosen)
+
+
+def read_reported(
+    path: str, class_table: ClassTable, image: str | None
+) -> tuple[NDArray[Any], MapReport]:
+    """Read a map; the report also says if it has one class only. See `read_map`."""
+    index_map, report = read_map(path, class_table, image=image)
+    if report.message():
+        return index_map, report
+    one_class = one_class_report(class_table.to_class_ids(index_map), class_table.names)
+    return index_map, one_class or report
 
 
 def image_name(image: Image | None) -> str | None:

@@ -131,12 +131,13 @@ def test_palette_images_are_read_by_their_colours(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_grey_with_alpha_is_read_as_grey(tmp_path, suffix):
+def test_alpha_of_grey_only_says_what_is_unlabelled(tmp_path, suffix):
     path, grey = tmp_path / f"grey{suffix}", np.array([[0, 1, 2], [5, 4, 255]], np.uint8)
     alpha = np.array([[0, 255, 90], [255, 255, 0]], np.uint8)
     Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]).save(path)
     np.testing.assert_array_equal(read_image(path), grey)
-    np.testing.assert_array_equal(read_map(path, TABLE)[0], grey)
+    expected = np.where(alpha == 0, TABLE.unlabelled.index, grey)
+    np.testing.assert_array_equal(read_map(path, TABLE)[0], expected)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])

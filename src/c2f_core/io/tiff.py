@@ -1,0 +1,255 @@
+"""Read TIFF files: any compression and photometric interpretation, axes by their metadata."""
+
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import SEEK_CUR
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
+
+from c2f_core.errors import DataError
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels
+
+ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
+GREY = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK}
+CONVERTED = {PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB}
+"""Interpretations that are converted to RGB."""
+READ = GREY | CONVERTED | {PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
+CLASSIC = 42
+"""Version number of TIFF; that of BigTIFF is 43."""
+LAYOUTS = {CLASSIC: ("H", "I", 12), 43: ("Q", "Q", 20)}
+"""Formats of a count and of an offset, and bytes of an entry, in TIFF and BigTIFF."""
+LOGGED = 5
+"""Maximum number of messages that tifffile logs about one file."""
+
+
+def read_tiff(path: Path) -> Pixels:
+    """Read the only plane of a TIFF file, upright.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a regular file.
+
+    Raises
+    ------
+    DataError
+        If the file has several planes, or a compression or photometric interpretation that
+        cannot be read, or if its list of pages has a loop.
+    Exception
+        Any error of a decoder, if the file is damaged.
+    """
+    _check_pages(path)
+    with first_page(path) as page:
+        if page.photometric not in READ:
+            raise _unreadable(path, f"the photometric interpretation {_name(page.photometric)}")
+        if page.photometric in CONVERTED:
+            return _converted(path, page)
+        series = page.parent.series[0]
+        axes = _plane_axes(path, series.axes, series.shape, page)
+        values = _arranged(_decoded(path, page, series), series.axes, axes)
+        return _interpreted(values, page).upright(_orientation(page))
+
+
+@contextmanager
+def first_page(path: Path) -> Iterator[TiffPage]:
+    """Open a TIFF file, and yield its first page; the others are not read."""
+    # A file object, so that OME metadata cannot name other files to be read.
+    with path.open("rb") as file, _bounded_log(), tifffile.TiffFile(file) as opened:
+        page = opened.pages.first
+        assert isinstance(page, TiffPage)
+        yield page
+
+
+def tiff_orientation(path: Path) -> Any:
+    """Return the orientation in the first page of a TIFF file."""
+    with first_page(path) as page:
+        return _orientation(page)
+
+
+def _orientation(page: TiffPage) -> Any:
+    return page.tags.valueof(ORIENTATION_TAG, default=UPRIGHT)
+
+
+@contextmanager
+def _bounded_log() -> Iterator[None]:
+    """Let tifffile log a few messages only: a damaged file can cause millions of them."""
+    left = iter(range(LOGGED))
+    log = logging.getLogger("tifffile")
+
+    def is_shown(_record: logging.LogRecord) -> bool:
+        return next(left, None) is not None
+
+    log.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_shown)
+
+
+def _check_pages(path: Path) -> None:
+    """Check that the list of pages has no loop, in which tifffile would never come to an end."""
+    with path.open("rb") as file:
+        header = file.read(4)
+        order = {b"II": "<", b"MM": ">"}.get(header[:2], "<")
+        version = int.from_bytes(header[2:], "little" if order == "<" else "big")
+        if version not in LAYOUTS:
+            return  # tifffile explains what is wrong, or knows the variant.
+        count, offset, entry = LAYOUTS[version]
+        file.seek(4 if version == CLASSIC else 8)
+        seen: set[int] = set()
+        while position := _number(file, order + offset):
+            if position in seen:
+                raise DataError(
+                    f"{path} is damaged: its list of pages leads from page {len(seen)} back to an "
+                    "earlier one; save the image again."
+                )
+            seen.add(position)
+            file.seek(position)
+            file.seek(_number(file, order + count) * entry, SEEK_CUR)
+
+
+def _number(file: BinaryIO, layout: str) -> int:
+    """Read one number; 0 at the end of the file."""
+    content = file.read(struct.calcsize(layout))
+    number: int = (
+        struct.unpack(layout, content)[0] if len(content) == struct.calcsize(layout) else 0
+    )
+    return number
+
+
+def _unreadable(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path} has {what}, which cannot be read; save it as grey or RGB, uncompressed or with "
+        "LZW, Deflate, ZSTD or JPEG."
+    )
+
+
+def _name(value: Any) -> str:
+    """Return the name of a value of a tag, or the number of an unknown one."""
+    return getattr(value, "name", None) or f"number {value}"
+
+
+def _plane_axes(path: Path, axes: str, shape: tuple[int, ...], page: TiffPage) -> str:
+    """Return the axes of the result, "YX" or "YXS", of which the last holds the samples.
+
+    Raises
+    ------
+    DataError
+        If there is more than one plane, or no way to take the channels as grey or colours.
+    """
+    long = {axis: size for axis, size in zip(axes, shape, strict=True) if size > 1}
+    others = "".join(axis for axis in long if axis not in "YX")
+    if not {"Y", "X"} <= set(axes):
+        raise _not_a_plane(path, axes, shape)
+    if not others:
+        return "YX"
+    has_alpha = not ALPHA.isdisjoint(page.extrasamples)
+    if others == "S" and (long["S"] != 2 or has_alpha):
+        return "YXS"
+    if others == "C" and long["C"] == 3:
+        return "YXC"
+    raise _not_a_plane(path, axes, shape)
+
+
+def _not_a_plane(path: Path, axes: str, shape: tuple[int, ...]) -> DataError:
+    size = " x ".join(map(str, shape))
+    return DataError(
+        f"{path} has the axes {axes} ({size}); save one plane of it as an image, grey (YX) or with "
+        "three colours (YXS)."
+    )
+
+
+def _decoded(path: Path, page: TiffPage, series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    """Decode a series of pages.
+
+    Raises
+    ------
+    DataError
+        If the compression is unknown, or parts of the image lie beyond the end of the file.
+    """
+    _check_compression(path, page)
+    end = page.parent.filehandle.size
+    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
+    if any(offset + length > end for offset, length in segments):
+        raise DataError(f"{path} is truncated; check that the file is complete, or save it again.")
+    values: NDArray[Any] = series.asarray()
+    return values
+
+
+def _check_compression(path: Path, page: TiffPage) -> None:
+    try:
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except KeyError as error:
+        known = page.compression in {each.value for each in COMPRESSION}
+        name = COMPRESSION(page.compression) if known else page.compression
+        raise _unreadable(path, f"the compression {_name(name)}") from error
+
+
+def _arranged(values: NDArray[Any], axes: str, wanted: str) -> NDArray[Any]:
+    """Return the pixels with the wanted axes, without those of length one."""
+    kept = [axis in wanted for axis in axes]
+    values = values[tuple(slice(None) if keep else 0 for keep in kept)]
+    left = "".join(axis for axis in axes if axis in wanted)
+    return values.transpose([left.index(axis) for axis in wanted])
+
+
+def _interpreted(values: NDArray[Any], page: TiffPage) -> Pixels:
+    """Return grey values, palette indices or colours, with alpha if the page has it."""
+    extra = len(page.extrasamples)
+    if values.ndim == 3:
+        colours = 3 if page.photometric not in (*GREY, PHOTOMETRIC.PALETTE) else 1
+        colours = 3 if extra == 0 else colours
+        has_alpha = extra > 0 and page.extrasamples[0] in ALPHA
+        values = values[..., : colours + has_alpha]
+    if page.photometric == PHOTOMETRIC.MINISWHITE and not _is_plain_mask(page):
+        values = _inverted(values, page.bitspersample)
+    if page.photometric != PHOTOMETRIC.PALETTE or page.colormap is None:
+        return Pixels(values.astype(np.bool_) if page.bitspersample == 1 else values)
+    return Pixels(values, np.moveaxis(page.colormap >> 8, 0, -1).astype(np.uint8))
+
+
+def _is_plain_mask(page: TiffPage) -> bool:
+    """Return whether tifffile wrote a boolean array, which it wrongly marks as inverted."""
+    return page.is_shaped and page.bitspersample == 1
+
+
+def _inverted(values: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Return grey values of which 0 was white; alpha is kept."""
+    inverted = values.copy()
+    grey = inverted[..., 0] if values.ndim == 3 else inverted
+    kind = values.dtype.kind
+    if kind == "u":
+        grey[...] = (1 << bits) - 1 - grey
+    else:
+        grey[...] = -grey if kind == "f" else ~grey
+    return inverted
+
+
+def _converted(path: Path, page: TiffPage) -> Pixels:
+    """Return printing colours, YCbCr and CIELab as RGB."""
+    try:
+        with Image.open(path) as opened:
+            colours = _lab_to_rgb(opened) if opened.mode == "LAB" else opened.convert("RGB")
+            orientation = opened.getexif().get(ORIENTATION_TAG, UPRIGHT)
+    except Image.DecompressionBombError:
+        raise
+    except Exception as error:  # Pillow has no decoder for this combination, or it fails.
+        bits, codec = page.bitspersample, _name(page.compression)
+        what = f"{_name(page.photometric)} colours of {bits} bits with the compression {codec}"
+        raise _unreadable(path, what) from error
+    return Pixels(np.array(colours)).upright(orientation)
+
+
+def _lab_to_rgb(picture: Image.Image) -> Image.Image:
+    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, lab, rgb, outputMode="RGB")
+    assert converted is not None  # Only None if the picture is changed in place.
+    return converted
