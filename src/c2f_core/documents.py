@@ -82,6 +82,15 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
         ) from reason
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: names of files may have any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """Return the dotted name of the first invalid entry, "" for the whole, and the reason."""
     first = error.errors()[0]

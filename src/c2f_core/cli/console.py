@@ -12,13 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
-from c2f_core.errors import C2FError, is_out_of_memory
+from c2f_core.errors import C2FError, DataError, is_out_of_memory
 
 if TYPE_CHECKING:
     from c2f_core.io.tables import Row
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 """Exit statuses: an error, Ctrl-C, and a reader such as `head` that has read enough."""
+LONGEST_NAME = 255
+"""Longest name of a file in bytes on all usual file systems."""
 
 
 def run_command(command: Callable[[], object]) -> int:
@@ -36,8 +38,9 @@ def run_command(command: Callable[[], object]) -> int:
         user can fix (whose message is printed to standard error), 130 after Ctrl-C, 141 if
         the output is piped into a program that has ended.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # A file's name may not be valid Unicode.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):  # Names of files may not be valid Unicode.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _status_of(command)
         return _status_of(sys.stdout.flush) or status
@@ -89,6 +92,30 @@ def _discard_output() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def check_output(path: Path) -> None:
+    """Check that a file can be written, before work of which it is the result.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; its folder may be missing.
+
+    Raises
+    ------
+    DataError
+        If its name is too long, or its folder cannot be created or written in.
+    """
+    folder = next(each for each in path.absolute().parents if each.exists())
+    new = path.absolute().relative_to(folder).parts
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in new):
+        raise DataError(f"{path} cannot be written, as its name is too long; choose a shorter one.")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{path} cannot be written, as {folder} is not a folder that you may write in; choose "
+            "another folder."
+        )
 
 
 def command_line(*words: str | Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from c2f_core.cli.console import StopOnInterrupt, show_table
+from c2f_core.cli.console import StopOnInterrupt, check_output, show_table
 from c2f_core.config.files import read_config
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import ConfigError, DataError
@@ -60,6 +60,7 @@ def _check_output(path: Path | None) -> None:
         return
     if path.suffix not in (".csv", ".md") or path.is_dir() or not path.parent.is_dir():
         raise DataError(f"{path} cannot be written; give a .csv or .md file in an existing folder.")
+    check_output(path)
 
 
 def _read_configs(paths: Sequence[Path]) -> dict[str, TrainConfig]:

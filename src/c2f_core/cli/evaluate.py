@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
-from c2f_core.cli.console import run_command, show_table
+from c2f_core.cli.console import check_output, run_command, show_table
 from c2f_core.cli.cross_validate import cross_validate_configs
 from c2f_core.errors import DataError
 
@@ -83,6 +83,8 @@ def evaluate_models(options: Options) -> None:
     for path in (options.csv, options.markdown):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise DataError(f"{path} cannot be written; give a file in an existing folder.")
+        if path is not None:
+            check_output(path)
     refiners = _open_models(models, options.device)
     pairs = _open_pairs(root, options, refiners)
     if options.classical:

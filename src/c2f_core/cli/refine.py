@@ -15,7 +15,7 @@ from tyro.conf import Positional
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
 from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
 from c2f_core.classes.table import ClassTable
-from c2f_core.cli.console import run_command
+from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io.atomic import atomic_path
@@ -194,6 +194,7 @@ def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
                 raise DataError(f"{path} would be written twice; choose another output.")
             if path.exists() and not overwrite:
                 raise DataError(f"{path} exists; add --overwrite or choose another output.")
+            check_output(path)
             taken.add(path.resolve())
 
 

@@ -283,7 +283,8 @@ class FilePairs:
         try:
             labels, report = read_map(path, self._class_table, image=image, blended=self._blended)
         except C2FError as error:
-            raise DataError(f"{path}: {error}") from error
+            named = str(error) if str(path) in str(error) else f"{path}: {error}"
+            raise DataError(named) from error
         if report.message():
             self.reports[path] = report
         elif isinstance(report, DecodeReport) and report.outside:

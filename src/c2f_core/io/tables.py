@@ -69,7 +69,7 @@ def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Non
     """
     text = "\n".join(f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items())
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
@@ -90,7 +90,7 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(column for row in _checked(rows) for column in row))
     with (
         atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

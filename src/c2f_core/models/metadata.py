@@ -95,11 +95,13 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     """
     path = Path(path)
     try:
+        path.open("rb").close()  # safetensors itself calls any file missing that it cannot open.
         with safe_open(path, framework="np") as opened:
             header = opened.metadata() or {}
     except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"{path} is not a readable checkpoint ({error}); choose a .safetensors file that "
+            f"{path} is not a readable checkpoint ({reason}); choose a .safetensors file that "
             "c2f-train wrote, or copy it again."
         ) from error
     if METADATA_KEY not in header:

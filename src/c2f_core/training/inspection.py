@@ -15,7 +15,12 @@ from c2f_core.data.pairs import Pair
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
-from c2f_core.training.loading import ShouldStop, check_coarse_only, check_something_drawn
+from c2f_core.training.loading import (
+    ShouldStop,
+    check_coarse_only,
+    check_pair_names,
+    check_something_drawn,
+)
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 ROLE_TEXTS: dict[Role, str] = {
@@ -201,6 +206,7 @@ class _Inspector:
         try:
             listed &= {name for names in listed_names(data, self._source.names) for name in names}
             self._roles = _roles(config, self._source.names, self._with_fine)
+            check_pair_names(self._roles)
         except C2FError as error:
             self._problems.append(str(error))
         self.indices = [place for place, name in enumerate(self._source.names) if name in listed]

@@ -1,6 +1,6 @@
 """Pairs of a run: with fine maps for training, without them, and for validation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from c2f_core.classes.table import ClassTable
@@ -8,6 +8,7 @@ from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair, fingerprint
 from c2f_core.data.splits import assign_roles, listed_names
+from c2f_core.documents import is_unicode
 from c2f_core.errors import Cancelled, DataError
 from c2f_core.models.metadata import read_metadata
 from c2f_core.training.data_record import (
@@ -85,6 +86,7 @@ def load_training_data(
     if earlier is not None:  # Maps may be unreadable with other classes.
         check_same_classes(earlier.class_table, source.class_table, accept_changes)
     names, held_out = listed_names(data, source.names)
+    check_pair_names([*names, *held_out])
     loaded: dict[str, Pair] = {}
     for pair in source.subset([*dict.fromkeys([*names, *held_out])]):
         if should_stop():
@@ -110,6 +112,27 @@ def load_training_data(
         (*changes, *source.notes(), *_fate_of(coarse_only, config.method, data)),
         DataRecord.of(source.class_table, roles, loaded),
     )
+
+
+def check_pair_names(names: Iterable[str]) -> None:
+    """Check that the names of pairs can be recorded in JSON.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of the pairs.
+
+    Raises
+    ------
+    DataError
+        If a name is not valid UTF-8.
+    """
+    for name in names:
+        if not is_unicode(name):
+            raise DataError(
+                f"The name of the pair '{name}' is not valid UTF-8 and cannot be recorded; rename "
+                "its files."
+            )
 
 
 def without_record(folder: RunFolder, data: TrainingData, accept_changes: bool) -> TrainingData:

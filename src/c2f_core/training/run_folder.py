@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from c2f_core.classes.table import PRESETS
 from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
-from c2f_core.documents import first_problem, read_document
+from c2f_core.documents import first_problem, is_unicode, read_document
 from c2f_core.errors import CheckpointError, ConfigError, is_out_of_memory
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.lock import is_locked, lock_folder
@@ -118,6 +118,7 @@ class RunFolder:
             If a new run would overwrite another, there is nothing to resume, the
             config differs from that of the interrupted run, or a run is in progress.
         """
+        _check_unicode(config)
         folder = cls(Path(config.run_folder))
         with folder.locked():
             if resume:
@@ -195,7 +196,7 @@ class RunFolder:
             If the folder does not contain a run, or its config is damaged or has settings
             of another version.
         """
-        if not os.path.lexists(self.config):
+        if _is_missing(self.config):
             raise ConfigError(
                 f"{self.root} contains no run to resume; check the folder or start a new run."
             )
@@ -330,6 +331,10 @@ class RunFolder:
                 if began
                 else f"{self.root} contains no run; choose the folder of one."
             ) from error
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.state} cannot be read ({error.strerror}); check its permissions."
+            ) from error
         except Exception as error:  # Damaged archives raise many kinds of errors.
             raise CheckpointError(
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."
@@ -339,6 +344,30 @@ class RunFolder:
                 f"{self.state} is of another program; start a new run, or use last.safetensors."
             )
         return state
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there certainly is no file; one in a closed folder may be there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _check_unicode(config: TrainConfig) -> None:
+    """Check that all paths of a run can be recorded in JSON."""
+    whole = with_absolute_paths(config)
+    data = whole.data
+    paths = (data.root, data.splits, data.class_table, whole.stage2.start, whole.initial_weights)
+    for path in (Path(config.run_folder).absolute(), *paths):
+        if not is_unicode(str(path)):
+            raise ConfigError(
+                f"The path {path} is not valid UTF-8 and cannot be recorded; rename the folder or "
+                "file."
+            )
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
