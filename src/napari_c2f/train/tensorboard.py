@@ -6,8 +6,10 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QProcess, Signal
 
-READY = re.compile(r"TensorBoard \S+ at (\S+) \(Press")
+READY = re.compile(r"TensorBoard \S+ at (https?://\S+) \(Press")
 """What TensorBoard prints when it is ready; notes before it may contain other addresses."""
+KEPT = 10_000
+"""Characters of TensorBoard's output that are kept; hours of warnings would fill the memory."""
 LONGEST_WAIT = 2000
 """Milliseconds that ending may take."""
 
@@ -32,6 +34,7 @@ class TensorBoard(QObject):
         self._process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
         self._process.readyRead.connect(self._read)
         self._process.finished.connect(self._end)
+        self._process.errorOccurred.connect(self._show_error)
         self._folder: Path | None = None
         self._address = self._output = ""
 
@@ -71,7 +74,8 @@ class TensorBoard(QObject):
         self._process.start(sys.executable, arguments)
 
     def _read(self) -> None:
-        self._output += bytes(self._process.readAll().data()).decode(errors="replace")
+        new = bytes(self._process.readAll().data()).decode(errors="replace")
+        self._output = (self._output + new)[-KEPT:]
         address = address_in(self._output)
         if address and not self._address:
             self._address = address
@@ -84,8 +88,18 @@ class TensorBoard(QObject):
     def _end(self) -> None:
         if self._folder is not None:
             last = self._output.strip().splitlines()[-1:]
-            self.message.emit(f"TensorBoard ended: {' '.join(last) or 'it could not be started'}.")
+            why = " ".join(last).rstrip(".") or "it could not be started"
+            self.message.emit(f"TensorBoard ended: {why}.")
             self._folder, self._address = None, ""
+
+    def _show_error(self, error: QProcess.ProcessError) -> None:
+        """Report a process that never began, of which Qt emits no end."""
+        if error == QProcess.ProcessError.FailedToStart:
+            self._folder, self._address = None, ""
+            self.message.emit(
+                f"TensorBoard could not be started ({self._process.errorString()}); run "
+                "tensorboard in a terminal to see why."
+            )
 
 
 def address_in(output: str) -> str:

@@ -64,3 +64,29 @@ def test_a_process_that_ends_says_why(board, qtbot, monkeypatch, tmp_path):
     board.open(tmp_path)
     qtbot.waitUntil(lambda: len(said) == 2, timeout=LONGEST)
     assert said[1] == "TensorBoard ended: it could not be started."
+
+
+def test_a_process_that_never_begins_is_reported_and_tried_again(
+    board, qtbot, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    said = []
+    board.message.connect(said.append)
+    for count in (2, 4):
+        board.open(tmp_path)
+        qtbot.waitUntil(lambda count=count: len(said) == count, timeout=LONGEST)
+        assert said[-1].startswith("TensorBoard could not be started (")
+    assert not board.is_running
+
+
+def test_only_the_end_of_a_long_output_is_kept(board, qtbot, monkeypatch, tmp_path):
+    noisy = tmp_path / "noisy"
+    noisy.write_text("#!/bin/sh\nyes warning | head -c 300000\necho the reason.\nexit 1\n")
+    noisy.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(noisy))
+    said = []
+    board.message.connect(said.append)
+    board.open(tmp_path)
+    qtbot.waitUntil(lambda: len(said) == 2, timeout=LONGEST)
+    assert said[1] == "TensorBoard ended: the reason."
+    assert len(board._output) <= 10_000
