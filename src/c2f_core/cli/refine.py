@@ -18,7 +18,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_paths
 from c2f_core.io.images import read_image
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
@@ -272,9 +272,9 @@ def _write(
 ) -> None:
     for path in _outputs(job):
         _make_folder(path.parent)
-    write_map(job.output, result.labels, class_table, style)
-    if job.confidence is not None:
-        with atomic_path(job.confidence) as temporary:
+    with atomic_paths(*_outputs(job)) as (fine, *confidence):
+        write_map(fine, result.labels, class_table, style)
+        for temporary in confidence:
             tifffile.imwrite(temporary, result.confidence, compression="zlib")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import Row, markdown_table, write_csv
+from c2f_core.project.layout import check_export_target
 from c2f_core.project.project import Project
 from c2f_core.project.records import Effort, Status
 
@@ -55,9 +56,10 @@ def write_effort(project: Project, path: str | Path) -> None:
     Raises
     ------
     DataError
-        If the suffix is another, or the file cannot be written.
+        If the suffix is another, or the file is one of a project or cannot be written.
     """
     path, rows = Path(path), effort_rows(project)
+    check_export_target(path)
     if path.suffix.lower() == ".csv":
         write_csv(path, rows)
     elif path.suffix.lower() == ".md":

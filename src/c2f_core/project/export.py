@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, atomic_paths
 from c2f_core.io.images import read_image
 from c2f_core.io.maps import MapStyle, check_map_suffix, write_map
 from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import library_versions
+from c2f_core.project.layout import check_export_target
 from c2f_core.project.project import Project
 from c2f_core.project.records import ImageRecord, Parameters
 from c2f_core.project.refining import file_of_model, open_model, refine_job, run_job
@@ -27,6 +28,8 @@ from c2f_core.project.sidecar import (
     SUFFIX,
     Sidecar,
     check_hash,
+    check_replaceable,
+    check_text,
     encode_run_lengths,
     hash_of,
     map_hash,
@@ -82,8 +85,8 @@ def export_map(
 
     The refinement is repeated, to separate the accepted regions from pixels edited by hand. If
     classes that the refiner does not know were renamed or added since, the sidecar does not name
-    the refiner and counts all changes as made by hand. An old sidecar is deleted before the map is
-    replaced, and the new one is written last, so that a sidecar never describes another map.
+    the refiner and counts all changes as made by hand. Map and sidecar are replaced together or not
+    at all.
 
     Parameters
     ----------
@@ -106,16 +109,20 @@ def export_map(
     Raises
     ------
     C2FError
-        If the image does not have a fine map, the model is missing, a file cannot be written or
-        the refinement was stopped; no file is written then.
+        If the image does not have a fine map, the model is missing, the file is one of a project
+        or cannot be written, or the refinement was stopped; no file is changed then.
     """
-    path, work = Path(path), project.read(name)
+    path = Path(path)
+    sidecar = path.with_name(f"{path.name}{SUFFIX}")
     check_map_suffix(path)
+    check_text(path.name)
+    check_export_target(path)
+    check_replaceable(sidecar)
+    work = project.read(name)
     if work.fine is None:
         raise DataError(f"'{name}' does not have a fine map yet; refine it first.")
     explained, accepted = _explain(project, work, work.fine, progress, should_stop)
-    sidecar = Path(f"{path}{SUFFIX}")
-    with atomic_path(path) as temporary:
+    with atomic_paths(path, sidecar) as (temporary, temporary_sidecar):
         write_map(temporary, work.fine, work.class_table, style)
         content = Sidecar(
             file=path.name,
@@ -126,9 +133,7 @@ def export_map(
             **_file_fields(project, explained.record, path.parent),
             **_work_fields(explained, work.fine, accepted),
         )
-        sidecar.unlink(missing_ok=True)  # It describes the map that is about to be replaced.
-    with atomic_path(sidecar) as temporary:
-        temporary.write_text(content.model_dump_json() + "\n", encoding="utf-8")
+        temporary_sidecar.write_text(content.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
     return Export(path, sidecar, undecided_regions(work), explained is not work)
 
@@ -240,6 +245,7 @@ def rerun(
     _check_sidecar(source)
     if output.suffix.lower() != Path(source.file).suffix.lower():
         raise DataError(f"The map was exported as {source.file}; choose an output of this suffix.")
+    check_export_target(output)
     folder = Path(sidecar).parent
     image_file = Path(image or folder / source.image)
     check_hash(image_file, source.image_sha256, "image")
@@ -262,11 +268,13 @@ def _model_name(source: Sidecar, folder: Path, model: str | Path | None) -> str:
 
 def _final_map(source: Sidecar, image: Path, model: str) -> NDArray[Any]:
     """Refine again, accept the regions of the sidecar and apply its edits."""
-    name, image_name = Path(source.file).stem, Path(source.image).name
-    record = ImageRecord(name=name, image=image_name, size=source.size)
+    pixels = read_image(image)
+    if pixels.shape[:2] != source.size:  # Before maps of this size are made.
+        raise DataError(f"The sidecar of {source.file} is damaged; export the map again.")
+    record = ImageRecord(name="map", image="image.png", size=source.size)
     work = Work(record, source.class_table, _read_coarse(source))
     refiner = open_model(model, source.class_table, source.parameters)
-    result = run_job(refine_job(read_image(image), work, source.parameters), refiner)
+    result = run_job(refine_job(pixels, work, source.parameters), refiner)
     review = review_changes(work.coarse, result.labels, result.confidence, work.class_table)
     if len(review.regions) != source.regions:
         raise _differs(source)

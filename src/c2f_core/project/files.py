@@ -1,7 +1,10 @@
 """Files of a project: its lock, copies of images and models, and removed images."""
 
+import os
 import shutil
 import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,12 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.lock import lock_folder
-from c2f_core.project.maps import KINDS, REMOVED, MapFiles
-from c2f_core.project.records import ImageRecord
+from c2f_core.project.layout import KINDS, REMOVED
+from c2f_core.project.maps import MapFiles
+from c2f_core.project.records import ImageRecord, is_file_name
+
+MAX_NEW_NAME_BYTES = 240
+"""Maximum length of the name of a new image, to which a number and a suffix are appended."""
 
 
 def lock_project(root: Path) -> FileLock:
@@ -37,9 +44,77 @@ def lock_project(root: Path) -> FileLock:
     )
 
 
+@contextmanager
+def describing_errors(root: Path) -> Iterator[None]:
+    """Raise errors of the file system inside the block as `DataError`.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the project.
+
+    Raises
+    ------
+    DataError
+        If a file or folder of the project cannot be used.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or root} cannot be used ({error.strerror or error}); check that the "
+            "folder of the project exists and its permissions, then try again."
+        ) from error
+
+
 def comparable_name(name: str) -> str:
     """Normalise a file name so that names that collide on Windows or macOS compare equal."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def check_new_name(name: str) -> None:
+    """Check that a new image can have a name.
+
+    Raises
+    ------
+    DataError
+        If the name is not a plain visible file name, or too long.
+    """
+    if len(os.fsencode(name)) > MAX_NEW_NAME_BYTES:
+        raise DataError(
+            f"The name '{name}' is too long; choose one of at most {MAX_NEW_NAME_BYTES} letters, "
+            "or half as many that are not plain Latin letters."
+        )
+    if not is_file_name(name):
+        raise DataError(
+            f"{name!r} cannot name an image; choose a name of readable letters without slashes "
+            "that does not start with a dot."
+        )
+
+
+def free_name(wanted: str, folder: Path, names: Iterable[str]) -> str:
+    """Return a name that no image has yet: the wanted one, or with a number.
+
+    Parameters
+    ----------
+    wanted : str
+        Name without suffix.
+    folder : Path
+        Folder of the images, including those that are not part of the project.
+    names : iterable of str
+        Names of the images of the project.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    taken = {comparable_name(name) for name in (*names, *(path.stem for path in folder.iterdir()))}
+    name, number = wanted, 1
+    while comparable_name(name) in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
 
 
 def store_image(source: str | Path | NDArray[Any], folder: Path, name: str) -> tuple[Path, Size]:
@@ -104,6 +179,10 @@ def copy_model(path: Path, folder: Path) -> Path:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"The model {path} cannot be read ({error}); choose another.") from error
+    if not is_file_name(path.name):
+        raise DataError(
+            f"{path.name!r} cannot name a model of a project; rename the file in readable letters."
+        )
     copy, number = folder / path.name, 1
     while copy.exists() and copy.read_bytes() != content:
         number += 1

@@ -11,17 +11,13 @@ from c2f_core.data.pairs import Pair
 from c2f_core.errors import Cancelled
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.intensity import as_rgb8
+from c2f_core.project.layout import FINE_TUNING, FORMAT_1_FINE_TUNING
 from c2f_core.project.project import Project
 from c2f_core.project.records import Status
 from c2f_core.project.refining import file_of_model
 from c2f_core.training.events import Event
 from c2f_core.training.fine_tuning import Corrections, FineTuneResult, FineTuningSettings, fine_tune
 from c2f_core.training.loading import ShouldStop
-
-FOLDER = "fine-tuning"
-"""Folder of a project for runs that are under way or were stopped."""
-FORMAT_1_FOLDER = "lessons"
-"""That folder in projects of format 1; runs stay in it, as their configs contain its path."""
 
 
 def fine_tune_model(
@@ -61,8 +57,8 @@ def fine_tune_model(
     """
     corrections = corrections_of(project, replay, should_stop)
     before = project.model
-    model, earlier = file_of_model(before), project.root / FORMAT_1_FOLDER
-    folder = earlier if earlier.is_dir() else project.root / FOLDER
+    model, earlier = file_of_model(before), project.root / FORMAT_1_FINE_TUNING
+    folder = earlier if earlier.is_dir() else project.root / FINE_TUNING
     for event in fine_tune(model, corrections, folder, settings, should_stop=should_stop):
         if isinstance(event, FineTuneResult):
             event = _adopt(project, event, before)

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.report import MapReport
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
+from c2f_core.errors import DataError
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import read_image, write_image
+from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map, write_map
+from c2f_core.project.layout import REMOVED
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.work import IndexMap, Work
 
-REMOVED = "removed"
-"""Name of the folder of a project for removed images, with a subfolder for each."""
-KINDS = ("coarse", "fine", "drafts", "refined", "confidence", "painted", "painted_refined")
 PAINTED = 255
 """Value of painted pixels in their file, so that any viewer shows them; others have 0."""
 
@@ -49,18 +49,40 @@ class MapFiles:
         C2FError
             If a file is damaged or contains other classes.
         """
-        name = record.name
-        coarse = _read(self.path("coarse", name), class_table)
+        name, fine = record.name, _read(self.fine_path(record), class_table)
+        if fine is None and record.status is not Status.PENDING:  # Its file is missing.
+            record = record.model_copy(update={"status": Status.PENDING})
         return Work(
             record,
             class_table,
-            _unlabelled(record, class_table) if coarse is None else coarse,
-            _read(self.fine_path(record), class_table),
+            self._read_coarse(record, class_table),
+            fine,
             _read(self.path("refined", name), class_table),
             _read_plane(self.path("confidence", name)),
             _read_mask(self.path("painted", name)),
             _read_mask(self.path("painted_refined", name)),
         )
+
+    def _read_coarse(self, record: ImageRecord, class_table: ClassTable) -> IndexMap:
+        """Read the coarse map; if it is missing, all pixels are unlabelled."""
+        coarse = _read(self.path("coarse", record.name), class_table)
+        if coarse is not None:
+            _check_size(f"coarse map of '{record.name}'", coarse.shape, record)
+            return coarse
+        image = as_rgb8(read_image(self._root / "images" / record.image))
+        _check_size(f"image of '{record.name}'", image.shape[:2], record)
+        return _unlabelled(record, class_table)
+
+    def table_of(self, record: ImageRecord) -> ClassTable | None:
+        """Return the class table embedded in the maps of an image; None if there is none."""
+        for path in (self.path("coarse", record.name), self.fine_path(record)):
+            try:
+                table = embedded_table(path) if path.is_file() else None
+            except DataError:  # The map is damaged, as will be reported when it is read.
+                continue
+            if table is not None:
+                return table
+        return None
 
     def ambiguities(self, name: str, class_table: ClassTable) -> dict[str, str]:
         """Return what was ambiguous in the colours of the coarse and the fine map.
@@ -82,11 +104,13 @@ class MapFiles:
                 messages[kind] = message
         return messages
 
-    def create_coarse(self, record: ImageRecord, class_table: ClassTable) -> None:
-        """Write an unlabelled coarse map, unless the image has a coarse map."""
+    def create_coarse(self, record: ImageRecord, class_table: ClassTable) -> bool:
+        """Write an unlabelled coarse map, and return True, unless the image has a coarse map."""
         path = self.path("coarse", record.name)
-        if not path.exists():
-            _write(path, _unlabelled(record, class_table), class_table)
+        if path.exists():
+            return False
+        _write(path, _unlabelled(record, class_table), class_table)
+        return True
 
     def write(self, work: Work, before: ImageRecord) -> None:
         """Write all maps of an image; without a fine map, only the coarse map is written.
@@ -127,12 +151,20 @@ class MapFiles:
         else:
             earlier.unlink()
 
-    def free_path(self, name: str, what: str) -> Path:
-        """Return an unused file name among the removed files, for a map that is replaced."""
+    def free_path(self, name: str, what: str, suffix: str = ".png") -> Path:
+        """Return an unused file name among the removed files, for a file that is replaced."""
         folder = self._root / REMOVED / name
         folder.mkdir(parents=True, exist_ok=True)
-        numbers = (folder / f"{what}-{number}.png" for number in count(1))
+        numbers = (folder / f"{what}-{number}{suffix}" for number in count(1))
         return next(path for path in numbers if not path.exists())
+
+
+def _check_size(what: str, found: tuple[int, ...], record: ImageRecord) -> None:
+    if found != record.size:
+        raise DataError(
+            f"The {what} has {found} pixels and the record of the image {record.size} (rows, "
+            "columns); provide an image and maps of the same size."
+        )
 
 
 def _unlabelled(record: ImageRecord, class_table: ClassTable) -> IndexMap:

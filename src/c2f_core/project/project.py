@@ -1,6 +1,8 @@
 """A project: the layout of its folder, and what a user does with it."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,16 +14,19 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import begin_dataset
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import DataError
 from c2f_core.io.images import read_image
 from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import (
-    comparable_name,
+    check_new_name,
     copy_model,
+    describing_errors,
+    free_name,
     lock_project,
     move_image,
     store_image,
 )
+from c2f_core.project.layout import CONTENT_FILE, FOLDERS, check_layout
 from c2f_core.project.records import (
     ImageRecord,
     ProjectFile,
@@ -31,7 +36,7 @@ from c2f_core.project.records import (
     is_next_held_out,
 )
 from c2f_core.project.recovery import Recovery, recover
-from c2f_core.project.store import CONTENT_FILE, FOLDERS, Journal, Store
+from c2f_core.project.store import Journal, Store
 from c2f_core.project.work import Work, write_snapshot
 
 
@@ -66,11 +71,13 @@ class Project:
     ambiguous : tuple of str
         Names of images that were added on opening although their maps contain colours of no
         class; the journal contains the pixels, and `removed` the original maps.
+    problems : tuple of str
+        What was wrong with the files of the project on opening, in sentences for the user.
     """
 
     def __init__(self, store: Store, recovery: Recovery, lock: FileLock) -> None:
         self.root = store.root
-        self.restored, self.skipped, self.ambiguous = recovery
+        self.restored, self.skipped, self.ambiguous, self.problems = recovery
         self._store = store
         self._lock = lock
         self._mutex = threading.RLock()
@@ -98,12 +105,16 @@ class Project:
             created.
         """
         root = Path(root)
-        if (root / CONTENT_FILE).exists():
-            raise DataError(
-                f"{root} already contains a project; open it, or choose another folder."
-            )
-        begin_dataset(root, FOLDERS, class_table)
-        ProjectFile().write(root / CONTENT_FILE)  # Last: its presence makes the folder a project.
+        with describing_errors(root):
+            if (root / CONTENT_FILE).exists():
+                raise DataError(
+                    f"{root} already contains a project; open it, or choose another folder."
+                )
+            if root.is_dir():
+                check_layout(root)
+            begin_dataset(root, FOLDERS, class_table)
+            # Last: its presence makes the folder a project.
+            ProjectFile().write(root / CONTENT_FILE)
         project = cls.open(root)
         project.journal.write("created")
         return project
@@ -112,20 +123,24 @@ class Project:
     def open(cls, root: str | Path) -> Self:
         """Open a project, and lock it until it is closed.
 
-        Work that a crash interrupted is restored, see `restored`.
+        Work that a crash interrupted is restored, see `restored`. Damaged and missing files do not
+        prevent opening, see `problems`.
 
         Raises
         ------
-        DataError
-            If the folder does not contain a project, the project is open elsewhere, or a file is
-            damaged.
+        C2FError
+            If the folder does not contain a project, the project is open elsewhere, its classes
+            are not known, or it would be written outside its folder, see `check_layout`.
         """
         root = Path(root)
-        ProjectFile.read(root / CONTENT_FILE)  # Leave other folders untouched.
+        with describing_errors(root):
+            ProjectFile.read(root / CONTENT_FILE)  # Leave other folders untouched.
+            check_layout(root)
         lock = lock_project(root)
         try:
-            store = Store(root)
-            return cls(store, recover(store), lock)
+            with describing_errors(root):
+                store = Store(root)
+                return cls(store, recover(store), lock)
         except BaseException:
             lock.release()
             raise
@@ -170,14 +185,23 @@ class Project:
         return self.model_file(self._store.model)
 
     def model_file(self, model: str) -> str:
-        """Return the file of a model in the project; other refiners keep their name."""
-        return str(self.root / "models" / model) if is_model_file(model) else model
+        """Return the file of a model in the project; other refiners keep their name.
+
+        A name that leads out of the folder of models returns an empty string, as if the model were
+        not known.
+        """
+        if not is_model_file(model):
+            return model
+        return str(self.root / "models" / model) if is_file_name(model) else ""
 
     @property
     def models(self) -> list[Path]:
         """Model files in the project, the newest last."""
-        files = (self.root / "models").glob("*.safetensors")
-        return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
+        with describing_errors(self.root):
+            files = [
+                path for path in (self.root / "models").glob("*.safetensors") if path.is_file()
+            ]
+            return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def by_doubt(self) -> list[ImageRecord]:
         """Return the records sorted by how much the images need a look."""
@@ -210,7 +234,7 @@ class Project:
             If the project does not contain the image, or a map cannot be read.
         """
         record = self.record(name)
-        with self._mutex:
+        with self._working():
             return self._store.maps.read(record, self.class_table)
 
     # Changes
@@ -238,16 +262,14 @@ class Project:
             refined, or the copy cannot be written.
         """
         wanted = name or ("image" if isinstance(source, np.ndarray) else Path(source).stem)
-        if not is_file_name(wanted):
-            raise DataError(
-                f"{wanted!r} cannot name an image; choose a name of readable letters without "
-                "slashes that does not start with a dot."
-            )
-        with self._mutex:
-            name = self._free_name(wanted)
+        check_new_name(wanted)
+        with self._working(), ExitStack() as undo:
+            name = free_name(wanted, self.root / "images", [each.name for each in self.records])
             path, size = store_image(source, self.root / "images", name)
+            undo.callback(path.unlink, missing_ok=True)
             record = ImageRecord(name=name, image=path.name, size=size)
             self._store.add(record)
+            undo.pop_all()
         return record
 
     def remove_image(self, name: str) -> Path:
@@ -263,7 +285,7 @@ class Project:
         DataError
             If the project does not contain the image, or a file cannot be moved.
         """
-        with self._mutex:
+        with self._working():
             record = self.record(name)
             folder = move_image(self.root, record)
             self._store.remove(record, folder)
@@ -277,8 +299,8 @@ class Project:
         C2FError
             See `save`.
         """
-        with self._mutex:
-            self._check(work)
+        with self._working():
+            self._store.check(work)
             write_snapshot(self._store.snapshot(work.record.name), work)
 
     def save(self, work: Work) -> None:
@@ -297,7 +319,7 @@ class Project:
             If a map contains a label that is not in its class table, or a class of the project is
             missing from that table.
         """
-        with self._mutex:
+        with self._working():
             self.autosave(work)  # If a crash interrupts the next step, opening completes it.
             self._store.commit(work)
             self.journal.write(
@@ -327,7 +349,7 @@ class Project:
         DataError
             If the image does not have a fine map.
         """
-        with self._mutex:
+        with self._working():
             work = self.with_review(self.read(name), reviewed)
             self.save(work)
             return work.record
@@ -363,7 +385,7 @@ class Project:
         DataError
             If the file cannot be copied.
         """
-        with self._mutex:
+        with self._working():
             self._store.choose_model(self.keep_model(model))
 
     def keep_model(self, model: str | Path) -> str:
@@ -383,27 +405,8 @@ class Project:
             return copy_model(Path(model), self.root / "models").name
         return str(model)
 
-    def _check(self, work: Work) -> None:
-        record = self.record(work.record.name)
-        if work.coarse.shape != record.size:
-            raise DataError(
-                f"The maps of '{record.name}' have {work.coarse.shape} pixels and the image "
-                f"{record.size} (rows, columns); save maps of the same size."
-            )
-        ours, theirs = self.class_table, work.class_table
-        has_ours = {each.index for each in ours.classes} <= {each.index for each in theirs.classes}
-        if not has_ours or ours.unlabelled.index != theirs.unlabelled.index:
-            raise ClassTableError(
-                f"The maps have other classes ({', '.join(theirs.names)}) than the project "
-                f"({', '.join(ours.names)}); draw with the classes of the project, and add to them."
-            )
-
-    def _free_name(self, wanted: str) -> str:
-        files = (self.root / "images").iterdir()  # Including those that were skipped.
-        names = [record.name for record in self.records] + [path.stem for path in files]
-        taken = {comparable_name(name) for name in names}
-        name, number = wanted, 1
-        while comparable_name(name) in taken:
-            number += 1
-            name = f"{wanted}-{number}"
-        return name
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Let one thread at a time work on the files, and describe the errors of the system."""
+        with self._mutex, describing_errors(self.root):
+            yield

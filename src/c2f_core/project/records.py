@@ -1,63 +1,22 @@
 """Records of the images of a project, and the file that stores them."""
 
-import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic_core import to_json
 
+from c2f_core.classes.codec import MAX_LABEL
 from c2f_core.config.settings import Settings
-from c2f_core.errors import DataError
+from c2f_core.documents import first_problem
+from c2f_core.errors import C2FError, DataError
 from c2f_core.io.atomic import atomic_path
+from c2f_core.project.layout import CONTENT_FILE
+from c2f_core.project.versioned import Versioned, current, read_content
 from c2f_core.refine.scope import Record, Scope
-
-
-class Versioned(Settings):
-    """Content of a JSON file; the default of `format_version` is the version that is written."""
-
-    format_version: int
-
-
-class _Number(BaseModel):
-    format_version: int | None = None
-
-
-Read = TypeVar("Read", bound=Versioned)
-
-
-def read_versioned(kind: type[Read], path: Path) -> Read:
-    """Read a versioned JSON file; content of an older format is converted to the current one.
-
-    Parameters
-    ----------
-    kind : type of Versioned
-        Model of the content.
-    path : Path
-        File to read.
-
-    Returns
-    -------
-    Versioned
-        Validated content.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file is missing or damaged.
-    DataError
-        If the file has an unknown format version.
-    """
-    text = path.read_text(encoding="utf-8")
-    # Check the version first: a newer format may contain keys that are unknown here.
-    found = _Number.model_validate_json(text).format_version
-    known = kind.model_fields["format_version"].default
-    if found is not None and found not in range(1, known + 1):
-        advice = "update napari-c2f" if found > known else "restore it from a backup"
-        raise DataError(f"{path} has format {found}, this version reads 1 to {known}; {advice}.")
-    return kind.model_validate_json(text).model_copy(update={"format_version": known})
-
 
 HELD_OUT_EVERY = 4
 """Every fourth reviewed image is held out, starting with the second: fine-tuning needs two images,
@@ -72,12 +31,16 @@ class Status(StrEnum):
     REVIEWED = "reviewed"
 
 
+MAX_EFFORT = 2**53
+"""Largest number of seconds or pixels, which may come from a damaged file."""
+
+
 class Effort(Settings):
     """Work that a person spent on one image, before or after its first refinement."""
 
-    seconds: float = Field(default=0.0, ge=0)
+    seconds: float = Field(default=0.0, ge=0, le=MAX_EFFORT)
     """Time during which the image was open and the window active."""
-    painted: int = Field(default=0, ge=0)
+    painted: int = Field(default=0, ge=0, le=MAX_EFFORT)
     """Pixels whose label was changed by hand; a pixel counts once per stroke."""
 
     def __add__(self, other: "Effort") -> "Effort":
@@ -108,13 +71,20 @@ class Parameters(Settings):
     def _check_scope(cls, scope: Record) -> Record:
         try:
             Scope.from_record(scope)
-        except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
+        except ValidationError as error:
+            name, reason = first_problem(error)
+            raise ValueError(f"the scope is damaged ({name}: {reason})") from error
+        except (ValueError, C2FError) as error:
             raise ValueError(f"the scope is damaged ({error})") from error
         return scope
 
     def read_scope(self) -> Scope:
         """Return the scope in which the map may change."""
         return Scope.from_record(self.scope)
+
+
+Side = Annotated[int, Field(ge=1, lt=2**31)]
+"""Height or width of an image in pixels."""
 
 
 class ImageRecord(Settings):
@@ -124,7 +94,7 @@ class ImageRecord(Settings):
     """Name of the image: its file names without suffix."""
     image: str
     """Name of the image file in the folder `images`."""
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     """Height and width of the image in pixels."""
     status: Status = Status.PENDING
     """Stage that the work has reached."""
@@ -165,6 +135,14 @@ class ImageRecord(Settings):
             raise ValueError("the name is not a plain file name")
         return name
 
+    @model_validator(mode="after")
+    def _check_rejected(self) -> Self:
+        pixels = self.size[0] * self.size[1]
+        for first, size, label in self.rejected:
+            if not (0 <= first < pixels and 1 <= size <= pixels and 0 <= label <= MAX_LABEL):
+                raise ValueError("a rejected region does not lie in the image")
+        return self
+
     def refined(self, model: str, confidence: float, parameters: Parameters) -> Self:
         """Return the record after a refinement.
 
@@ -193,6 +171,42 @@ class ImageRecord(Settings):
         return self.model_copy(update={kind: getattr(self, kind) + effort})
 
 
+@dataclass(frozen=True)
+class DamagedRecord:
+    """Entry of `project.json` that is not the record of an image; it is kept as it is.
+
+    Attributes
+    ----------
+    content : object
+        Content of the entry.
+    reason : str
+        What is wrong with it.
+    """
+
+    content: Any
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Name of the image; empty if it is unreadable."""
+        name = self.content.get("name") if isinstance(self.content, dict) else None
+        return name if isinstance(name, str) else ""
+
+    @property
+    def file(self) -> str:
+        """Name of the image file; empty if it is unreadable."""
+        file = self.content.get("image") if isinstance(self.content, dict) else None
+        return file if isinstance(file, str) else ""
+
+    def message(self) -> str:
+        """Return a message for the user."""
+        what = f"'{self.name}'" if self.name else "an image"
+        return (
+            f"The record of {what} in {CONTENT_FILE} is damaged ({self.reason}), so that the image "
+            "is not listed; correct the record, or delete it to add the image again."
+        )
+
+
 class ProjectFile(Versioned):
     """Content of `project.json`."""
 
@@ -202,10 +216,16 @@ class ProjectFile(Versioned):
     """Refiner of the project: a bundled or classical one, or a file in `models`; empty if none."""
     images: tuple[ImageRecord, ...] = ()
     """Records of the images, in the order in which they were added."""
+    _damaged: tuple[DamagedRecord, ...] = PrivateAttr(())
+
+    @property
+    def damaged(self) -> tuple[DamagedRecord, ...]:
+        """Entries that cannot be read; they stay in the file."""
+        return self._damaged
 
     @classmethod
     def read(cls, path: Path) -> "ProjectFile":
-        """Read the file.
+        """Read the file; records that are damaged do not prevent this.
 
         Raises
         ------
@@ -213,18 +233,24 @@ class ProjectFile(Versioned):
             If the file is missing or damaged, or a newer program wrote it.
         """
         try:
-            return read_versioned(cls, path)
+            content = read_content(cls, path)
+            records, damaged = _sorted_records(content)
+            read = current(cls.model_validate(content | {"images": records}))
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise DataError(
                 f"{path.parent} does not contain a readable project ({reason}); choose the folder "
                 "of a project, or create one."
             ) from error
+        read._damaged = tuple(damaged)
+        return read
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""
+        content = self.model_dump(mode="json")
+        content["images"] += [each.content for each in self.damaged]
         with atomic_path(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            temporary.write_bytes(to_json(content, indent=2) + b"\n")
 
     def with_record(self, record: ImageRecord) -> "ProjectFile":
         """Return the content with a record added or, if its name exists, replaced."""
@@ -237,11 +263,46 @@ class ProjectFile(Versioned):
         return self.model_copy(update={"images": left})
 
 
+def _sorted_records(content: Any) -> tuple[list[ImageRecord], list[DamagedRecord]]:
+    """Return the valid records in the content of `project.json`, and the damaged ones.
+
+    Raises
+    ------
+    ValueError
+        If the content does not have a list of records.
+    """
+    entries = content.get("images", []) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("it does not have a list of images")
+    records: list[ImageRecord] = []
+    damaged: list[DamagedRecord] = []
+    taken: set[tuple[str, str]] = set()
+    for entry in entries:
+        try:
+            record = ImageRecord.model_validate(entry)
+        except ValidationError as error:
+            name, reason = first_problem(error)
+            damaged.append(DamagedRecord(entry, f"{name}: {reason}" if name else reason))
+            continue
+        names = {("name", record.name), ("file", record.image)}
+        if taken & names:
+            damaged.append(DamagedRecord(entry, "the image occurs twice"))
+        else:
+            records.append(record)
+        taken |= names
+    return records, damaged
+
+
+MAX_NAME_BYTES = 250
+"""Maximum length of the name of an image in UTF-8: file systems allow 255 with the suffix."""
+
+
 def is_file_name(name: str) -> bool:
-    """Return whether `name` is a plain, visible and decodable file name."""
+    """Return whether `name` is a plain, visible and decodable file name of usual length."""
     is_visible = bool(name) and not name.startswith(".") and name == Path(name).name
     # Python decodes bytes that are not UTF-8 as surrogates, which JSON cannot encode.
-    return is_visible and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    is_text = not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name)
+    return is_visible and is_text and len(name.encode()) <= MAX_NAME_BYTES
 
 
 def is_next_held_out(records: Iterable[ImageRecord]) -> bool:

@@ -1,28 +1,34 @@
 """Recovery of a project when it is opened.
 
-Steps that a crash interrupted are completed, and images found in its folder are added.
+Steps that a crash interrupted are completed, images found in its folder are added, and what is
+wrong is listed: no damaged or missing file prevents a project from being opened.
 """
 
+import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.data.layouts import images_by_stem
-from c2f_core.errors import C2FError, DataError
+from c2f_core.errors import C2FError, DataError, WritingError
 from c2f_core.io.annotations import is_annotation_file
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.project.files import interrupted_removal
+from c2f_core.project.layout import FOLDERS
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
-from c2f_core.project.store import FOLDERS, Store
-from c2f_core.project.work import read_snapshot
+from c2f_core.project.store import Store
+from c2f_core.project.work import Work, read_snapshot
 
-TEMPORARY = ".*-????????.*"
-"""Pattern of unfinished files that a killed process left behind, see `atomic_path`."""
+NAMES_SHOWN = 5
+"""Maximum number of images that a sentence lists by name."""
+OBSTRUCTED = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Errors of writing that remain however often it is repeated."""
 
 
 class Recovery(NamedTuple):
@@ -31,6 +37,44 @@ class Recovery(NamedTuple):
     restored: tuple[str, ...]
     skipped: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class Problems:
+    """What is wrong with a project, in sentences for the user.
+
+    Parameters
+    ----------
+    store : Store
+        Files of the project, whose journal gets the sentences, too.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.sentences: list[str] = []
+        self._journal = store.journal
+        for sentence in store.problems:
+            self.add(sentence)
+
+    def add(self, sentence: str) -> None:
+        """Note a sentence."""
+        self.sentences.append(sentence)
+        self.log("problem", reason=sentence)
+
+    def log(self, event: str, **details: str) -> None:
+        """Write to the journal; the project opens even if the disk is full."""
+        try:
+            self._journal.write(event, **details)
+        except DataError as error:
+            if str(error) not in self.sentences:
+                self.sentences.append(str(error))
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note an error that is raised inside the block instead of raising it."""
+        try:
+            yield
+        except (C2FError, OSError) as error:
+            self.add(str(error))
 
 
 def recover(store: Store) -> Recovery:
@@ -39,25 +83,35 @@ def recover(store: Store) -> Recovery:
     Raises
     ------
     C2FError
-        If a file is damaged or cannot be written.
+        If autosaved work cannot be saved now, for example because the disk is full.
     """
-    _delete_unfinished(store.root)
+    problems = Problems(store)
+    _make_folders(store.root, problems)
     for record in store.records:
-        moved = interrupted_removal(store.maps, store.root, record)
-        if moved is not None:
-            store.remove(record, moved)
-    skipped, ambiguous = _add_found(store)
-    return Recovery(_restore(store), skipped, ambiguous)
+        with problems.noting():
+            moved = interrupted_removal(store.maps, store.root, record)
+            if moved is not None:
+                store.remove(record, moved)
+    skipped, ambiguous = _add_found(store, problems)
+    restored = _restore(store, problems)
+    _note_missing(store, problems)
+    return Recovery(restored, skipped, ambiguous, tuple(problems.sentences))
 
 
-def _delete_unfinished(root: Path) -> None:
-    for folder in (root, *(root / name for name in FOLDERS)):
-        folder.mkdir(exist_ok=True)
-        for left in folder.glob(TEMPORARY):
-            left.unlink()
+def _make_folders(root: Path, problems: Problems) -> None:
+    """Create missing folders, and delete what a killed process left in them."""
+    delete_unfinished(root)
+    for name in FOLDERS:
+        folder = root / name
+        if folder.exists() and not folder.is_dir():
+            problems.add(f"{folder} is a file where a folder should be; move it elsewhere.")
+            continue
+        with problems.noting():
+            folder.mkdir(exist_ok=True)
+            delete_unfinished(folder)
 
 
-def _add_found(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _add_found(store: Store, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Add the images that have no record.
 
     Returns
@@ -67,21 +121,32 @@ def _add_found(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ambiguous : tuple of str
         Names of images whose maps contain colours of no class.
     """
-    known = {record.name for record in store.records}
     skipped, ambiguous = [], []
-    for stem, path in images_by_stem(store.root / "images").items():
-        if stem in known:
-            continue
+    for path in _files_without_record(store, problems):
         try:
-            record = _record_found(store, stem, path)
-            if _keep_ambiguous(store, stem):
-                ambiguous.append(stem)
-        except C2FError as error:
-            skipped.append(path.name)
-            store.journal.write("skipped", file=path.name, reason=str(error))
-        else:
+            record = _record_found(store, path.stem, path)
+            if _keep_ambiguous(store, path.stem):
+                ambiguous.append(path.stem)
             store.add(record)
+        except (C2FError, OSError) as error:
+            skipped.append(path.name)
+            problems.log("skipped", file=path.name, reason=str(error))
     return tuple(skipped), tuple(ambiguous)
+
+
+def _files_without_record(store: Store, problems: Problems) -> list[Path]:
+    """Return the visible image files that no record names, in natural order."""
+    known = {record.image for record in store.records} | {each.file for each in store.damaged}
+    found: list[Path] = []
+    with problems.noting():
+        found = [
+            path
+            for path in (store.root / "images").iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES
+            and not path.name.startswith(".")
+            and path.name not in known
+        ]
+    return sorted(found, key=lambda path: (len(path.stem), path.name))
 
 
 def _keep_ambiguous(store: Store, name: str) -> bool:
@@ -117,7 +182,13 @@ def _record_found(store: Store, name: str, path: Path) -> ImageRecord:
         other classes or another file format than PNG.
     """
     if not is_file_name(name):
-        raise DataError(f"{name!r} cannot name an image; rename the file in readable letters.")
+        raise DataError(
+            f"{name!r} cannot name an image; rename the file in readable letters, and not too many."
+        )
+    if any(record.name == name for record in store.records):
+        raise DataError(f"An image of the project has the name '{name}'; rename {path.name}.")
+    if not path.is_file():
+        raise DataError(f"{path} is not a regular file; replace it by an image.")
     for kind in ("coarse", "fine"):
         _check_format(store.root / kind, name)
         _check_classes(store.maps.path(kind, name), store.class_table)
@@ -126,12 +197,8 @@ def _record_found(store: Store, name: str, path: Path) -> ImageRecord:
     if store.maps.path("fine", name).exists():
         changes = {"status": Status.REVIEWED, "held_out": is_next_held_out(store.records)}
         record = record.model_copy(update=changes)
-    found = store.maps.read(record, store.class_table).coarse.shape
-    if found != record.size:
-        raise DataError(
-            f"The maps of {path.name} have {found} pixels and the image {record.size} (rows, "
-            "columns); provide maps of the same size."
-        )
+    if any(store.maps.path(kind, name).exists() for kind in ("coarse", "fine")):
+        store.maps.read(record, store.class_table)  # Raises if they do not fit.
     return record
 
 
@@ -161,14 +228,118 @@ def _is_map(path: Path) -> bool:
     return path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX) or is_annotation_file(path)
 
 
-def _restore(store: Store) -> tuple[str, ...]:
-    """Save the autosaved work; return the names of its images."""
-    snapshots = sorted((store.root / "autosave").glob("*.npz"))
-    for snapshot in snapshots:
-        work = read_snapshot(snapshot)
-        ours, theirs = store.class_table, work.class_table
-        if {entry.index for entry in theirs.entries} < {entry.index for entry in ours.entries}:
-            work = replace(work, class_table=ours)  # Classes were added meanwhile.
-        store.commit(work)
-        store.journal.write("restored", image=work.record.name)
-    return tuple(snapshot.stem for snapshot in snapshots)
+def _restore(store: Store, problems: Problems) -> tuple[str, ...]:
+    """Save the autosaved work; return the names of its images.
+
+    Snapshots that cannot be restored are moved to the removed files.
+    """
+    restored = []
+    for snapshot in sorted((store.root / "autosave").glob("*.npz")):
+        try:
+            work = _fitting(store, snapshot)
+            store.commit(work)
+        except (C2FError, OSError) as error:
+            if isinstance(error, WritingError) and not _is_obstructed(error):
+                raise  # Later work on the image would replace the snapshot.
+            kept = store.maps.free_path(snapshot.stem, "autosave", snapshot.suffix)
+            snapshot.rename(kept)
+            problems.add(
+                f"Autosaved work on '{snapshot.stem}' was not restored ({str(error).rstrip('.')}); "
+                f"it is kept in {kept}."
+            )
+        else:
+            store.journal.write("restored", image=work.record.name)
+            restored.append(work.record.name)
+    return tuple(restored)
+
+
+def _is_obstructed(error: WritingError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in OBSTRUCTED
+
+
+def _fitting(store: Store, snapshot: Path) -> Work:
+    """Read autosaved work, and check that it is work on this project.
+
+    Raises
+    ------
+    C2FError
+        If the file is damaged, or is of another image, size or class table.
+    """
+    if not snapshot.is_file():
+        raise DataError(f"{snapshot} is not a regular file.")
+    record = store.record(snapshot.stem)
+    work = read_snapshot(snapshot, record.size)
+    ours, theirs = store.class_table, work.class_table
+    if (work.record.name, work.record.image) != (record.name, record.image):
+        raise DataError(f"The snapshot is of the image '{work.record.name}'.")
+    if {entry.index for entry in theirs.entries} < {entry.index for entry in ours.entries}:
+        work = replace(work, class_table=ours)  # Classes were added meanwhile.
+    elif not _is_edited(theirs, ours):
+        raise DataError(f"The snapshot has other classes ({', '.join(theirs.names)}).")
+    store.check(work)
+    for index_map in (work.coarse, work.fine, work.refined):
+        if index_map is not None:
+            work.class_table.to_class_ids(index_map)  # Raises for labels of no class.
+    return work
+
+
+def _is_edited(new: ClassTable, old: ClassTable) -> bool:
+    """Return whether a table can come from the old one: edits keep the name or the colour."""
+    entries = {entry.index: entry for entry in new.entries}
+    kept = [
+        entry
+        for entry in old.entries
+        if (found := entries.get(entry.index)) is not None
+        and (found.name == entry.name or found.colour == entry.colour)
+    ]
+    return 2 * len(kept) >= len(old.entries)
+
+
+def _note_missing(store: Store, problems: Problems) -> None:
+    """List missing files; images whose fine map is missing count as pending."""
+    files = {kind: _names_in(store.root / kind) for kind in ("images", "coarse", "fine", "drafts")}
+    missing: dict[str, list[str]] = {"image file": [], "coarse map": [], "fine map": []}
+    for record in store.records:
+        map_name = f"{record.name}.png"
+        if record.image not in files["images"]:
+            missing["image file"].append(record.name)
+        if map_name not in files["coarse"]:
+            missing["coarse map"].append(record.name)
+        status = _status_found(record, map_name in files["fine"], map_name in files["drafts"])
+        if status is Status.PENDING is not record.status:
+            missing["fine map"].append(record.name)
+        if status is not record.status:
+            store.note_status(record, status)
+    for what, names in missing.items():
+        if names:
+            problems.add(_missing_text(what, names))
+
+
+def _status_found(record: ImageRecord, has_fine: bool, has_draft: bool) -> Status:
+    """Return the status of an image for the files that are there."""
+    if record.status is Status.REVIEWED:
+        return Status.REVIEWED if has_fine else Status.PENDING
+    if record.status is Status.REFINED:
+        return Status.REFINED if has_draft else Status.PENDING
+    return Status.REVIEWED if has_fine and not has_draft else Status.PENDING
+
+
+ADVICE = {
+    "image file": "restore it from a backup, or remove the image from the project",
+    "coarse map": "it counts as unlabelled; restore it from a backup, or draw it again",
+    "fine map": "the image counts as pending; restore the map from a backup, or refine it again",
+}
+
+
+def _missing_text(what: str, names: list[str]) -> str:
+    listed = ", ".join(f"'{name}'" for name in names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"The {what} of {listed}{more} is missing: {ADVICE[what]}."
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:  # Listed already: the folder cannot be created or read.
+        return set()

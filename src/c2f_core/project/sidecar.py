@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.io.maps import MapStyle
-from c2f_core.project.records import Effort, Parameters, Versioned, read_versioned
+from c2f_core.project.records import Effort, Parameters
+from c2f_core.project.versioned import Versioned, read_versioned
 from c2f_core.refine.run import file_hash
 
 RunLength = tuple[int, int, int]
@@ -133,12 +135,54 @@ class Sidecar(Versioned):
             ) from error
 
 
-def relative_to(path: Path, folder: Path) -> str:
-    """Return a path relative to a folder; the absolute path if they are on different drives."""
+def check_replaceable(path: Path) -> None:
+    """Check that a file can be replaced by a sidecar: that it is one, or does not exist.
+
+    Raises
+    ------
+    DataError
+        If there is another file.
+    """
+    if not os.path.lexists(path):
+        return
     try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+        is_sidecar = path.is_file() and "file_sha256" in from_json(path.read_bytes())
+    except (OSError, ValueError, TypeError):  # It is unreadable, or not a JSON object.
+        is_sidecar = False
+    if not is_sidecar:
+        raise DataError(
+            f"{path} would be replaced, but it is not the record of an exported map; rename it, or "
+            "choose another name for the map."
+        )
+
+
+def check_text(name: str) -> None:
+    """Check that a file name or path can be written into a sidecar.
+
+    Raises
+    ------
+    DataError
+        If it is not readable text.
+    """
+    # Python decodes bytes that are not UTF-8 as surrogates, which JSON cannot encode.
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise DataError(f"{name!r} is not a readable name; rename the file or folder.")
+
+
+def relative_to(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder; the absolute path if they are on different drives.
+
+    Raises
+    ------
+    DataError
+        If the path is not readable text.
+    """
+    try:
+        found = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:  # On another drive of Windows.
-        return str(path.resolve())
+        found = str(path.resolve())
+    check_text(found)
+    return found
 
 
 def hash_of(path: Path) -> str:

@@ -5,17 +5,31 @@ A step writes several files. If a crash interrupts it, repeating the step comple
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic_core import from_json
+
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import TABLE_FILE, write_table
-from c2f_core.errors import DataError
+from c2f_core.errors import ClassTableError, DataError
+from c2f_core.io.atomic import atomic_path
+from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import move_maps
-from c2f_core.project.maps import KINDS, MapFiles
-from c2f_core.project.records import ImageRecord, ProjectFile
+from c2f_core.project.layout import CONTENT_FILE, JOURNAL_FILE
+from c2f_core.project.maps import MapFiles
+from c2f_core.project.records import (
+    DamagedRecord,
+    ImageRecord,
+    ProjectFile,
+    Status,
+    is_file_name,
+    is_next_held_out,
+)
 from c2f_core.project.work import Work
 
 
@@ -49,7 +63,7 @@ class Journal:
         record = {"time": datetime.now(tz=UTC).isoformat(timespec="seconds"), "event": event}
         line = json.dumps(record | details).encode() + b"\n"
         try:
-            with self.path.open("ab+") as file:
+            with os.fdopen(_open_no_link(self.path), "ab+") as file:
                 if self._is_torn(file):
                     line = b"\n" + line
                 file.write(line)
@@ -67,10 +81,25 @@ class Journal:
             return
         for line in self.path.read_bytes().splitlines():
             try:
-                record = json.loads(line)
+                record = from_json(line)
             except ValueError:
                 continue
-            yield record
+            if isinstance(record, dict):
+                yield record
+
+    def own_file(self) -> None:
+        """Replace a file that has another name elsewhere, a hard link, by a copy.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        DataError
+            If the copy cannot be written.
+        """
+        if self.path.exists() and self.path.stat().st_nlink > 1:
+            with atomic_path(self.path) as temporary:
+                shutil.copyfile(self.path, temporary)
 
     @staticmethod
     def _is_torn(file: IO[bytes]) -> bool:
@@ -81,8 +110,10 @@ class Journal:
         return file.read(1) != b"\n"
 
 
-FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
-CONTENT_FILE = "project.json"
+def _open_no_link(path: Path) -> int:
+    """Open a file for appending, but not through a link."""
+    only = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | only, 0o666)
 
 
 class Store:
@@ -103,24 +134,55 @@ class Store:
         Log of the project's events.
     maps : MapFiles
         Files of the maps.
+    problems : list of str
+        What is wrong with `project.json` and `classes.json`, in sentences for the user.
 
     Raises
     ------
     C2FError
-        If the folder does not contain a project, or a file is damaged.
+        If the folder does not contain a project, or its classes are not known.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.class_table = ClassTable.from_file(root / TABLE_FILE)
-        self.journal = Journal(root / "journal.jsonl")
+        self.journal = Journal(root / JOURNAL_FILE)
+        self.journal.own_file()
         self.maps = MapFiles(root)
         self._content = ProjectFile.read(root / CONTENT_FILE)
+        self.problems = [each.message() for each in self.damaged]
+        self.class_table = self._read_table()
+        if is_model_file(self.model) and not is_file_name(self.model):
+            self.problems.append(
+                f"The model '{self.model}' of the project is not in its folder 'models', so that "
+                "it is not used; choose the model again."
+            )
+
+    def _read_table(self) -> ClassTable:
+        """Read the class table; if it is damaged or missing, use the largest one of the maps."""
+        file = self.root / TABLE_FILE
+        try:
+            return ClassTable.from_file(file)
+        except ClassTableError as error:
+            tables = [self.maps.table_of(record) for record in self.records]
+            known = [table for table in tables if table is not None]
+            if not known:
+                raise
+            if file.exists():
+                file.rename(self.maps.free_path("classes", "damaged", file.suffix))
+            table = max(known, key=lambda each: each.number_of_classes)
+            write_table(self.root, table)
+            self.problems.append(f"{error} The classes of the maps are used instead.")
+            return table
 
     @property
     def records(self) -> tuple[ImageRecord, ...]:
         """Records of the images, in the order in which they were added."""
         return self._content.images
+
+    @property
+    def damaged(self) -> tuple[DamagedRecord, ...]:
+        """Entries of `project.json` that cannot be read."""
+        return self._content.damaged
 
     @property
     def model(self) -> str:
@@ -145,10 +207,50 @@ class Store:
         return self.root / "autosave" / f"{name}.npz"
 
     def add(self, record: ImageRecord) -> None:
-        """Add an image whose file is already in the folder `images`."""
-        self.maps.create_coarse(record, self.class_table)
-        self._write(self._content.with_record(record))
+        """Add an image whose file is already in the folder `images`.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be written; no new coarse map stays then.
+        """
+        with ExitStack() as undo:
+            if self.maps.create_coarse(record, self.class_table):
+                undo.callback(self.maps.path("coarse", record.name).unlink, missing_ok=True)
+            self._write(self._content.with_record(record))
+            undo.pop_all()
         self.journal.write("added", image=record.name, file=record.image)
+
+    def note_status(self, record: ImageRecord, status: Status) -> None:
+        """Change the status of an image to what its files say; written with the next change."""
+        changes: dict[str, Any] = {"status": status}
+        if status is Status.REVIEWED and record.held_out is None:
+            changes["held_out"] = is_next_held_out(self.records)
+        self._content = self._content.with_record(record.model_copy(update=changes))
+
+    def check(self, work: Work) -> None:
+        """Check that work has the size of its image, and all classes of the project.
+
+        Raises
+        ------
+        DataError
+            If the project does not contain the image, or the maps have another size.
+        ClassTableError
+            If a class of the project is missing in the class table of the work.
+        """
+        record = self.record(work.record.name)
+        if work.coarse.shape != record.size:
+            raise DataError(
+                f"The maps of '{record.name}' have {work.coarse.shape} pixels and the image "
+                f"{record.size} (rows, columns); save maps of the same size."
+            )
+        ours, theirs = self.class_table, work.class_table
+        has_ours = {each.index for each in ours.classes} <= {each.index for each in theirs.classes}
+        if not has_ours or ours.unlabelled.index != theirs.unlabelled.index:
+            raise ClassTableError(
+                f"The maps have other classes ({', '.join(theirs.names)}) than the project "
+                f"({', '.join(ours.names)}); draw with the classes of the project, and add to them."
+            )
 
     def commit(self, work: Work) -> None:
         """Write the work on an image to its files, and delete its snapshot.
@@ -185,5 +287,5 @@ class Store:
         self.journal.write("model", model=model)
 
     def _write(self, content: ProjectFile) -> None:
-        self._content = content
         content.write(self.root / CONTENT_FILE)
+        self._content = content

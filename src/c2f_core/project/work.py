@@ -1,15 +1,19 @@
 """Work on one image, and a snapshot of it in one file, so that saving is all or nothing."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.documents import first_problem
 from c2f_core.errors import DataError
+from c2f_core.geometry.arrays import Size
 from c2f_core.io.atomic import atomic_path
 from c2f_core.project.records import ImageRecord
 from c2f_core.review.decisions import Decision, changed_pixels
@@ -18,6 +22,10 @@ from c2f_core.review.regions import review_changes
 UNKNOWN_CONFIDENCE = 255
 """Stored value of pixels without a confidence."""
 OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted", "painted_refined")
+MAX_ABOUT_BYTES = 2**28
+"""Largest size of the record in a snapshot: a mask of the scope takes most of it."""
+HEADER = 1024
+"""Bytes that an array file has besides the pixels."""
 IndexMap = NDArray[np.unsignedinteger[Any]]
 
 
@@ -144,27 +152,42 @@ def write_snapshot(path: Path, work: Work) -> None:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
 
-def read_snapshot(path: Path) -> Work:
-    """Read work written by `write_snapshot`.
+def read_snapshot(path: Path, size: Size | None = None) -> Work:
+    """Read work written by `write_snapshot`; no more is decompressed than maps of this size need.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    size : (int, int), optional
+        Height and width of the image in pixels; by default as in the snapshot.
 
     Raises
     ------
     DataError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or its maps have another size.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            members = {each.filename: each.file_size for each in arrays.zip.infolist()}
+            if members["about.npy"] > MAX_ABOUT_BYTES:
+                raise ValueError("its record is too long")
             about = json.loads(str(arrays["about"]))
+            record = ImageRecord.model_validate(about["record"])
+            if size is not None and record.size != size:
+                raise ValueError(f"it has {record.size} pixels and the image {size}")
+            if max(members.values()) > max(MAX_ABOUT_BYTES, 2 * math.prod(record.size) + HEADER):
+                raise ValueError("its maps are larger than the image")
             return Work(
-                ImageRecord.model_validate(about["record"]),
+                record,
                 ClassTable.model_validate(about["class_table"]),
                 arrays["coarse"],
                 **{kind: arrays.get(kind) for kind in OPTIONAL_MAPS},
             )
     except Exception as error:  # Archives and records raise many kinds of errors.
+        reason = first_problem(error)[1] if isinstance(error, ValidationError) else error
         raise DataError(
-            f"The snapshot {path} is damaged ({error}); move it elsewhere, then open the project "
-            "in its last saved state."
+            f"The snapshot {path} is damaged ({reason}); the image is in its last saved state."
         ) from error
 
 

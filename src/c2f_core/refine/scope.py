@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, PositiveInt
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, ConfigError, ImageError
@@ -32,6 +33,10 @@ Record = dict[str, Any]
 BLOCK = 512
 """Side in pixels of the blocks in which scattered pixels are refined. With the margin that the
 bundled network sees, one block fills one tile on a CPU."""
+
+MAX_MASK_PIXELS = 2**31
+"""Largest number of pixels of a mask in a record, which may come from a damaged file."""
+MAX_MASK_AXES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +130,7 @@ class Scope:
     def to_record(self) -> Record:
         """Return the scope as JSON; `from_record` reads it."""
         return {
-            "box": None if self.box is None else [[axis.start, axis.stop] for axis in self.box],
+            "box": None if self.box is None else [_ends(axis) for axis in self.box],
             "mask": None if self.mask is None else packed(self.mask),
             "classes": None if self.classes is None else list(self.classes),
             "locked": list(self.locked),
@@ -136,17 +141,48 @@ class Scope:
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
-        """Return the scope of a record made by `to_record`."""
-        box, classes = record["box"], record["classes"]
+        """Return the scope of a record made by `to_record`.
+
+        Raises
+        ------
+        ValueError
+            If the record is damaged.
+        ConfigError
+            If a value is out of range.
+        """
+        read = _ScopeRecord.model_validate(record)
         return cls(
-            box=None if box is None else (slice(*box[0]), slice(*box[1])),
-            mask=_unpacked(record["mask"]),
-            classes=None if classes is None else tuple(classes),
-            locked=tuple(record["locked"]),
-            protected=_unpacked(record["protected"]),
-            band=record["band"],
-            minimal_confidence=record["minimal_confidence"],
+            box=None if read.box is None else (slice(*read.box[0]), slice(*read.box[1])),
+            mask=_unpacked(read.mask),
+            classes=read.classes,
+            locked=read.locked,
+            protected=_unpacked(read.protected),
+            band=read.band,
+            minimal_confidence=read.minimal_confidence,
         )
+
+
+class _PackedMask(BaseModel):
+    """Mask as made by `packed`."""
+
+    shape: tuple[PositiveInt, ...] = Field(min_length=2, max_length=MAX_MASK_AXES)
+    bits: str
+
+
+class _ScopeRecord(BaseModel):
+    """Record as made by `Scope.to_record`."""
+
+    box: tuple[tuple[int | None, int | None], tuple[int | None, int | None]] | None
+    mask: _PackedMask | None
+    classes: tuple[str, ...] | None
+    locked: tuple[str, ...]
+    protected: _PackedMask | None
+    band: int | None
+    minimal_confidence: float
+
+
+def _ends(axis: slice) -> list[int | None]:
+    return [None if end is None else int(end) for end in (axis.start, axis.stop)]
 
 
 def _own_plane(mask: Sliceable | None, index: tuple[int, ...]) -> Sliceable | None:
@@ -164,12 +200,22 @@ def packed(mask: Sliceable) -> Record:
     return {"shape": list(mask.shape), "bits": compressed(bits.tobytes())}
 
 
-def _unpacked(record: Record | None) -> NDArray[np.bool_] | None:
-    if record is None:
+def _unpacked(mask: _PackedMask | None) -> NDArray[np.bool_] | None:
+    """Return the mask; no more bytes are decompressed than its shape needs."""
+    if mask is None:
         return None
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(record["bits"])), dtype=np.uint8)
-    count = math.prod(record["shape"])
-    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(record["shape"])
+    count = math.prod(mask.shape)
+    wanted = -(-count // 8)
+    if count > MAX_MASK_PIXELS:
+        raise ValueError(f"a mask of {count} pixels is too large")
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(mask.bits), wanted + 1)
+    except zlib.error as error:
+        raise ValueError(f"a mask cannot be decompressed: {error}") from error
+    if len(data) != wanted:
+        raise ValueError("a mask has another size than its shape")
+    bits = np.frombuffer(data, dtype=np.uint8)
+    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(mask.shape)
 
 
 def compressed(data: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import read_metadata
 from c2f_core.training.curves import Curves
@@ -252,6 +252,8 @@ def delete_run(folder: str | Path) -> None:
     try:
         with run.locked():
             stages = [RunFolder(run.root / stage) for stage in STAGES]
+            for stage in stages:
+                delete_unfinished(stage.root)
             for each in (*(stage for stage in stages if stage.config.exists()), run):
                 _delete_files(each)
         (run.root / ".lock").unlink(missing_ok=True)
@@ -268,6 +270,7 @@ def _delete_files(run: RunFolder) -> None:
         path.unlink(missing_ok=True)
     for name in ("panels", "tensorboard"):
         shutil.rmtree(run.root / name, ignore_errors=True)
+    delete_unfinished(run.root)
     if run.root.name in STAGES:
         (run.root / ".lock").unlink(missing_ok=True)
         if not any(run.root.iterdir()):

@@ -17,7 +17,7 @@ from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
 from c2f_core.documents import first_problem, is_unicode, read_document
 from c2f_core.errors import CheckpointError, ConfigError, is_out_of_memory
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.lock import is_locked, lock_folder
 from c2f_core.models.bundled import bundled_models
 from c2f_core.training.data_record import DataRecord
@@ -121,6 +121,7 @@ class RunFolder:
         _check_unicode(config)
         folder = cls(Path(config.run_folder))
         with folder.locked():
+            delete_unfinished(folder.root)
             if resume:
                 folder._check_same_config(config, changeable)
             elif folder.has_checkpoint:

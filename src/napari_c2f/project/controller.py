@@ -28,6 +28,8 @@ from napari_c2f.project.workspace import Workspace
 
 LOGGER = logging.getLogger(__name__)
 FOLDER_KEY = "project folder"
+PROBLEMS_SHOWN = 3
+"""Maximum number of problems that the message on opening lists."""
 
 
 class ProjectController:
@@ -177,4 +179,7 @@ def _opening_message(project: Project, message: str) -> str:
             f" Colours of no class became unlabelled in {', '.join(project.ambiguous)}; see "
             "journal.jsonl for the pixels, and the folder 'removed' for the original maps."
         )
+    message = " ".join([message, *project.problems[:PROBLEMS_SHOWN]])
+    if len(project.problems) > PROBLEMS_SHOWN:
+        message += f" {len(project.problems) - PROBLEMS_SHOWN} more problems are in journal.jsonl."
     return message

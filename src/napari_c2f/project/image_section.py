@@ -8,7 +8,7 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from c2f_core.io.images import IMAGE_SUFFIXES
-from c2f_core.project.maps import REMOVED
+from c2f_core.project.layout import REMOVED
 from c2f_core.project.work import undecided_text
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.table import ImageTable

@@ -8,6 +8,7 @@ import pytest
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
+from c2f_core.io.maps import write_map
 from c2f_core.project import Project, Status
 from c2f_core.project.export import export_map, rerun
 from c2f_core.project.records import Parameters
@@ -47,6 +48,7 @@ def record(name="face", **changes):
 def test_a_project_of_format_1_opens_and_is_saved_in_the_current_format(project):
     for name in ("second", "third"):
         project.add_image(PAIR.image, name)
+        write_map(project.root / "drafts" / f"{name}.png", np.ones((48, 48), np.uint8), SHAPES)
     project.close()
     averaged = {"device": "cpu", "average_flips": True, "scope": SCOPE}
     records = [

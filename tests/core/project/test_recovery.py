@@ -76,8 +76,14 @@ def test_damage_anywhere_in_an_autosave_is_reported_in_one_sentence(project):
         with contextlib.suppress(DataError):  # Not every byte matters.
             read_snapshot(snapshot)
     snapshot.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="move it elsewhere"):
-        Project.open(project.root)
+    damaged = snapshot.read_bytes()
+    with Project.open(project.root) as opened:
+        (problem,) = opened.problems
+        assert "'face' was not restored" in problem
+        assert "is damaged" in problem
+        assert opened.restored == ()
+        np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
+    assert (project.root / "removed" / "face" / "autosave-1.npz").read_bytes() == damaged
 
 
 def test_saving_takes_an_older_autosave_away(project):
