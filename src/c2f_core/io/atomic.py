@@ -218,6 +218,6 @@ def delete_unfinished(folder: Path, *paths: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise WritingError(
-            f"Unfinished files in {folder} cannot be deleted ({error.strerror or error}); check "
-            "its permissions."
+            f"The folder {folder} cannot be cleaned of unfinished files "
+            f"({error.strerror or error}); check its permissions."
         ) from error

@@ -5,6 +5,7 @@ wrong is listed: no damaged or missing file prevents a project from being opened
 """
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
-from c2f_core.project.files import interrupted_removal
+from c2f_core.project.files import describing_errors, interrupted_removal
 from c2f_core.project.layout import FOLDERS
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
 from c2f_core.project.store import Store
@@ -51,7 +52,7 @@ class Problems:
 
     def __init__(self, store: Store) -> None:
         self.sentences: list[str] = []
-        self._journal = store.journal
+        self._root, self._journal = store.root, store.journal
         for sentence in store.problems:
             self.add(sentence)
 
@@ -72,8 +73,9 @@ class Problems:
     def noting(self) -> Iterator[None]:
         """Note an error that is raised inside the block instead of raising it."""
         try:
-            yield
-        except (C2FError, OSError) as error:
+            with describing_errors(self._root):
+                yield
+        except C2FError as error:
             self.add(str(error))
 
 
@@ -108,6 +110,8 @@ def _make_folders(root: Path, problems: Problems) -> None:
             continue
         with problems.noting():
             folder.mkdir(exist_ok=True)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise DataError(f"{folder} cannot be read and written; check its permissions.")
             delete_unfinished(folder)
 
 
@@ -298,15 +302,17 @@ def _is_edited(new: ClassTable, old: ClassTable) -> bool:
 
 def _note_missing(store: Store, problems: Problems) -> None:
     """List missing files; images whose fine map is missing count as pending."""
-    files = {kind: _names_in(store.root / kind) for kind in ("images", "coarse", "fine", "drafts")}
     missing: dict[str, list[str]] = {"image file": [], "coarse map": [], "fine map": []}
+    folders = {kind: _Folder(store.root / kind) for kind in ("images", "coarse", "fine", "drafts")}
+    if not all(folder.is_readable for folder in folders.values()):
+        return  # As is listed already.
     for record in store.records:
-        map_name = f"{record.name}.png"
-        if record.image not in files["images"]:
+        file = f"{record.name}.png"
+        if not folders["images"].has(record.image):
             missing["image file"].append(record.name)
-        if map_name not in files["coarse"]:
+        if not folders["coarse"].has(file):
             missing["coarse map"].append(record.name)
-        status = _status_found(record, map_name in files["fine"], map_name in files["drafts"])
+        status = _status_found(record, folders["fine"].has(file), folders["drafts"].has(file))
         if status is Status.PENDING is not record.status:
             missing["fine map"].append(record.name)
         if status is not record.status:
@@ -314,6 +320,22 @@ def _note_missing(store: Store, problems: Problems) -> None:
     for what, names in missing.items():
         if names:
             problems.add(_missing_text(what, names))
+
+
+class _Folder:
+    """Names in a folder, which is listed once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._names = {each.name for each in path.iterdir()}
+            self.is_readable = os.access(path, os.X_OK)
+        except OSError:
+            self.is_readable = False
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file of this name, or one that the system takes for it."""
+        return name in self._names or (self._path / name).exists()
 
 
 def _status_found(record: ImageRecord, has_fine: bool, has_draft: bool) -> Status:
@@ -336,10 +358,3 @@ def _missing_text(what: str, names: list[str]) -> str:
     listed = ", ".join(f"'{name}'" for name in names[:NAMES_SHOWN])
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return f"The {what} of {listed}{more} is missing: {ADVICE[what]}."
-
-
-def _names_in(folder: Path) -> set[str]:
-    try:
-        return {path.name for path in folder.iterdir()}
-    except OSError:  # Listed already: the folder cannot be created or read.
-        return set()

@@ -165,7 +165,8 @@ class Store:
         except ClassTableError as error:
             tables = [self.maps.table_of(record) for record in self.records]
             known = [table for table in tables if table is not None]
-            if not known:
+            is_unreadable = isinstance(error.__cause__, OSError) and file.exists()
+            if is_unreadable or not known:
                 raise
             if file.exists():
                 file.rename(self.maps.free_path("classes", "damaged", file.suffix))

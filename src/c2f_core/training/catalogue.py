@@ -254,8 +254,9 @@ def delete_run(folder: str | Path) -> None:
             stages = [RunFolder(run.root / stage) for stage in STAGES]
             for stage in stages:
                 delete_unfinished(stage.root)
-            for each in (*(stage for stage in stages if stage.config.exists()), run):
-                _delete_files(each)
+                if stage.config.exists() and not stage.root.is_symlink():
+                    _delete_files(stage)
+            _delete_files(run)
         (run.root / ".lock").unlink(missing_ok=True)
         if not any(run.root.iterdir()):
             run.root.rmdir()

@@ -120,3 +120,119 @@ def test_a_killed_process_leaves_the_old_or_the_new_state(tmp_path, how):
     assert restored > 0
     for line in (root / "journal.jsonl").read_text().splitlines():
         assert json.loads(line)["event"]
+
+
+BEFORE_EACH_OPERATION = """
+import os, shutil, signal, sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from c2f_core.data.synthetic import SHAPES
+from c2f_core.project import Project, Status
+from c2f_core.project.export import export_map
+from c2f_core.project.records import Parameters
+from c2f_core.project.sidecar import Sidecar, hash_of
+from c2f_core.refine import learned  # imported once, and not in each process
+
+base, how = Path(sys.argv[1]), sys.argv[2]
+root, IMAGE = base / "project", np.zeros((16, 16, 3), np.uint8)
+OLD, NEW = np.full((16, 16), 1, np.uint8), np.full((16, 16), 2, np.uint8)
+OUTPUT = base / "face.png"
+CHANGING = {"open", "os.link", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod"}
+ACTIONS = {
+    "save": lambda project: project.save(
+        project.with_review(replace(project.read("face"), coarse=NEW, fine=NEW), True)
+    ),
+    "add": lambda project: project.add_image(IMAGE, "new"),
+    "remove": lambda project: project.remove_image("face"),
+    "choose": lambda project: project.choose_model(base / "a.safetensors"),
+    "export": lambda project: export_map(project, "face", OUTPUT),
+    "open": lambda project: None,
+}
+
+
+def prepare():
+    with Project.create(root, SHAPES) as project:
+        project.add_image(IMAGE, "face")
+        record = project.record("face").refined("", 1, Parameters())
+        project.save(replace(project.read("face"), record=record, coarse=OLD, fine=OLD))
+        export_map(project, "face", OUTPUT)
+        project.save(replace(project.read("face"), fine=NEW if how == "export" else OLD))
+        if how == "open":
+            project.autosave(replace(project.read("face"), coarse=NEW, fine=NEW))
+            shutil.copyfile(project.image_path("face"), root / "images" / "new.tif")
+    (base / "a.safetensors").write_text("model")
+
+
+def act_until(number):
+    seen = []
+
+    def kill_before(event, arguments):
+        if event in CHANGING and str(base) in str(arguments):
+            seen.append(event)
+            if len(seen) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if how == "open":
+        sys.addaudithook(kill_before)
+        Project.open(root)
+    else:
+        project = Project.open(root)
+        sys.addaudithook(kill_before)
+        ACTIONS[how](project)
+    os._exit(0)
+
+
+def check():
+    with Project.open(root) as project:
+        assert not project.problems, project.problems
+        assert not project.skipped, project.skipped
+        names = [record.name for record in project.records]
+        if "face" in names:
+            assert (project.read_image("face") == IMAGE).all()
+            work = project.read("face")
+            state = int(work.coarse[0, 0]), int(work.fine[0, 0])
+            assert state in ((1, 1), (2, 2), (1, 2)), state
+            assert (work.coarse == state[0]).all() and (work.fine == state[1]).all()
+            assert work.record.status in (Status.REFINED, Status.REVIEWED)
+        else:
+            assert how == "remove"
+            kept = {path.name for path in (root / "removed" / "face").iterdir()}
+            assert kept == {"face.tif", "coarse.png", "drafts.png"}, kept
+        assert set(names) <= {"face", "new"}
+        assert project.model in ("", str(root / "models" / "a.safetensors"))
+    sidecar = Path(f"{OUTPUT}.json")
+    assert how == "export" or sidecar.exists()
+    if sidecar.exists():
+        assert Sidecar.read(sidecar).file_sha256 == hash_of(OUTPUT)
+    left = [path for path in root.rglob(".*") if path.name != ".lock"]
+    assert not left, left
+
+
+prepare()
+shutil.copytree(base, base.with_name("prepared"))
+for number in range(1, 1000):
+    shutil.rmtree(base)
+    shutil.copytree(base.with_name("prepared"), base)
+    child = os.fork()
+    if not child:
+        act_until(number)
+    ended = os.waitpid(child, 0)[1]
+    check()
+    if ended != signal.SIGKILL:
+        assert ended == 0, ended
+        break
+print(number)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("how", ["save", "add", "remove", "choose", "export", "open"])
+def test_a_kill_before_any_operation_on_a_file_loses_nothing(tmp_path, how):
+    (tmp_path / "base").mkdir()
+    command = [sys.executable, "-c", BEFORE_EACH_OPERATION, str(tmp_path / "base"), how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from c2f_core.errors import CheckpointError, ConfigError, DataError
+from c2f_core.io.atomic import atomic_path
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.catalogue import delete_run, export_model, list_runs, stages_of, summarise
 from c2f_core.training.curves import Curves
@@ -78,6 +79,28 @@ def test_a_model_is_exported_and_a_run_deleted(make_config, run, stop_after, tmp
         export_model(tmp_path / "run", tmp_path / "model")
     delete_run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_temporary_files_of_a_killed_run_go_and_files_of_the_user_stay(
+    make_config, stop_after, tmp_path
+):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    stop_after(make_config(run), 1)
+    with atomic_path(run / "best.safetensors") as temporary:
+        left = temporary.name
+    for folder in (run, run / "stage1", outside):
+        folder.mkdir(exist_ok=True)
+        (folder / left).write_bytes(b"half")
+    (outside / "config.json").write_text("mine")
+    (run / "stage2").symlink_to(outside)
+    mine = run / "._notes-20240131.txt"
+    mine.write_text("mine")
+    with RunFolder.open(RunFolder(run).read_config(), resume=True):
+        assert not (run / left).exists()
+    (run / left).write_bytes(b"half")
+    delete_run(run)
+    assert {path.name for path in run.rglob("*")} == {mine.name, "stage1", "stage2"}
+    assert {path.name for path in outside.iterdir()} == {left, "config.json"}
 
 
 def test_an_export_replaces_no_file_but_the_one_that_was_named(make_config, run, tmp_path):
