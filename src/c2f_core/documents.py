@@ -74,8 +74,6 @@ def read_document(path: Path, kind: str, error: type[C2FError], advice: str) -> 
             raise error(f"The {kind} {path} is {found}; {advice}.")
         text = path.read_text(encoding="utf-8-sig")
         return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except RecursionError as reason:
-        raise error(f"The {kind} {path} is nested too deeply; {advice}.") from reason
     except (OSError, ValueError) as reason:
         raise error(f"The {kind} {path} cannot be read ({reason}); {advice}.") from reason
     except RecursionError as reason:

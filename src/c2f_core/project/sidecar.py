@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.documents import is_unicode
 from c2f_core.errors import DataError
 from c2f_core.io.maps import MapStyle
 from c2f_core.project.records import Effort, Parameters
@@ -164,8 +165,7 @@ def check_text(name: str) -> None:
     DataError
         If it is not readable text.
     """
-    # Python decodes bytes that are not UTF-8 as surrogates, which JSON cannot encode.
-    if any("\ud800" <= letter <= "\udfff" for letter in name):
+    if not is_unicode(name):
         raise DataError(f"{name!r} is not a readable name; rename the file or folder.")
 
 
