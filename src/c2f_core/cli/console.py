@@ -111,10 +111,14 @@ def check_output(path: Path) -> None:
     new = path.absolute().relative_to(folder).parts
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in new):
         raise DataError(f"{path} cannot be written, as its name is too long; choose a shorter one.")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if not folder.is_dir():
         raise DataError(
-            f"{path} cannot be written, as {folder} is not a folder that you may write in; choose "
-            "another folder."
+            f"The folder {path.parent} cannot be created, as {folder} is a file; choose another."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{path} cannot be written, as you may not write in {folder}; check its permissions "
+            "or choose another folder."
         )
 
 

@@ -70,6 +70,9 @@ class Options:
     """Average a trained model over the image and its mirror image, which takes twice the time."""
     overwrite: bool = False
     """Replace existing fine maps and confidences."""
+    resume: bool = False
+    """Continue an interrupted call: keep finished pairs, and refine those of which the fine map or
+    the confidence is missing; both are written."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,18 @@ def refine_files(options: Options) -> None:
         device cannot be used. Nothing has been written in these cases.
     """
     check_tolerance(options.tolerance)
-    jobs = find_jobs(options)
-    check_overwriting(jobs, options.overwrite)
+    found = find_jobs(options)
+    check_overwriting(found, options.overwrite or options.resume)
+    jobs = jobs_to_do(found, options)
+    if not jobs:
+        print(f"Nothing to do: all of {options.output} exists.")
+        return
     scope = Scope(
         classes=options.classes,
         band=options.band,
         minimal_confidence=options.minimal_confidence,
     )
-    refiner = _open_refiner(options, jobs[0].coarse)
+    refiner = _open_refiner(options, found[0].coarse)
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
@@ -115,6 +122,8 @@ def refine_files(options: Options) -> None:
             _write(job, result, refiner.class_table, options.style)
     kind = "fine map" if len(jobs) == 1 else "fine maps"
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
+    if len(jobs) < len(found):
+        print(f"{len(found) - len(jobs)} existed already.")
 
 
 def find_jobs(options: Options) -> list[RefineFiles]:
@@ -160,6 +169,23 @@ def _folder_jobs(options: Options) -> list[RefineFiles]:
     ]
 
 
+def jobs_to_do(jobs: Sequence[RefineFiles], options: Options) -> list[RefineFiles]:
+    """Return the refinements to do: all, or those of which a file is missing.
+
+    Map and confidence are written together, so that both are of one refinement.
+
+    Raises
+    ------
+    ConfigError
+        If existing files should be both kept and replaced.
+    """
+    if options.resume and options.overwrite:
+        raise ConfigError("--resume keeps existing files and --overwrite replaces them; give one.")
+    if not options.resume:
+        return list(jobs)
+    return [job for job in jobs if not all(path.exists() for path in _outputs(job))]
+
+
 def _check_partners(names: Iterable[str], partners: Container[str], folder: Path) -> None:
     """Check that every file has a partner in a folder."""
     missing = [name for name in names if name not in partners]
@@ -193,7 +219,10 @@ def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
             if path.resolve() in taken:
                 raise DataError(f"{path} would be written twice; choose another output.")
             if path.exists() and not overwrite:
-                raise DataError(f"{path} exists; add --overwrite or choose another output.")
+                raise DataError(
+                    f"{path} exists; add --overwrite to replace or --resume to keep it, or choose "
+                    "another output."
+                )
             check_output(path)
             taken.add(path.resolve())
 

@@ -218,4 +218,4 @@ def test_files_and_folders_without_permission_are_one_sentence(data):
     assert len(lines) == 16
     for line in lines:
         assert line.startswith("2 error: ")
-        assert "ermission denied" in line or "not a folder that you may write in" in line
+        assert "ermission denied" in line or "you may not write in" in line

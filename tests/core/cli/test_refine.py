@@ -197,6 +197,38 @@ def test_nothing_is_overwritten_unasked(run, tmp_path: Path) -> None:
     assert read_map(fine, TABLE)[0].shape == (24, 32)
 
 
+def test_an_interrupted_folder_is_resumed(run, tmp_path: Path) -> None:
+    for stem in "abcd":
+        write_pair(tmp_path, stem)
+    fine, confidence = tmp_path / "fine", tmp_path / "confidence"
+    call = (tmp_path / "images", tmp_path / "coarse", "-o", fine, "--confidence", confidence)
+    assert run(*call)[0] == 0
+    complete = {path: path.read_bytes() for path in (*fine.iterdir(), *confidence.iterdir())}
+    (fine / "a.png").unlink()  # As if the process had been killed between two files.
+    (confidence / "b.tif").unlink()
+    for path in (fine / "d.png", confidence / "d.tif"):
+        path.unlink()
+    before = {path: path.stat().st_ino for path in (fine / "c.png", confidence / "c.tif")}
+    refused(run(*call), "--overwrite", "--resume")
+    refused(run(*call, "--resume", "--overwrite"), "give one")
+    code, out, _ = run(*call, "--resume")
+    assert code == 0
+    assert out.splitlines() == [f"Wrote 3 fine maps to {fine}", "1 existed already."]
+    assert {path: path.read_bytes() for path in complete} == complete
+    assert {path: path.stat().st_ino for path in before} == before
+    code, out, _ = run(*call, "--resume")
+    assert (code, out) == (0, f"Nothing to do: all of {fine} exists.\n")
+
+
+def test_resuming_a_single_pair_keeps_its_map(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine = tmp_path / "fine.png"
+    assert run(image, coarse, "-o", fine, "--resume")[0] == 0
+    fine.write_bytes(b"hand work")
+    assert run(image, coarse, "-o", fine, "--resume")[0] == 0
+    assert fine.read_bytes() == b"hand work"
+
+
 def test_inputs_are_never_overwritten(run, tmp_path: Path) -> None:
     image, coarse = write_pair(tmp_path, "a")
     content = coarse.read_bytes()
