@@ -13,6 +13,8 @@ MAX_CLASS_IDS = UNLABELLED_ID + 1
 """Number of possible class ids, `UNLABELLED_ID` included; the base of codes for pairs of them."""
 MAX_CLASSES = UNLABELLED_ID - 1
 MAX_LABEL = 65535
+CHUNK = 1 << 22
+"""Number of pixels that are converted at once, as an index takes eight bytes."""
 
 
 class LabelCodec:
@@ -49,14 +51,24 @@ class LabelCodec:
             )
         if labels.size and (labels.min() < 0 or labels.max() > MAX_LABEL):
             raise self._unknown_labels(labels)
-        ids = self._ids.take(labels.astype(np.uint16))
-        if ids.size and ids.min() < 0:
-            raise self._unknown_labels(labels)
-        return ids.astype(np.uint8)
+        class_ids = np.empty(labels.shape, dtype=np.uint8)
+        flat, converted = labels.reshape(-1), class_ids.reshape(-1)
+        for start in range(0, labels.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            ids = self._ids.take(flat[part].astype(np.uint16))
+            if ids.min() < 0:
+                raise self._unknown_labels(labels)
+            converted[part] = ids
+        return class_ids
 
     def to_labels(self, class_ids: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
         """Convert class ids to labels; see `ClassTable.to_labels`."""
-        labels: NDArray[np.unsignedinteger[Any]] = self._labels.take(class_ids)
+        class_ids = np.asarray(class_ids)
+        labels: NDArray[np.unsignedinteger[Any]] = np.empty(class_ids.shape, self._labels.dtype)
+        flat, converted = class_ids.reshape(-1), labels.reshape(-1)
+        for start in range(0, class_ids.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            converted[part] = self._labels.take(flat[part])
         return labels
 
     def _unknown_labels(self, labels: NDArray[Any]) -> ClassTableError:
