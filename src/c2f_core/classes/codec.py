@@ -13,7 +13,7 @@ MAX_CLASS_IDS = UNLABELLED_ID + 1
 """Number of possible class ids, `UNLABELLED_ID` included; the base of codes for pairs of them."""
 MAX_CLASSES = UNLABELLED_ID - 1
 MAX_LABEL = 65535
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Number of pixels that are converted at once, as an index takes eight bytes."""
 
 
@@ -64,7 +64,7 @@ class LabelCodec:
     def to_labels(self, class_ids: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
         """Convert class ids to labels; see `ClassTable.to_labels`."""
         class_ids = np.asarray(class_ids)
-        labels: NDArray[np.unsignedinteger[Any]] = np.empty(class_ids.shape, self._labels.dtype)
+        labels: NDArray[Any] = np.empty(class_ids.shape, dtype=self._labels.dtype)
         flat, converted = class_ids.reshape(-1), labels.reshape(-1)
         for start in range(0, class_ids.size, CHUNK):
             part = slice(start, start + CHUNK)

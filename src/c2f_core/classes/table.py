@@ -5,15 +5,24 @@ table. Networks and metrics work on *class ids*: 0 to C - 1 in the order of the
 table, and `UNLABELLED_ID` where unlabelled.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from c2f_core.classes.codec import (
     MAX_CLASS_IDS,
@@ -46,7 +55,8 @@ class ClassEntry(BaseModel):
     Attributes
     ----------
     name : str
-        Name of the class, unique in its table.
+        Name of the class, unique in its table. Letters with accents are stored in composed form,
+        as systems differ in how they write them.
     index : int
         Label of the class in maps, 0 to 65535.
     colour : (int, int, int)
@@ -55,7 +65,7 @@ class ClassEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, Field(min_length=1), AfterValidator(partial(unicodedata.normalize, "NFC"))]
     index: int = Field(ge=0, le=MAX_LABEL)
     colour: Colour
 

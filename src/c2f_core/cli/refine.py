@@ -112,7 +112,7 @@ def refine_files(options: Options) -> None:
         band=options.band,
         minimal_confidence=options.minimal_confidence,
     )
-    refiner = _open_refiner(options, found[0].coarse)
+    refiner = _open_refiner(options, found[0])
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
@@ -142,6 +142,8 @@ def find_jobs(options: Options) -> list[RefineFiles]:
         raise DataError("Give either one image and one coarse map, or a folder of each.")
     if image.is_dir():
         return _folder_jobs(options)
+    if image.samefile(coarse):
+        raise DataError(f"{image} is given as the image and as its coarse map; choose another map.")
     _check_suffix(options.output, MAP_SUFFIXES)
     if options.confidence is not None:
         _check_suffix(options.confidence, CONFIDENCE_SUFFIXES)
@@ -231,7 +233,7 @@ def _outputs(job: RefineFiles) -> list[Path]:
     return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
-def _open_refiner(options: Options, coarse: Path) -> RefinerInterface:
+def _open_refiner(options: Options, first: RefineFiles) -> RefinerInterface:
     # Imported lazily, as it takes seconds.
     from c2f_core.refine.classical import CLASSICAL_REFINERS
 
@@ -242,18 +244,20 @@ def _open_refiner(options: Options, coarse: Path) -> RefinerInterface:
         )
     return open_refiner(
         options.model,
-        lambda: _class_table(options.class_table, coarse),
+        lambda: _class_table(options.class_table, first),
         options.device,
         average_flips=options.average_flips,
     )
 
 
-def _class_table(name: str | None, coarse: Path) -> ClassTable:
-    table = recognise_table(coarse) if name is None else ClassTable.named(name)
+def _class_table(name: str | None, first: RefineFiles) -> ClassTable:
+    if name is not None:
+        return ClassTable.named(name)
+    table = recognise_table(first.coarse, first.image)
     if table is None:
         raise DataError(
-            f"The class table of {coarse} is unknown; give a preset, or a TOML or JSON file, with "
-            "--class-table."
+            f"The class table of {first.coarse} is unknown; give a preset, or a TOML or JSON file, "
+            "with --class-table."
         )
     return table
 

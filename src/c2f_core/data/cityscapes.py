@@ -5,6 +5,7 @@ CVPR 2016. Ids as in `helpers/labels.py` of https://github.com/mcordts/cityscape
 """
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def _files(root: Path, parts: list[str], folder: str, kind: str) -> dict[str, Pa
     """Return the files of one kind by "part/city/frame"."""
     ending = f"_{kind}.png"
     return {
-        f"{part}/{path.parent.name}/{path.name.removesuffix(ending)}": path
+        normalize("NFC", f"{part}/{path.parent.name}/{path.name.removesuffix(ending)}"): path
         for part in parts
         for path in sorted((root / folder / part).glob(f"*/*{ending}"))
     }

@@ -1,19 +1,23 @@
 """Datasets of pairs in folders: `images/`, `coarse/` and optionally `fine/`, or FASSEG."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
 from c2f_core.data.listing import Listing, UnmatchedFiles, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
-from c2f_core.errors import DataError
-from c2f_core.io.annotations import is_annotation_file
+from c2f_core.errors import C2FError, DataError
+from c2f_core.io.annotations import is_annotation_file, open_annotations
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES
+from c2f_core.io.recognise import recognise_table
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by name without suffix, in natural order.
+
+    Names are in composed form, as systems differ in how they write letters with accents.
 
     Parameters
     ----------
@@ -23,38 +27,69 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     Raises
     ------
     DataError
-        If two file names differ only in their suffix.
+        If two file names differ only in their suffix or in their form.
     """
     return _by_stem(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def maps_by_stem(folder: Path, images: Container[str]) -> dict[str, Path]:
+def maps_by_stem(folder: Path, images: Mapping[str, Path]) -> dict[str, Path]:
     """Return the map files of a folder by name without suffix, in natural order.
 
-    Annotation files are included if they have the name of an image for which there
-    is no other map, as other JSON files may be in the folder.
+    The images themselves are never maps. Annotation files are included if they have the name of
+    an image, as other JSON files may be in the folder. If there is an image file of the same
+    name, it is the map, unless the annotation file names it as the picture it was drawn on.
 
     Parameters
     ----------
     folder : Path
-        Folder with the maps; its subfolders are not searched.
-    images : container of str
-        Names of the images without suffix.
+        Folder with the maps; its subfolders are not searched. It may be that of the images.
+    images : mapping of str to Path
+        Images by name without suffix.
 
     Raises
     ------
     DataError
-        If two file names differ only in their suffix.
+        If two file names differ only in their suffix or in their form.
     """
-    paths = [*folder.iterdir()]
-    maps = [path for path in paths if path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)]
-    drawn = {path.stem for path in maps}
-    maps += [
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    annotations = {
+        path: name_of(path)
+        for path in paths
+        if name_of(path) in images and is_annotation_file(path)
+    }
+    by_name = {name: path for path, name in annotations.items()}
+    pictures = {path.resolve() for path in images.values()}
+    maps = [
         path
         for path in paths
-        if path.stem in images and path.stem not in drawn and is_annotation_file(path)
+        if path.suffix.lower() in (*IMAGE_SUFFIXES, ARRAY_SUFFIX)
+        and path.resolve() not in pictures
+        and not _is_picture_of(path, by_name.get(name_of(path)))
     ]
-    return _by_stem(maps)
+    drawn = {name_of(path) for path in maps}
+    return _by_stem([*maps, *(path for path, name in annotations.items() if name not in drawn)])
+
+
+def _is_picture_of(path: Path, annotations: Path | None) -> bool:
+    """Return whether a file is the photograph that an annotation file names as its image."""
+    if annotations is None:
+        return False
+    try:
+        named = {(annotations.parent / name).resolve() for name in _image_names(annotations)}
+        return path.resolve() in named and recognise_table(path) is None
+    except C2FError:
+        return False  # Whoever reads the files says what is wrong with them.
+
+
+def _image_names(annotations: Path) -> Iterator[str]:
+    """Yield the names of the images in an annotation file, as paths of this system."""
+    for name in open_annotations(annotations).images:
+        yield name.replace("\\", "/")
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a file without suffix, in composed form."""
+    return normalize("NFC", path.stem)
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -62,12 +97,12 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     for path in sorted(paths, key=lambda path: (len(path.stem), path.name)):
         if path.name.startswith("."):
             continue
-        if path.stem in found:
+        name = name_of(path)
+        if name in found:
             raise DataError(
-                f"{path.parent} has both {found[path.stem].name} and {path.name}; keep only one "
-                "of them."
+                f"{path.parent} has both {found[name].name} and {path.name}; keep only one of them."
             )
-        found[path.stem] = path
+        found[name] = path
     return found
 
 

@@ -1,11 +1,13 @@
 """Named lists of pairs, read from a JSON file or drawn at random."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from c2f_core.config.settings import DataConfig
 from c2f_core.documents import read_document
@@ -29,7 +31,7 @@ def read_split(path: str | Path, names: str) -> list[str]:
         If the file cannot be read or has no such list.
     """
     path = Path(path)
-    content = read_splits(path)
+    content, names = read_splits(path), normalize("NFC", names)
     return [pair for name in names.split("+") for pair in _lookup(content, name, path)]
 
 
@@ -49,6 +51,17 @@ def read_splits(path: Path) -> dict[str, Any]:
     content = read_document(path, "split file", DataError, "give a JSON file")
     if not isinstance(content, dict):
         raise DataError(f"The split file {path} has no named lists; give a JSON object.")
+    return {normalize("NFC", name): _composed(lists) for name, lists in content.items()}
+
+
+def _composed(content: Any) -> Any:
+    """Return lists with their names in composed form, like the names of pairs."""
+    if isinstance(content, str):
+        return normalize("NFC", content)
+    if isinstance(content, list):
+        return [_composed(entry) for entry in content]
+    if isinstance(content, dict):
+        return {normalize("NFC", name): _composed(lists) for name, lists in content.items()}
     return content
 
 
@@ -57,7 +70,7 @@ def _lookup(content: Any, name: str, path: Path) -> list[str]:
     for key in name.split(":"):
         if isinstance(found, dict) and key in found:
             found = found[key]
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
             found = found[int(key)]
         else:
             options = ", ".join(found) if isinstance(found, dict) else "a list index"
@@ -85,10 +98,50 @@ def read_groups(path: str | Path) -> list[list[str]]:
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or its list is not a list of lists of names.
     """
-    groups: list[list[str]] = read_splits(Path(path)).get("same_person", [])
-    return groups
+    return groups_of(read_splits(Path(path)), Path(path))
+
+
+def groups_of(content: Mapping[str, Any], path: Path) -> list[list[str]]:
+    """Return the groups of pairs of the same person in the content of a split file.
+
+    Parameters
+    ----------
+    content : mapping
+        Content of the split file.
+    path : Path
+        Path of the split file, for the error message.
+
+    Raises
+    ------
+    DataError
+        If the list "same_person" is not a list of lists of names.
+    """
+    return list_of_lists(content.get("same_person", []), f"'same_person' in {path.name}")
+
+
+def list_of_lists(found: Any, name: str) -> list[list[str]]:
+    """Return a value from a split file after checking that it is a list of lists of names.
+
+    Parameters
+    ----------
+    found : object
+        Value to check.
+    name : str
+        What the value is, for the error message.
+
+    Raises
+    ------
+    DataError
+        If it is anything else.
+    """
+    try:
+        return TypeAdapter(list[list[str]]).validate_python(found, strict=True)
+    except ValidationError as error:
+        raise DataError(
+            f"{name} is not a list of lists of pair names; write it as [['a', 'b'], ['c']]."
+        ) from error
 
 
 def draw_validation(

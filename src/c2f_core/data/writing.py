@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import Pair
@@ -99,11 +100,12 @@ def write_table(root: Path, class_table: ClassTable) -> None:
 
 def _check_names(root: Path, names: Sequence[str]) -> None:
     """Check that names are distinct and that no image or map of any type has one of them."""
-    if len(set(names)) < len(names):
+    composed = {normalize("NFC", name) for name in names}
+    if len(composed) < len(names):
         raise DataError("Two pairs have the same name; rename one of them.")
     for kind in ("images", "coarse", "fine"):
         for path in sorted((root / kind).iterdir()):
-            if path.stem in names:
+            if normalize("NFC", path.stem) in composed:
                 raise DataError(f"{path} already exists; choose another folder for these pairs.")
 
 

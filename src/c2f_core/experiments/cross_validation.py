@@ -17,7 +17,14 @@ from c2f_core.config.files import with_settings
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import FilePairs, PairSource
-from c2f_core.data.splits import draw_folds, grouped, read_split, read_splits
+from c2f_core.data.splits import (
+    draw_folds,
+    grouped,
+    groups_of,
+    list_of_lists,
+    read_split,
+    read_splits,
+)
 from c2f_core.documents import read_document
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.experiments.comparison import SHARES, RunRecord
@@ -162,10 +169,11 @@ def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[An
     """
     source = _source(data)
     content = read_splits(data.splits) if data.splits else {}
-    groups: list[list[str]] = content.get("same_person", [])
+    groups = groups_of(content, data.splits) if data.splits else []
     with_fine, always = set(source.names_with_fine), []
     if data.splits and "folds" in content:
-        folds = _listed_folds(data.splits, len(content["folds"]), count)
+        listed = list_of_lists(content["folds"], f"'folds' in {data.splits.name}")
+        folds = _listed_folds(data.splits, listed, count)
     else:
         names = read_split(data.splits, data.train) if data.splits else source.names
         together = grouped(names, groups).values()
@@ -177,10 +185,12 @@ def plan_folds(data: DataConfig, count: int, seed: int = 0) -> dict[str, list[An
     return {"folds": folds, "always": always, "same_person": groups}
 
 
-def _listed_folds(splits: Path, listed: int, count: int) -> list[list[str]]:
-    if count != listed:
-        raise ConfigError(f"{splits} lists {listed} folds, not {count}; choose {listed} folds.")
-    return [read_split(splits, f"folds:{number}") for number in range(listed)]
+def _listed_folds(splits: Path, listed: list[list[str]], count: int) -> list[list[str]]:
+    if count != len(listed):
+        raise ConfigError(
+            f"{splits} lists {len(listed)} folds, not {count}; choose {len(listed)} folds."
+        )
+    return listed
 
 
 def _check_folds(

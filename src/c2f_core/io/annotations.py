@@ -1,18 +1,24 @@
 """Read and write annotation files of other tools: COCO, LabelMe, Cityscapes and CVAT."""
 
 import colorsys
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.classes.codec import MAX_CLASSES
 from c2f_core.classes.table import ClassTable, Colour, table_from_colours
 from c2f_core.errors import ClassTableError, DataError, UnclearImageError
+from c2f_core.geometry.arrays import Size
 from c2f_core.geometry.shapes import DrawReport, Labelled, draw
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.formats import cityscapes, coco, cvat, labelme
-from c2f_core.io.formats.base import NOT_DRAWN, AnnotationFile, FileClass, Form, Format, pick_image
+from c2f_core.io.formats.base import AnnotationFile, FileClass, Form, Format, pick_image
+from c2f_core.io.images import read_image
 
 FormatName = Literal["coco", "labelme", "cityscapes", "cvat"]
 FORMATS: dict[FormatName, Format] = {
@@ -31,7 +37,10 @@ def is_annotation_file(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix.lower() not in ANNOTATION_SUFFIXES or not path.is_file():
         return False
-    return _format_of(path, path.read_bytes()) is not None
+    try:
+        return _format_of(path, path.read_bytes()) is not None
+    except OSError:
+        return False  # Reading it says why it cannot be read.
 
 
 def open_annotations(path: str | Path) -> AnnotationFile:
@@ -48,6 +57,8 @@ def open_annotations(path: str | Path) -> AnnotationFile:
         If the file is missing, damaged or in another format.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a regular file; check the path.")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -59,15 +70,19 @@ def open_annotations(path: str | Path) -> AnnotationFile:
             "for images; export it again in one of these formats."
         )
     try:
-        return found.parse(content)
+        parsed = found.parse(content)
     except DataError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    names = {unicodedata.normalize("NFC", name): known for name, known in parsed.classes.items()}
+    return replace(parsed, classes=names)
 
 
 def _format_of(path: Path, content: bytes) -> Format | None:
     """Return the format whose suffix and keys a file has."""
     for known in FORMATS.values():
-        if path.suffix.lower() == known.SUFFIX and all(key in content for key in known.MARKERS):
+        if path.suffix.lower() == known.SUFFIX and all(
+            any(key in content for key in keys) for keys in known.MARKERS
+        ):
             return known
     return None
 
@@ -97,33 +112,80 @@ def read_annotations(
     UnclearImageError
         If the file covers several images, and `image` is not clearly one of them.
     DataError
-        If the file is missing, damaged or in another format, or a shape lies outside
-        the image.
+        If the file is missing, damaged or in another format, the size of the image is unknown,
+        or a shape lies outside the image.
     ClassTableError
         If a class is not in the table.
     """
     annotations = open_annotations(path)
     try:
-        name = pick_image(annotations.images, None if image is None else str(image))
-        shapes, skipped = annotations.shapes(name)
-        named = [_renamed(shape, annotations, class_table) for shape in shapes]
-        drawn = [shape for shape in named if shape.label != NOT_DRAWN]
-        _check_inside(drawn, annotations.images[name])
-        return draw(drawn, annotations.images[name], class_table, skipped)
+        name = _chosen(annotations, image)
+        size = annotations.size(name) or _size_of_file(image, Path(path).parent / name)
+        found = annotations.contents(name, size)
+        drawn = list(_renamed(found.shapes, annotations, class_table))
+        _check_inside(drawn, size)
+        return draw(drawn, size, class_table, found.skipped, found.unnamed)
     except UnclearImageError as error:
         raise UnclearImageError(f"{path} cannot be read: {error}", error.images) from error
     except (DataError, ClassTableError) as error:
         raise type(error)(f"{path} cannot be read: {error}") from error
 
 
-def _renamed(shape: Labelled, annotations: AnnotationFile, class_table: ClassTable) -> Labelled:
-    if shape.label in class_table.names or shape.label not in annotations.aliases:
-        return shape
-    name = annotations.aliases[shape.label]
-    return Labelled(class_table.unlabelled.name if name is None else name, shape.shape)
+def _chosen(annotations: AnnotationFile, image: str | Path | None) -> str:
+    """Return the name of the wanted image in a file, whose folders count where it exists."""
+    if annotations.has_one_image:
+        return annotations.images[0]
+    if image is None:
+        return pick_image(annotations.images, None)
+    return pick_image(annotations.images, str(Path(image).absolute() if _exists(image) else image))
 
 
-def _check_inside(shapes: list[Labelled], size: tuple[int, int]) -> None:
+def _size_of_file(image: str | Path | None, beside: Path) -> Size:
+    """Return the size of an image that an annotation file does not give.
+
+    Parameters
+    ----------
+    image : str, Path or None
+        Path of the image, if it is known.
+    beside : Path
+        Path of the image as the annotation file names it.
+
+    Raises
+    ------
+    DataError
+        If there is no such image file.
+    """
+    for path in (image, beside):
+        if path is not None and _exists(path):
+            height, width = read_image(path).shape[:2]
+            return height, width
+    raise DataError(
+        f"it does not give the size of its image; put the image next to it as {beside.name}, or "
+        "export the annotations again."
+    )
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # Names of layers may be no paths.
+        return False
+
+
+def _renamed(
+    shapes: list[Labelled], annotations: AnnotationFile, class_table: ClassTable
+) -> Iterator[Labelled]:
+    """Yield the shapes that are drawn, with the names of the class table."""
+    names = {entry.name for entry in class_table.entries}
+    for shape in shapes:
+        label = unicodedata.normalize("NFC", shape.label)
+        if label not in names and label in annotations.ignored:
+            continue
+        name = label if label in names else annotations.aliases.get(label, label)
+        yield Labelled(class_table.unlabelled.name if name is None else name, shape.shape)
+
+
+def _check_inside(shapes: list[Labelled], size: Size) -> None:
     """Check that every shape touches the image."""
     for labelled in shapes:
         first, last = labelled.shape.span()
@@ -139,13 +201,44 @@ def _coordinates(point: NDArray[np.float64]) -> str:
     return f"row {point[0]:g}, column {point[1]:g}"
 
 
-def class_names(annotations: AnnotationFile) -> list[str]:
-    """Return the names of the classes that the labels of a file stand for, in file order."""
-    names = [annotations.aliases.get(name, name) for name in annotations.classes]
+def class_names(annotations: AnnotationFile, image: str | Path | None = None) -> list[str]:
+    """Return the names of the classes that the labels of a file stand for, in file order.
+
+    If there are more than a class table can have, only those with annotations are returned: those
+    of the file, or else those of the image.
+
+    Parameters
+    ----------
+    annotations : AnnotationFile
+        Annotations with the classes.
+    image : str or Path, optional
+        Image whose annotations count, if the file covers several images.
+
+    Raises
+    ------
+    DataError
+        If the annotations of the image are damaged, or it is unclear which image is meant.
+    """
+    names = _meanings(annotations, annotations.classes)
+    if len(names) > MAX_CLASSES:
+        names = _meanings(annotations, annotations.used(None))
+    if len(names) > MAX_CLASSES and image is not None:
+        names = _meanings(annotations, annotations.used(_chosen(annotations, image)))
+    return names
+
+
+def _meanings(annotations: AnnotationFile, labels: Collection[str]) -> list[str]:
+    """Return the names that labels stand for, in file order."""
+    wanted = {unicodedata.normalize("NFC", label) for label in labels} - {*annotations.ignored}
+    names = [
+        annotations.aliases.get(label, label) for label in annotations.classes if label in wanted
+    ]
     return [name for name in dict.fromkeys(names) if name]
 
 
-def own_table(path: str | Path, annotations: AnnotationFile) -> ClassTable:
+def own_table(
+    path: str | Path, annotations: AnnotationFile, image: str | Path | None = None
+) -> ClassTable:
     """Make a class table of the classes in an annotation file.
 
     Labels and colours are those of the file, if it has them. Unlabelled is 0, or one
@@ -156,18 +249,26 @@ def own_table(path: str | Path, annotations: AnnotationFile) -> ClassTable:
     path : str or Path
         File name, whose stem becomes the name of the class table.
     annotations : AnnotationFile
-        Annotations whose classes the table gets.
+        Annotations whose classes the table gets; see `class_names`.
+    image : str or Path, optional
+        Image whose classes count if the file has too many.
 
     Raises
     ------
     ClassTableError
-        If the file has no classes, or too many.
+        If the file has no classes, or annotations of too many.
+    DataError
+        If the annotations of the image are damaged, or it is unclear which image is meant.
     """
-    classes = {
-        name: annotations.classes.get(name, FileClass()) for name in class_names(annotations)
-    }
-    if not classes:
+    names = class_names(annotations, image)
+    if not names:
         raise ClassTableError(f"{path} has no classes; choose a class table.")
+    if len(names) > MAX_CLASSES:
+        raise ClassTableError(
+            f"{path} has annotations of {len(names)} classes, more than the {MAX_CLASSES} that a "
+            "map can have; merge classes or remove some in the annotation tool."
+        )
+    classes = {name: annotations.classes.get(name, FileClass()) for name in names}
     labels = _own_labels(list(classes.values()))
     entries: dict[int, tuple[str, Colour]] = {}
     for number, (label, (name, found)) in enumerate(zip(labels, classes.items(), strict=True)):

@@ -24,7 +24,7 @@ RGB_CODE = np.array([65536, 256, 1], dtype=np.uint32)
 TABLE_NAMES = ("classes.toml", "classes.json")
 
 
-def recognise_table(path: str | Path) -> ClassTable | None:
+def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassTable | None:
     """Return the class table of a map, or None if the file is probably a photograph.
 
     Candidates are, in this order: the table embedded in the file; `classes.toml` or
@@ -38,6 +38,8 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     ----------
     path : str or Path
         PNG, BMP, TIFF, NPY or annotation file.
+    image : str or Path, optional
+        Image of the map. Its classes count if an annotation file of several images has too many.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def recognise_table(path: str | Path) -> ClassTable | None:
     """
     path = Path(path)
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
-        return _table_of_annotations(path)
+        return _table_of_annotations(path, image)
     embedded = embedded_table(path)
     if embedded is not None:
         return embedded
@@ -68,11 +70,11 @@ def _matching_preset(pixels: NDArray[Any]) -> ClassTable | None:
     return PRESETS[name] if share >= MIN_SHARE and not is_mask else None
 
 
-def _table_of_annotations(path: Path) -> ClassTable:
+def _table_of_annotations(path: Path, image: str | Path | None) -> ClassTable:
     annotations = open_annotations(path)
     if annotations.embedded is not None:
         return annotations.embedded
-    names = set(class_names(annotations))
+    names = set(class_names(annotations, image))
     nearby = table_in_folder(path)
     if nearby is not None and names <= set(nearby.names):
         return nearby
@@ -81,7 +83,7 @@ def _table_of_annotations(path: Path) -> ClassTable:
         return PRESETS[annotations.preset]
     if matching and len(names) >= MIN_NAMES:
         return min(matching, key=lambda table: table.number_of_classes)
-    return own_table(path, annotations)
+    return own_table(path, annotations, image)
 
 
 def table_in_folder(path: Path) -> ClassTable | None:

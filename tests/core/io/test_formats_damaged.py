@@ -166,7 +166,7 @@ def annotation(document):
         ("coco", lambda d: annotation(d)["segmentation"].update(counts=[9**9]), "add up to"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts=[-2, 98]), "add up to"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts="z"), "are damaged"),
-        ("coco", lambda d: annotation(d)["segmentation"].update(counts=""), "add up to 0"),
+        ("coco", lambda d: annotation(d)["segmentation"].update(counts="1"), "add up to 1"),
         ("coco", lambda d: annotation(d).update(segmentation=[[1, 2, 3]]), "odd number"),
         ("coco", lambda d: annotation(d).update(segmentation=[[1, 2, 1e300, 4]]), "any image"),
         ("coco", lambda d: annotation(d).update(category_id=77), "category 77"),
@@ -175,7 +175,7 @@ def annotation(document):
         ("coco", lambda d: d["images"].append(d["images"][0] | {"file_name": "b"}), "or id"),
         ("coco", lambda d: d.update(c2f_class_table={"name": "x"}), "c2f_class_table.classes"),
         ("labelme", lambda d: d.update(imageHeight=0), "correct the size"),
-        ("labelme", lambda d: d.pop("imageHeight"), "imageHeight: Field required"),
+        ("labelme", lambda d: d.pop("imageHeight"), "does not give the size of"),
         ("labelme", lambda d: d["shapes"][0].update(mask="!!"), "a mask cannot be read"),
         ("labelme", lambda d: d["shapes"][0]["points"].pop(), "has 1 points instead of 2"),
         ("labelme", lambda d: d["shapes"][0]["points"][1].__setitem__(0, 9), "not have the size"),
@@ -186,7 +186,7 @@ def annotation(document):
 )  # fmt: skip
 def test_damaged_json_says_where(tmp_path, layout, change, message):
     with pytest.raises(DataError, match=message):
-        read_map(changed(tmp_path, layout, change), TABLE)
+        read_map(changed(tmp_path, layout, change), TABLE, image="photo.jpg")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_coco_file_of_several_images(tmp_path):
         ("dog", 18, (0, 255, 0)),
     ]
     assert table.unlabelled.index == 0
-    index_map, report = read_map(path, table, image="photos/b.png")
+    index_map, report = read_map(path, table, image="photos/sub/b.png")
     assert index_map.tolist() == [
         [18, 18, 0, 0, 0, 0, 0, 0],
         [18, 18, 0, 0, 0, 0, 0, 0],
@@ -239,7 +239,7 @@ def test_cvat_images_of_one_name_are_refused(tmp_path):
     again = CVAT.replace("</annotations>", f"{image}</annotations>")
     path = save(tmp_path, "annotations.xml", again)
     with pytest.raises(DataError, match="two images have the same name"):
-        recognise_table(path)
+        read_map(path, recognise_table(path))
 
 
 def cityscapes(*objects):

@@ -1,8 +1,9 @@
 """Common parts of all annotation formats."""
 
+import unicodedata
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeVar
@@ -18,17 +19,13 @@ from c2f_core.geometry.shapes import Labelled
 
 EMBEDDED_TABLE_KEY = "c2f_class_table"
 """Key of the class table that is embedded in written files, with its labels and colours."""
-LARGEST = 2**30
+LARGEST = 1 << 29
 """Maximum number of pixels of an image; a damaged size could exhaust the memory."""
-NOT_DRAWN = ""
-"""Alias of labels whose annotations are not drawn."""
 UNLABELLED_ALIASES: Mapping[str, str | None] = dict.fromkeys(
     ("unlabelled", "unlabeled", "__ignore__")
 )
 Document = TypeVar("Document", bound=BaseModel)
 Form = Literal["masks", "polygons"]
-Contents = tuple[list[Labelled], Counter[str]]
-"""Shapes in drawing order, and the number of skipped annotations by kind, as they have no area."""
 
 
 @dataclass(frozen=True)
@@ -39,33 +36,69 @@ class FileClass:
     colour: Colour | None = None
 
 
+@dataclass
+class Contents:
+    """Annotations of one image.
+
+    Attributes
+    ----------
+    shapes : list of Labelled
+        Shapes in drawing order.
+    skipped : Counter of str
+        Number of skipped annotations by kind, as they have no area.
+    unnamed : Counter of str
+        Number of skipped annotations by kind, as they have no label.
+    """
+
+    shapes: list[Labelled] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    unnamed: Counter[str] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True)
 class AnnotationFile:
     """Contents of an annotation file.
 
+    Nothing but names and classes is read before it is asked for, so that damage in the
+    annotations of one image does not matter for another one.
+
     Attributes
     ----------
-    images : mapping of str to (int, int)
-        Number of rows and columns by image name.
+    images : sequence of str
+        Names of the images.
+    size : callable
+        Function that returns the number of rows and columns of an image, given its name; None
+        if the file does not give it. It raises DataError if the size is damaged.
+    contents : callable
+        Function that returns the annotations of an image, given its name and size. It raises
+        DataError if they are damaged.
     classes : mapping of str to FileClass
         Classes by name, in file order.
-    shapes : callable
-        Function that returns the shapes of an image, given its name.
+    used : callable
+        Function that returns the names of the classes with annotations: those of an image,
+        given its name, or those of the file, given None.
     embedded : ClassTable or None
         Class table embedded in the file.
     aliases : mapping of str to (str or None)
-        Class names to use for labels that are not in the class table: None for
-        unlabelled, `NOT_DRAWN` for labels that are ignored.
+        Class names to use for labels that are not in the class table; None for unlabelled.
+    ignored : collection of str
+        Labels that are not drawn unless the class table has them.
     preset : str or None
         Name of the built-in class table that belongs to the format.
+    has_one_image : bool
+        Whether files of the format belong to one image, whatever its name.
     """
 
-    images: Mapping[str, Size]
+    images: Sequence[str]
+    size: Callable[[str], Size | None]
+    contents: Callable[[str, Size], Contents]
     classes: Mapping[str, FileClass]
-    shapes: Callable[[str], Contents]
+    used: Callable[[str | None], Collection[str]]
     embedded: ClassTable | None = None
     aliases: Mapping[str, str | None] = field(default_factory=lambda: UNLABELLED_ALIASES)
+    ignored: Collection[str] = ()
     preset: str | None = None
+    has_one_image: bool = False
 
 
 class Format(Protocol):
@@ -76,8 +109,8 @@ class Format(Protocol):
         """Suffix of the files."""
 
     @property
-    def MARKERS(self) -> tuple[bytes, ...]:  # noqa: N802
-        """Keys that every file of the format contains."""
+    def MARKERS(self) -> tuple[tuple[bytes, ...], ...]:  # noqa: N802
+        """Groups of keys; every file of the format contains a key of each group."""
 
     def parse(self, content: bytes) -> AnnotationFile:
         """Parse the content of a file.
@@ -94,18 +127,19 @@ class Format(Protocol):
         """Return the text of a file with the annotations of one image."""
 
 
-def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
-    """Return the name of the image in an annotation file that matches a file name.
+def pick_image(images: Collection[str], wanted: str | None) -> str:
+    """Return the name of the image in an annotation file that matches a path.
 
-    A single image always matches. Of several images, the one with the wanted name
-    matches, compared without folders and, if need be, without suffix.
+    The names of the files are compared, if need be without suffix. Of the images with the same
+    name, the one that shares most folders with the path matches, unless a folder contradicts it:
+    `cam1/1.png` is not `/data/cam2/1.png`. A single image of another name always matches.
 
     Parameters
     ----------
-    images : mapping of str to (int, int)
-        Sizes of the images in the file by name.
+    images : collection of str
+        Names of the images in the file, with or without folders.
     wanted : str or None
-        File name of the wanted image, if known.
+        Path of the wanted image, if known.
 
     Raises
     ------
@@ -116,26 +150,59 @@ def pick_image(images: Mapping[str, Size], wanted: str | None) -> str:
     """
     if not images:
         raise DataError("it has no images; export the annotations together with their images.")
-    if len(images) == 1:
+    same = [] if wanted is None else _of_same_name(images, wanted)
+    found = [] if wanted is None else _with_most_folders(same, wanted)
+    if len(found) == 1:
+        return found[0]
+    if len(images) == 1 and not same:
         return next(iter(images))
-    names = ", ".join(f"'{name}'" for name in list(images)[:5])
-    more = " …" if len(images) > 5 else ""
-    contents = f"it has the annotations of {len(images)} images ({names}{more})"
+    number = "1 image" if len(images) == 1 else f"{len(images)} images"
+    contents = f"it has the annotations of {number} ({_listed(images)})"
     if wanted is None:
         message = f"{contents}; export the annotations of one image only, or choose an image."
         raise UnclearImageError(message, images)
-    if wanted in images:
-        return wanted
-    for theirs, ours in (("name", "name"), ("stem", "name"), ("stem", "stem")):
-        found = [name for name in images if _part(name, theirs) == _part(wanted, ours)]
-        if len(found) == 1:
-            return found[0]
-    message = f"{contents}, and none clearly matches {wanted}; give both the same name."
+    nearest = f" (nearest: {_listed(found or same)})" if same else ""
+    message = (
+        f"{contents}, and none clearly matches {wanted}{nearest}; give both the same name"
+        f"{' and folder' if same else ''}."
+    )
     raise UnclearImageError(message, images)
 
 
-def _part(name: str, part: str) -> str:
-    return str(getattr(PurePosixPath(name.replace("\\", "/")), part))
+def _of_same_name(images: Collection[str], wanted: str) -> list[str]:
+    """Return the images with the file name of a path, or else with its stem."""
+    for theirs, ours in (("name", "name"), ("stem", "name"), ("stem", "stem")):
+        found = [
+            name for name in images if getattr(_path(name), theirs) == getattr(_path(wanted), ours)
+        ]
+        if found:
+            return found
+    return []
+
+
+def _with_most_folders(images: Sequence[str], wanted: str) -> list[str]:
+    """Return the images whose folders fit those of a path best; none if all contradict it."""
+    shared: dict[str, int] = {}
+    ours = _path(wanted).parts[-2::-1]
+    for name in images:
+        theirs = _path(name).parts[-2::-1]
+        if theirs == ours:
+            return [name]
+        pairs = list(zip(theirs, ours, strict=False))
+        if all(one == other for one, other in pairs):
+            shared[name] = len(pairs)
+    return [name for name, count in shared.items() if count == max(shared.values())]
+
+
+def _path(name: str) -> PurePosixPath:
+    """Return the path of an image, independent of the system that wrote it."""
+    path = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/"))
+    return PurePosixPath(*(part for part in path.parts if part != ".."))
+
+
+def _listed(names: Sequence[str] | Collection[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in list(names)[:5])
+    return f"{shown} …" if len(names) > 5 else shown
 
 
 def check_size(size: Size) -> Size:
@@ -146,9 +213,13 @@ def check_size(size: Size) -> Size:
     DataError
         If the image is empty or implausibly large.
     """
-    if min(size) < 1 or size[0] * size[1] > LARGEST:
+    stated = f"it gives the image {size[0]} rows and {size[1]} columns"
+    if min(size) < 1:
+        raise DataError(f"{stated}; correct the size.")
+    if size[0] * size[1] > LARGEST:
         raise DataError(
-            f"it gives the image {size[0]} rows and {size[1]} columns; correct the size."
+            f"{stated}, more than the {LARGEST:,} pixels that can be drawn; correct the size, or "
+            "split the image."
         )
     return size
 
@@ -164,10 +235,39 @@ def parse_json(model: type[Document], content: bytes) -> Document:
     try:
         return model.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        name, reason = first_problem(error)
-        raise DataError(
-            f"it is damaged ({name + ': ' if name else ''}{reason}); export the annotations again."
-        ) from error
+        raise damage(error) from error
+
+
+def validated(model: type[Document], entry: Any, place: str) -> Document:
+    """Validate one entry of a file as a pydantic model.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        Model of the entry.
+    entry : object
+        Entry of the parsed file.
+    place : str
+        Place of the entry in the file, such as "shapes.0", for the error message.
+
+    Raises
+    ------
+    DataError
+        If the entry does not fit the model.
+    """
+    try:
+        return model.model_validate(entry)
+    except ValidationError as error:
+        raise damage(error, place) from error
+
+
+def damage(error: ValidationError, place: str = "") -> DataError:
+    """Return the error of a damaged file or entry, which names its first problem."""
+    name, reason = first_problem(error)
+    where = ".".join(part for part in (place, name) if part)
+    return DataError(
+        f"it is damaged ({where + ': ' if where else ''}{reason}); export the annotations again."
+    )
 
 
 def as_colour(value: Any) -> Colour | None:

@@ -6,8 +6,8 @@ https://github.com/mcordts/cityscapesScripts.
 """
 
 import json
-from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.geometry.arrays import Size, Window
-from c2f_core.geometry.shapes import Area, Labelled, pixel_window
+from c2f_core.errors import DataError
+from c2f_core.geometry.arrays import Size, Window, extent
+from c2f_core.geometry.shapes import Area, Labelled, check_crossings, pixel_window
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
-    NOT_DRAWN,
     UNLABELLED_ALIASES,
     AnnotationFile,
     Contents,
@@ -27,34 +27,46 @@ from c2f_core.io.formats.base import (
     Form,
     check_size,
     parse_json,
+    validated,
 )
 from c2f_core.io.formats.outlines import ClassMask, connected_masks, outer_pixels
 
 SUFFIX = ".json"
-MARKERS = (b'"imgHeight"', b'"objects"')
+MARKERS = ((b'"imgHeight"',), (b'"objects"',))
 UNLABELLED = "unlabeled"
 VOID = (
     "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "parking",
     "rail track", "guard rail", "bridge", "tunnel", "polegroup", "caravan", "trailer",
 )  # fmt: skip
 """Labels of the dataset that belong to none of the evaluated classes."""
+IGNORED = ("license plate",)
+"""Labels of the dataset that leave the pixels below them as they are."""
 GROUP = "group"
+MOST_CORNERS = 10_000
+"""Maximum number of corners in one row of pixels."""
+VISITS_AT_ONCE = 1 << 16
+"""Number of edges times rows from which on a polygon is filled in parts."""
 
 
-class Annotation(BaseModel):
-    """One polygon; deleted objects may still be in the file."""
+class Head(BaseModel):
+    """The part of an object that says what it is; deleted objects may still be in the file."""
 
-    label: str = Field(min_length=1)
-    polygon: list[tuple[float, float]]
+    label: str | None = None
     deleted: bool = False
 
 
-class Document(BaseModel):
-    """Root of the file."""
+class Polygon(BaseModel):
+    """Corners of an object."""
 
-    height: int = Field(alias="imgHeight")
-    width: int = Field(alias="imgWidth")
-    objects: list[Annotation]
+    polygon: list[tuple[float, float]]
+
+
+class Document(BaseModel):
+    """Root of the file; its objects are validated when they are needed."""
+
+    height: int | None = Field(alias="imgHeight")
+    width: int | None = Field(alias="imgWidth")
+    objects: list[Any]
     c2f_class_table: ClassTable | None = None
 
 
@@ -64,13 +76,61 @@ class PixelPolygon(Area):
 
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
         """Return a window of the image, and a mask of the pixels in it that the shape covers."""
-        (ring,) = self.rings
+        points = np.trunc(self.rings[0])  # As Pillow does.
         rows, columns = window = pixel_window(self.span(), size, 1)
-        canvas = Image.new("L", (columns.stop - columns.start, rows.stop - rows.start))
-        if len(ring) > 1:
-            corner = rows.start, columns.start
-            ImageDraw.Draw(canvas).polygon((ring - corner)[:, ::-1].ravel().tolist(), fill=1)
-        return window, np.array(canvas) == 1
+        points -= rows.start, columns.start
+        covered = np.zeros(extent(window), dtype=np.uint8)
+        if len(points) > 1:
+            _check_complexity(points, len(covered))
+            _fill(points, covered)
+        return window, covered.view(np.bool_)
+
+
+def _check_complexity(points: NDArray[np.float64], height: int) -> None:
+    """Check that Pillow can draw a polygon on that many rows in reasonable time.
+
+    It compares the corners in a row with each other, and visits each edge in each of its rows.
+    """
+    rows = points[(points[:, 0] >= 0) & (points[:, 0] < height), 0].astype(int)
+    corners = int(np.bincount(rows).max(initial=0))
+    if corners > MOST_CORNERS:
+        raise DataError(
+            f"a polygon has {corners:,} corners in one row of pixels, more than the "
+            f"{MOST_CORNERS:,} that can be drawn; simplify it."
+        )
+    first, last = (np.clip(row, 0, height) for row in (points[:, 0], np.roll(points[:, 0], -1)))
+    check_crossings(int(np.abs(last - first).sum()), len(points))
+
+
+def _fill(points: NDArray[np.float64], covered: NDArray[np.uint8], top: int = 0) -> None:
+    """Fill a polygon with Pillow, row by row where it has many points.
+
+    Pillow visits every edge in every row. Halving the rows leaves to each half the edges that
+    touch it, in their order, so that its result is the same.
+
+    Parameters
+    ----------
+    points : (N, 2) float array
+        Whole rows and columns of the corners.
+    covered : (Y, X) uint8 array
+        Rows to fill with 1.
+    top : int
+        Number of the first of these rows.
+    """
+    height, width = covered.shape
+    ahead = np.roll(points[:, 0], -1)
+    lowest, highest = np.minimum(points[:, 0], ahead), np.maximum(points[:, 0], ahead)
+    touching = (lowest < top + height) & (highest >= top)
+    points = points[touching | np.roll(touching, 1)]
+    if len(points) * height > VISITS_AT_ONCE and height > 1:
+        middle = height // 2
+        _fill(points, covered[:middle], top)
+        _fill(points, covered[middle:], top + middle)
+    elif len(points) and width:
+        canvas = Image.new("L", (width, height))
+        corners = (points - (top, 0))[:, ::-1].ravel().tolist()
+        ImageDraw.Draw(canvas).polygon(corners, fill=1)
+        covered[:] = np.asarray(canvas)
 
 
 def parse(content: bytes) -> AnnotationFile:
@@ -82,19 +142,38 @@ def parse(content: bytes) -> AnnotationFile:
         If the file is damaged.
     """
     document = parse_json(Document, content)
-    size = check_size((document.height, document.width))
-    drawn = [annotation for annotation in document.objects if not annotation.deleted]
-    classes = {annotation.label: FileClass() for annotation in drawn}
+    heads = [
+        validated(Head, entry, f"objects.{number}") for number, entry in enumerate(document.objects)
+    ]
+    drawn = {number: head.label or "" for number, head in enumerate(heads) if not head.deleted}
+    classes = {label: FileClass() for label in drawn.values() if label}
 
-    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file has one image only.
-        found = [
-            Labelled(annotation.label, PixelPolygon([_swapped(annotation.polygon)]))
-            for annotation in drawn
-        ]
-        return found, Counter()
+    def size(image: str) -> Size | None:  # noqa: ARG001 - a file has one image only.
+        if document.height is None or document.width is None:
+            return None
+        return check_size((document.height, document.width))
+
+    def contents(image: str, size: Size) -> Contents:  # noqa: ARG001
+        found = Contents()
+        for number, label in drawn.items():
+            if not label:
+                found.unnamed["polygon"] += 1
+                continue
+            entry = validated(Polygon, document.objects[number], f"objects.{number}")
+            found.shapes.append(Labelled(label, PixelPolygon([_swapped(entry.polygon)])))
+        return found
 
     return AnnotationFile(
-        {"": size}, classes, shapes, document.c2f_class_table, _aliases(list(classes)), "cityscapes"
+        images=[""],
+        size=size,
+        contents=contents,
+        classes=classes,
+        used=lambda image: classes,  # noqa: ARG005
+        embedded=document.c2f_class_table,
+        aliases=_aliases(list(classes)),
+        ignored=IGNORED,
+        preset="cityscapes",
+        has_one_image=True,
     )
 
 
@@ -107,7 +186,7 @@ def _aliases(labels: list[str]) -> dict[str, str | None]:
     known: dict[str, str | None] = {**UNLABELLED_ALIASES, **dict.fromkeys(VOID)}
     members = {label: label.removesuffix(GROUP) for label in labels if label.endswith(GROUP)}
     groups = {label: known.get(one, one) for label, one in members.items() if one}
-    return {**groups, **known, "license plate": NOT_DRAWN}
+    return {**groups, **known}
 
 
 def encode(

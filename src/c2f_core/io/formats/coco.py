@@ -5,17 +5,17 @@ The format is defined at https://cocodataset.org/#format-data. Coordinates are
 """
 
 import json
-from collections import Counter
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
 from c2f_core.geometry.arrays import Size
-from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape
+from c2f_core.geometry.shapes import Area, Labelled, Shape
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
     AnnotationFile,
@@ -25,18 +25,18 @@ from c2f_core.io.formats.base import (
     as_colour,
     check_size,
     parse_json,
+    validated,
 )
 from c2f_core.io.formats.outlines import (
     ClassMask,
     class_masks,
     labelled_masks,
-    mask_from_run_lengths,
     outline,
-    run_lengths,
 )
+from c2f_core.io.formats.run_lengths import RunLengthMask, checked_runs, run_lengths
 
 SUFFIX = ".json"
-MARKERS = (b'"annotations"', b'"images"', b'"categories"')
+MARKERS = ((b'"annotations"',), (b'"images"',), (b'"categories"',))
 
 
 class ImageEntry(BaseModel):
@@ -44,8 +44,8 @@ class ImageEntry(BaseModel):
 
     id: int
     file_name: str
-    height: int
-    width: int
+    height: int | None = None
+    width: int | None = None
 
 
 class Category(BaseModel):
@@ -63,20 +63,25 @@ class RunLengths(BaseModel):
     counts: list[int] | str
 
 
-class Annotation(BaseModel):
-    """One object, which may consist of several polygons."""
+class Owner(BaseModel):
+    """The part of an annotation that says what it belongs to."""
 
     image_id: int
     category_id: int
+
+
+class Annotation(Owner):
+    """One object, which may consist of several polygons."""
+
     segmentation: list[list[float]] | RunLengths | None = None
 
 
 class Document(BaseModel):
-    """Root of the file."""
+    """Root of the file; its entries are validated when they are needed."""
 
-    images: list[ImageEntry]
-    categories: list[Category]
-    annotations: list[Annotation]
+    images: list[Any]
+    categories: list[Any]
+    annotations: list[Any]
     c2f_class_table: ClassTable | None = None
 
 
@@ -86,47 +91,128 @@ def parse(content: bytes) -> AnnotationFile:
     Raises
     ------
     DataError
-        If the file is damaged, or two images or categories have the same name or id.
+        If the file is damaged.
     """
-    document = parse_json(Document, content)
-    images = {image.file_name: check_size((image.height, image.width)) for image in document.images}
-    numbers = {image.file_name: image.id for image in document.images}
-    names = {category.id: category.name for category in document.categories}
-    distinct = len(images), len({*numbers.values()}), len(names)
-    if distinct != (len(document.images), len(document.images), len(document.categories)):
+    file = _Entries(parse_json(Document, content))
+    return AnnotationFile(
+        images=list(file.images),
+        size=file.size,
+        contents=file.contents,
+        classes=file.classes(),
+        used=file.used,
+        embedded=file.embedded,
+    )
+
+
+class _Entries:
+    """Entries of a file by image; damage is only raised where it matters."""
+
+    def __init__(self, document: Document) -> None:
+        self.embedded = document.c2f_class_table
+        self.images: dict[str, list[int]] = defaultdict(list)
+        self._entries = document.images
+        for number, entry in enumerate(document.images):
+            name = entry.get("file_name") if isinstance(entry, dict) else None
+            if isinstance(name, str):
+                self.images[name].append(number)
+        if document.images and not self.images:
+            validated(ImageEntry, document.images[0], "images.0")
+        self._categories = [*filter(None, map(_category, document.categories))]
+        self._names: dict[int, set[str]] = defaultdict(set)
+        for category in self._categories:
+            self._names[category.id].add(category.name)
+        self._annotations = document.annotations
+        self._owners = [*map(_owner, document.annotations)]
+
+    def classes(self) -> dict[str, FileClass]:
+        return {
+            category.name: FileClass(category.id, as_colour(category.color))
+            for category in self._categories
+        }
+
+    def used(self, image: str | None) -> set[str]:
+        wanted = None if image is None else self._image(image).id
+        found: set[str] = set()
+        for owner in self._owners:
+            if owner is not None and wanted in (None, owner.image_id):
+                found |= self._names.get(owner.category_id, set())
+        return found
+
+    def size(self, image: str) -> Size | None:
+        entry = self._image(image)
+        if entry.height is None or entry.width is None:
+            return None
+        return check_size((entry.height, entry.width))
+
+    def _image(self, name: str) -> ImageEntry:
+        number, *others = self.images[name]
+        found = validated(ImageEntry, self._entries[number], f"images.{number}")
+        ids = [entry.get("id") for entry in self._entries if isinstance(entry, dict)]
+        if others or ids.count(found.id) > 1:
+            raise _repeated()
+        return found
+
+    def contents(self, image: str, size: Size) -> Contents:
+        wanted, found = self._image(image).id, Contents()
+        for number, owner in enumerate(self._owners):
+            if owner is not None and owner.image_id == wanted:
+                entry = validated(Annotation, self._annotations[number], f"annotations.{number}")
+                _add(found, self._label(entry.category_id), entry, size)
+            elif owner is None and _names_image(self._annotations[number], wanted):
+                validated(Owner, self._annotations[number], f"annotations.{number}")
+        return found
+
+    def _label(self, category_id: int) -> str:
+        names = self._names.get(category_id, set())
+        if len(names) > 1:
+            raise _repeated()
+        for name in names:
+            return name
         raise DataError(
-            "two images have the same name or id, or two categories the same id; correct or "
-            "remove one of them."
+            f"an annotation has the category {category_id}, which the file does not define; add "
+            "the category or remove the annotation."
         )
 
-    def shapes(image: str) -> Contents:
-        mine = [found for found in document.annotations if found.image_id == numbers[image]]
-        return _shapes(mine, names, images[image])
 
-    classes = {
-        category.name: FileClass(category.id, as_colour(category.color))
-        for category in document.categories
-    }
-    return AnnotationFile(images, classes, shapes, document.c2f_class_table)
+def _category(entry: Any) -> Category | None:
+    """Return a category, None if it is damaged, which matters only to its annotations."""
+    try:
+        return Category.model_validate(entry)
+    except ValidationError:
+        return None
 
 
-def _shapes(annotations: list[Annotation], names: dict[int, str], size: Size) -> Contents:
-    shapes, skipped = [], Counter[str]()
-    for annotation in annotations:
-        if annotation.category_id not in names:
-            raise DataError(
-                f"an annotation has the category {annotation.category_id}, which the file does "
-                "not define; add the category or remove the annotation."
-            )
-        label = names[annotation.category_id]
-        if isinstance(annotation.segmentation, RunLengths):
-            shapes.append(Labelled(label, _pixels(annotation.segmentation, size)))
-        elif annotation.segmentation:
-            # The parts of an object are united, as in COCO's own tools.
-            shapes += [Labelled(label, _area(part)) for part in annotation.segmentation]
+def _owner(entry: Any) -> Owner | None:
+    """Return what an annotation belongs to, None if that is damaged."""
+    try:
+        return Owner.model_validate(entry)
+    except ValidationError:
+        return None
+
+
+def _names_image(entry: Any, image_id: int) -> bool:
+    return isinstance(entry, dict) and entry.get("image_id") == image_id
+
+
+def _repeated() -> DataError:
+    return DataError(
+        "two images have the same name or id, or two categories the same id; correct or remove "
+        "one of them."
+    )
+
+
+def _add(contents: Contents, label: str, annotation: Annotation, size: Size) -> None:
+    """Add the shapes of an annotation; the parts of an object are united, as in COCO's tools."""
+    if isinstance(annotation.segmentation, RunLengths):
+        shape = _mask(annotation.segmentation, size)
+        if shape is None:
+            contents.skipped["empty mask"] += 1
         else:
-            skipped["box"] += 1
-    return shapes, skipped
+            contents.shapes.append(Labelled(label, shape))
+    elif annotation.segmentation:
+        contents.shapes += [Labelled(label, _area(part)) for part in annotation.segmentation]
+    else:
+        contents.skipped["box"] += 1
 
 
 def _area(part: list[float]) -> Shape:
@@ -135,14 +221,16 @@ def _area(part: list[float]) -> Shape:
     return Area([np.array(part).reshape(-1, 2)[:, ::-1] - 0.5])
 
 
-def _pixels(runs: RunLengths, size: Size) -> Shape:
+def _mask(runs: RunLengths, size: Size) -> Shape | None:
+    """Return the shape of a mask, None if it is empty."""
     if runs.size != size:
         raise DataError(
             f"a mask has the size {runs.size}, its image {size} (rows, columns); export the "
             "annotations again."
         )
     counts = _unpack(runs.counts) if isinstance(runs.counts, str) else runs.counts
-    return Pixels(mask_from_run_lengths(counts, size[0] * size[1]).reshape(size[::-1]).T)
+    checked = checked_runs(counts, size[0] * size[1])
+    return None if checked is None else RunLengthMask(checked, size, by_columns=True)
 
 
 def _unpack(text: str) -> list[int]:

@@ -8,7 +8,7 @@ of its box, starting with pixels outside the mask.
 import json
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import NoReturn
 from xml.etree import ElementTree as ET
@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
+from c2f_core.geometry.arrays import Size
+from c2f_core.geometry.shapes import Area, Labelled, Shape, ellipse, rectangle
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
     AnnotationFile,
@@ -33,13 +34,12 @@ from c2f_core.io.formats.outlines import (
     ClassMask,
     class_masks,
     labelled_masks,
-    mask_from_run_lengths,
     outline,
-    run_lengths,
 )
+from c2f_core.io.formats.run_lengths import RunLengthMask, checked_runs, run_lengths
 
 SUFFIX = ".xml"
-MARKERS = (b"<annotations", b"<image")
+MARKERS = ((b"<annotations",), (b"<image", b"<track"))
 NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 KINDS = ("box", "polygon", "mask", "ellipse")
 
@@ -70,21 +70,39 @@ def parse(content: bytes) -> AnnotationFile:
         raise DataError(f"it is damaged ({error}); export the annotations again.") from error
     if root.find("track") is not None:
         raise DataError("it is 'CVAT for video'; export the annotations as 'CVAT for images'.")
-    found: dict[str, ET.Element] = {}
+    found: dict[str, list[ET.Element]] = defaultdict(list)
     for image in root.iter("image"):
-        name = image.get("name", "")
-        if name in found:
-            raise DataError(f"two images have the same name, '{name}'; export one task at a time.")
-        found[name] = image
-    images = {
-        name: check_size((_integer(image, "height"), _integer(image, "width")))
-        for name, image in found.items()
-    }
+        found[image.get("name", "")].append(image)
 
-    def shapes(image: str) -> Contents:
-        return _shapes(found[image])
+    def only(image: str) -> ET.Element:
+        element, *others = found[image]
+        if others:
+            raise DataError(f"two images have the same name, '{image}'; export one task at a time.")
+        return element
 
-    return AnnotationFile(images, _classes(root), shapes, _embedded_table(root))
+    def used(image: str | None) -> set[str]:
+        images = root.iterfind("image") if image is None else [only(image)]
+        return {label for element in images for label in _labels(element)}
+
+    return AnnotationFile(
+        images=list(found),
+        size=lambda image: _size(only(image)),
+        contents=lambda image, _: _contents(only(image)),
+        classes=_classes(root),
+        used=used,
+        embedded=_embedded_table(root),
+    )
+
+
+def _size(image: ET.Element) -> Size | None:
+    if image.get("height") is None or image.get("width") is None:
+        return None
+    return check_size((_integer(image, "height"), _integer(image, "width")))
+
+
+def _labels(image: ET.Element) -> set[str]:
+    """Return the labels of the shapes of an image that have an area."""
+    return {shape.get("label", "") for shape in image if shape.tag in KINDS} - {""}
 
 
 def _classes(root: ET.Element) -> dict[str, FileClass]:
@@ -92,7 +110,7 @@ def _classes(root: ET.Element) -> dict[str, FileClass]:
         label.findtext("name", ""): FileClass(colour=as_colour(label.findtext("color")))
         for label in root.iterfind("meta//label")
     }
-    used = {shape.get("label", "") for shape in root.iterfind("image/*") if shape.tag in KINDS}
+    used = {label for image in root.iterfind("image") for label in _labels(image)}
     return {name: named.get(name, FileClass()) for name in [*named, *sorted(used)] if name}
 
 
@@ -104,27 +122,37 @@ def _embedded_table(root: ET.Element) -> ClassTable | None:
         raise DataError("its class table is damaged; export the annotations again.") from error
 
 
-def _shapes(image: ET.Element) -> Contents:
+def _contents(image: ET.Element) -> Contents:
+    contents = Contents()
     # At equal height the later shape is on top; sorting is stable.
-    ordered = sorted(image, key=lambda element: _number(element, "z_order", "0"))
-    skipped = Counter(element.tag for element in ordered if element.tag not in KINDS)
-    shapes = [
-        Labelled(element.get("label", ""), _shape(element))
-        for element in ordered
-        if element.tag in KINDS
-    ]
-    return shapes, skipped
+    for element in sorted(image, key=_height):
+        if element.tag not in KINDS:
+            contents.skipped[element.tag] += 1
+        elif not element.get("label"):
+            contents.unnamed[element.tag] += 1
+        elif (shape := _shape(element)) is None:
+            contents.skipped["empty mask"] += 1
+        else:
+            contents.shapes.append(Labelled(element.get("label", ""), shape))
+    return contents
 
 
-def _shape(element: ET.Element) -> Shape:
+def _height(element: ET.Element) -> float:
+    """Return the height of an element in the stack; those without an area have none."""
+    return _number(element, "z_order", "0") if element.tag in KINDS else 0.0
+
+
+def _shape(element: ET.Element) -> Shape | None:
+    """Return the shape of an element, None for an empty mask."""
     if element.tag == "mask":
-        return _pixels(element)
+        return _mask(element)
     if element.tag == "polygon":
-        pairs = [pair.split(",") for pair in element.get("points", "").split(";")]
+        written = element.get("points", "")
+        pairs = [pair.split(",") for pair in written.split(";")] if written else []
         if any(len(pair) != 2 for pair in pairs):
             raise DataError("a polygon has a point that is not a pair of numbers; draw it again.")
         points = np.array([[_as_number(value) for value in pair] for pair in pairs])
-        return Area([points[:, ::-1] - 0.5])
+        return Area([points.reshape(-1, 2)[:, ::-1] - 0.5])
     turn = math.radians(_number(element, "rotation", "0"))
     if element.tag == "ellipse":
         column, row, across, down = (_number(element, name) for name in ("cx", "cy", "rx", "ry"))
@@ -143,13 +171,18 @@ def _turned(vectors: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     return np.asarray(vectors @ np.array([[cosine, -sine], [sine, cosine]]))
 
 
-def _pixels(element: ET.Element) -> Shape:
+def _mask(element: ET.Element) -> Shape | None:
+    """Return the shape of a mask, None if it is empty, as some versions of CVAT write it."""
+    written = element.get("rle", "")
+    values = [_as_number(value, "a run length") for value in written.split(",") if written.strip()]
+    if not any(values):
+        return None
     left, top, width, height = (
         _integer(element, name) for name in ("left", "top", "width", "height")
     )
-    runs = [int(_as_number(value)) for value in element.get("rle", "").split(",")]
     size = check_size((height, width))
-    return Pixels(mask_from_run_lengths(runs, height * width).reshape(size), top, left)
+    runs = checked_runs([_whole(value, "a run length") for value in values], height * width)
+    return None if runs is None else RunLengthMask(runs, size, top, left)
 
 
 def _number(element: ET.Element, name: str, default: str = "") -> float:
@@ -157,7 +190,13 @@ def _number(element: ET.Element, name: str, default: str = "") -> float:
 
 
 def _integer(element: ET.Element, name: str) -> int:
-    return int(_number(element, name))
+    return _whole(_number(element, name), f"{element.tag} {name}")
+
+
+def _whole(value: float, place: str) -> int:
+    if not value.is_integer():
+        raise DataError(f"{place} is {value:g} instead of a whole number; export it again.")
+    return int(value)
 
 
 def _as_number(text: str, place: str = "a coordinate") -> float:

@@ -1,13 +1,15 @@
 """LabelMe JSON, as written by https://github.com/wkentaro/labelme.
 
 Coordinates are (x, y) along pixel edges, as on LabelMe's canvas; those of a mask are
-its first and last pixel, both included.
+its first and last pixel, both included. X-AnyLabeling writes the same format with types of its own.
 """
 
 import base64
 import io
 import json
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
+from c2f_core.geometry.arrays import Size, Window
 from c2f_core.geometry.shapes import Area, Labelled, Pixels, Shape, ellipse, rectangle
 from c2f_core.io.formats.base import (
     EMBEDDED_TABLE_KEY,
@@ -26,32 +29,72 @@ from c2f_core.io.formats.base import (
     Form,
     check_size,
     parse_json,
+    validated,
 )
 from c2f_core.io.formats.outlines import ClassMask, class_masks, labelled_masks, outline
 
 SUFFIX = ".json"
-MARKERS = (b'"shapes"', b'"imagePath"')
+MARKERS = ((b'"shapes"',), (b'"imagePath"',))
 VERSION = "5.5.0"
 """LabelMe version of the written files."""
+POLYGONS = ("polygon", "oriented_rectangle", "rotation", "quadrilateral")
+"""Types of shapes that are given by all of their corners, also those of X-AnyLabeling."""
+CORNERS = {"rectangle": (2, 4), "circle": (2,), "mask": (2,)}
+"""Numbers of points of the other types of shapes with an area."""
+
+
+class Kind(BaseModel):
+    """The part of a shape that says what it is."""
+
+    shape_type: str | None = None
 
 
 class Annotation(BaseModel):
-    """One shape."""
+    """One shape that has an area."""
 
-    label: str = Field(min_length=1)
     points: list[tuple[float, float]]
-    shape_type: str | None = None
     mask: str | None = None
 
 
 class Document(BaseModel):
-    """Root of the file."""
+    """Root of the file; its shapes are validated when they are needed."""
 
-    shapes: list[Annotation]
-    image: str = Field(alias="imagePath")
-    height: int = Field(alias="imageHeight")
-    width: int = Field(alias="imageWidth")
+    shapes: list[Any]
+    image: str | None = Field(alias="imagePath")
+    height: int | None = Field(None, alias="imageHeight")
+    width: int | None = Field(None, alias="imageWidth")
     c2f_class_table: ClassTable | None = None
+
+
+@dataclass(frozen=True)
+class StoredMask(Shape):
+    """Mask of a part of the image that is decoded only while it is drawn.
+
+    Attributes
+    ----------
+    png : bytes
+        PNG file of the mask, 0 outside.
+    size : (int, int)
+        Number of rows and columns of the mask.
+    top, left : int
+        Row and column of the first pixel of the mask in the image.
+    """
+
+    png: bytes
+    size: Size
+    top: int
+    left: int
+
+    def span(self) -> NDArray[np.float64]:
+        """Return the first and the last row and column of the mask, (2, 2)."""
+        first = np.array([self.top, self.left], dtype=np.float64)
+        return np.stack([first, first + self.size - 1])
+
+    def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
+        """Return a window of the image, and a mask of the pixels in it that the shape covers."""
+        with _opened(self.png) as picture:
+            grey = picture if len(picture.getbands()) == 1 else picture.convert("L")
+            return Pixels(np.array(grey) != 0, self.top, self.left).cover(size)
 
 
 def parse(content: bytes) -> AnnotationFile:
@@ -63,43 +106,92 @@ def parse(content: bytes) -> AnnotationFile:
         If the file is damaged.
     """
     document = parse_json(Document, content)
-    classes = {annotation.label: FileClass() for annotation in document.shapes}
-    size = check_size((document.height, document.width))
+    classes = {label: FileClass() for entry in document.shapes if (label := _label(entry))}
 
-    def shapes(image: str) -> Contents:  # noqa: ARG001 - a file has one image only.
-        found = [(annotation, _shape(annotation)) for annotation in document.shapes]
-        skipped = Counter(str(annotation.shape_type) for annotation, shape in found if not shape)
-        return [Labelled(annotation.label, shape) for annotation, shape in found if shape], skipped
+    def size(image: str) -> Size | None:  # noqa: ARG001 - a file has one image only.
+        if document.height is None or document.width is None:
+            return None
+        return check_size((document.height, document.width))
 
-    return AnnotationFile({document.image: size}, classes, shapes, document.c2f_class_table)
+    def contents(image: str, size: Size) -> Contents:  # noqa: ARG001
+        return _contents(document.shapes)
+
+    return AnnotationFile(
+        images=[document.image or ""],
+        size=size,
+        contents=contents,
+        classes=classes,
+        used=lambda image: classes,  # noqa: ARG005
+        embedded=document.c2f_class_table,
+        has_one_image=True,
+    )
 
 
-def _shape(annotation: Annotation) -> Shape | None:
-    kind = annotation.shape_type or "polygon"
+def _label(entry: Any) -> str:
+    """Return the label of a shape, empty if it has none."""
+    label = entry.get("label") if isinstance(entry, dict) else None
+    return label if isinstance(label, str) else ""
+
+
+def _contents(entries: list[Any]) -> Contents:
+    contents = Contents()
+    for number, entry in enumerate(entries):
+        place = f"shapes.{number}"
+        kind = validated(Kind, entry, place).shape_type or "polygon"
+        if kind not in (*POLYGONS, *CORNERS):
+            contents.skipped[kind] += 1
+        elif not _label(entry):
+            contents.unnamed[kind] += 1
+        elif (shape := _shape(kind, validated(Annotation, entry, place))) is None:
+            contents.skipped["empty mask"] += 1
+        else:
+            contents.shapes.append(Labelled(_label(entry), shape))
+    return contents
+
+
+def _shape(kind: str, annotation: Annotation) -> Shape | None:
+    """Return the shape of an annotation, None for a mask without pixels."""
     points = np.array(annotation.points).reshape(-1, 2)[:, ::-1] - 0.5
-    if kind in ("polygon", "oriented_rectangle"):
+    if kind in POLYGONS:
         return Area([points])
-    if kind not in ("rectangle", "circle", "mask"):
+    if kind == "mask" and not annotation.mask:
         return None
-    if len(points) != 2:
-        raise DataError(f"a {kind} has {len(points)} points instead of 2; draw it again.")
+    if len(points) not in CORNERS[kind]:
+        wanted = " or ".join(map(str, CORNERS[kind]))
+        raise DataError(f"a {kind} has {len(points)} points instead of {wanted}; draw it again.")
+    if len(points) == 4:
+        return Area([points])
     ((first, second),) = Area([points]).rings
     if kind == "rectangle":
         return rectangle(*first, *second)
     if kind == "circle":
         return ellipse(first, np.eye(2) * np.linalg.norm(second - first))
-    return _pixels(annotation.mask or "", (first + 0.5).astype(int), (second + 0.5).astype(int))
+    return _mask(annotation.mask or "", first + 0.5, second + 0.5)
 
 
-def _pixels(mask: str, first: NDArray[np.int64], last: NDArray[np.int64]) -> Shape:
-    """Decode a mask between its first and last pixel (row, column)."""
+def _mask(written: str, first: NDArray[np.float64], last: NDArray[np.float64]) -> Shape:
+    """Return the mask between its first and last pixel (row, column).
+
+    Between fractional corners, its stored size counts, as in LabelMe.
+    """
     try:
-        stored = base64.b64decode(mask, validate=True)
-        with Image.open(io.BytesIO(stored), formats=["PNG"]) as opened:
-            if opened.size != tuple(last - first + 1)[::-1]:
-                raise DataError("a mask does not have the size given by its points; draw it again.")
-            grey = opened if len(opened.getbands()) == 1 else opened.convert("L")
-            return Pixels(np.array(grey) != 0, *first.tolist())
+        png = base64.b64decode(written, validate=True)
+    except ValueError as error:
+        raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
+    with _opened(png) as picture:
+        columns, rows = picture.size
+    is_fractional = (np.stack([first, last]) % 1 > 0).any()
+    if np.abs(last - first + 1 - (rows, columns)).max() >= (2 if is_fractional else 1):
+        raise DataError("a mask does not have the size given by its points; draw it again.")
+    top, left = np.round(first).astype(int).tolist()
+    return StoredMask(png, (rows, columns), top, left)
+
+
+@contextmanager
+def _opened(png: bytes) -> Iterator[Image.Image]:
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
 

@@ -1,14 +1,13 @@
-"""Convert maps to masks, outlines and run lengths, from which they can be restored exactly."""
+"""Convert maps to masks and outlines, from which they can be restored exactly."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassEntry, ClassTable
-from c2f_core.errors import DataError
 
 EIGHT = np.ones((3, 3), dtype=np.bool_)
 
@@ -181,37 +180,3 @@ def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
     ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
     turns: NDArray[np.int64] = ring[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
     return turns
-
-
-def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the run lengths of a flat mask (N,), starting with a run of False."""
-    bounds = np.flatnonzero(np.diff(mask, prepend=np.False_, append=~mask[-1:]))
-    runs: list[int] = np.diff(bounds, prepend=0).tolist()
-    return runs
-
-
-def mask_from_run_lengths(runs: Sequence[int], length: int) -> NDArray[np.bool_]:
-    """Return the flat mask of run lengths, starting with a run of False.
-
-    Parameters
-    ----------
-    runs : sequence of int
-        Run lengths.
-    length : int
-        Length of the mask.
-
-    Returns
-    -------
-    (length,) bool array
-
-    Raises
-    ------
-    DataError
-        If a run length is negative, or they do not add up to `length`.
-    """
-    if any(run < 0 for run in runs) or sum(runs) != length:
-        raise DataError(
-            f"The run lengths of a mask add up to {sum(runs)} instead of {length} pixels; export "
-            "the annotations again."
-        )
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
