@@ -78,7 +78,7 @@ def read_annotation_file(path: str) -> list[LayerDataTuple]:
     C2FError
         If the file is damaged, or covers several images and none matches the selected one.
     """
-    table = recognise_table(path)
+    table = recognise_table(path, image_name(_selected_image()))
     assert table is not None  # Annotation files have at least a table of their own classes.
     return read(path, table)
 

@@ -1,10 +1,12 @@
 """Save Labels layers as maps and annotation files; every file is written atomically."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from napari import current_viewer
 from napari.types import FullLayerData
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
@@ -17,11 +19,20 @@ from c2f_core.io.formats.base import Form
 from c2f_core.io.images import write_image
 from c2f_core.io.maps import MapStyle, write_map
 from napari_c2f.layers.convert import TABLE_KEY, check_labels, class_table_of_labels
+from napari_c2f.layers.map_files import file_name_of_image
 
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")
 PALETTE_SIZE = 256
 Layers = Sequence[FullLayerData]
-Write = Callable[[Path, NDArray[Any], ClassTable], None]
+
+
+class Write(Protocol):
+    """Function that writes labels; `image` is the file name of their image, if it is known."""
+
+    def __call__(
+        self, path: Path, labels: NDArray[Any], table: ClassTable, /, *, image: str | None
+    ) -> None:
+        """Write a file."""
 
 
 def _write(path: str, layers: Layers, ending: str, write: Write) -> list[str]:
@@ -32,7 +43,10 @@ def _write(path: str, layers: Layers, ending: str, write: Write) -> list[str]:
         name, colormap, features = (attributes[key] for key in ("name", "colormap", "features"))
         table = class_table_of_labels(labels, name, colormap, features)
     target = with_ending(path, ending)
-    write(target, labels, table)
+    viewer = current_viewer()
+    name = attributes.get("name", "")
+    image = file_name_of_image(viewer.layers, name, labels.shape) if viewer else None
+    write(target, labels, table, image=image)
     return [str(target)]
 
 
@@ -65,11 +79,11 @@ def with_ending(path: str, ending: str) -> Path:
 
 
 def _as_map(style: MapStyle) -> Write:
-    return lambda path, labels, table: write_map(path, labels, table, style)
+    return lambda path, labels, table, *, image: write_map(path, labels, table, style)  # noqa: ARG005
 
 
 def _as_annotations(layout: FormatName, form: Form) -> Write:
-    return lambda path, labels, table: write_annotations(path, labels, table, layout, form=form)
+    return partial(write_annotations, layout=layout, form=form)
 
 
 def write_palette(path: str, layers: Layers) -> list[str]:

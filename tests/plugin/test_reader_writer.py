@@ -27,7 +27,12 @@ from c2f_core.io.annotations import write_annotations
 from napari_c2f._reader import get_reader
 from napari_c2f._sample_data import astronaut as astronaut_sample
 from napari_c2f._sample_data import shapes
-from napari_c2f._writer import write_palette
+from napari_c2f._writer import (
+    write_coco_polygons,
+    write_cvat_masks,
+    write_labelme_masks,
+    write_palette,
+)
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, labels_layer_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -308,6 +313,35 @@ def test_annotations_of_several_images_say_what_to_do(several):
         DataError, match=r"annotations of 2 images.*select the right image first.*'Open map…'"
     ):
         get_reader(str(several))(str(several))
+
+
+@pytest.mark.parametrize(
+    ("write", "ending", "name_in"),
+    [
+        (write_labelme_masks, ".json", lambda text: json.loads(text)["imagePath"]),
+        (write_coco_polygons, ".json", lambda text: json.loads(text)["images"][0]["file_name"]),
+        (write_cvat_masks, ".xml", lambda text: text.partition('<image id="0" name="')[2]),
+    ],
+)
+def test_written_annotations_name_the_file_of_the_image_below(
+    viewer, tmp_path, write, ending, name_in
+):
+    for name, size in (("first.png", (24, 28)), ("photo.jpg", (24, 28)), ("other.png", (9, 9))):
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(tmp_path / name)
+        viewer.open(tmp_path / name, plugin="napari")
+    viewer.add_image(np.zeros((24, 28)), name="computed")
+    data, keywords, _ = labels_layer_data(random_map(FASSEG), FASSEG, "map")
+    layer = viewer.add_labels(data, **keywords)
+    path = tmp_path / f"map{ending}"
+    write(str(path), [layer.as_layer_data_tuple()])
+    assert name_in(path.read_text()).startswith("photo.jpg")
+    viewer.layers.move(viewer.layers.index(layer), 1)
+    write(str(path), [layer.as_layer_data_tuple()])
+    assert name_in(path.read_text()).startswith("first.png")
+    for image in ("first", "photo"):
+        viewer.layers.remove(image)
+    write(str(path), [layer.as_layer_data_tuple()])
+    assert name_in(path.read_text()).startswith("map.png")
 
 
 def test_layers_without_a_table_keep_their_labels(viewer, tmp_path):

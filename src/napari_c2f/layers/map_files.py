@@ -1,16 +1,19 @@
 """Map and annotation files, read as maps of an image in the viewer."""
 
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any
 
+from napari.components import LayerList
 from napari.layers import Image
 from numpy.typing import NDArray
 
 from c2f_core.classes.report import MapReport, one_class_report
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import UnclearImageError
+from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.io.maps import read_map
-from napari_c2f.layers.convert import plane_shape, spatial_keywords
+from napari_c2f.layers.convert import RESULT_KEY, plane_shape, spatial_keywords
 
 ChooseImage = Callable[[Sequence[str]], str | None]
 """Returns the name of the image that the user chose from a file; None to open nothing."""
@@ -69,6 +72,31 @@ def image_name(image: Image | None) -> str | None:
         return None
     path: str | None = image.source.path
     return path or str(image.name)
+
+
+def file_name_of_image(layers: LayerList, map_name: str, shape: tuple[int, ...]) -> str | None:
+    """Return the file name of the image that a map was drawn on, None if it is unknown.
+
+    That is the next image below the map with its size, or else the next one above.
+
+    Parameters
+    ----------
+    layers : LayerList
+        Layers of the viewer, from the bottom to the top.
+    map_name : str
+        Name of the map's layer.
+    shape : tuple of int
+        Shape of the map.
+    """
+    names = [layer.name for layer in layers]
+    place = names.index(map_name) if map_name in names else len(names)
+    for layer in (*reversed(layers[:place]), *layers[place:]):
+        if not isinstance(layer, Image) or RESULT_KEY in layer.metadata:
+            continue
+        file = PurePath(image_name(layer) or "")
+        if plane_shape(layer) == shape and file.suffix.lower() in IMAGE_SUFFIXES:
+            return file.name
+    return None
 
 
 def placement(index_map: NDArray[Any], image: Image | None) -> dict[str, Any]:

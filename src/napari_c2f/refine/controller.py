@@ -27,7 +27,7 @@ from napari_c2f.layers.convert import (
 )
 from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.map_controller import MapController
-from napari_c2f.layers.map_files import ChooseImage, placement, read_map_of
+from napari_c2f.layers.map_files import ChooseImage, image_name, placement, read_map_of
 from napari_c2f.layers.project_map import replace_labels
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.layers.strokes import ProtectedStroke
@@ -144,7 +144,7 @@ class RefineController(MapController[Refining]):
             none clearly is this one.
         """
         with self._showing_errors():
-            table = selection.checked_table() or recognise_table(path)
+            table = selection.checked_table() or recognise_table(path, image_name(image))
             if table is None:
                 raise DataError(
                     f"{Path(path).name} does not match any known class table; choose its classes "
