@@ -13,7 +13,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.errors import UnclearImageError
 from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.io.maps import read_map
-from napari_c2f.layers.convert import RESULT_KEY, plane_shape, spatial_keywords
+from napari_c2f.layers.convert import RESULT_KEY, level0, plane_shape, spatial_keywords
 
 ChooseImage = Callable[[Sequence[str]], str | None]
 """Returns the name of the image that the user chose from a file; None to open nothing."""
@@ -85,8 +85,8 @@ def file_name_of_image(layers: LayerList, map_name: str, shape: tuple[int, ...])
         Layers of the viewer, from the bottom to the top.
     map_name : str
         Name of the map's layer.
-    shape : tuple of int
-        Shape of the map.
+    shape : (int, int)
+        Numbers of rows and columns of the map.
     """
     names = [layer.name for layer in layers]
     place = names.index(map_name) if map_name in names else len(names)
@@ -94,7 +94,9 @@ def file_name_of_image(layers: LayerList, map_name: str, shape: tuple[int, ...])
         if not isinstance(layer, Image) or RESULT_KEY in layer.metadata:
             continue
         file = PurePath(image_name(layer) or "")
-        if plane_shape(layer) == shape and file.suffix.lower() in IMAGE_SUFFIXES:
+        # napari takes small colour images for stacks of planes of three columns.
+        sizes = plane_shape(layer)[-2:], tuple(level0(layer).shape[:2])
+        if shape in sizes and file.suffix.lower() in IMAGE_SUFFIXES:
             return file.name
     return None
 
