@@ -18,7 +18,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
-from c2f_core.io.atomic import atomic_paths
+from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
 from c2f_core.io.images import read_image
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
@@ -116,6 +116,7 @@ def refine_files(options: Options) -> None:
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
+    delete_temporaries(jobs)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
         for finished, job in enumerate(jobs):
             result = _refine(job, refiner, scope, options.tolerance, bar, finished)
@@ -186,6 +187,17 @@ def jobs_to_do(jobs: Sequence[RefineFiles], options: Options) -> list[RefineFile
     if not options.resume:
         return list(jobs)
     return [job for job in jobs if not all(path.exists() for path in _outputs(job))]
+
+
+def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:
+    """Delete the temporary files that a killed process left of these outputs.
+
+    Those of other outputs in the same folders stay: another process may be writing them.
+    """
+    for folder in {path.parent for job in jobs for path in _outputs(job)}:
+        paths = [path for job in jobs for path in _outputs(job) if path.parent == folder]
+        # A map is written into a temporary file by way of another one.
+        delete_unfinished(folder, *paths, *unfinished_files(folder, *paths))
 
 
 def _check_partners(names: Iterable[str], partners: Container[str], folder: Path) -> None:

@@ -37,6 +37,9 @@ DESCRIPTION = """Train the plain U-Net, Model 1, or stage 1, stage 2 or both sta
 
 Other flags take precedence over these settings."""
 
+ADVICE_ON_CHANGES = (
+    "To continue with these data, add --accept-data-changes; no pair that trained will validate."
+)
 SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
@@ -111,7 +114,7 @@ def _advice_on_changes() -> Iterator[None]:
     try:
         yield
     except ChangedDataError as error:
-        raise ChangedDataError(f"{error} To accept them, add --accept-data-changes.") from error
+        raise ChangedDataError(f"{error} {ADVICE_ON_CHANGES}") from error
 
 
 def _farewell(config: TrainConfig, event: "Finished") -> str:

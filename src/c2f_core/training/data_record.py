@@ -229,8 +229,8 @@ def check_same_classes(was: ClassTable, now: ClassTable, accept_changes: bool) -
 def changed_data(changes: Sequence[str]) -> ChangedDataError:
     """Return the error that names changes of the data, which are parts of a sentence."""
     return ChangedDataError(
-        f"The data have changed since the run began ({'; '.join(changes)}); restore them, start a "
-        "new run, or accept the changes, which keeps the validation pairs."
+        f"The data have changed since the run began ({'; '.join(changes)}); restore them or "
+        "start a new run."
     )
 
 

@@ -16,6 +16,10 @@ from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.train.model import Panel
 
+ADVICE_ON_CHANGES = (
+    "To continue with these data, click Resume again; no pair that trained will validate."
+)
+
 
 @dataclass(frozen=True)
 class RunOpened:
@@ -151,7 +155,7 @@ def _reporting_changes(report: Report) -> Iterator[None]:
         yield
     except ChangedDataError as error:
         report(DataChanged())
-        raise ChangedDataError(f"{error} To accept them, click Resume again.") from error
+        raise ChangedDataError(f"{error} {ADVICE_ON_CHANGES}") from error
 
 
 def _inspect(config: TrainConfig, report: Report, should_stop: ShouldStop) -> bool:

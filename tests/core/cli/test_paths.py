@@ -110,7 +110,7 @@ def rename_first(root, name):
         (root / kind / "0.png").rename(root / kind / f"{name}.png")
 
 
-@pytest.mark.parametrize("name", [KINDS["not UTF-8"], "z" * 230, "日本" * 38])
+@pytest.mark.parametrize("name", [KINDS["not UTF-8"], "z" * 251, "日本" * 41])
 def test_pairs_of_any_name_are_refined_and_scored(data, tmp_path, name):
     root = Path(shutil.copytree(data, tmp_path / "data"))
     rename_first(root, name)

@@ -1,5 +1,6 @@
 """`c2f-refine` on files and folders, and what it refuses."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.cli.refine import main
 from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.io.atomic import atomic_path, atomic_paths
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.models.checkpoint import save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
@@ -218,6 +220,21 @@ def test_an_interrupted_folder_is_resumed(run, tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in before} == before
     code, out, _ = run(*call, "--resume")
     assert (code, out) == (0, f"Nothing to do: all of {fine} exists.\n")
+
+
+def test_temporaries_of_a_killed_call_are_deleted_and_those_of_others_stay(
+    run, tmp_path: Path
+) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    fine = tmp_path / "fine.png"
+    with ExitStack() as killed:  # Its files are there until it is closed.
+        (outer,) = killed.enter_context(atomic_paths(fine))
+        inner = killed.enter_context(atomic_path(outer))
+        other = killed.enter_context(atomic_path(tmp_path / "other.png"))
+        assert run(image, coarse, "-o", fine, "--resume")[0] == 0
+        assert [each.exists() for each in (outer, inner, other)] == [False, False, True]
+        outer.touch()  # So that the stack can be closed.
+        inner.touch()
 
 
 def test_resuming_a_single_pair_keeps_its_map(run, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_the_command_says_how_to_accept_changes(config, own_data, capsys):
     with pytest.raises(SystemExit) as refused:
         main(resume)
     assert refused.value.code == 2
-    assert "add --accept-data-changes." in capsys.readouterr().err
+    assert "add --accept-data-changes;" in capsys.readouterr().err
     with pytest.raises(SystemExit) as accepted:
         main([*resume, "--accept-data-changes"])
     assert accepted.value.code == 0
