@@ -38,7 +38,7 @@ class Options:
     class_table: str | None = None
     """Preset, or TOML or JSON file; by default that of the first model. FASSEG has its own."""
     classical: bool = True
-    """Also score the watershed and the random walker."""
+    """Also score the instant refiner, the watershed and the random walker."""
     per_image: bool = False
     """Also show and write the scores of each image."""
     csv: Path | None = None
@@ -88,7 +88,7 @@ def evaluate_models(options: Options) -> None:
     refiners = _open_models(models, options.device)
     pairs = _open_pairs(root, options, refiners)
     if options.classical:
-        refiners = [*_classical(pairs.class_table), *refiners]
+        refiners = [*_untrained(pairs.class_table), *refiners]
     evaluations = _evaluate(refiners, pairs)
     names = pairs.class_table.names
     tables = {"Scores (%)": summary_rows(evaluations, names)}
@@ -139,10 +139,10 @@ def _all_images(rows: "Sequence[Row]") -> "list[Row]":
     return [{"image": "all", **row} for row in rows]
 
 
-def _classical(class_table: "ClassTable") -> "list[RefinerInterface]":
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
+def _untrained(class_table: "ClassTable") -> "list[RefinerInterface]":
+    from c2f_core.refine.untrained import untrained_refiners
 
-    return [refiner(class_table) for refiner in CLASSICAL_REFINERS.values()]
+    return [refiner(class_table) for refiner in untrained_refiners().values()]
 
 
 def _open_pairs(root: str, options: Options, refiners: "Sequence[RefinerInterface]") -> "FilePairs":

@@ -33,7 +33,7 @@ CONFIDENCE_SUFFIXES = (".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Options:
-    """Refine a coarse map, or a folder of coarse maps, with a trained or classical refiner.
+    """Refine a coarse map, or a folder of coarse maps, with a trained or untrained refiner.
 
     In folders, images and coarse maps are matched by name without suffix. All of them
     are checked before the first one is refined.
@@ -47,11 +47,12 @@ class Options:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
     """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
-    """Name of a bundled model, .safetensors file written by c2f-train, or one of the classical
-    refiners 'watershed' and 'random walker', which need no training and accept any classes."""
+    """Name of a bundled model, .safetensors file written by c2f-train, or a refiner that
+    needs no training and accepts any classes: 'instant', or the baselines 'watershed' and
+    'random walker'."""
     class_table: str | None = None
-    """Preset, or TOML or JSON file, for classical refiners; by default that of the (first) coarse
-    map. Trained models have their own class table."""
+    """Preset, or TOML or JSON file, for refiners without training; by default that of the (first)
+    coarse map. Trained models have their own class table."""
     device: str = "auto"
     """Device for trained models: auto, cpu, cuda or mps."""
     style: MapStyle = "palette"
@@ -247,12 +248,12 @@ def _outputs(job: RefineFiles) -> list[Path]:
 
 def _open_refiner(options: Options, first: RefineFiles) -> RefinerInterface:
     # Imported lazily, as it takes seconds.
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
+    from c2f_core.refine.untrained import untrained_refiners
 
-    if options.class_table is not None and options.model not in CLASSICAL_REFINERS:
+    if options.class_table is not None and options.model not in untrained_refiners():
         raise ConfigError(
             "A trained model has its own class table; omit --class-table, or choose "
-            f"{' or '.join(CLASSICAL_REFINERS)} as --model."
+            f"{' or '.join(untrained_refiners())} as --model."
         )
     return open_refiner(
         options.model,

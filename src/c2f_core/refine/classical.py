@@ -70,7 +70,7 @@ def _eroded(mask: NDArray[np.bool_], erosion: float) -> NDArray[np.bool_]:
     return eroded
 
 
-class _MarkerRefiner(RefinerInterface):
+class MarkerRefiner(RefinerInterface):
     """Common part: markers, and then a method that floods the rest.
 
     Parameters
@@ -150,7 +150,7 @@ class _MarkerRefiner(RefinerInterface):
         """
 
 
-class WatershedRefiner(_MarkerRefiner):
+class WatershedRefiner(MarkerRefiner):
     """Marker-controlled watershed of the colour gradient (Meyer and Beucher 1990).
 
     The confidence is a calibrated probability; see `c2f_core.refine.certainty`.
@@ -175,7 +175,7 @@ class WatershedRefiner(_MarkerRefiner):
         _monitor: Monitor,
         /,
     ) -> tuple[Markers, None]:
-        """Flood the gradient from the markers; see `_MarkerRefiner.flood`."""
+        """Flood the gradient from the markers; see `MarkerRefiner.flood`."""
         # Markers inside of others do not flood, and would take 32 bytes each in the queue.
         inside = (sure > 0) & ~boundary_pixels(sure, unlabelled=None)
         flooded: Markers = watershed(gradient, sure, mask=~inside)
@@ -183,7 +183,7 @@ class WatershedRefiner(_MarkerRefiner):
         return flooded, None
 
 
-class RandomWalkerRefiner(_MarkerRefiner):
+class RandomWalkerRefiner(MarkerRefiner):
     """Random walker (Grady, PAMI 2006) with differences of CIELAB colours.
 
     The confidence is a calibrated probability; see `c2f_core.refine.certainty`.
@@ -209,11 +209,11 @@ class RandomWalkerRefiner(_MarkerRefiner):
         monitor: Monitor,
         /,
     ) -> tuple[Markers, Confidence]:
-        """Let random walkers look for the markers; see `_MarkerRefiner.flood`."""
+        """Let random walkers look for the markers; see `MarkerRefiner.flood`."""
         return walk(rgb, sure, monitor)
 
 
-CLASSICAL_REFINERS: dict[str, type[WatershedRefiner] | type[RandomWalkerRefiner]] = {
+CLASSICAL_REFINERS: dict[str, type[MarkerRefiner]] = {
     WatershedRefiner.name: WatershedRefiner,
     RandomWalkerRefiner.name: RandomWalkerRefiner,
 }

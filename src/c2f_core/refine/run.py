@@ -57,11 +57,11 @@ def open_refiner(
     Parameters
     ----------
     model : str
-        Name of a classical refiner or of a bundled model, or path of a .safetensors
-        file.
+        Name of an instant or classical refiner or of a bundled model, or path of a
+        .safetensors file.
     find_table : callable
-        Function that returns the class table of a classical refiner; trained models
-        have their own.
+        Function that returns the class table of an instant or classical refiner;
+        trained models have their own.
     device : {"auto", "cpu", "cuda", "mps"}
         Device on which trained models compute.
     average_flips : bool
@@ -81,12 +81,13 @@ def open_refiner(
         If the device does not exist.
     """
     # Imported here because it takes seconds: widgets and projects open without it.
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
+    from c2f_core.refine.untrained import untrained_refiners
 
-    if model in CLASSICAL_REFINERS:
-        return CLASSICAL_REFINERS[model](find_table())
+    untrained = untrained_refiners()
+    if model in untrained:
+        return untrained[model](find_table())
     if not is_model_file(model) and model not in bundled_models():
-        names = ", ".join((*bundled_models(), *CLASSICAL_REFINERS))
+        names = ", ".join((*bundled_models(), *untrained))
         raise CheckpointError(
             f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
         )

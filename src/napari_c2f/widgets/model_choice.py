@@ -42,8 +42,10 @@ class ModelChoice(FileChoice):
 def known_models() -> dict[str, str]:
     """Return the text of each bundled or classical model, by its name."""
     from c2f_core.refine.classical import CLASSICAL_REFINERS
+    from c2f_core.refine.instant.refiner import InstantRefiner
 
     return {
+        InstantRefiner.name: "From this image (no training)",
         **{name: f"{name} (bundled)" for name in bundled_models()},
         **{name: f"{name} (classical)" for name in CLASSICAL_REFINERS},
     }
