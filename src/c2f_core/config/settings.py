@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -120,6 +120,26 @@ class AugmentationConfig(Settings):
     """
     coarse_erase_share: float = Field(default=0.15, ge=0, le=1)
     """Share of pairs in which a random part of the coarse map is made unlabelled."""
+
+
+class SimulationConfig(Settings):
+    """Coarse maps that are simulated from fine ones, for training."""
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the crops with a fine map whose coarse map is simulated; 0 simulates none.
+
+    Above 0, images with a fine map alone are used, too; all their coarse maps are simulated.
+    """
+    kinds: tuple[SimulationKind, ...] = Field(default=get_args(SimulationKind), min_length=1)
+    """Kinds of simulated maps, one of which is drawn for each crop."""
+    iou: tuple[float, float] | None = None
+    """Range of the mean IoU with the fine map, for kinds without gaps; None for the default."""
+
+    @model_validator(mode="after")
+    def _iou_is_a_range(self) -> Self:
+        if self.iou is not None and not 0 <= self.iou[0] <= self.iou[1] <= 1:
+            raise ValueError("iou needs two values between 0 and 1, the smaller one first")
+        return self
 
 
 class DataConfig(Settings):
@@ -249,6 +269,8 @@ class TrainConfig(ModelConfig):
     """Preprocessing: random augmented crops, or the report's four corner crops of 256 x 256 px."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """Augmentation of the default preprocessing."""
+    simulation: SimulationConfig = SimulationConfig()
+    """Simulated coarse maps, beside the real ones."""
     optimiser: OptimiserConfig = OptimiserConfig()
     """Optimiser of the generator."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
@@ -286,6 +308,15 @@ class TrainConfig(ModelConfig):
             raise ValueError(
                 f"a crop of {self.crop} px leaves one value per channel to normalise over; "
                 f"use a batch_size of 2 or a crop above {stride} px"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _report_has_no_simulation(self) -> Self:
+        if self.preprocessing == "report" and self.simulation.share:
+            raise ValueError(
+                "the report's preprocessing has real coarse maps only; set simulation.share to 0, "
+                "or preprocessing to default"
             )
         return self
 

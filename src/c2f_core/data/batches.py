@@ -7,7 +7,7 @@ draws the same batches.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
-from c2f_core.config.settings import AugmentationConfig
+from c2f_core.config.settings import AugmentationConfig, SimulationConfig
 from c2f_core.data.augment import (
     ColourChanges,
     Placement,
@@ -26,6 +26,7 @@ from c2f_core.data.augment import (
     draw_shift,
 )
 from c2f_core.data.pairs import Pair
+from c2f_core.data.simulation import simulation_of
 from c2f_core.device import memory_format
 from c2f_core.errors import ConfigError
 from c2f_core.networks.encoding import image_to_tensor, one_hot
@@ -180,16 +181,21 @@ class _Planes:
         Class ids, 255 where unlabelled.
     has_fine : bool
         Whether the pair has a fine map.
+    is_simulated : bool
+        Whether the coarse map was simulated from the fine one.
     """
 
     image: NDArray[np.uint8]
     fine: NDArray[np.uint8]
     coarse: NDArray[np.uint8]
     has_fine: bool
+    is_simulated: bool
 
     def part(self, window: tuple[slice, slice]) -> "_Planes":
         """Return views of some rows and columns."""
-        return _Planes(self.image[window], self.fine[window], self.coarse[window], self.has_fine)
+        return replace(
+            self, image=self.image[window], fine=self.fine[window], coarse=self.coarse[window]
+        )
 
     def sample(self, placement: Placement, shift: NDArray[np.float32] | None) -> _Crop:
         """Sample a crop; a shift (Y, X, 2) in pixels of the crop moves its coarse map."""
@@ -236,6 +242,8 @@ class AugmentedBatches:
     strong : AugmentationConfig, optional
         Settings whose `colour` and `blur_and_noise` make `Batch.strong_images`, on top of
         the changes of `augmentation`; without them, there are no strong images.
+    simulation : SimulationConfig, optional
+        Share and kinds of the coarse maps that are simulated from the fine ones.
 
     Raises
     ------
@@ -250,6 +258,7 @@ class AugmentedBatches:
         augmentation: AugmentationConfig,
         sampling: CropSampling,
         strong: AugmentationConfig | None = None,
+        simulation: SimulationConfig | None = None,
     ) -> None:
         self._planes = [_planes_of(pair) for pair in pairs]
         self._number_of_classes = class_table.number_of_classes
@@ -257,6 +266,8 @@ class AugmentedBatches:
         self._augmentation = augmentation
         self._sampling = sampling
         self._strong = strong
+        self._simulated_share = simulation.share if simulation else 0.0
+        self._simulation = simulation_of(simulation) if simulation else None
         # The third number keeps this generator apart from those of the steps.
         rng = np.random.default_rng([sampling.seed, 0, 1])
         self._change_colours = ColourChanges(sampling.side, rng)
@@ -285,6 +296,7 @@ class AugmentedBatches:
         planes = self._planes[int(rng.integers(len(self._planes)))]
         wide = rng.random() < augmentation.wide_scale_share
         crop = self._cut(planes, augmentation.wide_scale if wide else augmentation.scale, rng)
+        self._simulate(crop, planes, rng)
         if self._textures is not None and (wide or rng.random() < augmentation.background_share):
             self._paint(crop, self._textures.draw(rng), planes.has_fine)
         if rng.random() < augmentation.recolour_share:
@@ -303,6 +315,13 @@ class AugmentedBatches:
         margin = augmentation.coarse_shift + augmentation.coarse_distortion
         placement, window = placement.of_window(size, margin)
         return planes.part(window).sample(placement, shift)
+
+    def _simulate(self, crop: _Crop, planes: _Planes, rng: np.random.Generator) -> None:
+        """Replace the coarse map by a simulated one in a share of the crops with fine maps."""
+        if self._simulation is None or not planes.has_fine:
+            return
+        if rng.random() < self._simulated_share or planes.is_simulated:
+            crop.coarse = self._simulation.simulate(crop.fine, rng).class_ids
 
     def _paint(self, crop: _Crop, texture: NDArray[np.uint8], has_fine: bool) -> None:
         """Paint a texture (Y, X, 3) over the background and around the image."""
@@ -336,7 +355,8 @@ class AugmentedBatches:
 
 
 def _planes_of(pair: Pair) -> _Planes:
-    return _Planes(pair.image, _fine_of(pair), pair.coarse, pair.fine is not None)
+    has_fine = pair.fine is not None
+    return _Planes(pair.image, _fine_of(pair), pair.coarse, has_fine, pair.is_simulated)
 
 
 def _stacked(maps: Sequence[NDArray[np.uint8]]) -> Tensor:

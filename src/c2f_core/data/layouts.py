@@ -8,6 +8,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
 from c2f_core.data.listing import Listing, UnmatchedFiles, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
+from c2f_core.data.simulation import Simulation
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.annotations import is_annotation_file, open_annotations
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES
@@ -106,10 +107,12 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
+def folder_listing(
+    root: str | Path, class_table: ClassTable, simulation: Simulation | None = None
+) -> Listing:
     """List the pairs in `images/`, `coarse/` and `fine/`, matched by name without suffix.
 
-    `fine/` may be missing or incomplete.
+    `fine/` may be missing or incomplete; with a simulation, so may `coarse/`.
 
     Parameters
     ----------
@@ -117,6 +120,8 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
         Folder with `images/` and `coarse/`.
     class_table : ClassTable
         Class table of the maps.
+    simulation : Simulation, optional
+        Simulation of coarse maps, for images with a fine map alone.
 
     Raises
     ------
@@ -124,25 +129,28 @@ def folder_listing(root: str | Path, class_table: ClassTable) -> Listing:
         If a folder is missing, or there are no images.
     """
     root = Path(root)
-    for name in ("images", "coarse"):
+    for name in ("images", "coarse" if simulation is None else "fine"):
         if not (root / name).is_dir():
             raise DataError(f"{root} has no folder '{name}'; put the {name} files there.")
     images = images_by_stem(root / "images")
-    coarse = maps_by_stem(root / "coarse", images)
-    fine = maps_by_stem(root / "fine", images) if (root / "fine").is_dir() else {}
+    coarse, fine = (
+        maps_by_stem(root / name, images) if (root / name).is_dir() else {}
+        for name in ("coarse", "fine")
+    )
     if not images:
         raise DataError(f"{root / 'images'} has no images; put .png, .jpg, .bmp or .tif there.")
+    drawn = {*coarse} if simulation is None else {*coarse, *fine}
     files = [
-        PairFiles(stem, images[stem], coarse[stem], fine.get(stem))
+        PairFiles(stem, images[stem], coarse.get(stem), fine.get(stem))
         for stem in images
-        if stem in coarse
+        if stem in drawn
     ]
     unmatched = [
-        *unmatched_files(images, coarse, "image", "coarse map", root / "coarse"),
+        *unmatched_files(images, drawn, "image", "coarse map", root / "coarse"),
         *unmatched_files(coarse, images, "coarse map", "image", root / "images"),
         *unmatched_files(fine, images, "fine map", "image", root / "images"),
     ]
-    return Listing(files, unmatched, class_table)
+    return Listing(files, unmatched, class_table, simulation=simulation)
 
 
 def fasseg_listing(root: str | Path) -> Listing:
@@ -194,7 +202,11 @@ def _fasseg_part(root: Path, part: str) -> tuple[list[PairFiles], list[Unmatched
     return files, unmatched
 
 
-def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listing:
+def list_pairs(
+    root: str | Path,
+    class_table: ClassTable | None = None,
+    simulation: Simulation | None = None,
+) -> Listing:
     """List the pairs of a dataset: FASSEG, Cityscapes, or `images/`, `coarse/` and `fine/`.
 
     Parameters
@@ -204,6 +216,9 @@ def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listi
     class_table : ClassTable, optional
         Class table of the maps. It is required for `images/`, `coarse/` and `fine/`,
         and ignored for FASSEG and Cityscapes, which have their own.
+    simulation : Simulation, optional
+        Simulation of coarse maps for images in `images/` with a fine map alone; without
+        one, each image needs a coarse map.
 
     Raises
     ------
@@ -219,15 +234,19 @@ def list_pairs(root: str | Path, class_table: ClassTable | None = None) -> Listi
         return cityscapes_listing(root)
     if class_table is None:
         raise DataError(f"{root} needs a class table; give a preset or a TOML or JSON file.")
-    return folder_listing(root, class_table)
+    return folder_listing(root, class_table, simulation)
 
 
-def open_pairs(root: str | Path, class_table: ClassTable | None = None) -> FilePairs:
+def open_pairs(
+    root: str | Path,
+    class_table: ClassTable | None = None,
+    simulation: Simulation | None = None,
+) -> FilePairs:
     """Open the pairs of a dataset, all of which must be complete.
 
     Parameters
     ----------
-    root, class_table
+    root, class_table, simulation
         See `list_pairs`.
 
     Raises
@@ -235,4 +254,4 @@ def open_pairs(root: str | Path, class_table: ClassTable | None = None) -> FileP
     DataError
         If the folder does not exist, its layout is unknown, or a file has no partner.
     """
-    return list_pairs(root, class_table).complete_pairs()
+    return list_pairs(root, class_table, simulation).complete_pairs()

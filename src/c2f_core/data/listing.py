@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import FilePairs, PairFiles
+from c2f_core.data.simulation import Simulation
 from c2f_core.errors import DataError
 
 
@@ -64,6 +65,8 @@ class Listing:
         Whether class colours are blended at boundaries; see `decode_colours`.
     class_id_lookup : (256,) int16 array or None
         Class id by pixel value; see `FilePairs`.
+    simulation : Simulation or None
+        Simulation of missing coarse maps; see `FilePairs`.
     """
 
     files: list[PairFiles]
@@ -71,10 +74,13 @@ class Listing:
     class_table: ClassTable
     blended: bool = False
     class_id_lookup: NDArray[np.int16] | None = None
+    simulation: Simulation | None = None
 
     def pairs(self) -> FilePairs:
         """Open the complete pairs."""
-        return FilePairs(self.files, self.class_table, self.blended, self.class_id_lookup)
+        return FilePairs(
+            self.files, self.class_table, self.blended, self.class_id_lookup, self.simulation
+        )
 
     def complete_pairs(self) -> FilePairs:
         """Open the pairs, all of which must be complete.

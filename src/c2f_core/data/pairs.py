@@ -1,6 +1,7 @@
 """Pairs of an image and its coarse map, with or without a fine map."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from c2f_core.classes.report import (
     uses_other_table,
 )
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
+from c2f_core.data.simulation import Simulation
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.images import read_image, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
@@ -40,6 +42,8 @@ class Pair:
         Class ids, 255 where unlabelled.
     fine : (Y, X) uint8 array or None
         Class ids, 255 where unlabelled; None if there is no fine map.
+    is_simulated : bool
+        Whether the coarse map was simulated from the fine one.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class Pair:
     image: NDArray[np.uint8]
     coarse: NDArray[np.uint8]
     fine: NDArray[np.uint8] | None
+    is_simulated: bool = False
 
     def __post_init__(self) -> None:
         for kind, class_ids in (("coarse", self.coarse), ("fine", self.fine)):
@@ -68,11 +73,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Files of one pair; `fine` is None if there is no fine map."""
+    """Files of one pair; a map that is missing is None, but never both of them."""
 
     name: str
     image: Path
-    coarse: Path
+    coarse: Path | None
     fine: Path | None
 
 
@@ -114,6 +119,8 @@ class FilePairs:
     class_id_lookup : (256,) int16 array, optional
         Class id by pixel value, -1 for undefined values. Needed if the maps store
         label ids of their dataset instead of labels of the class table.
+    simulation : Simulation, optional
+        Simulation of the coarse maps that are missing; the same pair always gets the same map.
 
     Attributes
     ----------
@@ -131,11 +138,13 @@ class FilePairs:
         class_table: ClassTable,
         blended: bool = False,
         class_id_lookup: NDArray[np.int16] | None = None,
+        simulation: Simulation | None = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
         self._blended = blended
         self._class_id_lookup = class_id_lookup
+        self._simulation = simulation
         self.reports: dict[Path, MapReport] = {}
         self.blended_reports: dict[Path, DecodeReport] = {}
         self.one_class_reports: dict[Path, OneClassReport] = {}
@@ -171,9 +180,19 @@ class FilePairs:
         return Pair(
             name=files.name,
             image=as_rgb8(read_image(files.image)),
-            coarse=self._read_class_ids(files.coarse, files.image),
+            coarse=self._coarse_map(files, fine),
             fine=fine,
+            is_simulated=files.coarse is None,
         )
+
+    def _coarse_map(self, files: PairFiles, fine: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Read a coarse map, or simulate a missing one."""
+        if files.coarse is not None:
+            return self._read_class_ids(files.coarse, files.image)
+        assert fine is not None, "a pair has a map"
+        assert self._simulation is not None, "pairs without coarse maps are listed with one"
+        rng = np.random.default_rng(zlib.crc32(files.name.encode(errors="backslashreplace")))
+        return self._simulation.simulate(fine, rng).class_ids
 
     def __iter__(self) -> Iterator[Pair]:
         return (self[index] for index in range(len(self)))
@@ -200,7 +219,9 @@ class FilePairs:
         return self._part([self._files[index]])
 
     def _part(self, files: Sequence[PairFiles]) -> "FilePairs":
-        chosen = FilePairs(files, self._class_table, self._blended, self._class_id_lookup)
+        chosen = FilePairs(
+            files, self._class_table, self._blended, self._class_id_lookup, self._simulation
+        )
         # Shared, so that the parent sees warnings raised by its subsets.
         chosen.blended_reports = self.blended_reports
         chosen.one_class_reports = self.one_class_reports

@@ -7,12 +7,13 @@ falls into that range.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import MAX_CLASS_IDS, UNLABELLED_ID
-from c2f_core.config.settings import SimulationKind
+from c2f_core.config.settings import SimulationConfig, SimulationKind
 from c2f_core.data.coarsening import (
     ByStrength,
     Ids,
@@ -53,7 +54,7 @@ _KINDS: Mapping[SimulationKind, _Kind] = {
     "inside_polygons": _Kind(inside_polygons, (0.5, 0.8)),
     "scribbles": _Kind(scribbles, (0.02, 0.15), first=16.0),
 }
-KINDS: tuple[SimulationKind, ...] = tuple(_KINDS)
+KINDS: tuple[SimulationKind, ...] = get_args(SimulationKind)
 """All kinds of simulation."""
 FULL_KINDS: tuple[SimulationKind, ...] = KINDS[:6]
 """Kinds of simulation that leave no labelled pixel of the fine map out."""
@@ -77,6 +78,13 @@ class SimulatedMap:
     class_ids: NDArray[np.uint8]
     kind: SimulationKind
     iou: float
+
+
+class Simulation(Protocol):
+    """Anything that makes coarse maps of fine maps."""
+
+    def simulate(self, fine: NDArray[np.uint8], rng: np.random.Generator) -> SimulatedMap:
+        """Make a coarse map of a fine map (Y, X) of class ids."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,16 @@ class MixedSimulation:
     def simulate(self, fine: NDArray[np.uint8], rng: np.random.Generator) -> SimulatedMap:
         """Make a coarse map of a fine map; see `CoarseSimulation.simulate`."""
         kind = self.kinds[int(rng.integers(len(self.kinds)))]
-        iou = self.iou if kind in FULL_KINDS else None
-        return CoarseSimulation(kind, iou).simulate(fine, rng)
+        return self.of_kind(kind).simulate(fine, rng)
+
+    def of_kind(self, kind: SimulationKind) -> CoarseSimulation:
+        """Return the simulation of one of the kinds."""
+        return CoarseSimulation(kind, self.iou if kind in FULL_KINDS else None)
+
+
+def simulation_of(config: SimulationConfig) -> MixedSimulation | None:
+    """Return the simulation that settings describe; None if they simulate no maps."""
+    return MixedSimulation(config.kinds, config.iou) if config.share else None
 
 
 def _search(

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import list_pairs
 from c2f_core.data.pairs import Pair
+from c2f_core.data.simulation import simulation_of
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
@@ -20,7 +20,9 @@ from c2f_core.training.loading import (
     check_coarse_only,
     check_pair_names,
     check_something_drawn,
+    simulated_message,
 )
+from c2f_core.training.pictures import SimulatedExamples, coloured, simulated_examples
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 ROLE_TEXTS: dict[Role, str] = {
@@ -49,7 +51,10 @@ class PairReport:
     shape : (int, int) or None
         Rows and columns; None if the pair cannot be read, or the run does not read it.
     accuracy : float or None
-        Share in [0, 1] of the pixels with a fine label whose coarse label is right.
+        Share in [0, 1] of the pixels with a fine label whose coarse label is right; None
+        without a fine or a coarse map.
+    is_simulated : bool
+        Whether the coarse map is missing, so that it is simulated.
     problems : tuple of str
         Why the pair cannot be used for training, one sentence each.
     warnings : tuple of str
@@ -63,6 +68,7 @@ class PairReport:
     has_fine: bool
     shape: tuple[int, int] | None = None
     accuracy: float | None = None
+    is_simulated: bool = False
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     thumbnail: NDArray[np.uint8] | None = None
@@ -96,6 +102,8 @@ class Inspection:
         empty if there are none.
     one_class : str
         Sentence about maps that have one class only, or none; empty if there are none.
+    examples : SimulatedExamples or None
+        Coarse maps simulated for a training pair; None if the run simulates none.
     """
 
     class_table: ClassTable
@@ -105,6 +113,7 @@ class Inspection:
     fine_shares: dict[str, float] = field(default_factory=dict)
     blending: str = ""
     one_class: str = ""
+    examples: SimulatedExamples | None = None
 
     @property
     def all_problems(self) -> list[str]:
@@ -126,6 +135,8 @@ class Inspection:
         return [
             f"{len(self.pairs)} pairs: {self._role_counts() or 'none'}.",
             *self._pixel_lines(),
+            *simulated_message(sum(pair.is_simulated for pair in self.pairs)),
+            *([self.examples.message()] if self.examples else []),
             *(note for note in (self.blending, self.one_class) if note),
             *(warning for pair in self.pairs for warning in pair.warnings),
             *self._problem_lines(),
@@ -196,7 +207,9 @@ class _Inspector:
 
     def __init__(self, config: TrainConfig) -> None:
         data = config.data
-        listing = list_pairs(data.root, ClassTable.named(data.class_table))
+        self._config = config
+        simulation = simulation_of(config.simulation)
+        listing = list_pairs(data.root, ClassTable.named(data.class_table), simulation)
         self._table = listing.class_table
         self._source = listing.pairs()
         self._with_fine = {files.name for files in listing.files if files.fine is not None}
@@ -211,6 +224,7 @@ class _Inspector:
             self._problems.append(str(error))
         self.indices = [place for place, name in enumerate(self._source.names) if name in listed]
         self._reports: dict[str, PairReport] = {}
+        self._examples: SimulatedExamples | None = None
         self._coarse_counts, self._fine_counts = np.zeros((2, 256), dtype=np.int64)
 
     def inspect(self, index: int, with_thumbnail: bool) -> None:
@@ -227,10 +241,14 @@ class _Inspector:
             self._reports[name] = _failed(report, str(error), source.warnings())
             return
         self._count(pair)
+        if self._examples is None and report.role == "trains":
+            settings, seed = self._config.simulation, self._config.seed
+            self._examples = simulated_examples(pair, self._table, settings, seed)
         self._reports[name] = replace(
             report,
             shape=(pair.coarse.shape[0], pair.coarse.shape[1]),
-            accuracy=_accuracy(pair, self._table),
+            accuracy=None if pair.is_simulated else _accuracy(pair, self._table),
+            is_simulated=pair.is_simulated,
             warnings=tuple(source.warnings()),
             thumbnail=thumbnail(pair, self._table) if with_thumbnail else None,
         )
@@ -239,7 +257,8 @@ class _Inspector:
         return PairReport(name, self._roles.get(name, "unused"), name in self._with_fine)
 
     def _count(self, pair: Pair) -> None:
-        self._coarse_counts += np.bincount(pair.coarse.ravel(), minlength=256)
+        if not pair.is_simulated:
+            self._coarse_counts += np.bincount(pair.coarse.ravel(), minlength=256)
         if pair.fine is not None:
             self._fine_counts += np.bincount(pair.fine.ravel(), minlength=256)
 
@@ -253,6 +272,7 @@ class _Inspector:
             _shares(self._fine_counts, self._table),
             self._source.blending_message(),
             self._source.one_class_message(),
+            self._examples,
         )
 
 
@@ -313,6 +333,5 @@ def thumbnail(pair: Pair, class_table: ClassTable) -> NDArray[np.uint8]:
     maps = [class_ids for class_ids in (pair.coarse, pair.fine) if class_ids is not None]
     pictures = [pair.image[::step, ::step]]
     for class_ids in maps:
-        labels = class_table.to_labels(class_ids[::step, ::step])
-        pictures.append(encode_colours(labels, class_table))
+        pictures.append(coloured(class_ids[::step, ::step], class_table))
     return np.concatenate(pictures, axis=1)

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from c2f_core.classes.colours import encode_colours
-from c2f_core.classes.table import ClassTable
 from c2f_core.errors import WritingError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import write_image
@@ -29,14 +27,13 @@ from c2f_core.training.events import (
     StepDone,
     Validated,
 )
+from c2f_core.training.pictures import coloured, side_by_side
 
 if TYPE_CHECKING:
     from c2f_core.training.tensorboard_file import TensorBoardFile
 
 SHOWN_SCORES = ("pixel accuracy", "mIoU", "trimap 5")
 LONGEST_STEP = 20
-PANEL_GAP = 4
-"""Width of the white gap between the pictures of a panel, in pixels."""
 
 
 class ProgressBar:
@@ -253,16 +250,10 @@ def panel(event: Preview) -> NDArray[np.uint8]:
     (Y, X, 3) uint8 array
         RGB picture.
     """
-    pictures = [event.image, _coloured(event.coarse, event.class_table)]
-    pictures.append(_coloured(event.prediction, event.class_table))
+    pictures = [event.image, coloured(event.coarse, event.class_table)]
+    pictures.append(coloured(event.prediction, event.class_table))
     if event.discriminator is not None:
         grey = np.rint(255 * event.discriminator).astype(np.uint8)
         pictures.append(np.repeat(grey[..., None], 3, axis=2))
-    pictures.append(_coloured(event.fine, event.class_table))
-    gap = np.full((event.image.shape[0], PANEL_GAP, 3), 255, dtype=np.uint8)
-    parts = [part for picture in pictures for part in (gap, picture)]
-    return np.concatenate(parts[1:], axis=1)
-
-
-def _coloured(class_ids: NDArray[np.uint8], class_table: ClassTable) -> NDArray[np.uint8]:
-    return encode_colours(class_table.to_labels(class_ids), class_table)
+    pictures.append(coloured(event.fine, event.class_table))
+    return side_by_side(pictures)

@@ -7,6 +7,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair, fingerprint
+from c2f_core.data.simulation import simulation_of
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.documents import is_unicode
 from c2f_core.errors import Cancelled, DataError
@@ -82,7 +83,8 @@ def load_training_data(
         If `should_stop` returned True.
     """
     data = config.data
-    source = open_pairs(data.root, ClassTable.named(data.class_table))
+    table = ClassTable.named(data.class_table)
+    source = open_pairs(data.root, table, simulation_of(config.simulation))
     if earlier is not None:  # Maps may be unreadable with other classes.
         check_same_classes(earlier.class_table, source.class_table, accept_changes)
     names, held_out = listed_names(data, source.names)
@@ -109,7 +111,12 @@ def load_training_data(
         [loaded[name] for name in roles.train],
         coarse_only,
         [loaded[name] for name in roles.validation],
-        (*changes, *source.notes(), *_fate_of(coarse_only, config.method, data)),
+        (
+            *changes,
+            *source.notes(),
+            *simulated_message(sum(pair.is_simulated for pair in loaded.values())),
+            *_fate_of(coarse_only, config.method, data),
+        ),
         DataRecord.of(source.class_table, roles, loaded),
     )
 
@@ -214,6 +221,13 @@ def check_coarse_only(coarse_only: Sequence[object]) -> None:
             "Stage 2 learns from pairs without fine maps, and there are none; add images with "
             "coarse maps only, or set data.fine_maps."
         )
+
+
+def simulated_message(count: int) -> list[str]:
+    """Return a sentence on the pairs without a coarse map; none if there are no such pairs."""
+    if not count:
+        return []
+    return [f"Pairs without a coarse map ({count}) are used with simulated coarse maps."]
 
 
 def _fate_of(coarse_only: Sequence[Pair], method: str, data: DataConfig) -> list[str]:

@@ -72,6 +72,7 @@ def make_batches(config: TrainConfig, data: TrainingData) -> Batches:
         data.class_table,
         config.augmentation,
         CropSampling(config.crop, config.batch_size, config.seed),
+        simulation=config.simulation,
     )
 
 

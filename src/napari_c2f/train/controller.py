@@ -198,7 +198,7 @@ class TrainController(Controller[Training]):
 
 def _is_checked(config: TrainConfig, checked: TrainConfig | None) -> bool:
     """Return whether the data that a run takes are those of a check."""
-    names = ("data", "seed", "method")
+    names = ("data", "seed", "method", "simulation")
     return checked is not None and all(
         getattr(config, name) == getattr(checked, name) for name in names
     )

@@ -1,4 +1,4 @@
-"""The layer that shows how the network refines a validation pair while it trains."""
+"""Layers that show simulated coarse maps, and how the network refines while it trains."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 
+from c2f_core.training.inspection import Inspection
 from napari_c2f.base.worker import debouncer
 from napari_c2f.layers.convert import RESULT_KEY, unique_name
-from napari_c2f.train.model import Panel, Phase, Training
+from napari_c2f.train.model import Phase, Training
 
 NAME = "training: image, coarse, prediction now, fine"
+EXAMPLES_NAME = "training: image, fine, simulated coarse"
 GAP = 50.0
 """Distance from the user's layers, in world units."""
 DELAY = 50
@@ -19,7 +22,7 @@ DELAY = 50
 
 
 class PreviewController:
-    """Shows the previews of a run in a layer.
+    """Shows the previews of a run in a layer, and simulated coarse maps in another.
 
     Parameters
     ----------
@@ -31,10 +34,12 @@ class PreviewController:
 
     def __init__(self, viewer: ViewerModel, model: Training) -> None:
         self._model = model
-        self.layer = PreviewLayer(viewer)
+        self.layer = PreviewLayer(viewer, NAME)
+        self.examples = PreviewLayer(viewer, EXAMPLES_NAME)
         self._timer = debouncer(DELAY, self._show)
         model.events.phase.connect(self._follow_run)
         model.events.preview.connect(self._show_soon)
+        model.events.inspection.connect(self._show_examples)
 
     def look(self) -> None:
         """Bring the layer into view: the user asked for it."""
@@ -45,6 +50,7 @@ class PreviewController:
         self._timer.cancel()
         self._model.events.phase.disconnect(self._follow_run, missing_ok=True)
         self._model.events.preview.disconnect(self._show_soon, missing_ok=True)
+        self._model.events.inspection.disconnect(self._show_examples, missing_ok=True)
 
     def _follow_run(self, phase: Phase) -> None:
         if phase is Phase.PREPARING:
@@ -59,7 +65,13 @@ class PreviewController:
     def _show(self) -> None:
         self._timer.cancel()
         if self._model.preview is not None:
-            self.layer.show(self._model.preview)
+            self.layer.show(self._model.preview.pixels)
+
+    def _show_examples(self, found: Inspection | None) -> None:
+        """Show the coarse maps that a check has simulated, if any."""
+        if found is not None and found.examples is not None:
+            self.examples.prepare()
+            self.examples.show(found.examples.pixels)
 
 
 class PreviewLayer:
@@ -72,10 +84,13 @@ class PreviewLayer:
     ----------
     viewer : ViewerModel
         Viewer that gets the layer.
+    name : str
+        Name of the layer; a number is appended if another layer already has it.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, name: str) -> None:
         self._viewer = viewer
+        self._name = name
         # The first layer of a session loads units of measurement, which takes napari a
         # quarter of a second: here it holds up no run.
         Image(np.zeros((1, 1), np.uint8))
@@ -88,15 +103,15 @@ class PreviewLayer:
             self._is_blank = True
             self._add()
 
-    def show(self, preview: Panel) -> None:
-        """Show a preview, unless the user has removed the layer."""
+    def show(self, pixels: NDArray[np.uint8]) -> None:
+        """Show a picture (Y, X, 3), unless the user has removed the layer."""
         layer = self._present()
         if layer is None:
             return
         is_first, self._is_blank = self._is_blank, False
         if is_first:
             layer.visible = True  # Before its data: napari measures no hidden layer.
-        layer.data = preview.pixels
+        layer.data = pixels
         if is_first:
             self._settle(layer)
 
@@ -124,7 +139,7 @@ class PreviewLayer:
         self.layer = Image(
             np.zeros((1, 1, 3), np.uint8),
             rgb=True,
-            name=unique_name(layers, NAME),
+            name=unique_name(layers, self._name),
             visible=False,
             translate=_next_to(layers),
             units=layers[0].units[-2:] if len(layers) else None,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.config.settings import AugmentationConfig
+from c2f_core.config.settings import AugmentationConfig, SimulationConfig
 from c2f_core.data.augment import Placement, TextureBank, draw_placement, draw_shift
 from c2f_core.data.batches import AugmentedBatches, CropSampling, ReportBatches, corner_crops
 from c2f_core.data.pairs import Pair
-from c2f_core.data.synthetic import synthetic_pair
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ConfigError
 from c2f_core.networks.encoding import most_likely
 
@@ -75,6 +75,50 @@ def test_augmentation_changes_image_and_maps_alike():
     assert (seen == batch.fine).float().mean() > 0.9
     assert (batch.coarse.argmax(dim=1) == batch.fine).all()
     assert set(batch.fine.unique().tolist()) <= {0, 1, 2, 3}
+
+
+def batches_of(pairs, **simulation):
+    sampling, config = CropSampling(64, 16, 0), AugmentationConfig(coarse_erase_share=0)
+    settings_ = SimulationConfig(**simulation)
+    return AugmentedBatches(pairs, SHAPES, config, sampling, simulation=settings_)
+
+
+def test_a_share_of_the_coarse_maps_is_simulated():
+    pairs = [synthetic_pair(96, seed) for seed in range(2)]
+    blank = [dataclasses.replace(pair, coarse=np.zeros_like(pair.coarse)) for pair in pairs]
+    none, half, all_ = (
+        batches_of(blank, share=share, kinds=("polygons",)) for share in (0, 0.5, 1)
+    )
+    is_blank = [(batch(3).coarse[:, 0] == 1).all(dim=(1, 2)) for batch in (none, half, all_)]
+    assert is_blank[0].all()
+    assert 0 < is_blank[1].sum() < 16
+    crops = all_(3)
+    agreement = (most_likely(crops.coarse) == crops.fine).float().mean()
+    assert 0.8 < agreement < 1
+    torch.testing.assert_close(half(3).coarse, half(3).coarse, rtol=0, atol=0)
+
+
+def test_without_simulation_the_crops_are_those_of_before():
+    pairs = [synthetic_pair(96, 0)]
+    plain = AugmentedBatches(
+        pairs, SHAPES, AugmentationConfig(coarse_erase_share=0), CropSampling(64, 16, 0)
+    )
+    for name in ("images", "coarse", "fine"):
+        first, second = (getattr(batches(1), name) for batches in (plain, batches_of(pairs)))
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_coarse_maps_that_are_missing_are_always_simulated():
+    pair = dataclasses.replace(synthetic_pair(96, 0), is_simulated=True)
+    blank = dataclasses.replace(pair, coarse=np.full_like(pair.coarse, 3))
+    crops = batches_of([blank], share=0.01, kinds=("displacement",))(0)
+    assert (most_likely(crops.coarse) == crops.fine).float().mean() > 0.8
+
+
+def test_pairs_without_a_fine_map_keep_their_coarse_map():
+    pair = dataclasses.replace(synthetic_pair(96, 0), fine=None)
+    simulated, plain = batches_of([pair], share=1), batches_of([pair])
+    torch.testing.assert_close(simulated(2).coarse, plain(2).coarse, rtol=0, atol=0)
 
 
 def interior(positions):

@@ -1,6 +1,7 @@
 """Datasets in the layouts that are read, their splits, and synthetic ones."""
 
 import json
+import shutil
 from codecs import BOM_UTF8
 
 import numpy as np
@@ -14,8 +15,9 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import fingerprint
+from c2f_core.data.simulation import MixedSimulation
 from c2f_core.data.splits import assign_roles, draw_validation, read_groups, read_split
-from c2f_core.data.synthetic import synthetic_pair
+from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
 from c2f_core.io.maps import write_map
 
@@ -56,6 +58,31 @@ def test_missing_partners_are_named(folder, kind):
     (save_image if kind == "images" else save_map)(folder / kind / "unmatched.png")
     with pytest.raises(DataError, match="'unmatched'"):
         open_pairs(folder, FASSEG)
+
+
+def test_a_missing_coarse_map_is_simulated_if_wanted(folder):
+    save_image(folder / "images" / "fine only.png")
+    save_map(folder / "fine" / "fine only.png", 3)
+    simulation = MixedSimulation(("polygons",))
+    pairs = open_pairs(folder, FASSEG, simulation)
+    assert [pair.is_simulated for pair in pairs] == [False, False, True]
+    pair = pairs[2]
+    assert (pair.coarse == 3).all()
+    assert pairs.warnings() == []
+    save_image(folder / "images" / "image only.png")
+    with pytest.raises(DataError, match="'image only'"):
+        open_pairs(folder, FASSEG, simulation)
+
+
+def test_simulated_coarse_maps_are_the_same_whenever_they_are_read(write_shapes, tmp_path):
+    root = write_shapes(tmp_path / "shapes", 3, 64)
+    shutil.rmtree(root / "coarse")
+    with pytest.raises(DataError, match="no folder 'coarse'"):
+        open_pairs(root, SHAPES)
+    pairs = open_pairs(root, SHAPES, MixedSimulation(iou=(0.7, 0.8)))
+    again = open_pairs(root, SHAPES, MixedSimulation(iou=(0.7, 0.8))).subset(["2", "0"])
+    np.testing.assert_array_equal(pairs[2].coarse, again[0].coarse)
+    assert (pairs[2].coarse != pairs[2].fine).any()
 
 
 def test_size_mismatch_is_named(folder):

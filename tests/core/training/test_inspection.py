@@ -60,6 +60,29 @@ def test_histogram_accuracy_and_pictures(make_config, data):
     assert found.lines()[0] == "5 pairs: 3 for training, 1 for validation, 1 skipped."
 
 
+def test_simulated_coarse_maps_are_shown(make_config, data):
+    assert inspect(make_config(data)).examples is None
+    kinds = ["polygons", "displacement", "scribbles"]
+    examples = inspect(make_config(data, simulation={"share": 0.5, "kinds": kinds})).examples
+    assert list(examples.ious) == kinds
+    side, gap = 48, 4
+    assert examples.pixels.shape == (2 * side + gap, 3 * side + 2 * gap, 3)
+    assert re.match(r"Simulated coarse maps of \d, .*: polygons \d\d %, ", examples.message())
+
+
+def test_pairs_without_coarse_maps_are_used_with_simulated_ones(make_config, data):
+    (data / "coarse" / "1.png").unlink()
+    assert "1: the image has no coarse map" in inspect(make_config(data)).all_problems[0]
+    config = make_config(data, simulation={"share": 0.5})
+    found = inspect(config)
+    assert not found.all_problems
+    assert [pair.name for pair in found.pairs if pair.is_simulated] == ["1"]
+    assert found.pairs[1].accuracy is None
+    message = "Pairs without a coarse map (1) are used with simulated coarse maps."
+    assert message in found.lines()
+    assert message in load_training_data(config).messages
+
+
 def test_everything_that_does_not_fit_is_reported_by_file(make_config, data):
     (data / "coarse" / "0.png").unlink()
     (data / "images" / "1.png").rename(data / "images" / "eins.png")

@@ -64,13 +64,14 @@ def test_a_network_learns_on_tiny_data(
     assert metadata.config.method == method
 
 
-@pytest.mark.parametrize("stop_after", [2, 3, 4])
+@pytest.mark.parametrize(("stop_after", "share"), [(2, 0), (3, 0), (4, 0), (2, 0.5)])
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    make_config, shapes_folder, tmp_path, stop_after
+    make_config, shapes_folder, tmp_path, stop_after, share
 ):
-    whole = make_config(shapes_folder, tmp_path / "whole")
+    changes = {"simulation": {"share": share}}
+    whole = make_config(shapes_folder, tmp_path / "whole", **changes)
     list(train(whole))
-    parts = make_config(shapes_folder, tmp_path / "parts")
+    parts = make_config(shapes_folder, tmp_path / "parts", **changes)
     done = []
     events = train(parts, should_stop=lambda: len(done) >= stop_after)
     finished = [done.append(event) or event for event in events if isinstance(event, StepDone)]
