@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import GeneratorConfig, ModelConfig, Settings
+from c2f_core.documents import irregular_kind
 from c2f_core.errors import CheckpointError
 
 FORMAT_VERSION = 2
@@ -95,6 +96,11 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     """
     path = Path(path)
     try:
+        kind = irregular_kind(path)
+        if kind:
+            raise CheckpointError(
+                f"{path} is {kind}; choose a .safetensors file that c2f-train wrote."
+            )
         path.open("rb").close()  # safetensors itself calls any file missing that it cannot open.
         with safe_open(path, framework="np") as opened:
             header = opened.metadata() or {}

@@ -1,10 +1,11 @@
 """Values and notes of a run by step, from its events or from its log."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from c2f_core.documents import irregular_kind
 from c2f_core.errors import DataError
 from c2f_core.training.events import Event, RolledBack, StepDone, Validated, rolled_back_message
 
@@ -154,17 +155,17 @@ class Curves:
             self._add(name, step, value)
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """Read the rows of a log, which a killed run or another program may have damaged.
+def read_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a log, which a killed run or another program may have damaged.
 
     Parameters
     ----------
     path : Path
         File `log.csv` of a run; if it is missing, there are no rows.
 
-    Returns
-    -------
-    list of list of str
+    Yields
+    ------
+    list of str
         Fields of each line; those of a damaged line are whatever can be read of it.
 
     Raises
@@ -173,16 +174,20 @@ def read_rows(path: Path) -> list[list[str]]:
         If the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        kind = irregular_kind(path)
+        if kind:
+            raise DataError(f"The log {path} is {kind}; move it out of the run folder.")
+        with path.open(newline="\n", encoding="utf-8", errors="replace") as opened:
+            # Each line by itself, so that a quote in a damaged one does not swallow the next ones.
+            for line in opened:
+                yield from _fields_of(line)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise DataError(
             f"The log {path} cannot be read ({error.strerror}); check its permissions, or move it "
             "out of the run folder."
         ) from error
-    # Each line by itself, so that a quote in a damaged one does not swallow the next ones.
-    return [row for line in text.split("\n") for row in _fields_of(line)]
 
 
 def _fields_of(line: str) -> list[list[str]]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from c2f_core.classes.table import PRESETS
 from c2f_core.config.files import invalid_setting
 from c2f_core.config.settings import TrainConfig
-from c2f_core.documents import first_problem, is_unicode, read_document
+from c2f_core.documents import first_problem, irregular_kind, is_unicode, read_document
 from c2f_core.errors import CheckpointError, ConfigError, is_out_of_memory
 from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.lock import is_locked, lock_folder
@@ -324,6 +324,9 @@ class RunFolder:
         import torch
 
         try:
+            kind = irregular_kind(self.state)
+            if kind:
+                raise CheckpointError(f"{self.state} is {kind}; start a new run.")
             state = torch.load(self.state, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             began = self.config.exists()
@@ -336,6 +339,8 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.state} cannot be read ({error.strerror}); check its permissions."
             ) from error
+        except CheckpointError:
+            raise
         except Exception as error:  # Damaged archives raise many kinds of errors.
             raise CheckpointError(
                 f"{self.state} is damaged ({error}); start a new run, or use last.safetensors."

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from c2f_core.cli.train import main
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.io.lock import is_locked
+from c2f_core.models.metadata import read_metadata
 from c2f_core.training.catalogue import list_runs, summarise
 from c2f_core.training.curves import Curves
 from c2f_core.training.realism import DiscriminatorScorer
@@ -70,7 +71,7 @@ def test_one_unreadable_folder_or_log_is_reported_and_the_others_are_listed(
     assert [found.name for found in list_runs(tmp_path / "runs", problems.append)] == ["one"]
     assert len(problems) == 2
     assert "locked cannot be read (Permission denied)" in problems[0]
-    assert "log.csv cannot be read (Is a directory)" in problems[1]
+    assert "log.csv is a folder" in problems[1]
 
 
 def test_a_finished_run_whose_lock_cannot_be_written_is_finished(make_config, run, tmp_path):
@@ -207,7 +208,25 @@ def test_an_unsearchable_run_folder_is_one_sentence(stopped, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(ConfigError, match="Permission denied"):
         RunFolder(stopped.run_folder).read_config()
     with pytest.raises(DataError, match="check its permissions"):
         Curves.read(RunFolder(stopped.run_folder).log)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("name", ["state.pt", "config.json", "data.json", "log.csv"])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(stopped, run, name):
+    path = stopped.run_folder / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(C2FError, match="pipe"):
+        run(stopped, resume=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="is a pipe"):
+        read_metadata(tmp_path / "model.safetensors")
