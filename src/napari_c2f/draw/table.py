@@ -73,7 +73,7 @@ class PaletteTable(QTableWidget):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTabKeyNavigation(False)
-        self.setMinimumHeight(180)
+        self.setMinimumHeight(150)
 
     def value(self) -> int | None:
         """Return the label of the chosen class, or None."""

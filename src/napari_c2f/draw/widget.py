@@ -7,7 +7,7 @@ from napari.components import LayerList
 from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton
 
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import KEYS, PaletteController
@@ -78,11 +78,10 @@ class DrawWidget(DockedWidget):
             self.rename_button: TIPS["rename"],
             self.colour_button: TIPS["colour"],
         }
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column(self.status)
         layout.addLayout(form)
         layout.addWidget(self.table, 3)
         layout.addLayout(button_row(edits))
-        layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
         controller, table = self._controller, self.table

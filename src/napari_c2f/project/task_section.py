@@ -3,7 +3,7 @@
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
@@ -41,12 +41,10 @@ class TaskSection(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        row = QHBoxLayout()
-        row.addLayout(button_row({self.start_button: start[1], self.stop_button: stop[1]}))
-        row.addWidget(self.progress, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row)
+        layout.addLayout(button_row({self.start_button: start[1], self.stop_button: stop[1]}))
+        layout.addWidget(self.progress)
         layout.addWidget(self.text)
         self.stop_button.clicked.connect(controller.stop)
         events = self.model.events

@@ -7,7 +7,7 @@ import napari.viewer
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton
 
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.session import Session
@@ -74,13 +74,12 @@ class ProjectWidget(DockedWidget):
         self.fine_tuning_group = collapsible("Model and fine-tuning", self.fine_tuning)
         self.fine_tuning_group.toggleButton().setToolTip(TIPS["fine-tuning"])
         self.saved.setToolTip("When the open image was last saved, including autosaves")
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column(self.status)
         layout.addLayout(form)
         layout.addWidget(self.images, 3)
         layout.addWidget(self.batch)
         layout.addWidget(self.fine_tuning_group)
         layout.addWidget(self.saved)
-        layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
         self.create_button.clicked.connect(self._create)

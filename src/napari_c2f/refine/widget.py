@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QInputDialog,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
 )
 
 from c2f_core.classes.table import ClassTable
@@ -153,13 +152,13 @@ class RefineWidget(DockedWidget):
         self.progress.setRange(0, 100)
         self.progress.setToolTip("Finished share of the image")
         self.scope_section.toggleButton().setToolTip(TIPS["scope"])
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column(self.status)
         layout.addLayout(form)
         layout.addWidget(self.scope_section)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
         layout.addWidget(self.report)
-        layout.addWidget(self.status, 1)
+        layout.addStretch(1)
 
     def _connect(self) -> None:
         self.new_button.clicked.connect(self._new_map)

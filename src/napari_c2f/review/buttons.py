@@ -65,8 +65,10 @@ class ReviewButtons(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for widgets in (
             (self.previous, self.next, self.next_doubtful),
-            (self.accept, self.reject, self.compare),
-            (self.accept_above, self.threshold, self.accept_rest, self.reject_rest),
+            (self.accept, self.reject),
+            (self.accept_above, self.threshold),
+            (self.accept_rest, self.reject_rest),
+            (self.compare,),
             (self.final, self.outlines),
         ):
             row = QHBoxLayout()

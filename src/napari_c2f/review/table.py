@@ -15,12 +15,12 @@ from napari_c2f.widgets.parts import colour_icon, types_text
 
 COLUMNS = {
     "Change": "Class in the coarse map → class in the fine map",
-    "Pixels": "Area of the region",
-    "Confidence": "Mean confidence of the fine map in the region",
+    "Pixels": "Area of the region in pixels",
+    "Conf.": "Mean confidence of the fine map in the region",
     "Decision": "Decision, with its colour in the changes layer",
 }
 CHANGE, PIXELS, CONFIDENCE, DECISION = range(len(COLUMNS))
-WIDTHS = {PIXELS: 62, CONFIDENCE: 84, DECISION: 96}
+WIDTHS = {PIXELS: 46, CONFIDENCE: 46, DECISION: 84}
 """Initial widths of columns, in pixels of the screen."""
 ICON = QSize(12, 12)
 
@@ -76,7 +76,7 @@ class RegionModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole and column == DECISION:
             return self._icons[self._decisions[row]]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"Region {row + 1} of {len(self._regions)}"
+            return f"Region {row + 1} of {len(self._regions)}: {self._text(row, CHANGE)}"
         return None
 
     def _text(self, row: int, column: int) -> str:
@@ -121,7 +121,7 @@ class ReviewTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTabKeyNavigation(False)
-        self.setMinimumHeight(160)
+        self.setMinimumHeight(120)
 
     def value(self) -> int:
         """Return the number of the chosen region, 0 for none."""

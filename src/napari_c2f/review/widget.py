@@ -5,7 +5,7 @@ from typing import Any
 
 import napari.viewer
 from napari.utils.action_manager import action_manager
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton
 
 from c2f_core.review.decisions import Decision
 from napari_c2f.base.worker import import_in_background
@@ -69,14 +69,13 @@ class ReviewWidget(DockedWidget):
         begin = QHBoxLayout()
         begin.addWidget(self.begin_button)
         begin.addWidget(self.busy)
-        layout = QVBoxLayout(self)
+        layout = self.scrolled_column(self.status)
         layout.addWidget(self.maps)
         layout.addLayout(begin)
         layout.addWidget(self.table, 4)
         layout.addWidget(self.counts)
         layout.addWidget(self.buttons)
         layout.addWidget(self.discriminator_box)
-        layout.addWidget(self.status, 1)
 
     def _connect(self) -> None:
         controller = self._controller

@@ -31,7 +31,7 @@ COMPARABLE = {
     **{f"{VALIDATION}{score}": f"validation {score}" for score in SHOWN_SCORES},
     "loss": "loss",
 }
-BUTTONS_PER_ROW = 4
+BUTTONS_PER_ROW = 2
 TIPS = {
     "refresh": "List the runs in this folder and below again",
     "compare": "Show the curves of one or two selected runs",

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -99,30 +98,22 @@ class TrainWidget(DockedWidget):
         self.progress.setRange(0, FULL)
         self.progress.setToolTip(TIPS["progress"])
         self.phase.setWordWrap(True)
-        self.status.setMaximumHeight(7 * self.fontMetrics().lineSpacing())
         buttons = {
             self.train_button: TIPS["train"],
             self.resume_button: TIPS["resume"],
             self.reset_button: TIPS["reset"],
         }
-        layout = QVBoxLayout(self)
+        below = button_row(buttons), self.progress, self.phase, self.status
+        layout = self.scrolled_column(*below)
         layout.addWidget(self.tabs, 1)
-        layout.addLayout(button_row(buttons))
-        layout.addWidget(self.progress)
-        layout.addWidget(self.phase)
-        layout.addWidget(self.status)
 
-    def _setup_tab(self) -> QScrollArea:
+    def _setup_tab(self) -> QWidget:
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.addWidget(self.data)
         layout.addWidget(self.setup)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        return area
+        return content
 
     def _connect_buttons(self) -> None:
         setup, data = self._setup, self.data

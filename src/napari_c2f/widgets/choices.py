@@ -234,4 +234,4 @@ def ignore_wheel(box: QComboBox) -> None:
 def fix_combo_size(box: QComboBox) -> None:
     """Prevent long names from widening the dock."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(20)
+    box.setMinimumContentsLength(10)

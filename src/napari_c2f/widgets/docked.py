@@ -8,10 +8,11 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QDockWidget, QLayout, QMainWindow, QVBoxLayout, QWidget
 
 from napari_c2f.base.gl_context import guard_removals
 from napari_c2f.base.keys import Keys
+from napari_c2f.widgets.scrolling import ScrolledColumn
 
 AnyWidget = TypeVar("AnyWidget", bound=QWidget)
 Values = ParamSpec("Values")
@@ -40,8 +41,31 @@ class DockedWidget(QWidget):
         guard_removals(viewer)
         self._viewer = viewer
         self._dock: QDockWidget | None = None
+        self._is_placed = False
         self._endings: list[Callable[[], object]] = []
         self.destroyed.connect(partial(_call_all, self._endings))
+
+    def scrolled_column(self, *below: QWidget | QLayout) -> QVBoxLayout:
+        """Return the layout of a column that scrolls where the window is too small for it.
+
+        Parameters
+        ----------
+        below : QWidget or QLayout
+            What stays in sight below the column.
+        """
+        area = ScrolledColumn()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area, 1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(9, 4, 9, 4)
+        for each in below:
+            if isinstance(each, QLayout):
+                foot.addLayout(each)
+            else:
+                foot.addWidget(each)
+        layout.addLayout(foot)
+        return area.column
 
     def when_ended(self, *endings: Callable[[], object]) -> None:
         """Call these functions, in this order, when the work ends."""
@@ -86,13 +110,32 @@ class DockedWidget(QWidget):
         parent = self.parent()
         self._dock = parent if isinstance(parent, QDockWidget) else None
         if self._dock is not None:
+            self._is_placed = False
             self._dock.visibilityChanged.connect(self._on_visibility)
 
     def _on_visibility(self, visible: bool) -> None:
         if visible:
+            if not self._is_placed and self._dock is not None:
+                self._is_placed = True
+                _join_tabs(self._dock)
             self.dock_opened.emit()
         elif self._dock is not None and self._dock.isHidden():  # Otherwise it is covered.
             self.dock_closed.emit()
+
+
+def _join_tabs(dock: QDockWidget) -> None:
+    """Put a dock that was just opened into the tabs of the plugin's other docks."""
+    dock.setWindowTitle(dock.windowTitle().partition(" (")[0])  # Tabs are narrow.
+    window = dock.parent()
+    if not isinstance(window, QMainWindow) or dock.isFloating():
+        return
+    for other in window.findChildren(QDockWidget):
+        is_ours = other is not dock and isinstance(other.widget(), DockedWidget)
+        is_there = window.dockWidgetArea(other) == window.dockWidgetArea(dock)
+        if is_ours and is_there and not (other.isFloating() or other.isHidden()):
+            window.tabifyDockWidget(other, dock)
+            dock.raise_()
+            return
 
 
 def _call_all(endings: list[Callable[[], object]], *_: object) -> None:

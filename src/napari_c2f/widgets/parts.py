@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
-    QHBoxLayout,
+    QGridLayout,
     QLabel,
     QLayout,
     QPlainTextEdit,
@@ -19,6 +19,9 @@ from superqt import QCollapsible
 from c2f_core.classes.table import ClassTable, Colour
 
 FRAME = QColor(128, 128, 128)
+ROW_WIDTH = 300
+"""Largest width of buttons side by side, in pixels of the screen."""
+STATUS_LINES = 5
 LARGEST_HEIGHT = (1 << 24) - 1
 """Largest height of a widget in Qt."""
 
@@ -35,8 +38,13 @@ class StatusText(QPlainTextEdit):
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.setTabChangesFocus(True)
-        self.setMinimumHeight(5 * self.fontMetrics().lineSpacing())
+        self.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
         self.setToolTip("What happened, and what to do")
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a height of a few lines."""
+        height = STATUS_LINES * self.fontMetrics().lineSpacing()
+        return QSize(super().sizeHint().width(), height)
 
     def text(self) -> str:
         """Return the text."""
@@ -115,13 +123,16 @@ def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
     return section
 
 
-def button_row(tips: Mapping[Any, str]) -> QHBoxLayout:
-    """Lay out buttons side by side, with their tool tips."""
-    row = QHBoxLayout()
-    for button, tip in tips.items():
+def button_row(tips: Mapping[Any, str]) -> QGridLayout:
+    """Lay out buttons side by side, in as few rows as docks are wide, with their tool tips."""
+    grid = QGridLayout()
+    widest = max(button.sizeHint().width() for button in tips)
+    rows = -(-len(tips) // max(1, ROW_WIDTH // widest))
+    columns = -(-len(tips) // rows)
+    for number, (button, tip) in enumerate(tips.items()):
         button.setToolTip(tip)
-        row.addWidget(button)
-    return row
+        grid.addWidget(button, *divmod(number, columns))
+    return grid
 
 
 def colour_icon(colour: Colour | None, size: QSize) -> QIcon:
