@@ -61,18 +61,22 @@ class Keys(Generic[Target]):
 
     def __init__(self, widget: str, actions: Mapping[str, Action[Target]]) -> None:
         self.widget, self.actions = widget, dict(actions)
-        self.targets: WeakKeyDictionary[ViewerModel, Target] = WeakKeyDictionary()
+        self.targets: WeakKeyDictionary[ViewerModel, list[Target]] = WeakKeyDictionary()
+        """Targets in each viewer, of which the latest is acted on."""
 
     def follow(self, viewer: ViewerModel, target: Target) -> None:
         """Let the keys in a viewer act on this target."""
         if not self.targets:
             self._register()
-        self.targets[bare(viewer)] = target
+        self.targets.setdefault(bare(viewer), []).append(target)
 
     def leave(self, viewer: ViewerModel, target: Target) -> None:
         """Stop the keys in a viewer from acting on this target."""
-        if self.targets.get(bare(viewer)) is target:
-            del self.targets[bare(viewer)]
+        targets = self.targets.get(bare(viewer), [])
+        if target in targets:
+            targets.remove(target)
+        if not targets:
+            self.targets.pop(bare(viewer), None)
 
     def listed(self, name: str) -> str:
         """Return the text of an action in napari's preferences."""
@@ -103,7 +107,7 @@ class Keys(Generic[Target]):
     def _command(self, action: Action[Target]) -> Command:
         def command(viewer: ViewerModel) -> Iterator[None]:
             if viewer in self.targets:
-                action.run(self.targets[viewer])
+                action.run(self.targets[viewer][-1])
             # napari remembers what the release of a key does, without its modifiers, until the key
             # does something else: after "3", the release of Ctrl+3 would take the tool back.
             yield
@@ -112,9 +116,9 @@ class Keys(Generic[Target]):
 
     def _held_command(self, action: Action[Target]) -> Command:
         def command(viewer: ViewerModel) -> Iterator[None]:
-            target = self.targets.get(viewer)
-            if target is None:
+            if viewer not in self.targets:
                 return
+            target = self.targets[viewer][-1]
             action.run(target, True)
             yield
             action.run(target, False)

@@ -21,6 +21,7 @@ from napari_c2f.layers.convert import (
     TABLE_KEY,
     add_map,
     class_table_of_layer,
+    is_background,
     level0,
     plane_shape,
     spatial_keywords,
@@ -37,6 +38,7 @@ NUMBERS = range(10)
 DRAWING_MODES = ("paint", "fill", "polygon")
 """Modes of a Labels layer that draw with the chosen class."""
 HOW_TO_DRAW = "Press 2 to draw with the brush, 3 with polygons, or 4 to fill areas."
+UNSEEN = "The background is shown transparent; check 'Background' to see what you draw."
 LARGEST_SEARCHED = 1 << 20
 """Largest number of pixels in a layer without class table to search for labels."""
 
@@ -104,8 +106,17 @@ class PaletteController(MapController[Palette]):
         elif self._layer is not None:
             self._layer.selected_label = index
             self._viewer.layers.selection.active = self._layer
-            self.model.message = "" if self._layer.mode in DRAWING_MODES else HOW_TO_DRAW
+            self.model.message = self._hint(self._layer, index)
         self.model.chosen = index
+
+    def _hint(self, layer: Labels, index: int) -> str:
+        """Return what the user needs to know to draw with a class; empty if nothing."""
+        entries = () if self.table is None else self.table.classes
+        if layer.mode not in DRAWING_MODES:
+            return HOW_TO_DRAW
+        if any(each.index == index and is_background(each) for each in entries):
+            return "" if self._session.display.background else UNSEEN
+        return ""
 
     def choose_key(self, number: int) -> None:
         """Choose the class of a number key; 0 is the eraser."""

@@ -13,6 +13,8 @@ from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import KEYS, PaletteController
 from napari_c2f.draw.table import PaletteTable
 from napari_c2f.layers.convert import preferred_layer
+from napari_c2f.layers.display import KEYS as MAP_KEYS
+from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
 from napari_c2f.widgets.choices import TableChoice
 from napari_c2f.widgets.docked import DockedWidget, while_alive
@@ -46,8 +48,12 @@ class DrawWidget(DockedWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__(viewer)
-        self._controller = PaletteController(viewer, Session.of(viewer))
+        session = Session.of(viewer)
+        self._controller = PaletteController(viewer, session)
         self.use_keys(KEYS, self._controller)
+        self.use_keys(MAP_KEYS, session.display)
+        self.switches = DisplaySwitches(session.display)
+        self.when_ended(self.switches.leave)
         self.when_ended(self._controller.close)
         self.image = LayerChoice(viewer, Image, active_or_preferred)
         self.map = LayerChoice(viewer, Labels, active_or_preferred)
@@ -82,6 +88,7 @@ class DrawWidget(DockedWidget):
         layout.addLayout(form)
         layout.addWidget(self.table, 3)
         layout.addLayout(button_row(edits))
+        layout.addWidget(self.switches)
 
     def _connect(self) -> None:
         controller, table = self._controller, self.table

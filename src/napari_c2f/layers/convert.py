@@ -11,7 +11,7 @@ from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import MAX_CLASSES, MAX_LABEL
-from c2f_core.classes.table import ClassTable, table_from_colours
+from c2f_core.classes.table import ClassEntry, ClassTable, table_from_colours
 from c2f_core.errors import ClassTableError, ImageError
 
 SHOWN_LABELS = 5
@@ -19,6 +19,10 @@ TABLE_KEY = "c2f_class_table"
 """Metadata key of a map's class table."""
 RESULT_KEY = "c2f_result"
 """Metadata key of layers that this plugin computed: no tool proposes them as its input."""
+BACKGROUND_KEY = "c2f_shows_background"
+"""Metadata key of whether a map shows the class 'background' in its colour."""
+OPACITY = 0.5
+"""Opacity of maps, so that the image can be seen."""
 DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt")
 """Magenta where the confidence is low, transparent where it is high."""
 CONFIDENCE_LIMITS = 0.5, 0.95
@@ -27,17 +31,30 @@ AnyLayer = TypeVar("AnyLayer", bound=Layer)
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-def label_colormap(class_table: ClassTable) -> DirectLabelColormap:
+def label_colormap(class_table: ClassTable, background: bool = False) -> DirectLabelColormap:
     """Return napari's colours of a class table; unlabelled and unknown labels are transparent.
 
-    The background is the label of unlabelled pixels, so that napari's eraser erases to it.
+    napari's background is the label of unlabelled pixels, so that its eraser erases to it.
+
+    Parameters
+    ----------
+    class_table : ClassTable
+        Class table of a map.
+    background : bool
+        Whether the class 'background' is shown in its colour, and not transparent.
     """
     transparent = np.zeros(4)
     colours: dict[int | None, NDArray[Any]] = {None: transparent}
     for entry in class_table.classes:
-        colours[entry.index] = np.array([*(channel / 255 for channel in entry.colour), 1.0])
+        alpha = 0.0 if is_background(entry) and not background else 1.0
+        colours[entry.index] = np.array([*(channel / 255 for channel in entry.colour), alpha])
     colours[class_table.unlabelled.index] = transparent
     return DirectLabelColormap(color_dict=colours, background_value=class_table.unlabelled.index)
+
+
+def is_background(entry: ClassEntry) -> bool:
+    """Return whether a class is the background, by its name."""
+    return entry.name.strip().casefold() == "background"
 
 
 def labels_layer_data(
@@ -63,6 +80,7 @@ def labels_layer_data(
         "colormap": label_colormap(class_table),
         "features": _class_features(class_table),
         "metadata": {TABLE_KEY: class_table},
+        "opacity": OPACITY,
     }
     return index_map, keywords, "labels"
 
@@ -125,10 +143,22 @@ def add_map(
 def set_class_table(layer: Labels, class_table: ClassTable) -> None:
     """Give a Labels layer the colours and names of a class table; its labels do not change."""
     layer.metadata[TABLE_KEY] = class_table
-    colormap = label_colormap(class_table)
+    _show_colours(layer, class_table)
+    layer.features = _class_features(class_table)  # Last: its event tells of the whole change.
+
+
+def show_background(layer: Labels, shown: bool) -> None:
+    """Show the class 'background' of a map in its colour, or transparent."""
+    layer.metadata[BACKGROUND_KEY] = shown
+    table = layer.metadata.get(TABLE_KEY)
+    if isinstance(table, ClassTable):
+        _show_colours(layer, table)
+
+
+def _show_colours(layer: Labels, class_table: ClassTable) -> None:
+    colormap = label_colormap(class_table, bool(layer.metadata.get(BACKGROUND_KEY)))
     colormap.use_selection, colormap.selection = layer.show_selected_label, layer.selected_label
     layer.colormap = colormap
-    layer.features = _class_features(class_table)  # Last: its event tells of the whole change.
 
 
 def confidence_layer_data(confidence: NDArray[np.float32], name: str) -> LayerDataTuple:

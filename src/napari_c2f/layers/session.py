@@ -10,9 +10,9 @@ from psygnal import Signal
 
 from c2f_core.refine.scope import Record
 from napari_c2f.base.proxies import bare
+from napari_c2f.layers.display import MapDisplay
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import Locks
-from napari_c2f.layers.outlines import OutlinedMaps
 from napari_c2f.layers.screen import guard_data
 from napari_c2f.layers.strokes import StrokeTracker
 
@@ -46,7 +46,7 @@ class Session:
     lineage : Lineage
     strokes : StrokeTracker
     locks : Locks
-    outlined : OutlinedMaps
+    display : MapDisplay
     """
 
     refined = Signal(Refined)
@@ -57,7 +57,7 @@ class Session:
     def __init__(self) -> None:
         self.strokes, self.locks = StrokeTracker(), Locks()
         self.lineage = Lineage(self.strokes, self.locks)
-        self.outlined = OutlinedMaps()
+        self.display = MapDisplay()
 
     @classmethod
     def of(cls, viewer: ViewerModel) -> "Session":
@@ -76,10 +76,10 @@ class Session:
                 session._guard(layer)
         return session
 
-    @staticmethod
-    def _guard(layer: Layer) -> None:
+    def _guard(self, layer: Layer) -> None:
         if isinstance(layer, Labels):
             guard_data(layer)
+            self.display.add(layer)
 
     def _on_inserted(self, event: Any) -> None:
         """Guard a new layer, and treat a duplicate of a fine or final map like the original."""

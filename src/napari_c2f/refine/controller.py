@@ -102,7 +102,7 @@ class RefineController(MapController[Refining]):
         self.model.live = False
         if self._live is not None:
             self._live.close()
-            self._session.outlined.restore(self._live.target.coarse)
+            self._session.display.restore(self._live.target.coarse)
             self._live = None
 
     def show_protected(self, shown: bool) -> None:
@@ -242,7 +242,7 @@ class RefineController(MapController[Refining]):
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
         coarse.visible = True
-        self._session.outlined.outline(coarse, 1)  # So that both maps are visible.
+        self._session.display.outline(coarse, 1)  # So that both maps are visible.
         self._viewer.layers.selection.active = coarse
         return True
 
@@ -264,7 +264,7 @@ class RefineController(MapController[Refining]):
             return {}
         touched, coarse = self._live.end(), self._live.target.coarse
         coarse.visible = False
-        self._session.outlined.restore(coarse)
+        self._session.display.restore(coarse)
         self._live = None
         return touched
 

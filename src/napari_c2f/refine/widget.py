@@ -26,6 +26,8 @@ from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.base.worker import import_in_background
 from napari_c2f.layers.convert import preferred_layer
+from napari_c2f.layers.display import KEYS as MAP_KEYS
+from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
@@ -99,7 +101,9 @@ class RefineWidget(DockedWidget):
         super().__init__(viewer)
         self._followed: Labels | None = None
         """Coarse map whose class table is shown."""
-        self._controller = RefineController(viewer, Session.of(viewer))
+        session = Session.of(viewer)
+        self._controller = RefineController(viewer, session)
+        self.switches = DisplaySwitches(session.display)
         self.state = self._controller.model
         self._make_choices()
         self._make_buttons()
@@ -109,6 +113,8 @@ class RefineWidget(DockedWidget):
         self.report = ReportTable()
         self._buttons = Buttons(self.refine_button, self.live)
         self.use_keys(KEYS, self._buttons)
+        self.use_keys(MAP_KEYS, session.display)
+        self.when_ended(self.switches.leave)
         self.when_ended(self._disconnect_classes, self._controller.close)
         self._lay_out()
         self._connect()
@@ -157,6 +163,7 @@ class RefineWidget(DockedWidget):
         layout.addWidget(self.scope_section)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
+        layout.addWidget(self.switches)
         layout.addWidget(self.report)
         layout.addStretch(1)
 

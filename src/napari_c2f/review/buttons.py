@@ -11,6 +11,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_c2f.layers.display import MapDisplay
+from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.model import ReviewModel
 
@@ -18,7 +20,13 @@ THRESHOLD_TIP = "Minimum mean confidence of regions that are accepted together"
 
 
 class ReviewButtons(QWidget):
-    """Buttons of the review's actions, and the minimum confidence of one of them."""
+    """Buttons of the review's actions, and the minimum confidence of one of them.
+
+    Parameters
+    ----------
+    display : MapDisplay
+        How the maps of the viewer are shown.
+    """
 
     triggered = Signal(str)
     """Emitted with the name of an action."""
@@ -27,7 +35,7 @@ class ReviewButtons(QWidget):
     threshold_changed = Signal(float)
     """Emitted with a confidence in [0, 1]."""
 
-    def __init__(self) -> None:
+    def __init__(self, display: MapDisplay) -> None:
         super().__init__()
         self.accept = QPushButton("&Accept")
         self.reject = QPushButton("Re&ject")
@@ -40,7 +48,7 @@ class ReviewButtons(QWidget):
         self.next_doubtful = QPushButton("Next &doubtful")
         self.compare = QPushButton("&Hold to show coarse map")
         self.final = QCheckBox("Final &map")
-        self.outlines = QCheckBox("&Outlines")
+        self.switches = DisplaySwitches(display)
         self.actions_by_button: dict[QAbstractButton, str] = {
             self.accept: "accept",
             self.reject: "reject",
@@ -52,7 +60,6 @@ class ReviewButtons(QWidget):
             self.next_doubtful: "next_doubtful",
             self.compare: "compare",
             self.final: "switch_final",
-            self.outlines: "switch_outlines",
         }
         self._lay_out()
         self._connect()
@@ -69,13 +76,12 @@ class ReviewButtons(QWidget):
             (self.accept_above, self.threshold),
             (self.accept_rest, self.reject_rest),
             (self.compare,),
-            (self.final, self.outlines),
+            (self.final, self.switches),
         ):
             row = QHBoxLayout()
             for widget in widgets:
                 row.addWidget(widget)
             layout.addLayout(row)
-        row.addStretch()  # Clicks next to the boxes do nothing.
 
     def _connect(self) -> None:
         for button, name in self.actions_by_button.items():
@@ -88,12 +94,12 @@ class ReviewButtons(QWidget):
         )
 
     def show_model(self, model: ReviewModel) -> None:
-        """Show the minimum confidence, and which map is shown how."""
+        """Show the minimum confidence, and which map is shown."""
         self.threshold.setValue(round(100 * model.threshold))
         self.final.setChecked(model.shows_final)
-        self.outlines.setChecked(model.outlined)
 
     def show_tips(self) -> None:
         """Show what the buttons do, and their current keys."""
         for button, name in self.actions_by_button.items():
             button.setToolTip(KEYS.tip(name))
+        self.switches.show_tips()

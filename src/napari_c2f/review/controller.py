@@ -113,8 +113,7 @@ class ReviewController(Controller[ReviewModel]):
         decisions.resized.connect(self._on_resized)
         changes = changes_layer(self._viewer, data, decisions.read(), fine, coarse)
         layers = ReviewLayers(coarse, fine, final, changes)
-        outlined = self._session.outlined
-        return OpenReview(self._viewer, self.model, data, layers, decisions, outlined)
+        return OpenReview(self._viewer, self.model, data, layers, decisions)
 
     def end(self) -> None:
         """End the review; its final layer stays, and a later review resumes it."""

@@ -3,8 +3,6 @@
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_c2f.layers.outlines import OutlinedMaps
-from napari_c2f.review.changes import OUTLINE
 from napari_c2f.review.layers import ReviewLayers
 from napari_c2f.review.model import ReviewModel
 
@@ -20,8 +18,6 @@ class Display:
         State that the widget shows.
     layers : ReviewLayers
         Layers of the review.
-    outlined : OutlinedMaps
-        Maps of the viewer that are shown as outlines.
     """
 
     def __init__(
@@ -29,10 +25,8 @@ class Display:
         viewer: ViewerModel,
         model: ReviewModel,
         layers: ReviewLayers,
-        outlined: OutlinedMaps,
     ) -> None:
         self._viewer, self._model, self._layers = viewer, model, layers
-        self._outlined = outlined
         self._before_comparing: list[tuple[Labels, bool]] = []
 
     def show_final(self, final: bool) -> None:
@@ -45,19 +39,6 @@ class Display:
     def switch_final(self) -> None:
         """Show the final map instead of the fine map, or the fine map again."""
         self.show_final(not self._model.shows_final)
-
-    def outline(self, outlined: bool) -> None:
-        """Show maps as outlines of their classes, so that the image can be seen, or filled."""
-        self._model.outlined = outlined
-        for layer in (self._layers.coarse, self._layers.fine, self._layers.final):
-            if outlined:
-                self._outlined.outline(layer, OUTLINE)
-            else:
-                self._outlined.restore(layer)
-
-    def switch_outlines(self) -> None:
-        """Show maps as outlines of their classes, or filled again."""
-        self.outline(not self._model.outlined)
 
     def compare(self, held: bool) -> None:
         """Show the coarse map instead of the other layers while a key or button is held."""

@@ -80,11 +80,6 @@ KEYS = Keys(
             "switch between the final and the fine map",
             lambda review: review.display.switch_final(),
         ),
-        "switch_outlines": _action(
-            KeyCode.KeyW,
-            "switch between outlined and filled maps",
-            lambda review: review.display.switch_outlines(),
-        ),
     },
 )
 """Actions of the review by name; the widget's buttons run the same ones."""

@@ -31,8 +31,6 @@ class ReviewModel(Activity):
         Whether a review is under way.
     shows_final : bool
         Whether the final map is shown instead of the fine map.
-    outlined : bool
-        Whether maps are shown as outlines of their classes.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -45,7 +43,6 @@ class ReviewModel(Activity):
     threshold: float = 0.9
     reviewing: bool = False
     shows_final: bool = False
-    outlined: bool = False
 
     def region(self, number: int) -> ChangedRegion:
         """Return the region of a number."""

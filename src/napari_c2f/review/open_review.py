@@ -7,7 +7,6 @@ from napari.components import ViewerModel
 from napari.utils.key_bindings import KeyCode, KeyMod
 
 from c2f_core.review.decisions import Decision
-from napari_c2f.layers.outlines import OutlinedMaps
 from napari_c2f.review.changes import ChangesView
 from napari_c2f.review.decisions import Decisions
 from napari_c2f.review.display import Display
@@ -36,8 +35,6 @@ class OpenReview:
         Layers of the review; they need not be in the viewer before `start`.
     decisions : Decisions
         Decisions in the final layer.
-    outlined : OutlinedMaps
-        Maps of the viewer that are shown as outlines.
     """
 
     def __init__(
@@ -47,13 +44,12 @@ class OpenReview:
         data: ReviewData,
         layers: ReviewLayers,
         decisions: Decisions,
-        outlined: OutlinedMaps,
     ) -> None:
         self.data, self.layers = data, layers
         self._model, self._decisions = model, decisions
         model.current, model.regions = 0, data.review.regions
         model.decisions = decisions.read()
-        self.display = Display(viewer, model, layers, outlined)
+        self.display = Display(viewer, model, layers)
         self.navigator = Navigator(viewer, model, data, layers.changes)
         self._changes = ChangesView(layers.changes, data.plane, data.outlines, model)
         self._changes.clicked.connect(self.navigator.choose_at)
@@ -61,7 +57,6 @@ class OpenReview:
 
     def start(self) -> None:
         """Show the fine map and the first region; all layers are in the viewer."""
-        self.display.outline(self._model.outlined)
         self._model.reviewing = True
         self.display.show_final(False)
         self._report(f"{_number_of_regions(len(self._model.regions))} changed.")

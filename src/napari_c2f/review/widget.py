@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton
 
 from c2f_core.review.decisions import Decision
 from napari_c2f.base.worker import import_in_background
+from napari_c2f.layers.display import KEYS as MAP_KEYS
 from napari_c2f.layers.session import Session
 from napari_c2f.review.buttons import ReviewButtons
 from napari_c2f.review.controller import ReviewController
@@ -48,11 +49,13 @@ class ReviewWidget(DockedWidget):
         self.busy = QProgressBar()
         self.table = ReviewTable()
         self.counts = QLabel()
-        self.buttons = ReviewButtons()
+        self.buttons = ReviewButtons(session.display)
         self.discriminator = DiscriminatorSection(viewer)
         self.discriminator_box = collapsible("Discriminator", self.discriminator)
         self.status = StatusText()
         self.use_keys(KEYS, self._controller)
+        self.use_keys(MAP_KEYS, session.display)
+        self.when_ended(self.buttons.switches.leave)
         self.when_ended(self._controller.close, self._discriminator.close)
         self._lay_out()
         self._connect()
@@ -95,7 +98,6 @@ class ReviewWidget(DockedWidget):
         events.current.connect(self._show_current)
         events.reviewing.connect(self._show_reviewing)
         events.shows_final.connect(self._show_buttons)
-        events.outlined.connect(self._show_buttons)
         for model in (self._controller.model, self._discriminator.model):
             model.events.busy.connect(self._show_busy)
             model.events.message.connect(self._show_message)

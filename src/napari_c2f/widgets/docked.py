@@ -81,7 +81,12 @@ class DockedWidget(QWidget):
         target : Any
             Target of the actions in this viewer.
         """
-        follow, leave = (partial(act, self._viewer, target) for act in (keys.follow, keys.leave))
+        leave = partial(keys.leave, self._viewer, target)
+
+        def follow() -> None:
+            leave()  # Opening is announced more than once.
+            keys.follow(self._viewer, target)
+
         follow()
         self.dock_opened.connect(follow)
         self.dock_closed.connect(leave)

@@ -9,13 +9,16 @@ from napari.utils.shortcuts import default_shortcuts
 from qtpy.QtCore import Qt
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from napari_c2f.base.proxies import bare
 from napari_c2f.draw import controller as _draw_keys
+from napari_c2f.layers import display as _display_keys
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.refine import widget as _refine_keys
 from napari_c2f.review import keys as _review_keys
 
 WIDGETS = (_draw_keys.KEYS, _refine_keys.KEYS, _review_keys.KEYS)
-ACTIONS = [(keys, name) for keys in WIDGETS for name in keys.actions]
+SHARED = _display_keys.KEYS
+ACTIONS = [(keys, name) for keys in (*WIDGETS, SHARED) for name in keys.actions]
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
@@ -54,12 +57,14 @@ def test_no_key_acts_while_the_dock_is_closed(viewer, dock, qtbot):
     docks = [dock(keys.widget).parent() for keys in WIDGETS]
     qtbot.waitUntil(lambda: all(each.isVisible() for each in docks))
     assert all(len(keys.targets) == 1 for keys in WIDGETS)
+    assert len(SHARED.targets[bare(viewer)]) == len(WIDGETS)
     for each in docks:
         each.title.hide_button.click()
-    assert not any(keys.targets for keys in WIDGETS)
+    assert not any(keys.targets for keys in (*WIDGETS, SHARED))
     for each in docks:
         each.toggleViewAction().trigger()
     assert all(len(keys.targets) == 1 for keys in WIDGETS)
+    assert len(SHARED.targets[bare(viewer)]) == len(WIDGETS)
 
 
 @pytest.mark.window

@@ -281,9 +281,9 @@ def test_comparing_shows_the_coarse_map_only_while_it_is_held(viewer, review):
     assert shown() == {fine.name, changes.name}
     controller.review.display.show_final(True)
     assert shown() == {final.name, changes.name}
-    controller.review.display.outline(True)
+    Session.of(viewer).display.set_outlined(True)
     assert (fine.contour, final.contour, coarse.contour) == (2, 2, 2)
-    controller.review.display.outline(False)
+    Session.of(viewer).display.set_outlined(False)
     assert (fine.contour, final.contour, coarse.contour) == (0, 0, 0)
 
 
