@@ -175,6 +175,10 @@ class Lineage:
         """Return whether a map is the final map of a review."""
         return self._origin(layer).fine is not None
 
+    def is_of_project(self, coarse: Labels) -> bool:
+        """Return whether a coarse map is the one that a project saves for an image."""
+        return coarse in self._images
+
     def is_closed(self, coarse: Labels) -> bool:
         """Return whether the project has closed the image of a coarse map."""
         return coarse in self._closed

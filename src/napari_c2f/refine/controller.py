@@ -38,10 +38,12 @@ from napari_c2f.refine.request import (
     PreparedJob,
     RefinerChoice,
     RefineRequest,
+    ScopeChoice,
     check_layers,
     prepare,
     refining,
 )
+from napari_c2f.refine.results import Earlier, Results
 
 
 class RefineController(MapController[Refining]):
@@ -62,8 +64,11 @@ class RefineController(MapController[Refining]):
         super().__init__(Refining(), viewer, session)
         self._request: RefineRequest | None = None
         self._live: Live | None = None
+        self._waiting: Touched = {}
+        """What was drawn since the refinement whose result live mode will follow."""
         self._live_layers: tuple[Image | None, Labels | None] = (None, None)
         """Image and coarse map for which live mode was switched on."""
+        self._results = Results(viewer, session)
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         session.review_begun.connect(self._yield_to_review)
         viewer.layers.events.removing.connect(self._on_removing)
@@ -193,16 +198,29 @@ class RefineController(MapController[Refining]):
         with self._showing_errors():
             self.model.progress = 0.0
             prepared = prepare(request, self._viewer, self._session.lineage)
+            earlier = self._results.renewable(prepared.coarse, request.choice)
             self.model.message = "Refining…"
 
             def succeed(result: JobResult) -> GuiSteps:
                 self.succeeded.emit(request)
-                yield from self._show_result(prepared, result)
+                yield from self._show_result(prepared, result, request.choice, earlier)
                 if self.model.live:
                     self._begin_live()
 
             work = refining(prepared.job, request.model)
             self._start(work, self._show_progress, succeed)
+
+    def remove_old(self, coarse: Labels | None) -> None:
+        """Remove all results of a coarse map but the latest ones."""
+        with self._showing_errors():
+            if coarse is None:
+                raise C2FError("Choose the coarse map first.")
+            number, kept = self._results.remove_old(coarse)
+            removed = "No old results." if not number else f"Removed {number} layers."
+            removed = "Removed one layer." if number == 1 else removed
+            names = ", ".join(f"'{name}'" for name in kept)
+            edits = f" {names} stay: they have edits that the latest map does not have."
+            self.model.message = removed + (edits if kept else "")
 
     def set_live(self, live: bool) -> None:
         """Begin or end live mode, which refines after each stroke what the stroke touches.
@@ -237,7 +255,8 @@ class RefineController(MapController[Refining]):
 
     def _follow_live(self, image: Image, coarse: Labels) -> bool:
         """Let live mode follow the latest fine map of a coarse map; return whether there is one."""
-        touched, target = self._end_live(), self._live_target(image, coarse)
+        touched, target = {**self._waiting, **self._end_live()}, self._live_target(image, coarse)
+        self._waiting = {}
         if target is None:
             return False
         self._live = Live(self._session, target, self._live_job, self._live_result, touched)
@@ -288,18 +307,28 @@ class RefineController(MapController[Refining]):
             f"{result.report.seconds:.1f} s."
         )
 
-    def _show_result(self, prepared: PreparedJob, result: JobResult) -> GuiSteps:
+    def _show_result(
+        self, prepared: PreparedJob, result: JobResult, choice: ScopeChoice, earlier: Earlier | None
+    ) -> GuiSteps:
         coarse = prepared.coarse
-        for _ in self._add_result(prepared, result):
+        if earlier is not None and not self._session.lineage.is_closed(coarse):
+            if self._live is not None and self._live.target.fine == earlier.fine:
+                self._waiting = self._end_live()  # It will follow the new map.
+            self._results.remove(earlier, result.slices)
+            yield
+        for _ in self._add_result(prepared, result, choice):
             yield
             if self._session.lineage.is_closed(coarse):
                 self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
                 return
 
-    def _add_result(self, prepared: PreparedJob, result: JobResult) -> Iterator[None]:
+    def _add_result(
+        self, prepared: PreparedJob, result: JobResult, choice: ScopeChoice
+    ) -> Iterator[None]:
         coarse, layers = prepared.coarse, self._viewer.layers
         confidence = self._confidence_layer(coarse, result)
         fine = self._fine_layer(prepared, result, confidence)
+        self._results.note(fine, choice)
         yield
         self._hide_results(coarse)
         yield

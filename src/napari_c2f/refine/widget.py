@@ -81,9 +81,11 @@ TIPS = {
     "model": "A trained network for its classes, or a classical method for any classes",
     "device": "Device for networks; auto uses a GPU if there is one",
     "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
-    "refine": "Add a fine map and its confidence as new layers",
+    "refine": "Add a fine map and its confidence, in place of those of an earlier click",
     "live": "After each stroke in the coarse map or its latest fine map, refine what it touches "
     "again, in the fine map itself",
+    "clear": "Remove the fine and final maps of this coarse map that later ones took the place of, "
+    "and their confidence; maps with edits that later ones do not have stay",
     "cancel": "Stop refining; no layer changes",
 }
 
@@ -138,6 +140,7 @@ class RefineWidget(DockedWidget):
         self.refine_button = QPushButton("&Refine")
         self.cancel_button = QPushButton("Ca&ncel")
         self.live = QCheckBox("&Live")
+        self.clear_button = QPushButton("Remove old res&ults")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -165,12 +168,14 @@ class RefineWidget(DockedWidget):
         layout.addWidget(self.progress)
         layout.addWidget(self.switches)
         layout.addWidget(self.report)
+        layout.addLayout(button_row({self.clear_button: TIPS["clear"]}))
         layout.addStretch(1)
 
     def _connect(self) -> None:
         self.new_button.clicked.connect(self._new_map)
         self.open_button.clicked.connect(self._open_map)
         self.refine_button.clicked.connect(self._refine)
+        self.clear_button.clicked.connect(lambda: self._controller.remove_old(self.coarse.value))
         self.cancel_button.clicked.connect(self._controller.stop)
         self.live.toggled.connect(self._controller.set_live)
         self._controller.succeeded.connect(self._remember)

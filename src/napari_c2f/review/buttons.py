@@ -16,6 +16,8 @@ from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.model import ReviewModel
 
+LARGEST_SMALL = 9999
+SMALL_TIP = "Largest size of regions that are decided on together as small ones"
 THRESHOLD_TIP = "Minimum mean confidence of regions that are accepted together"
 
 
@@ -35,6 +37,9 @@ class ReviewButtons(QWidget):
     threshold_changed = Signal(float)
     """Emitted with a confidence in [0, 1]."""
 
+    small_changed = Signal(int)
+    """Emitted with the largest size of small regions, in pixels."""
+
     def __init__(self, display: MapDisplay) -> None:
         super().__init__()
         self.accept = QPushButton("&Accept")
@@ -43,6 +48,9 @@ class ReviewButtons(QWidget):
         self.next = QPushButton("&Next")
         self.accept_above = QPushButton("Accept a&ll from")
         self.threshold = QSpinBox()
+        self.accept_small = QPushButton("Accept small")
+        self.reject_small = QPushButton("Reject small")
+        self.small = QSpinBox()
         self.accept_rest = QPushButton("Accept rest")
         self.reject_rest = QPushButton("Reject rest")
         self.next_doubtful = QPushButton("Next &doubtful")
@@ -55,6 +63,8 @@ class ReviewButtons(QWidget):
             self.previous: "previous",
             self.next: "next",
             self.accept_above: "accept_above",
+            self.accept_small: "accept_small",
+            self.reject_small: "reject_small",
             self.accept_rest: "accept_rest",
             self.reject_rest: "reject_rest",
             self.next_doubtful: "next_doubtful",
@@ -68,12 +78,16 @@ class ReviewButtons(QWidget):
         self.threshold.setRange(0, 100)
         self.threshold.setSuffix(" %")
         self.threshold.setToolTip(THRESHOLD_TIP)
+        self.small.setRange(1, LARGEST_SMALL)
+        self.small.setSuffix(" px")
+        self.small.setToolTip(SMALL_TIP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widgets in (
             (self.previous, self.next, self.next_doubtful),
             (self.accept, self.reject),
             (self.accept_above, self.threshold),
+            (self.accept_small, self.reject_small, self.small),
             (self.accept_rest, self.reject_rest),
             (self.compare,),
             (self.final, self.switches),
@@ -93,9 +107,12 @@ class ReviewButtons(QWidget):
             lambda percent: self.threshold_changed.emit(percent / 100)
         )
 
+        self.small.valueChanged.connect(self.small_changed)
+
     def show_model(self, model: ReviewModel) -> None:
         """Show the minimum confidence, and which map is shown."""
         self.threshold.setValue(round(100 * model.threshold))
+        self.small.setValue(model.small)
         self.final.setChecked(model.shows_final)
 
     def show_tips(self) -> None:

@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from c2f_core.errors import C2FError
+from c2f_core.review.decisions import Decision
 from napari_c2f.base.controller import Controller, GuiSteps
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.lineage import changes_layers
@@ -137,6 +138,38 @@ class ReviewController(Controller[ReviewModel]):
         """Move to the region of a number."""
         if self.review is not None:
             self.review.navigator.choose(number)
+
+    def set_small(self, pixels: int) -> None:
+        """Set the largest size, in pixels, of regions that are decided on as small ones."""
+        self.model.small = pixels
+
+    def finish(self) -> None:
+        """End the review, and remove the layers that are not needed any more."""
+        review = self.review
+        if review is None:
+            self.tell("No review is under way.")
+            return
+        layers, undecided = review.layers, self.model.count(Decision.UNDECIDED)
+        review.display.show_final(True)
+        self.end()
+        self._remove_reviewed(layers)
+        left = f" {undecided} undecided regions keep the coarse map." if undecided else ""
+        self.model.message = (
+            f"The review is finished.{left} You need three layers from here: the image, "
+            f"'{layers.coarse.name}' and '{layers.final.name}', which you save."
+        )
+
+    def _remove_reviewed(self, reviewed: ReviewLayers) -> None:
+        """Remove outlines, fine map and confidence, unless something is only there."""
+        lineage, strokes, layers = self._session.lineage, self._session.strokes, self._viewer.layers
+        self._remove_changes()
+        known = {stroke.stamp for stroke in strokes.strokes_of(reviewed.final)}
+        is_only_there = {stroke.stamp for stroke in strokes.strokes_of(reviewed.fine)} - known
+        if is_only_there or lineage.is_of_project(reviewed.coarse):
+            return
+        for layer in (lineage.confidence_of(layers, reviewed.fine), reviewed.fine):
+            if layer is not None and layer in layers:
+                layers.remove(layer)
 
     def set_threshold(self, confidence: float) -> None:
         """Set the minimum mean confidence, in [0, 1], of regions that are accepted together."""

@@ -64,6 +64,16 @@ KEYS = Keys(
             "reject all undecided regions",
             OpenReview.reject_rest,
         ),
+        "accept_small": _action(
+            KeyMod.Shift | KeyCode.KeyS,
+            "accept all undecided regions of up to the small size",
+            OpenReview.accept_small,
+        ),
+        "reject_small": _action(
+            KeyMod.Shift | KeyCode.KeyR,
+            "reject all undecided regions of up to the small size",
+            OpenReview.reject_small,
+        ),
         "next_doubtful": _action(
             KeyCode.KeyD,
             "go to the next doubtful region, changed or not",

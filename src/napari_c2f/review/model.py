@@ -27,6 +27,8 @@ class ReviewModel(Activity):
         Number of the region in view, 0 for none.
     threshold : float
         Minimum mean confidence of regions that are accepted together, in [0, 1].
+    small : int
+        Largest size in pixels of regions that are decided on together as small ones.
     reviewing : bool
         Whether a review is under way.
     shows_final : bool
@@ -41,6 +43,7 @@ class ReviewModel(Activity):
     decisions: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     current: int = 0
     threshold: float = 0.9
+    small: int = 10
     reviewing: bool = False
     shows_final: bool = False
 

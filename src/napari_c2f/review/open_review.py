@@ -100,6 +100,20 @@ class OpenReview:
         """Reject all undecided regions."""
         self._decide(Decision.REJECTED, self._model.numbers(Decision.UNDECIDED))
 
+    def accept_small(self) -> None:
+        """Accept the undecided regions of a few pixels."""
+        self._decide_small(Decision.ACCEPTED)
+
+    def reject_small(self) -> None:
+        """Reject the undecided regions of a few pixels."""
+        self._decide_small(Decision.REJECTED)
+
+    def _decide_small(self, decision: Decision) -> None:
+        model = self._model
+        undecided = model.numbers(Decision.UNDECIDED)
+        numbers = [number for number in undecided if model.region(number).size <= model.small]
+        self._decide(decision, numbers, f"No undecided region has at most {model.small} px.")
+
     def undo(self) -> None:
         """Undo the last change of the final layer, and move to a region whose decision changed."""
         self._return_to(self._decisions.undo(), "Undone")

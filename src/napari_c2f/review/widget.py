@@ -25,6 +25,7 @@ COUNTED = (Decision.ACCEPTED, Decision.REJECTED, Decision.EDITED, Decision.UNDEC
 TIPS = {
     "begin": "List the changed regions, and add two layers: outlines of the regions, and the "
     "final map, which gets the regions that you accept",
+    "finish": "End the review; image, coarse map and final map stay, the other layers are removed",
     "busy": "Moves during background work",
     "counts": "Number of regions by decision",
 }
@@ -46,6 +47,7 @@ class ReviewWidget(DockedWidget):
         self._discriminator = DiscriminatorController(viewer, session)
         self.maps = MapsSection(viewer, session)
         self.begin_button = QPushButton("&Begin review")
+        self.finish_button = QPushButton("&Finish")
         self.busy = QProgressBar()
         self.table = ReviewTable()
         self.counts = QLabel()
@@ -66,11 +68,13 @@ class ReviewWidget(DockedWidget):
 
     def _lay_out(self) -> None:
         self.begin_button.setToolTip(TIPS["begin"])
+        self.finish_button.setToolTip(TIPS["finish"])
         self.busy.setToolTip(TIPS["busy"])
         self.busy.setTextVisible(False)
         self.counts.setToolTip(TIPS["counts"])
         begin = QHBoxLayout()
         begin.addWidget(self.begin_button)
+        begin.addWidget(self.finish_button)
         begin.addWidget(self.busy)
         layout = self.scrolled_column(self.status)
         layout.addWidget(self.maps)
@@ -83,9 +87,11 @@ class ReviewWidget(DockedWidget):
     def _connect(self) -> None:
         controller = self._controller
         self.begin_button.clicked.connect(lambda: controller.begin(*self.maps.value()))
+        self.finish_button.clicked.connect(controller.finish)
         self.table.chosen.connect(controller.choose)
         self.buttons.triggered.connect(lambda name: KEYS.actions[name].run(controller))
         self.buttons.compared.connect(partial(KEYS.actions["compare"].run, controller))
+        self.buttons.small_changed.connect(controller.set_small)
         self.buttons.threshold_changed.connect(controller.set_threshold)
         self.discriminator.wanted.connect(self._show_realism)
         action_manager.events.shortcut_changed.connect(self._show_tips)
@@ -126,7 +132,7 @@ class ReviewWidget(DockedWidget):
     @while_alive
     def _show_reviewing(self, *_: Any) -> None:
         self._show_regions()
-        for widget in (self.table, self.buttons):
+        for widget in (self.table, self.buttons, self.finish_button):
             widget.setEnabled(self._controller.model.reviewing)
 
     @while_alive

@@ -130,7 +130,7 @@ def test_corrections_are_protected_and_refinable_strokes_are_not(
     wait_for(qtbot, lambda: (fine.data == expected).all())
     refine(widget)
     assert widget.live.isChecked()
-    again = viewer.layers["coarse refined 2"]
+    again = viewer.layers["coarse refined"]
     np.testing.assert_array_equal(again.data, expected)
     assert coarse.visible
     paint(viewer, coarse, 3, 60)

@@ -46,7 +46,7 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, foll
     coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
     plain = fine.data.copy()
     painted = paint(viewer, fine, DISK, 30)
-    for name in ("coarse refined 2", "coarse refined 3"):
+    for name in ("coarse refined", "coarse refined"):
         refine(widget)
         assert widget.coarse.value is coarse
         expected = np.where(painted, DISK, following(coarse.data))
@@ -54,12 +54,12 @@ def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, foll
         confidence = viewer.layers[name.replace("refined", "confidence")].data
         np.testing.assert_array_equal(np.isnan(confidence), painted)
     assert widget.state.report.pixels == (~painted).sum()
-    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined 3"])
+    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
     assert len(record["painted"]) == 1
-    more = paint(viewer, viewer.layers["coarse refined 3"], 1, 60)
+    more = paint(viewer, viewer.layers["coarse refined"], 1, 60)
     refine(widget)
     expected[more] = 1
-    np.testing.assert_array_equal(viewer.layers["coarse refined 4"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
     np.testing.assert_array_equal(fine.data, np.where(painted, DISK, plain))
 
 
@@ -88,11 +88,11 @@ def test_undo_and_the_eraser_end_the_protection_of_corrections(
     assert (fine.data != following(coarse.data)).sum() < first.sum()
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, following(coarse.data))
-    paint(viewer, viewer.layers["coarse refined 2"], DISK, 30)
-    paint(viewer, viewer.layers["coarse refined 2"], SHAPES.unlabelled.index, 30)
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
+    paint(viewer, viewer.layers["coarse refined"], DISK, 30)
+    paint(viewer, viewer.layers["coarse refined"], SHAPES.unlabelled.index, 30)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, following(coarse.data))
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
 
 
 def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot, following):
@@ -104,7 +104,7 @@ def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot, foll
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     qtbot.keyClick(widget.scope.keep_coarse, Qt.Key.Key_Space)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, following(coarse.data))
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
 
 
 def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, paint, following):
@@ -120,7 +120,7 @@ def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, p
     expected[in_fine] = TRIANGLE
     expected[in_coarse] = 3
     expected[again] = TRIANGLE
-    np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
 
 
 def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, following):
@@ -129,7 +129,7 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     painted = paint(viewer, fine, DISK, 30)
     widget.coarse.value = fine
     refine(widget)
-    second = viewer.layers["coarse refined 2"]
+    second = viewer.layers["coarse refined"]
     expected = np.where(painted, DISK, following(fine.data))
     np.testing.assert_array_equal(second.data, expected)
     more = paint(viewer, second, 1, 60)
@@ -137,7 +137,7 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     refine(widget)
     expected = following(viewer.layers["coarse"].data)
     expected[painted], expected[more] = DISK, 1
-    np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
 
 
 def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
@@ -153,10 +153,10 @@ def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
     accepted = paint(viewer, final, TRIANGLE, 60)
     expected = following(coarse.data)
     expected[corrected | accepted] = TRIANGLE
-    for name in ("coarse refined 2", "coarse refined 3"):
+    for name in ("coarse refined", "coarse refined"):
         refine(widget)
         np.testing.assert_array_equal(viewer.layers[name].data, expected)
-    record = session.lineage.record_of(viewer.layers["coarse refined 3"])
+    record = session.lineage.record_of(viewer.layers["coarse refined"])
     assert len(record["painted"]) == 2
 
 
@@ -187,7 +187,7 @@ def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     fine.redo()
     refine(widget)
     qtbot.waitUntil(lambda: is_shown(painted))
-    more = paint(viewer, viewer.layers["coarse refined 2"], 1, 60)
+    more = paint(viewer, viewer.layers["coarse refined"], 1, 60)
     qtbot.waitUntil(lambda: is_shown(painted | more))
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     assert not shown.data.any()

@@ -198,7 +198,7 @@ def test_the_shown_slice_of_a_stack_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer, (2, 3, SIZE, SIZE))
     assert not widget.scope.planes.isHidden()
-    for step, name in (((1, 2), "coarse refined"), ((0, 1), "coarse refined 2")):
+    for step, name in (((1, 2), "coarse refined"), ((0, 1), "coarse refined")):
         viewer.dims.set_current_step((0, 1), step)
         refine(widget)
         fine = viewer.layers[name].data
@@ -234,7 +234,7 @@ def test_all_slices_are_refined_and_stopping_keeps_those_that_are_done(
     click(widget.cancel_button)
     qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=10000)
     assert "cancelled at plane 2; the planes before it are done" in widget.status.text()
-    fine = viewer.layers["coarse refined 2"].data
+    fine = viewer.layers["coarse refined"].data
     np.testing.assert_array_equal(fine[:2], following(coarse.data[:2]))
     np.testing.assert_array_equal(fine[2:], before[2:])  # What was refined before stays.
 
