@@ -42,7 +42,7 @@ def take_pictures(folder: Path) -> None:
     widget.buttons.accept_above.click()
     take_in_both_themes(viewer, folder, "review")
     widget.buttons.accept_rest.click()
-    widget.buttons.switches.outlines.click()
+    widget.switches.outlines.click()
     viewer.reset_view()
     take_in_both_themes(viewer, folder, "review-final")
     viewer.close()

@@ -1,6 +1,6 @@
-"""Add, rename and recolour classes, and count their pixels.
+"""Add, rename, recolour, move and remove classes, and count their pixels.
 
-Class tables are immutable. Each function returns a new one, in which all existing
+Class tables are immutable. Each function returns a new one, in which all remaining
 classes keep their labels, so that maps drawn with the old table stay valid.
 """
 
@@ -26,6 +26,74 @@ def new_table(name: str = "classes") -> ClassTable:
     unlabelled = ClassEntry(name="unlabelled", index=0, colour=(0, 0, 0))
     first = ClassEntry(name="class 1", index=1, colour=(230, 38, 38))
     return ClassTable(name=name, classes=(first,), unlabelled=unlabelled)
+
+
+def table_of_names(names: Iterable[str], name: str = "classes") -> ClassTable:
+    """Return a table of new classes, with the label 0 for unlabelled.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of the classes in order; empty and repeated ones are skipped.
+    name : str
+        Name of the class table.
+
+    Raises
+    ------
+    ClassTableError
+        If there is no name, there are too many, or one is that of unlabelled pixels.
+    """
+    distinct = list(dict.fromkeys(each.strip() for each in names if each.strip()))
+    if not distinct:
+        raise ClassTableError("Type the name of at least one class.")
+    table = renamed(new_table(name), 1, distinct[0])
+    for each in distinct[1:]:
+        table = with_class(table, each)
+    return table
+
+
+def without_class(table: ClassTable, index: int) -> ClassTable:
+    """Return a table without one of its classes.
+
+    Parameters
+    ----------
+    table : ClassTable
+        Class table with the class; it is not changed.
+    index : int
+        Label of the class. Maps must not contain it any more.
+
+    Raises
+    ------
+    ClassTableError
+        If it is the only class, or there is no such class.
+    """
+    _check_class(table, index)
+    return _edited(table, tuple(entry for entry in table.classes if entry.index != index))
+
+
+def moved(table: ClassTable, index: int, rows: int) -> ClassTable:
+    """Return a table in which a class is further up or down; labels do not change.
+
+    Parameters
+    ----------
+    table : ClassTable
+        Class table with the class; it is not changed.
+    index : int
+        Label of the class.
+    rows : int
+        Number of rows to move down by; negative numbers move up. The class stops at the ends.
+
+    Raises
+    ------
+    ClassTableError
+        If there is no such class.
+    """
+    _check_class(table, index)
+    classes = list(table.classes)
+    row = [entry.index for entry in classes].index(index)
+    entry = classes.pop(row)
+    classes.insert(min(max(row + rows, 0), len(classes)), entry)
+    return _edited(table, tuple(classes))
 
 
 def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) -> ClassTable:
@@ -165,13 +233,17 @@ def _free_name(table: ClassTable, index: int) -> str:
 
 
 def _with_entry(table: ClassTable, index: int, **change: Any) -> ClassTable:
-    if index not in [entry.index for entry in table.classes]:
-        raise ClassTableError(f"'{table.name}' has no class {index}; choose one of its classes.")
+    _check_class(table, index)
     classes = (
         entry.model_copy(update=change) if entry.index == index else entry
         for entry in table.classes
     )
     return _edited(table, tuple(classes))
+
+
+def _check_class(table: ClassTable, index: int) -> None:
+    if index not in [entry.index for entry in table.classes]:
+        raise ClassTableError(f"'{table.name}' has no class {index}; choose one of its classes.")
 
 
 def _edited(table: ClassTable, classes: tuple[ClassEntry, ...]) -> ClassTable:

@@ -10,7 +10,14 @@ from napari.layers import Image, Labels, Shapes
 from napari.utils.key_bindings import KeyBinding
 from numpy.typing import NDArray
 
-from c2f_core.classes.editing import new_table, recoloured, renamed, with_class
+from c2f_core.classes.editing import (
+    moved,
+    new_table,
+    recoloured,
+    renamed,
+    with_class,
+    without_class,
+)
 from c2f_core.classes.table import ClassEntry, ClassTable, Colour
 from c2f_core.errors import C2FError, ClassTableError
 from napari_c2f.base.keys import Action, Keys
@@ -29,12 +36,14 @@ from napari_c2f.layers.convert import (
 from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.map_controller import MapController
 from napari_c2f.layers.planes import lie_alike
-from napari_c2f.layers.project_map import paste_labels
+from napari_c2f.layers.project_map import erase_label, paste_labels
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.shapes import coarse_of_shapes, covered_by, follow_class, set_class
 
 NUMBERS = range(10)
 
+Confirm = Callable[[str], bool]
+"""Function that asks the user a question, and returns whether the answer is yes."""
 DRAWING_MODES = ("paint", "fill", "polygon")
 """Modes of a Labels layer that draw with the chosen class."""
 HOW_TO_DRAW = "Press 2 to draw with the brush, 3 with polygons, or 4 to fill areas."
@@ -62,12 +71,14 @@ class PaletteController(MapController[Palette]):
         """Class table of the map, or of the first map to come; None if the map has none."""
         self._shares: Shares = {}
         self._counter = ShareCounter(self._show_shares)
+        viewer.layers.selection.events.active.connect(self.ready_shapes)
         self._show()
 
     def close(self, *_: Any) -> None:
         """End the work for good: the window closes."""
         super().close()
         self._counter.close()
+        self._viewer.layers.selection.events.active.disconnect(self.ready_shapes)
         self._disconnect()
 
     def follow(self, layer: Labels | None) -> None:
@@ -148,6 +159,68 @@ class PaletteController(MapController[Palette]):
     def recolour(self, index: int, colour: Colour, shapes: Shapes | None) -> None:
         """Change the colour of a class in the map and in shapes."""
         self._edit(index, shapes, lambda table: recoloured(table, index, colour))
+
+    def move(self, index: int, rows: int) -> None:
+        """Move a class down by a number of rows, or up."""
+        with self._showing_errors():
+            if self.table is not None:
+                self._store(moved(self.table, index, rows))
+
+    def delete(self, index: int, confirm: Confirm) -> None:
+        """Delete a class; its pixels become unlabelled in all maps that share the classes.
+
+        Parameters
+        ----------
+        index : int
+            Label of the class.
+        confirm : callable
+            Function that is called with a question if the class has pixels, and returns whether
+            to delete the class.
+        """
+        with self._showing_errors():
+            if self.table is None:
+                return
+            table = without_class(self.table, index)
+            if self._layer is not None:
+                entry = self._entry(index)
+                if self._session.lineage.is_of_project(self._layer):
+                    raise C2FError(
+                        "The classes of a project can be renamed and added, but not deleted: its "
+                        "other maps may have them."
+                    )
+                users = self._users(self._layer, entry)
+                if users and not confirm(_question(entry, users)):
+                    return
+                lineage, layers = self._session.lineage, self._viewer.layers
+                lineage.share_lock(layers, self._layer, index, False)
+                for layer in users:
+                    erase_label(self._session.strokes, layer, index)
+            self._store(table)
+            self.model.message = ""
+
+    def _users(self, layer: Labels, entry: ClassEntry) -> dict[Labels, int]:
+        """Return how many pixels of a class the maps have that share the classes of a layer."""
+        users = {}
+        for each in self._session.lineage.family_of(self._viewer.layers, layer):
+            own = each.metadata.get(TABLE_KEY)
+            if own is not None and entry not in own.entries:
+                continue
+            if not isinstance(each.data, np.ndarray):
+                raise C2FError(
+                    f"'{each.name}' is not loaded into memory, so its classes cannot be deleted."
+                )
+            number = int(np.count_nonzero(each.data == entry.index))
+            if number:
+                users[each] = number
+        return users
+
+    def ready_shapes(self, *_: Any) -> None:
+        """Give the next shapes of the active Shapes layer the chosen class."""
+        active, chosen = self._viewer.layers.selection.active, self.model.chosen
+        if isinstance(active, Shapes) and not active.selected_data:
+            for swatch in self.model.swatches:
+                if swatch.entry.index == chosen:
+                    set_class(active, swatch.entry)
 
     def _edit(
         self, index: int, shapes: Shapes | None, change: Callable[[ClassTable], ClassTable]
@@ -243,6 +316,9 @@ class PaletteController(MapController[Palette]):
         locked: frozenset[int] = frozenset() if layer is None else locked_classes(layer)
         self.model.has_map = layer is not None
         self.model.swatches = () if table is None else swatches(table, self._shares, locked)
+        known = [swatch.entry.index for swatch in self.model.swatches]
+        if layer is None and known and self.model.chosen not in known:
+            self.model.chosen = known[0]  # The first shape gets it.
         if layer is not None and table is None:
             self.model.message = (
                 f"'{layer.name}' has no classes yet; click 'Add class' to add the first."
@@ -253,6 +329,12 @@ class PaletteController(MapController[Palette]):
         active = self._viewer.layers.selection.active
         if self._layer is not None and not isinstance(active, Shapes):
             self.model.chosen = self._layer.selected_label
+
+
+def _question(entry: ClassEntry, users: dict[Labels, int]) -> str:
+    """Return the question whether to delete a class that has pixels."""
+    where = ", ".join(f"{number:,} pixels in '{layer.name}'" for layer, number in users.items())
+    return f"'{entry.name}' has {where}. They become unlabelled.\nDelete the class?"
 
 
 def swatches(table: ClassTable, shares: Shares, locked: frozenset[int]) -> tuple[Swatch, ...]:

@@ -7,12 +7,12 @@ from napari.components import LayerList
 from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QFormLayout, QPushButton
+from qtpy.QtWidgets import QColorDialog, QFormLayout, QMessageBox, QPushButton
 
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.draw.controller import KEYS, PaletteController
 from napari_c2f.draw.table import PaletteTable
-from napari_c2f.layers.convert import preferred_layer
+from napari_c2f.layers.convert import RESULT_KEY, preferred_layer
 from napari_c2f.layers.display import KEYS as MAP_KEYS
 from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
@@ -34,6 +34,9 @@ TIPS = {
     "add": "Add a class with the next free label",
     "rename": "Rename the chosen class (F2)",
     "colour": "Change the colour of the chosen class",
+    "delete": "Delete the chosen class; if it has pixels, you are asked first",
+    "up": "Move the chosen class up; its label does not change, but its key does",
+    "down": "Move the chosen class down; its label does not change, but its key does",
 }
 
 
@@ -65,6 +68,9 @@ class DrawWidget(DockedWidget):
         self.add_button = QPushButton("&Add class")
         self.rename_button = QPushButton("Rena&me")
         self.colour_button = QPushButton("C&olour…")
+        self.delete_button = QPushButton("&Delete")
+        self.up_button = QPushButton("&Up")
+        self.down_button = QPushButton("Do&wn")
         self.status = StatusText()
         self._lay_out()
         self._connect()
@@ -83,6 +89,9 @@ class DrawWidget(DockedWidget):
             self.add_button: TIPS["add"],
             self.rename_button: TIPS["rename"],
             self.colour_button: TIPS["colour"],
+            self.delete_button: TIPS["delete"],
+            self.up_button: TIPS["up"],
+            self.down_button: TIPS["down"],
         }
         layout = self.scrolled_column(self.status)
         layout.addLayout(form)
@@ -102,6 +111,9 @@ class DrawWidget(DockedWidget):
         )
         self.add_button.clicked.connect(self._add)
         self.rename_button.clicked.connect(table.edit_name)
+        self.delete_button.clicked.connect(self._delete)
+        self.up_button.clicked.connect(lambda: self._move(-1))
+        self.down_button.clicked.connect(lambda: self._move(1))
         self.colour_button.clicked.connect(lambda: self._ask_colour(table.value()))
         table.chosen.connect(controller.choose)
         table.renamed.connect(self._rename)
@@ -139,6 +151,22 @@ class DrawWidget(DockedWidget):
         self._keep_draft()
         self._show_swatches()  # Restore the old name if the new one was rejected.
 
+    def _move(self, rows: int) -> None:
+        index = self.table.value()
+        if index is not None:
+            self._controller.move(index, rows)
+            self._keep_draft()
+
+    def _delete(self) -> None:
+        index = self.table.value()
+        if index is not None:
+            self._controller.delete(index, self._confirm)
+            self._keep_draft()
+
+    def _confirm(self, question: str) -> bool:
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        return bool(QMessageBox.question(self, "Delete class", question, yes | no, no) == yes)
+
     def _ask_colour(self, index: int | None) -> None:
         for swatch in self._controller.model.swatches:
             if swatch.entry.index == index and not swatch.is_eraser:
@@ -169,6 +197,7 @@ def active_or_preferred(
 ) -> Layer | None:
     """Return the active layer if it is of this kind, else the one that is most likely meant."""
     active = layers.selection.active
-    if isinstance(active, kind) and active.editable:  # The changes of a review are not.
-        return active
+    is_confidence = isinstance(active, Image) and RESULT_KEY in active.metadata
+    if isinstance(active, kind) and active.editable and not is_confidence:
+        return active  # The changes of a review are not editable.
     return preferred_layer(layers, kind, current)

@@ -51,7 +51,10 @@ class MapController(Controller[AnyActivity]):
                 return
             table = selection.checked_table()
             if table is None:
-                raise C2FError("Choose the classes of the new map first, under 'Classes'.")
+                raise C2FError(
+                    "Choose the classes of the new map first, under 'Classes': a preset, a file "
+                    "or 'New classes…' to type their names."
+                )
             unlabelled = np.full(plane_shape(image), UNLABELLED_ID, np.uint8)
             layer = add_map(
                 self._viewer,

@@ -51,6 +51,12 @@ def replace_labels(
     _change(strokes, layer, _in_classes_of(layer, index_map, class_table))
 
 
+def erase_label(strokes: StrokeTracker, layer: Labels, label: int) -> None:
+    """Make the pixels of a label unlabelled, as one step of the undo history."""
+    background = layer.colormap.background_value
+    _change(strokes, layer, np.where(layer.data == label, background, layer.data))
+
+
 def _in_classes_of(
     layer: Labels, index_map: NDArray[Any], class_table: ClassTable
 ) -> NDArray[np.unsignedinteger[Any]]:

@@ -9,8 +9,10 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Labels
 
+from c2f_core.classes.editing import new_table
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
+from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.project import Project
 from napari_c2f.base.settings import settings
 from napari_c2f.base.table_selection import TableSelection
@@ -86,18 +88,19 @@ class ProjectController:
     def create(self, root: Path | None, selection: TableSelection) -> None:
         """Create a project in a folder, and open it once all queued work is done.
 
+        Images that are directly in the folder are copied into the project.
+
         Parameters
         ----------
         root : Path or None
             Folder of the project; None if the user has not chosen one.
         selection : TableSelection
-            Classes of the project; without a table, those of the active map.
+            Classes of the project; without a table, those of the active map, or else one class
+            to start from.
         """
         with self.workspace.showing_errors():
             folder = self._check_folder(root)
-            table = selection.checked_table() or self._table_of_active_map()
-            if table is None:
-                raise DataError("Choose the classes of the new project first, under 'Classes'.")
+            table = selection.checked_table() or self._table_of_active_map() or new_table()
             self.workspace.when_idle(partial(self._create, folder, table))
 
     def _table_of_active_map(self) -> ClassTable | None:
@@ -106,7 +109,10 @@ class ProjectController:
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()
+        images = _images_in(root)
         self._enter(Project.create(root, table), f"Created the project {root}; add images to it.")
+        if images:
+            self.library.add_files(images)
 
     def open(self, root: Path | None) -> None:
         """Open the project in a folder once all queued work is done."""
@@ -166,6 +172,13 @@ class ProjectController:
             self.workspace.save_now()
         except C2FError:
             LOGGER.exception("The project could not be saved")
+
+
+def _images_in(root: Path) -> list[Path]:
+    """Return the image files directly in a folder, which need not exist yet."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _opening_message(project: Project, message: str) -> str:

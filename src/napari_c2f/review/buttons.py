@@ -11,8 +11,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_c2f.layers.display import MapDisplay
-from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.model import ReviewModel
 
@@ -22,13 +20,7 @@ THRESHOLD_TIP = "Minimum mean confidence of regions that are accepted together"
 
 
 class ReviewButtons(QWidget):
-    """Buttons of the review's actions, and the minimum confidence of one of them.
-
-    Parameters
-    ----------
-    display : MapDisplay
-        How the maps of the viewer are shown.
-    """
+    """Buttons of the review's actions, and the limits of some of them."""
 
     triggered = Signal(str)
     """Emitted with the name of an action."""
@@ -40,7 +32,7 @@ class ReviewButtons(QWidget):
     small_changed = Signal(int)
     """Emitted with the largest size of small regions, in pixels."""
 
-    def __init__(self, display: MapDisplay) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.accept = QPushButton("&Accept")
         self.reject = QPushButton("Re&ject")
@@ -56,7 +48,6 @@ class ReviewButtons(QWidget):
         self.next_doubtful = QPushButton("Next &doubtful")
         self.compare = QPushButton("&Hold to show coarse map")
         self.final = QCheckBox("Final &map")
-        self.switches = DisplaySwitches(display)
         self.actions_by_button: dict[QAbstractButton, str] = {
             self.accept: "accept",
             self.reject: "reject",
@@ -90,7 +81,7 @@ class ReviewButtons(QWidget):
             (self.accept_small, self.reject_small, self.small),
             (self.accept_rest, self.reject_rest),
             (self.compare,),
-            (self.final, self.switches),
+            (self.final,),
         ):
             row = QHBoxLayout()
             for widget in widgets:
@@ -119,4 +110,3 @@ class ReviewButtons(QWidget):
         """Show what the buttons do, and their current keys."""
         for button, name in self.actions_by_button.items():
             button.setToolTip(KEYS.tip(name))
-        self.switches.show_tips()

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton
 from c2f_core.review.decisions import Decision
 from napari_c2f.base.worker import import_in_background
 from napari_c2f.layers.display import KEYS as MAP_KEYS
+from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
 from napari_c2f.review.buttons import ReviewButtons
 from napari_c2f.review.controller import ReviewController
@@ -51,13 +52,14 @@ class ReviewWidget(DockedWidget):
         self.busy = QProgressBar()
         self.table = ReviewTable()
         self.counts = QLabel()
-        self.buttons = ReviewButtons(session.display)
+        self.buttons = ReviewButtons()
+        self.switches = DisplaySwitches(session.display)
         self.discriminator = DiscriminatorSection(viewer)
         self.discriminator_box = collapsible("Discriminator", self.discriminator)
         self.status = StatusText()
         self.use_keys(KEYS, self._controller)
         self.use_keys(MAP_KEYS, session.display)
-        self.when_ended(self.buttons.switches.leave)
+        self.when_ended(self.switches.leave)
         self.when_ended(self._controller.close, self._discriminator.close)
         self._lay_out()
         self._connect()
@@ -82,6 +84,7 @@ class ReviewWidget(DockedWidget):
         layout.addWidget(self.table, 4)
         layout.addWidget(self.counts)
         layout.addWidget(self.buttons)
+        layout.addWidget(self.switches)
         layout.addWidget(self.discriminator_box)
 
     def _connect(self) -> None:
@@ -116,6 +119,7 @@ class ReviewWidget(DockedWidget):
     @while_alive
     def _show_tips(self, *_: Any) -> None:
         self.buttons.show_tips()
+        self.switches.show_tips()
 
     @while_alive
     def _show_regions(self, *_: Any) -> None:

@@ -54,7 +54,7 @@ class DataView(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.data = FolderEdit("folder with images, coarse, fine")
-        self.class_table = TableChoice()
+        self.class_table = TableChoice(makes_new=False)
         self.layers = {
             "image": LayerChoice(viewer, Image, current_or_preferred),
             "coarse": LayerChoice(viewer, Labels, current_or_preferred),

@@ -9,14 +9,17 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
+    QInputDialog,
     QLineEdit,
     QToolButton,
     QWidget,
 )
 
+from c2f_core.classes.editing import table_of_names
 from c2f_core.classes.table import PRESETS, ClassTable
 from napari_c2f.base.table_selection import TableSelection
 
+NEW_CLASSES = "New classes…"
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -113,18 +116,22 @@ class FileChoice(Choice):
 
 
 class TableChoice(FileChoice):
-    """A list of class tables: presets and files.
+    """A list of class tables: presets, files and new classes.
 
     Parameters
     ----------
     own : str
         Entries before the presets that stand for a table that the widget gets elsewhere, as in
         "From the coarse map".
+    makes_new : bool
+        Whether new classes can be typed.
     """
 
-    def __init__(self, *own: str) -> None:
-        super().__init__({name: name for name in (*own, *PRESETS)}, TABLE_FILES)
+    def __init__(self, *own: str, makes_new: bool = True) -> None:
+        new = (NEW_CLASSES,) if makes_new else ()
+        super().__init__({name: name for name in (*own, *PRESETS, *new)}, TABLE_FILES)
         self._own = own
+        self._typed: dict[str, TableSelection] = {}
         self._read: tuple[str, int | None] | None = None
         self._selection = TableSelection()
 
@@ -133,11 +140,40 @@ class TableChoice(FileChoice):
         name = self.value()
         if name in self._own:
             return TableSelection()
+        if name in self._typed:
+            return self._typed[name]
         latest = name, _modification_time(name)
         if latest != self._read:
             self._read = latest
             self._selection = TableSelection.read(lambda: ClassTable.named(name))
         return self._selection
+
+    def _first_action(self) -> int:
+        """Return the row of the first entry that opens a dialog."""
+        new = self.findData(NEW_CLASSES)
+        return super()._first_action() if new < 0 else new
+
+    def _choose(self, index: int) -> None:
+        if self.itemData(index) != NEW_CLASSES:
+            super()._choose(index)
+            return
+        self.setCurrentIndex(self._before)
+        text, is_accepted = QInputDialog.getMultiLineText(
+            self, "New classes", "Names of the classes, one in each line:", "background\n"
+        )
+        if is_accepted:
+            self._add_typed(text.splitlines())
+
+    def _add_typed(self, names: list[str]) -> None:
+        """Add a table of new classes to the list, and choose it."""
+        selection = TableSelection.read(lambda: table_of_names(names))
+        shown = names if selection.table is None else selection.table.names
+        key = f"New: {', '.join(shown)}"
+        self._typed[key] = selection
+        if self.findData(key) < 0:
+            self.insertItem(self._first_action(), key, key)
+            self.setItemData(self.findData(key), key, Qt.ItemDataRole.ToolTipRole)
+        self.setValue(key)
 
 
 def _modification_time(name: str) -> int | None:

@@ -81,16 +81,18 @@ class DockedWidget(QWidget):
         target : Any
             Target of the actions in this viewer.
         """
-        leave = partial(keys.leave, self._viewer, target)
+        follows = False
 
-        def follow() -> None:
-            leave()  # Opening is announced more than once.
-            keys.follow(self._viewer, target)
+        def act(follow: bool) -> None:
+            nonlocal follows
+            if follow != follows:  # Opening is announced more than once.
+                follows = follow
+                (keys.follow if follow else keys.leave)(self._viewer, target)
 
-        follow()
-        self.dock_opened.connect(follow)
-        self.dock_closed.connect(leave)
-        self.when_ended(leave)
+        act(True)
+        self.dock_opened.connect(partial(act, True))
+        self.dock_closed.connect(partial(act, False))
+        self.when_ended(partial(act, False))
 
     def end(self) -> None:
         """End the work for good; a second call does nothing."""

@@ -51,6 +51,5 @@ def test_one_key_outlines_all_maps_while_any_widget_is_open(viewer, dock, qtbot,
     assert np.count_nonzero(hidden.data == HAIR) == hidden.data.size - 1
     qtbot.keyClick(canvas, Qt.Key.Key_W)
     assert not any(layer.contour for layer in viewer.layers)
-    switches = widget.buttons.switches if tool == "Review" else widget.switches
-    switches.background.click()
+    widget.switches.background.click()
     assert visible.get_color(BACKGROUND)[3] == 1

@@ -35,7 +35,7 @@ def test_decisions_while_outlined_are_the_fine_map_exactly(
     widget, final = begun(planes, dtype)
     coarse, fine, _ = review_maps
     viewer_plane = (0,) * len(planes)
-    click(widget.buttons.switches.outlines)
+    click(widget.switches.outlines)
     for _ in range(3):
         click(widget.buttons.accept)
     widget.buttons.accept_rest.click()
@@ -101,7 +101,7 @@ def test_a_hidden_map_can_be_decided_on_after_another_image_changed_the_axes(
 def test_a_map_is_shown_again_as_the_user_had_it(viewer, begun, click):
     widget, _ = begun()
     viewer.layers["face coarse"].contour = 3
-    click(widget.buttons.switches.outlines)
+    click(widget.switches.outlines)
     assert [viewer.layers[name].contour for name in MAPS] == [3, 2, 2]
-    click(widget.buttons.switches.outlines)
+    click(widget.switches.outlines)
     assert [viewer.layers[name].contour for name in MAPS] == [3, 0, 0]

@@ -250,8 +250,8 @@ def test_maps_are_outlined_by_key_and_box(begun, press, click):
     viewer, widget, _ = begun
     press(viewer, Qt.Key.Key_W)
     assert viewer.layers["face refined"].contour == 2
-    assert widget.buttons.switches.outlines.isChecked()
-    click(widget.buttons.switches.outlines)
+    assert widget.switches.outlines.isChecked()
+    click(widget.switches.outlines)
     assert viewer.layers["face refined"].contour == 0
 
 
