@@ -263,7 +263,7 @@ class PaletteController(MapController[Palette]):
             shapes.visible = False  # It would hide what is drawn in the map.
             drawn = "one shape" if report.drawn == 1 else f"{report.drawn} shapes"
             self.model.message = report.message() or (
-                f"Drew {drawn} in {where}; refining fills in the rest. '{shapes.name}' is hidden."
+                f"Drew {drawn} in {where}; Refine fills in the rest. '{shapes.name}' is now hidden."
             )
 
     def _show_drawn(

@@ -15,8 +15,8 @@ from napari_c2f.widgets.parts import colour_icon, types_text
 
 COLUMNS = {
     "": "Colour; double-click to change it",
-    "Class": "Click to draw with the class; double-click to rename it",
-    "Key": "Chooses the class while the image has the focus",
+    "Class": "Class; click to draw with it, double-click to rename it",
+    "Key": "Key that chooses the class while the image has the focus",
     "Share": "Share of the map's pixels",
     "Lock": "Drawing and refining leave pixels of a locked class unchanged",
 }

@@ -46,7 +46,7 @@ class MapController(Controller[AnyActivity]):
             if own is not None:
                 self._show_map(own)
                 self.model.message = (
-                    f"Draw in '{own.name}': it is the one map of this image that the project saves."
+                    f"'{own.name}' is the map of this image that the project saves; draw in it."
                 )
                 return
             table = selection.checked_table()
@@ -65,7 +65,7 @@ class MapController(Controller[AnyActivity]):
             )
             layer.mode = "paint"
             self.model.message = (
-                f"Select a class by its label and paint in '{layer.name}' where you are sure of it."
+                f"Choose a class, and paint in '{layer.name}' wherever you are sure of it."
             )
 
     def _show_map(self, layer: Labels) -> None:

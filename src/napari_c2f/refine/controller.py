@@ -216,10 +216,10 @@ class RefineController(MapController[Refining]):
             if coarse is None:
                 raise C2FError("Choose the coarse map first.")
             number, kept = self._results.remove_old(coarse)
-            removed = "No old results." if not number else f"Removed {number} layers."
+            removed = "There are no old results." if not number else f"Removed {number} layers."
             removed = "Removed one layer." if number == 1 else removed
             names = ", ".join(f"'{name}'" for name in kept)
-            edits = f" {names} stay: they have edits that the latest map does not have."
+            edits = f" {names} stay, because they have edits that the latest map does not have."
             self.model.message = removed + (edits if kept else "")
 
     def set_live(self, live: bool) -> None:
@@ -375,7 +375,7 @@ class RefineController(MapController[Refining]):
 def _summary(report: ScopeReport, confidence: str) -> str:
     """Return how much changed, and with what confidence, for the user."""
     if not report.pixels:
-        return "Nothing in the scope may change; choose another under 'Scope', or unlock classes."
+        return "The scope has no pixel that may change; widen it under 'Scope', or unlock classes."
     return (
         f"{100 * report.changed / report.pixels:.1f} % of the pixels changed, mean confidence "
         f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful regions "

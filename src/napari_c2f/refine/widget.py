@@ -71,7 +71,7 @@ KEYS: Keys[Buttons] = Keys(
 FROM_LAYER = "From the coarse map"
 MAP_FILES = "Maps (*.png *.bmp *.tif *.tiff *.npy *.json *.xml)"
 TIPS = {
-    "image": "Photograph to refine on; follows the layer that you select",
+    "image": "Image to refine on; follows the layer that you select",
     "coarse": "Labels layer to refine, which stays unchanged; follows the layer that you select",
     "new": "Add an empty map of the size of the image to draw in, with the classes chosen below; "
     "an image of a project already has one",
@@ -82,10 +82,10 @@ TIPS = {
     "device": "Device for networks; auto uses a GPU if there is one",
     "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
     "refine": "Add a fine map and its confidence, in place of those of an earlier click",
-    "live": "After each stroke in the coarse map or its latest fine map, refine what it touches "
-    "again, in the fine map itself",
-    "clear": "Remove the fine and final maps of this coarse map that later ones took the place of, "
-    "and their confidence; maps with edits that later ones do not have stay",
+    "live": "After each stroke in the coarse map or its latest fine map, refine the fine map again "
+    "around the stroke",
+    "clear": "Remove earlier fine and final maps of this coarse map and their confidence, but none "
+    "with edits that the latest ones do not have",
     "cancel": "Stop refining; no layer changes",
 }
 

@@ -90,7 +90,7 @@ class DiscriminatorController(Controller[Activity]):
                 class_table_of_layer(fine),
                 model,
             )
-            self.model.message = "The discriminator rates the map…"
+            self.model.message = "Scoring the map with the discriminator…"
             self._start(task, lambda _: None, lambda scores: self._show(fine, plane, model, scores))
 
     def _show(self, fine: Labels, plane: Plane, model: str, scores: NDArray[np.float32]) -> None:

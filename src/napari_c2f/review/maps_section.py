@@ -10,7 +10,7 @@ from napari_c2f.widgets.layer_choice import LayerChoice
 from napari_c2f.widgets.parts import add_row
 
 TIPS = {
-    "fine": "Refined map; follows the layer that you select",
+    "fine": "Fine map to review; follows the layer that you select",
     "coarse": "The map that was refined; it and the fine map stay unchanged",
     "confidence": "Confidence of the fine map; without it larger regions come first",
 }

@@ -19,6 +19,8 @@ from c2f_core.classes.editing import table_of_names
 from c2f_core.classes.table import PRESETS, ClassTable
 from napari_c2f.base.table_selection import TableSelection
 
+TITLES = {"fasseg": "Faces", "cityscapes": "Cityscapes", "camvid": "CamVid"}
+"""Texts of bundled class tables and models, by name."""
 NEW_CLASSES = "New classes…"
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
@@ -129,7 +131,8 @@ class TableChoice(FileChoice):
 
     def __init__(self, *own: str, makes_new: bool = True) -> None:
         new = (NEW_CLASSES,) if makes_new else ()
-        super().__init__({name: name for name in (*own, *PRESETS, *new)}, TABLE_FILES)
+        names = (*own, *PRESETS, *new)
+        super().__init__({name: TITLES.get(name, name) for name in names}, TABLE_FILES)
         self._own = own
         self._typed: dict[str, TableSelection] = {}
         self._read: tuple[str, int | None] | None = None

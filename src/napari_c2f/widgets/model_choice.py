@@ -9,7 +9,7 @@ from c2f_core.models.bundled import bundled_models
 from c2f_core.models.metadata import read_metadata
 from c2f_core.training.catalogue import name_with_run
 from napari_c2f.base.settings import RECENT_MODELS
-from napari_c2f.widgets.choices import FileChoice
+from napari_c2f.widgets.choices import TITLES, FileChoice
 
 MODEL_FILES = "Models (*.safetensors)"
 
@@ -46,7 +46,7 @@ def known_models() -> dict[str, str]:
 
     return {
         InstantRefiner.name: "From this image (no training)",
-        **{name: f"{name} (bundled)" for name in bundled_models()},
+        **{name: f"{TITLES.get(name, name)} (bundled)" for name in bundled_models()},
         **{name: f"{name} (classical)" for name in CLASSICAL_REFINERS},
     }
 

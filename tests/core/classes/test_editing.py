@@ -6,11 +6,14 @@ import pytest
 from c2f_core.classes import editing as class_editing
 from c2f_core.classes.editing import (
     distant_colour,
+    moved,
     new_table,
     pixel_shares,
     recoloured,
     renamed,
+    table_of_names,
     with_class,
+    without_class,
 )
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ClassTableError
@@ -107,3 +110,41 @@ def test_indices_outside_the_table_are_pixels_of_no_class():
 def test_counting_can_be_stopped():
     with pytest.raises(Cancelled):
         pixel_shares(np.zeros((4, 4), np.uint8), FASSEG, should_stop=lambda: True)
+
+
+def test_a_table_is_made_of_names():
+    table = table_of_names([" leaf", "", "stem ", "leaf"], "plants")
+    assert (table.name, table.names) == ("plants", ["leaf", "stem"])
+    assert [entry.index for entry in table.entries] == [1, 2, 0]
+    assert len({entry.colour for entry in table.entries}) == 3
+    with pytest.raises(ClassTableError, match="at least one class"):
+        table_of_names(["", " "])
+    with pytest.raises(ClassTableError, match="occurs twice"):
+        table_of_names(["unlabelled"])
+
+
+def test_a_class_is_removed_and_the_others_keep_their_labels():
+    table = without_class(FASSEG, 2)
+    assert table.names == ["background", "hair", "eyes", "nose", "mouth"]
+    assert [entry.index for entry in table.classes] == [0, 1, 3, 4, 5]
+    with pytest.raises(ClassTableError, match="has no class 2"):
+        without_class(table, 2)
+    with pytest.raises(ClassTableError, match="between 1 and"):
+        without_class(new_table(), 1)
+
+
+@pytest.mark.parametrize(
+    ("index", "rows", "names"),
+    [
+        (1, -1, ["hair", "background", "skin"]),
+        (0, 1, ["hair", "background", "skin"]),
+        (0, -1, ["background", "hair", "skin"]),
+        (2, -9, ["skin", "background", "hair"]),
+    ],
+)
+def test_a_class_is_moved_and_keeps_its_label(index, rows, names):
+    table = moved(FASSEG, index, rows)
+    assert table.names[:3] == names
+    assert {entry.name: entry for entry in table.classes} == {
+        entry.name: entry for entry in FASSEG.classes
+    }

@@ -6,7 +6,15 @@ from napari.layers import Labels
 from napari.settings import get_settings
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QApplication, QCheckBox, QColorDialog, QLineEdit, QPushButton
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QColorDialog,
+    QInputDialog,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+)
 
 from c2f_core.classes.editing import with_class
 from c2f_core.classes.table import ClassTable
@@ -16,6 +24,7 @@ from napari_c2f.draw.table import COLOUR, NAME, SHARE
 from napari_c2f.layers.convert import TABLE_KEY, labels_layer_data
 from napari_c2f.layers.locks import LOCK_KEY
 from napari_c2f.layers.session import Session
+from napari_c2f.widgets.choices import NEW_CLASSES
 
 PLUGIN = "napari-c2f"
 FASSEG = ClassTable.preset("fasseg")
@@ -493,3 +502,107 @@ def test_every_control_has_a_tool_tip(docked):
     assert texts(widget)[0] == SHAPES.names[0]
     controls = [*widget.findChildren(QPushButton), *widget.findChildren(QCheckBox)]
     assert [control for control in controls if not control.toolTip()] == []
+
+
+def test_a_class_is_deleted_and_its_pixels_are_asked_about(docked, qtbot, click, monkeypatch):
+    viewer, widget = docked
+    layer = add_face(viewer)
+    questions = []
+
+    def answer(yes):
+        button = QMessageBox.StandardButton.Yes if yes else QMessageBox.StandardButton.No
+        monkeypatch.setattr(
+            QMessageBox, "question", lambda *args: questions.append(args[2]) or button
+        )
+
+    for index in (HAIR, EYES):
+        click(widget.table.lock_box(index))
+    before = layer.data.copy()
+    answer(False)
+    click_cell(qtbot, widget, HAIR)
+    click(widget.delete_button)
+    assert "'hair' has 1,800 pixels in 'face coarse'" in questions[0]
+    np.testing.assert_array_equal(layer.data, before)
+    assert "hair" in texts(widget)
+    answer(True)
+    click(widget.delete_button)
+    assert "hair" not in texts(widget)
+    assert "hair" not in layer.metadata[TABLE_KEY].names
+    np.testing.assert_array_equal(layer.data, np.where(before == HAIR, NOTHING, before))
+    click_cell(qtbot, widget, texts(widget).index("eyes"))
+    click(widget.delete_button)  # It has no pixels.
+    assert len(questions) == 2
+    assert "eyes" not in texts(widget)
+
+
+def test_a_class_is_moved_and_keeps_its_label_and_pixels(docked, qtbot, click):
+    viewer, widget = docked
+    layer = add_face(viewer)
+    before = layer.data.copy()
+    click_cell(qtbot, widget, SKIN)
+    click(widget.up_button)
+    assert texts(widget)[:3] == ["background", "skin", "hair"]
+    assert widget.table.value() == SKIN
+    click(widget.down_button)
+    click(widget.down_button)
+    assert texts(widget)[:4] == ["background", "hair", "eyes", "skin"]
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_the_last_class_cannot_be_deleted(docked, qtbot, click):
+    _, widget = docked
+    click_cell(qtbot, widget, 0)
+    click(widget.delete_button)
+    assert "between 1 and" in widget.status.text()
+    assert len(texts(widget)) == 2
+
+
+def test_the_first_shape_gets_the_highlighted_class(docked, qtbot):
+    viewer, widget = docked
+    viewer.add_image(np.zeros((60, 90)), name="scene")
+    assert widget.table.value() is not None
+    shapes = viewer.add_shapes()
+    shapes.add_rectangles([[0, 0], [5, 5]])
+    assert list(shapes.features["class"]) == ["class 1"]
+    layer = add_face(viewer)
+    click_cell(qtbot, widget, EYES)
+    assert viewer.layers.selection.active is layer
+    viewer.layers.selection.active = shapes
+    shapes.selected_data = set()
+    again = viewer.add_shapes(name="again")
+    again.add_rectangles([[0, 0], [5, 5]])
+    assert list(again.features["class"]) == ["eyes"]
+
+
+def test_the_image_never_jumps_to_a_confidence(docked, add_result):
+    viewer, widget = docked
+    photo = viewer.add_image(np.zeros((40, 60)), name="photo")
+    _, _, confidence = add_result(viewer)
+    viewer.layers.selection.active = confidence
+    assert widget.image.value is photo
+
+
+def test_classes_of_a_map_that_is_gone_go_too(docked):
+    viewer, widget = docked
+    layer = add_face(viewer)
+    assert "hair" in texts(widget)
+    viewer.layers.remove(layer)
+    assert "hair" not in texts(widget)
+
+
+def test_new_classes_are_typed_where_they_are_asked_for(docked, click, monkeypatch):
+    viewer, widget = docked
+    viewer.add_image(np.zeros((20, 30)), name="scene")
+    typed = "leaf\n\n stem \nleaf"
+    monkeypatch.setattr(QInputDialog, "getMultiLineText", lambda *_: (typed, True))
+    row = widget.class_table.findData(NEW_CLASSES)
+    widget.class_table.setCurrentIndex(row)
+    widget.class_table.activated.emit(row)
+    assert texts(widget) == ["leaf", "stem", "unlabelled (eraser)"]
+    click(widget.new_button)
+    assert widget.map.value.metadata[TABLE_KEY].names == ["leaf", "stem"]
+    monkeypatch.setattr(QInputDialog, "getMultiLineText", lambda *_: ("", False))
+    before = widget.class_table.value()
+    widget.class_table.setCurrentIndex(widget.class_table.findData(NEW_CLASSES))
+    widget.class_table.activated.emit(widget.class_table.findData(NEW_CLASSES))
+    assert widget.class_table.value() == before

@@ -632,3 +632,19 @@ def test_what_needs_a_project_asks_for_one(qtbot):
     controller.images.show("one")
     assert controller.model.message == "No project is open; open or create one first."
     controller.close()
+
+
+def test_a_project_starts_from_a_folder_of_images_alone(qtbot, tmp_path):
+    for name in ("b.png", "a.jpg"):
+        Image.fromarray(PAIR.image).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    viewer = ViewerModel()
+    controller = ProjectController(viewer, Session.of(viewer))
+    controller.create(tmp_path, TableSelection())
+    qtbot.waitUntil(lambda: len(controller.model.images) == 2, timeout=20000)
+    assert sorted(image.name for image in controller.model.images) == ["a", "b"]
+    assert {path.name for path in tmp_path.glob("*.*")} >= {"a.jpg", "b.png", "notes.txt"}
+    controller.images.show("a")
+    qtbot.waitUntil(lambda: controller.images.image is not None, timeout=20000)
+    assert controller.images.image.coarse.metadata["c2f_class_table"].names == ["class 1"]
+    controller.close()

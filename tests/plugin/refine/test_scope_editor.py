@@ -165,7 +165,7 @@ def test_a_scope_in_which_nothing_may_change_is_reported(expanded, refine):
     coarse.data = np.full_like(coarse.data, SHAPES.classes[0].index)
     widget.scope.classes.setValue((SHAPES.unlabelled.name,))
     refine(widget)
-    assert widget.status.text().startswith("Nothing in the scope may change; choose another")
+    assert widget.status.text().startswith("The scope has no pixel that may change; widen it")
     np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse.data)
 
 

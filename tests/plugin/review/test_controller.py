@@ -456,3 +456,18 @@ def test_layers_with_other_planes_are_not_reviewed(viewer, qtbot, stack):
         assert "choose layers of one image" in controller.model.message
     assert not controller.model.busy
     controller.close()
+
+
+def test_regions_of_a_few_pixels_are_decided_in_one_go(viewer, review, review_maps):
+    controller, final = review
+    controller.set_small(24)
+    controller.review.accept_small()
+    assert decisions(controller) == [UNDECIDED, ACCEPTED, UNDECIDED, ACCEPTED]
+    assert "2 regions" in controller.model.message
+    controller.review.undo()
+    assert decisions(controller) == [UNDECIDED] * 4
+    controller.review.reject_small()
+    assert decisions(controller) == [UNDECIDED, REJECTED, UNDECIDED, REJECTED]
+    np.testing.assert_array_equal(final.data, review_maps[0])
+    controller.review.reject_small()
+    assert "No undecided region has at most 24 px." in controller.model.message
