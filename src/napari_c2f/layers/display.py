@@ -26,7 +26,7 @@ class MapDisplay:
         self.background = False
         """Whether the class 'background' is shown in its colour, and not transparent."""
         self._maps: WeakSet[Labels] = WeakSet()
-        self._widths: WeakKeyDictionary[Labels, int] = WeakKeyDictionary()
+        self._before: WeakKeyDictionary[Labels, tuple[int, float]] = WeakKeyDictionary()
 
     def add(self, layer: Labels) -> None:
         """Show a new Labels layer like the others."""
@@ -59,16 +59,18 @@ class MapDisplay:
         self.changed.emit()
 
     def outline(self, layer: Labels, width: int) -> None:
-        """Show one map as outlines of at least this width, in pixels of the map."""
+        """Show one map as opaque outlines of at least this width, in pixels of the map."""
         layer = bare(layer)
-        self._widths.setdefault(layer, layer.contour)
-        _set_contour(layer, max(width, self._widths[layer]))
+        own, _ = self._before.setdefault(layer, (layer.contour, layer.opacity))
+        _set_contour(layer, max(width, own))
+        layer.opacity = 1.0
 
     def restore(self, layer: Labels) -> None:
         """Show one map as the user had it before it was outlined."""
         layer = bare(layer)
-        if layer in self._widths:
-            _set_contour(layer, self._widths.pop(layer))
+        if layer in self._before:
+            width, layer.opacity = self._before.pop(layer)
+            _set_contour(layer, width)
 
 
 def _set_contour(layer: Labels, width: int) -> None:

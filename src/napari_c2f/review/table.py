@@ -20,7 +20,7 @@ COLUMNS = {
     "Decision": "Decision, with its colour in the changes layer",
 }
 CHANGE, PIXELS, CONFIDENCE, DECISION = range(len(COLUMNS))
-WIDTHS = {PIXELS: 46, CONFIDENCE: 46, DECISION: 84}
+WIDTHS = {PIXELS: 46, CONFIDENCE: 44, DECISION: 94}
 """Initial widths of columns, in pixels of the screen."""
 ICON = QSize(12, 12)
 

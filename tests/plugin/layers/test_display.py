@@ -46,10 +46,11 @@ def test_one_key_outlines_all_maps_while_any_widget_is_open(viewer, dock, qtbot,
     canvas = viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_W)
     assert visible.contour == hidden.contour > 0
+    assert visible.opacity == 1
     assert add(viewer, "later").contour > 0
     hidden.data_setitem((np.array([5]), np.array([5])), HAIR + 1)
     assert np.count_nonzero(hidden.data == HAIR) == hidden.data.size - 1
     qtbot.keyClick(canvas, Qt.Key.Key_W)
-    assert not any(layer.contour for layer in viewer.layers)
+    assert {(layer.contour, layer.opacity) for layer in viewer.layers} == {(0, 0.5)}
     widget.switches.background.click()
     assert visible.get_color(BACKGROUND)[3] == 1
