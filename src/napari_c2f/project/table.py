@@ -28,6 +28,8 @@ NAME, STATUS, DOUBT, MINUTES, PAINTED, ROLE = range(len(COLUMNS))
 ORDER = {Status.REFINED: 0, Status.PENDING: 1, Status.REVIEWED: 2}
 SORT = Qt.ItemDataRole.UserRole
 ROLES = {None: "", False: "training", True: "held out"}
+LEAST_HEIGHT = 150
+"""Smallest height, at which some images are seen, in pixels of the screen."""
 
 
 class _Row(QTreeWidgetItem):
@@ -65,6 +67,7 @@ class ImageTable(QTreeWidget):
         )  # The first click brings doubtful images to the top.
         header.setData(DOUBT, Qt.ItemDataRole.InitialSortOrderRole, descending)
         self.setToolTip("Images of the project; click a column heading to sort by it")
+        self.setMinimumHeight(LEAST_HEIGHT)
         self.setRootIsDecorated(False)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setSortingEnabled(True)

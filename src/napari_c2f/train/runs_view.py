@@ -87,6 +87,7 @@ class RunsView(QWidget):
         form = QFormLayout()
         add_row(form, "Runs in", self.folder, "Folder with your runs, in it or below")
         self.runs.setHeaderLabels(COLUMNS)
+        self.runs.setMinimumHeight(120)
         self.runs.setRootIsDecorated(False)
         self.runs.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.runs.setToolTip("Runs, latest first; select two with Ctrl to compare them")
