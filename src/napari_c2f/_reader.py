@@ -17,6 +17,7 @@ from c2f_core.io.images import ARRAY_SUFFIX
 from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
 from napari_c2f.layers.map_files import image_name, placement, read_reported
+from napari_c2f.layers.upright import upright
 
 MARK = ".c2f"
 """End of the stem of files that are class maps, such as `leaf.c2f.png`."""
@@ -62,12 +63,17 @@ def read_file(path: str) -> list[LayerDataTuple]:
     """Read a map as a Labels layer, and any other file as an image."""
     try:
         table = recognise_table(path)
-        return read_with_napari(path) if table is None else read(path, table)
+        return _read_photograph(path) if table is None else read(path, table)
     except DataError:
         pass  # napari's reader knows more formats, and explains what is wrong with the file.
     except ClassTableError as error:
         show_warning(f"{Path(path).name} was opened as an image: {error}")
     return read_with_napari(path)
+
+
+def _read_photograph(path: str) -> list[LayerDataTuple]:
+    layers = read_with_napari(path)
+    return [(upright(Path(path), data), *others) for data, *others in layers]
 
 
 def read_annotation_file(path: str) -> list[LayerDataTuple]:

@@ -19,7 +19,7 @@ from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
-from c2f_core.io.images import read_image
+from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.interface import Monitor, RefinerInterface, encode_inputs
@@ -295,7 +295,9 @@ def _read(
 ) -> tuple[NDArray[Any], NDArray[Any], MapReport]:
     """Read the image, the coarse map, and the report on the map."""
     coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
-    return read_image(job.image), coarse, report
+    image = read_image(job.image)
+    check_frame(job.image, image.shape[:2], coarse.shape)
+    return image, coarse, report
 
 
 def _refine(

@@ -21,7 +21,7 @@ from c2f_core.classes.report import (
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.data.simulation import Simulation
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io.images import read_image, read_map_pixels
+from c2f_core.io.images import check_frame, read_image, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map
 
@@ -177,13 +177,12 @@ class FilePairs:
         """
         files = self._files[index]
         fine = None if files.fine is None else self._read_class_ids(files.fine, files.image)
-        return Pair(
-            name=files.name,
-            image=as_rgb8(read_image(files.image)),
-            coarse=self._coarse_map(files, fine),
-            fine=fine,
-            is_simulated=files.coarse is None,
-        )
+        coarse = self._coarse_map(files, fine)
+        image = as_rgb8(read_image(files.image))
+        for class_ids in (coarse, fine):
+            if class_ids is not None:
+                check_frame(files.image, image.shape[:2], class_ids.shape)
+        return Pair(files.name, image, coarse, fine, is_simulated=files.coarse is None)
 
     def _coarse_map(self, files: PairFiles, fine: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         """Read a coarse map, or simulate a missing one."""

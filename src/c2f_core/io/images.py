@@ -23,6 +23,13 @@ KEPT_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA")
 """Pillow modes that are read as they are."""
 CONVERTED_MODES = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 """Modes that all others are converted to, if not to RGB."""
+SIDEWAYS = {
+    5: "mirror the map along the diagonal from the upper left to the lower right",
+    6: "turn the map clockwise by 90 degrees",
+    7: "mirror the map along the diagonal from the upper right to the lower left",
+    8: "turn the map anticlockwise by 90 degrees",
+}
+"""Orientations that exchange rows and columns, and how to turn a map of the stored picture."""
 DAMAGED_EXIF = (
     SyntaxError,
     ValueError,
@@ -116,6 +123,35 @@ def stored_orientation(path: str | Path) -> int:
             f"{path} cannot be read as an image; check that the file is complete."
         ) from error
     return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
+
+
+def check_frame(path: str | Path, image: tuple[int, ...], drawn: tuple[int, ...]) -> None:
+    """Check that a map was not drawn on the sideways picture that an image file stores.
+
+    Parameters
+    ----------
+    path : str or Path
+        Path of the image file.
+    image : (int, int)
+        Rows and columns of the upright image.
+    drawn : (int, int)
+        Rows and columns of the map. Maps of any other size are for the caller to refuse.
+
+    Raises
+    ------
+    DataError
+        If the map only fits the picture as it is stored.
+    """
+    if drawn == image or drawn != image[::-1]:
+        return
+    orientation = stored_orientation(path)
+    if orientation in SIDEWAYS:
+        raise DataError(
+            f"The map of {Path(path).name} has {drawn[0]} rows and {drawn[1]} columns, like the "
+            f"picture as it is stored, but the image is shown upright (EXIF orientation "
+            f"{orientation}), with {image[0]} rows and {image[1]} columns; "
+            f"{SIDEWAYS[orientation]}, or draw it on the upright image."
+        )
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import begin_dataset
 from c2f_core.errors import DataError
-from c2f_core.io.images import read_image
+from c2f_core.io.images import check_frame, read_image
 from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import (
     check_new_name,
@@ -222,8 +222,17 @@ class Project:
         return self.root / "images" / self.record(name).image
 
     def read_image(self, name: str) -> NDArray[Any]:
-        """Read an image as it is stored, (Y, X) or (Y, X, 3 or 4)."""
-        return read_image(self.image_path(name))
+        """Read an image upright in its stored dtype, (Y, X) or (Y, X, 3 or 4).
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, or its maps were drawn before it was turned upright.
+        """
+        path = self.image_path(name)
+        image = read_image(path)
+        check_frame(path, image.shape[:2], self.record(name).size)
+        return image
 
     def read(self, name: str) -> Work:
         """Read the work on an image as last saved.

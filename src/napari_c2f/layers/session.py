@@ -5,7 +5,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels, Layer, Shapes
 from psygnal import Signal
 
 from c2f_core.refine.scope import Record
@@ -15,6 +15,7 @@ from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import Locks
 from napari_c2f.layers.screen import guard_data
 from napari_c2f.layers.strokes import StrokeTracker
+from napari_c2f.layers.upright import turn_upright
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,11 @@ class Session:
         if session is None:
             session = _sessions[viewer] = cls()
             viewer.layers.events.inserted.connect(session._on_inserted)
+            is_drawn_on = any(isinstance(layer, (Labels, Shapes)) for layer in viewer.layers)
             for layer in viewer.layers:
                 session._guard(layer)
+                if not is_drawn_on:
+                    turn_upright(layer)
         return session
 
     def _guard(self, layer: Layer) -> None:
@@ -82,9 +86,10 @@ class Session:
             self.display.add(layer)
 
     def _on_inserted(self, event: Any) -> None:
-        """Guard a new layer, and treat a duplicate of a fine or final map like the original."""
+        """Guard a new layer, turn a photograph upright, and treat a duplicate like its original."""
         layer = event.value
         self._guard(layer)
+        turn_upright(layer)
         original = None if layer.source.parent is None else layer.source.parent()
         if isinstance(layer, Labels) and isinstance(original, Labels):
             self.lineage.add_copy(layer, original)

@@ -345,3 +345,24 @@ def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert code == 130
     assert "Traceback" not in err
     assert not fine.exists()
+
+
+def test_a_mask_of_0_and_255_is_warned_of(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    Image.fromarray(np.eye(24, 32, dtype=np.uint8) * 255).save(coarse)
+    code, _, err = run(image, coarse, "-o", tmp_path / "fine.png")
+    assert code == 0
+    assert "a.png: the map has only the class" in err
+    assert "all others are unlabelled" in err
+
+
+def test_fine_maps_lie_in_the_upright_frame(run, tmp_path: Path) -> None:
+    image, coarse = write_pair(tmp_path, "a")
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(image) as opened:
+        opened.save(image, exif=exif)
+    refused(run(image, coarse, "-o", tmp_path / "fine.png"), "EXIF orientation 6", "clockwise")
+    write_map(coarse, np.rot90(read_map(coarse, TABLE)[0], -1), TABLE)
+    assert run(image, coarse, "-o", tmp_path / "fine.png")[0] == 0
+    assert read_map(tmp_path / "fine.png", TABLE)[0].shape == (32, 24)

@@ -278,3 +278,26 @@ def test_few_fine_maps_are_those_of_many_persons(tmp_path):
     assert roles(2).coarse_only == list("bde")
     assert roles(None).train == list("abcde")
     assert roles(3, without="c").train == list("ade")
+
+
+def test_maps_of_one_class_are_counted_in_one_sentence(folder):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:] = 255
+    Image.fromarray(mask).save(folder / "coarse" / "a.png")
+    pairs = open_pairs(folder, FASSEG)
+    assert pairs.subset(["a"])[0].coarse.shape == (20, 30)
+    assert pairs.warnings() == []
+    (note,) = pairs.subset(["a"]).notes()
+    assert note.startswith("2 maps have one class or none, first coarse/a.png (only '")
+    assert "not as masks of 0 and 255" in note
+    assert pairs.subset(["b"]).notes() == []
+
+
+def test_a_map_of_the_stored_picture_is_named_with_its_orientation(folder):
+    exif = Image.Exif()
+    exif[274] = 8
+    with Image.open(folder / "images" / "a.png") as opened:
+        opened.save(folder / "images" / "a.png", exif=exif)
+    pairs = open_pairs(folder, FASSEG)
+    with pytest.raises(DataError, match=r"map of a.png has 20 rows.*turn the map anticlockwise"):
+        pairs[0]

@@ -15,7 +15,7 @@ from tifffile import PHOTOMETRIC
 
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.embedded import embedded_table
-from c2f_core.io.images import read_image, stored_orientation
+from c2f_core.io.images import check_frame, read_image, stored_orientation
 from c2f_core.io.intensity import as_rgb8
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -346,3 +346,22 @@ def test_damaged_exif_turns_nothing(tmp_path):
     chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
     (tmp_path / "a.png").write_bytes(content[:33] + chunk + content[33:])
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "advice"),
+    [(5, "mirror"), (6, "clockwise"), (7, "mirror"), (8, "anticlockwise")],
+)
+def test_a_map_of_the_stored_picture_is_refused(tmp_path, orientation, advice):
+    path = tmp_path / "photo.jpg"
+    oriented(path, orientation)
+    check_frame(path, (72, 48), (72, 48))
+    check_frame(path, (72, 48), (20, 30))
+    message = rf"48 rows and 72 columns, like the picture as it is stored.*{advice}"
+    with pytest.raises(DataError, match=message):
+        check_frame(path, (72, 48), (48, 72))
+
+
+def test_maps_of_another_shape_are_not_explained_by_an_upright_image(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "photo.png")
+    check_frame(tmp_path / "photo.png", (6, 9), (9, 6))

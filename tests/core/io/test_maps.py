@@ -210,7 +210,7 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
 
 
 def test_writing_into_a_missing_folder_gives_one_sentence(tmp_path):
-    with pytest.raises(DataError, match="choose another folder"):
+    with pytest.raises(DataError, match="create its folder again, or choose another"):
         write_map(tmp_path / "none" / "map.png", np.zeros((2, 2), dtype=np.uint8), TABLE)
 
 
@@ -274,3 +274,22 @@ def test_values_beyond_the_limits_are_cut_off():
         as_rgb8(np.array([[np.nan]]), (0, 1))
     with pytest.raises(ImageError, match="complex"):
         as_rgb8(np.ones((2, 2), complex), (0, 1))
+
+
+def test_sixteen_bits_of_small_values_keep_their_contrast():
+    values = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+    np.testing.assert_array_equal(as_rgb8(values.astype(np.uint16)), as_rgb8(values))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize(("low", "high"), [(0, 300), (900, 1100), (20000, 20200)])
+def test_values_in_a_narrow_range_keep_their_contrast(dtype, low, high):
+    image = np.linspace(low, high, 64).astype(dtype).reshape(8, 8)
+    rgb = as_rgb8(image)
+    assert (rgb.min(), rgb.max()) == (0, 255)
+    assert intensity_limits(image) == (low, high)
+
+
+def test_faint_floats_keep_their_contrast():
+    assert as_rgb8(np.array([[0.001, 0.002, 0.003]]))[0, :, 0].tolist() == [0, 128, 255]
+    assert as_rgb8(np.array([[0.2, 0.4, 0.6]]))[0, :, 0].tolist() == [51, 102, 153]

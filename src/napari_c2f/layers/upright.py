@@ -1,0 +1,60 @@
+"""Photographs that napari opens as they are stored, turned upright by their EXIF orientation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from napari.utils.notifications import show_info
+
+from c2f_core.errors import DataError
+from c2f_core.io.images import IMAGE_SUFFIXES, read_image, stored_orientation
+from c2f_core.io.pixels import UPRIGHT, Pixels
+
+BUILTIN_READER = "napari"
+
+
+def turn_upright(layer: Layer) -> None:
+    """Turn a photograph upright, as all other tools show it, if napari's own reader did not.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any layer; only a photograph of one plane, read from a file, is changed.
+    """
+    path = _file(layer)
+    if path is None:
+        return
+    turned = upright(path, layer.data)
+    if turned is layer.data or np.array_equal(layer.data, read_image(path)):
+        return
+    layer.data = turned
+    show_info(f"{path.name} was turned upright, as its EXIF orientation says.")
+
+
+def upright(path: Path, data: Any) -> Any:
+    """Return the pixels of a photograph as its EXIF orientation shows them, others unchanged.
+
+    Parameters
+    ----------
+    path : Path
+        File of the picture.
+    data : (Y, X) or (Y, X, 3 or 4) array
+        Pixels as the file stores them; of any other shape, they are no photograph.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES or np.shape(data)[2:] not in ((), (3,), (4,)):
+        return data
+    try:
+        orientation = stored_orientation(path)
+    except DataError:
+        return data  # napari reads more kinds of files; their orientation is unknown.
+    return data if orientation == UPRIGHT else Pixels(np.asarray(data)).upright(orientation).values
+
+
+def _file(layer: Layer) -> Path | None:
+    """Return the file of a photograph that napari itself opened."""
+    source = layer.source
+    is_plane = isinstance(layer, Image) and layer.ndim == 2 and not layer.multiscale
+    if not is_plane or source.path is None or source.reader_plugin != BUILTIN_READER:
+        return None
+    return Path(source.path)
