@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.cityscapes import IMAGES, cityscapes_listing
 from c2f_core.data.listing import Listing, UnmatchedFiles, unmatched_files
 from c2f_core.data.pairs import FilePairs, PairFiles
-from c2f_core.data.simulation import Simulation
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.annotations import is_annotation_file, open_annotations
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES
 from c2f_core.io.recognise import recognise_table
+
+if TYPE_CHECKING:  # It takes long to import, and commands and widgets start without it.
+    from c2f_core.data.simulation import Simulation
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
@@ -108,7 +111,7 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def folder_listing(
-    root: str | Path, class_table: ClassTable, simulation: Simulation | None = None
+    root: str | Path, class_table: ClassTable, simulation: "Simulation | None" = None
 ) -> Listing:
     """List the pairs in `images/`, `coarse/` and `fine/`, matched by name without suffix.
 
@@ -205,7 +208,7 @@ def _fasseg_part(root: Path, part: str) -> tuple[list[PairFiles], list[Unmatched
 def list_pairs(
     root: str | Path,
     class_table: ClassTable | None = None,
-    simulation: Simulation | None = None,
+    simulation: "Simulation | None" = None,
 ) -> Listing:
     """List the pairs of a dataset: FASSEG, Cityscapes, or `images/`, `coarse/` and `fine/`.
 
@@ -240,7 +243,7 @@ def list_pairs(
 def open_pairs(
     root: str | Path,
     class_table: ClassTable | None = None,
-    simulation: Simulation | None = None,
+    simulation: "Simulation | None" = None,
 ) -> FilePairs:
     """Open the pairs of a dataset, all of which must be complete.
 

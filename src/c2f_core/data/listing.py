@@ -3,14 +3,17 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import FilePairs, PairFiles
-from c2f_core.data.simulation import Simulation
 from c2f_core.errors import DataError
+
+if TYPE_CHECKING:  # It takes long to import, and commands and widgets start without it.
+    from c2f_core.data.simulation import Simulation
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Listing:
     class_table: ClassTable
     blended: bool = False
     class_id_lookup: NDArray[np.int16] | None = None
-    simulation: Simulation | None = None
+    simulation: "Simulation | None" = None
 
     def pairs(self) -> FilePairs:
         """Open the complete pairs."""

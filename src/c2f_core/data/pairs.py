@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ from c2f_core.classes.report import (
     uses_other_table,
 )
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
-from c2f_core.data.simulation import Simulation
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.images import check_frame, read_image, read_map_pixels
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map
+
+if TYPE_CHECKING:  # It takes long to import, and commands and widgets start without it.
+    from c2f_core.data.simulation import Simulation
 
 SomeReport = TypeVar("SomeReport", bound=MapReport)
 
@@ -138,7 +140,7 @@ class FilePairs:
         class_table: ClassTable,
         blended: bool = False,
         class_id_lookup: NDArray[np.int16] | None = None,
-        simulation: Simulation | None = None,
+        simulation: "Simulation | None" = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table

@@ -48,8 +48,8 @@ def test_help_into_a_closed_pipe_ends_quietly(script):
     done = subprocess.run(script, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.returncode == 141
-    assert "Error" not in done.stderr
     assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def test_help_and_errors_into_a_closed_pipe_end_quietly():

@@ -164,7 +164,7 @@ def annotation(document):
     [
         ("coco", lambda d: annotation(d)["segmentation"].update(size=[4, 4]), "has the size"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts=[9**9]), "add up to"),
-        ("coco", lambda d: annotation(d)["segmentation"].update(counts=[-2, 98]), "add up to"),
+        ("coco", lambda d: annotation(d)["segmentation"].update(counts=[-2, 98]), "is negative"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts="z"), "are damaged"),
         ("coco", lambda d: annotation(d)["segmentation"].update(counts="1"), "add up to 1"),
         ("coco", lambda d: annotation(d).update(segmentation=[[1, 2, 3]]), "odd number"),

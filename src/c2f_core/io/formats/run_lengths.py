@@ -79,7 +79,11 @@ def checked_runs(runs: Sequence[int], length: int) -> NDArray[np.int64] | None:
         If a run length is negative, or they add up neither to `length` nor to 0.
     """
     total = sum(runs)
-    if any(run < 0 for run in runs) or total not in (0, length):
+    if any(run < 0 for run in runs):
+        raise DataError(
+            f"A run length of a mask is negative ({min(runs)}); export the annotations again."
+        )
+    if total not in (0, length):
         raise DataError(
             f"The run lengths of a mask add up to {total} instead of {length} pixels; export "
             "the annotations again."
