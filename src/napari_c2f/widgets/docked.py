@@ -120,14 +120,17 @@ class DockedWidget(QWidget):
             self._is_placed = False
             self._dock.visibilityChanged.connect(self._on_visibility)
 
-    def _on_visibility(self, visible: bool) -> None:
-        if visible:
-            if not self._is_placed and self._dock is not None:
-                self._is_placed = True
-                _join_tabs(self._dock)
-            self.dock_opened.emit()
-        elif self._dock is not None and self._dock.isHidden():  # Otherwise it is covered.
+    def _on_visibility(self, _visible: bool) -> None:
+        """Announce whether the dock is open; Qt also calls a dock behind another tab invisible."""
+        if self._dock is None or not self._endings:
+            return
+        if self._dock.isHidden():
             self.dock_closed.emit()
+            return
+        if not self._is_placed:
+            self._is_placed = True
+            _join_tabs(self._dock)
+        self.dock_opened.emit()
 
 
 def _join_tabs(dock: QDockWidget) -> None:
