@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import psutil
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -173,15 +174,27 @@ def _decoded(path: Path, page: TiffPage, series: tifffile.TiffPageSeries) -> NDA
     Raises
     ------
     DataError
-        If the compression is unknown, or parts of the image lie beyond the end of the file.
+        If the compression is unknown, parts of the image lie beyond the end of the file, or the
+        image needs more memory than is available.
     """
     _check_compression(path, page)
+    _check_memory(path, series)
     end = page.parent.filehandle.size
     segments = zip(page.dataoffsets, page.databytecounts, strict=False)
     if any(offset + length > end for offset, length in segments):
         raise DataError(f"{path} is truncated; check that the file is complete, or save it again.")
     values: NDArray[Any] = series.asarray()
     return values
+
+
+def _check_memory(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Check that a series fits into memory: a small file can claim to be of any size."""
+    needed, available = series.nbytes, psutil.virtual_memory().available
+    if needed > available:
+        raise DataError(
+            f"{path} needs {needed / 1e9:.1f} GB of memory, but {available / 1e9:.1f} GB are "
+            "available; close other programs, or cut the image into parts."
+        )
 
 
 def _check_compression(path: Path, page: TiffPage) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import struct
 import zlib
+from unittest import mock
 
 import imagecodecs
 import numpy as np
@@ -172,14 +173,14 @@ def test_more_than_a_plane_names_the_axes(tmp_path, array, options, axes):
         read_image(tmp_path / "a.ome.tif")
 
 
-def changed_tag(path, code, value):
-    """Change a short value of the first page of a little-endian TIFF."""
+def changed_tag(path, code, value, layout="<H"):
+    """Change a value of the first page of a little-endian TIFF."""
     content = bytearray(path.read_bytes())
     (start,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, start)
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         if struct.unpack_from("<H", content, entry)[0] == code:
-            struct.pack_into("<H", content, entry + 8, value)
+            struct.pack_into(layout, content, entry + 8, value)
     path.write_bytes(content)
 
 
@@ -365,3 +366,14 @@ def test_a_map_of_the_stored_picture_is_refused(tmp_path, orientation, advice):
 def test_maps_of_another_shape_are_not_explained_by_an_upright_image(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "photo.png")
     check_frame(tmp_path / "photo.png", (6, 9), (9, 6))
+
+
+def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", metadata=None, compression="zlib")
+    for tag in (256, 257):
+        changed_tag(path, tag, 65535, "<I")
+    changed_tag(path, 278, 65535, "<I")
+    available = mock.patch("psutil.virtual_memory", return_value=mock.Mock(available=10))
+    with available, pytest.raises(DataError, match=r"needs 12\.9 GB of memory, but 0\.0 GB are"):
+        read_image(path)
