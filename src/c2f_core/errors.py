@@ -3,7 +3,9 @@
 Every message is one clear sentence that says what is wrong and what to do.
 """
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class C2FError(Exception):
@@ -61,13 +63,41 @@ class Cancelled(C2FError):
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory is exhausted, by its type or message."""
     texts = (
-        *("out of memory", "can't allocate memory", "not enough memory"),
+        *("out of memory", "can't allocate memory", "not enough memory", "bad_alloc"),
         # Raised by the CUDA libraries below torch.
         *("STATUS_ALLOC_FAILED", "Unable to find a valid cuDNN algorithm"),
-        "Insufficient memory",  # OpenCV
+        *("Insufficient memory", "Failed to allocate"),  # OpenCV
     )
-    kinds = (
-        "MemoryError",
-        "OutOfMemoryError",
-    )  # The latter is torch's.
-    return type(error).__name__ in kinds or any(text in str(error) for text in texts)
+    if isinstance(error, C2FError):
+        return False  # It has a sentence already, which may quote such a text.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True  # The latter is torch's.
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return any(text in str(error) for text in texts)
+
+
+@contextmanager
+def enough_memory(kind: type[C2FError], message: str) -> Iterator[None]:
+    """Raise an error with a sentence for the user if memory is exhausted inside this block.
+
+    It is also a decorator of functions.
+
+    Parameters
+    ----------
+    kind : type
+        Type of the error.
+    message : str
+        Sentence for the user: what cannot be done, and what to do.
+
+    Raises
+    ------
+    C2FError
+        If memory is exhausted, as `kind`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise kind(message) from error

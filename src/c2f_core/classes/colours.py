@@ -1,5 +1,6 @@
 """Colour images of maps: painting class colours, and reading them back."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from c2f_core.errors import ConfigError, ImageError
 DEFAULT_TOLERANCE = 64.0
 """Default maximum Euclidean RGB distance between a pixel and a class colour."""
 REPORTED_PIXELS = 10
+BAND = 512
+"""Number of rows that are read at a time, to bound the memory."""
 
 
 def encode_colours(labels: NDArray[Any], class_table: ClassTable) -> NDArray[np.uint8]:
@@ -83,15 +86,20 @@ def decode_colours(
     # Imported lazily, as it takes a quarter of a second.
     from scipy.spatial import cKDTree
 
-    colours, inverse = _distinct_colours(rgb)
-    palette = np.array([entry.colour for entry in class_table.entries], dtype=float)
-    distance, class_ids = cKDTree(palette).query(colours)
-    beyond = distance > tolerance
-    class_ids[class_ids == class_table.number_of_classes] = UNLABELLED_ID
-    if not blended:
-        class_ids[beyond] = UNLABELLED_ID
-    labels = class_table.to_labels(class_ids.astype(np.uint8)[inverse])
-    return labels, _report((distance > 0)[inverse], beyond[inverse], blended)
+    palette = cKDTree(np.array([entry.colour for entry in class_table.entries], dtype=float))
+    labels = np.empty(rgb.shape[:2], class_table.to_labels(np.empty(0, np.uint8)).dtype)
+    report = DecodeReport(0, 0, (), labels.size, blended)
+    for start in range(0, len(rgb), BAND):
+        rows = slice(start, start + BAND)
+        colours, inverse = _distinct_colours(rgb[rows])
+        distance, class_ids = palette.query(colours)
+        beyond = distance > tolerance
+        class_ids[class_ids == class_table.number_of_classes] = UNLABELLED_ID
+        if not blended:
+            class_ids[beyond] = UNLABELLED_ID
+        labels[rows] = class_table.to_labels(class_ids.astype(np.uint8)[inverse])
+        report = _extended(report, (distance > 0)[inverse], beyond[inverse], start)
+    return labels, report
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -114,12 +122,16 @@ def _distinct_colours(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDAr
     return channels.astype(float), inverse.reshape(codes.shape)
 
 
-def _report(off_palette: NDArray[Any], outside: NDArray[Any], blended: bool) -> DecodeReport:
-    first = (axis[:REPORTED_PIXELS].tolist() for axis in np.nonzero(outside))
-    return DecodeReport(
-        off_palette=int(off_palette.sum()),
-        outside=int(outside.sum()),
-        first_outside=tuple(zip(*first, strict=True)),
-        pixels=outside.size,
-        blended=blended,
+def _extended(
+    report: DecodeReport, off_palette: NDArray[Any], outside: NDArray[Any], top: int
+) -> DecodeReport:
+    """Add the rows from `top` on to a report."""
+    more = REPORTED_PIXELS - len(report.first_outside)
+    rows, columns = (axis[:more].tolist() for axis in np.nonzero(outside))
+    first = tuple((top + row, column) for row, column in zip(rows, columns, strict=True))
+    return replace(
+        report,
+        off_palette=report.off_palette + int(off_palette.sum()),
+        outside=report.outside + int(outside.sum()),
+        first_outside=report.first_outside + first,
     )

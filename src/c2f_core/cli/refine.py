@@ -1,11 +1,12 @@
 """`c2f-refine`: turn coarse maps into fine ones from the command line."""
 
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tifffile
 import tyro
 from numpy.typing import NDArray
@@ -18,17 +19,24 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
+from c2f_core.geometry.arrays import blocks, extent
 from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
 from c2f_core.io.images import check_frame, read_image
+from c2f_core.io.intensity import intensity_limits
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
-from c2f_core.refine.interface import Monitor, RefinerInterface, encode_inputs
+from c2f_core.io.scratch import Scratch
+from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
-from c2f_core.refine.within import ScopedResult, refine_within
+from c2f_core.refine.within import PlaneInputs, Writable, refine_plane
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
+IN_MEMORY = 1 << 24
+"""Number of pixels up to which images and maps are kept in memory, not in temporary files."""
+CONFIDENCE_TILE = 256
+"""Side in pixels of the tiles in which a confidence is compressed, one at a time."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +128,20 @@ def refine_files(options: Options) -> None:
     delete_temporaries(jobs)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
         for finished, job in enumerate(jobs):
-            result = _refine(job, refiner, scope, options.tolerance, bar, finished)
-            _write(job, result, refiner.class_table, options.style)
+            _refine(job, refiner, options, scope, _shown(bar, finished))
     kind = "fine map" if len(jobs) == 1 else "fine maps"
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
     if len(jobs) < len(found):
         print(f"{len(found) - len(jobs)} existed already.")
+
+
+def _shown(bar: "tqdm[Any]", finished: int) -> Monitor:
+    """Return a monitor that shows the share of a pair in a progress bar."""
+
+    def show(share: float) -> None:
+        bar.update(finished + share - bar.n)
+
+    return Monitor(show)
 
 
 def find_jobs(options: Options) -> list[RefineFiles]:
@@ -283,7 +299,7 @@ def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
     if uses_other_table(report):
         raise DataError(f"{job.coarse}: {warning}")
     try:
-        encode_inputs(image, coarse, class_table)
+        check_inputs(image, coarse, class_table)
     except (ImageError, ClassTableError) as error:
         raise DataError(f"{job.image} with {job.coarse}: {error}") from error
     if warning:
@@ -301,29 +317,63 @@ def _read(
 
 
 def _refine(
-    job: RefineFiles,
-    refiner: RefinerInterface,
-    scope: Scope,
-    tolerance: float,
-    bar: "tqdm[Any]",
-    finished: int,
-) -> ScopedResult:
-    def show(share: float) -> None:
-        bar.update(finished + share - bar.n)
+    job: RefineFiles, refiner: RefinerInterface, options: Options, scope: Scope, monitor: Monitor
+) -> None:
+    """Refine one pair and write the result; large arrays are on disk meanwhile."""
+    for path in _outputs(job):
+        _make_folder(path.parent)
+    image, coarse, _ = _read(job, refiner.class_table, options.tolerance)
+    limits = intensity_limits(image)
+    kept_image, kept_coarse = _kept(image, job), _kept(coarse, job)
+    del image, coarse
+    size = kept_coarse.shape
+    labels = _kept(np.broadcast_to(np.zeros((), kept_coarse.dtype), size), job)
+    confidence = _kept(np.broadcast_to(np.float32(np.nan), size), job)
+    plane = PlaneInputs(kept_image, kept_coarse, refiner.class_table, scope, limits)
+    refine_plane(refiner, plane, labels, confidence, monitor)
+    _write(job, labels, confidence, refiner.class_table, options.style)
 
-    image, coarse, _ = _read(job, refiner.class_table, tolerance)
-    return refine_within(refiner, image, coarse, scope, monitor=Monitor(show))
+
+def _kept(array: NDArray[Any], job: RefineFiles) -> Writable:
+    """Return an array that can be written: a copy on disk if it is large."""
+    if array.shape[0] * array.shape[1] > IN_MEMORY:
+        return Scratch.of(array, job.output.parent)
+    return array if array.flags.writeable else np.array(array)
 
 
 def _write(
-    job: RefineFiles, result: ScopedResult, class_table: ClassTable, style: MapStyle
+    job: RefineFiles,
+    labels: Writable,
+    confidence: Writable,
+    class_table: ClassTable,
+    style: MapStyle,
 ) -> None:
-    for path in _outputs(job):
-        _make_folder(path.parent)
-    with atomic_paths(*_outputs(job)) as (fine, *confidence):
-        write_map(fine, result.labels, class_table, style)
-        for temporary in confidence:
-            tifffile.imwrite(temporary, result.confidence, compression="zlib")
+    with atomic_paths(*_outputs(job)) as (fine, *others):
+        write_map(fine, np.asarray(labels[...]), class_table, style)
+        for temporary in others:
+            _write_confidence(temporary, confidence)
+
+
+def _write_confidence(path: Path, confidence: Writable) -> None:
+    height, width = confidence.shape
+    tifffile.imwrite(
+        path,
+        _tiles_of(confidence),
+        shape=(height, width),
+        dtype=np.float32,
+        compression="zlib",
+        tile=(CONFIDENCE_TILE, CONFIDENCE_TILE),
+    )
+
+
+def _tiles_of(confidence: Writable) -> Iterator[NDArray[np.float32]]:
+    """Yield the tiles of a TIFF file, which are all of the same size."""
+    height, width = confidence.shape
+    for window in blocks((height, width), CONFIDENCE_TILE):
+        tile = np.zeros((CONFIDENCE_TILE, CONFIDENCE_TILE), np.float32)
+        rows, columns = extent(window)
+        tile[:rows, :columns] = confidence[window]
+        yield tile
 
 
 def _make_folder(folder: Path) -> None:

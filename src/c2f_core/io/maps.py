@@ -14,7 +14,7 @@ from PIL import Image
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, decode_colours, encode_colours
 from c2f_core.classes.report import DecodeReport, MapReport
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import ClassTableError, DataError, ImageError
+from c2f_core.errors import ClassTableError, DataError, ImageError, enough_memory
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, read_annotations
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.embedded import embedded_table, png_text, tiff_description
@@ -27,6 +27,11 @@ MAP_SUFFIXES = (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX)
 """Suffixes of the files that `write_map` writes."""
 
 
+@enough_memory(
+    DataError,
+    "There is not enough memory to read this map; close other programs, or cut image and map into "
+    "parts.",
+)
 def read_map(
     path: str | Path,
     class_table: ClassTable,
@@ -125,6 +130,7 @@ def _converts_by_name(embedded: ClassTable, wanted: ClassTable) -> bool:
     return has_moved or len(shared) == embedded.number_of_classes
 
 
+@enough_memory(DataError, "There is not enough memory to write this map; close other programs.")
 def write_map(
     path: str | Path,
     labels: NDArray[Any],

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import PRESETS, ClassTable
+from c2f_core.errors import DataError, enough_memory
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, class_names, open_annotations, own_table
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import read_map_pixels
@@ -24,6 +25,11 @@ RGB_CODE = np.array([65536, 256, 1], dtype=np.uint32)
 TABLE_NAMES = ("classes.toml", "classes.json")
 
 
+@enough_memory(
+    DataError,
+    "There is not enough memory to look for the class table of this map; close other programs, or "
+    "choose the class table.",
+)
 def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassTable | None:
     """Return the class table of a map, or None if the file is probably a photograph.
 

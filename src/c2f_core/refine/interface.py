@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID, LabelCodec
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import Cancelled, ImageError
-from c2f_core.geometry.arrays import Size, Window
-from c2f_core.io.intensity import as_rgb8
+from c2f_core.errors import Cancelled, ImageError, enough_memory
+from c2f_core.geometry.arrays import Size, Sliceable, Window, whole
+from c2f_core.io.intensity import as_rgb8, intensity_limits
 
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
 ClassIds = NDArray[np.uint8]
 Confidence = NDArray[np.float32]
+
+NO_MEMORY = (
+    "There is not enough memory to refine this image; close other programs, choose another model "
+    "or refine a smaller image."
+)
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,10 @@ class RefinerInterface(ABC):
         Cancelled
             If `should_stop` returned True.
         """
-        rgb, class_ids = encode_inputs(image, coarse, self.class_table)
-        refined, confidence = self.refine_ids(rgb, class_ids, Monitor(progress, should_stop))
-        return RefineResult(self.class_table.to_labels(refined), confidence)
+        with enough_memory(ImageError, NO_MEMORY):
+            rgb, class_ids = encode_inputs(image, coarse, self.class_table)
+            refined, confidence = self.refine_ids(rgb, class_ids, Monitor(progress, should_stop))
+            return RefineResult(self.class_table.to_labels(refined), confidence)
 
     @abstractmethod
     def refine_ids(
@@ -165,6 +171,41 @@ class RefinerInterface(ABC):
         C2FError
             As `refine`.
         """
+
+    def refine_parts(
+        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+    ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
+        """Refine one coarse map of class ids part by part, so that a large one needs less memory.
+
+        Refiners that can do so override this; by default there is one part, the whole map.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+            RGB image, in memory or loaded lazily.
+        class_ids : (Y, X) uint8 array
+            Class ids of the coarse map, in memory or loaded lazily.
+        monitor : Monitor
+            Receives the progress, and is asked between steps whether to stop.
+
+        Yields
+        ------
+        window : (slice, slice)
+            Rows and columns of the part. Together, the parts cover the map. If memory runs
+            out, the refiner starts again with smaller parts, and the new ones count.
+        class_ids : (y, x) uint8 array
+            Class ids of the fine map in this part.
+        confidence : (y, x) float32 array
+            Estimated probability in [0, 1] that the class is right.
+
+        Raises
+        ------
+        C2FError
+            As `refine`.
+        """
+        window = whole((class_ids.shape[0], class_ids.shape[1]))
+        loaded = np.asarray(rgb[window]), np.asarray(class_ids[window])
+        yield window, *self.refine_ids(*loaded, monitor)
 
     @abstractmethod
     def receptive_window(self, part: Window, size: Size, /) -> Window:
@@ -217,6 +258,19 @@ def encode_inputs(
     image, labels = np.asarray(image), np.asarray(labels)
     check_sizes(image.shape, labels.shape)
     return as_rgb8(image), class_table.to_class_ids(labels)
+
+
+def check_inputs(image: NDArray[Any], labels: NDArray[Any], class_table: ClassTable) -> None:
+    """Check that an image and a map of it can be refined, without converting them.
+
+    Raises
+    ------
+    ImageError, ClassTableError
+        As `encode_inputs`.
+    """
+    check_sizes(image.shape, labels.shape)
+    as_rgb8(image[:1], intensity_limits(image))
+    class_table.to_class_ids(labels)
 
 
 def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:

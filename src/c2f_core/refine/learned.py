@@ -1,5 +1,6 @@
 """Refiner with a trained network."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from c2f_core.device import choose_device, free_memory, memory_format
 from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
-from c2f_core.geometry.arrays import Size, Window, grown
+from c2f_core.geometry.arrays import Size, Sliceable, Window, grown
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata
@@ -34,6 +35,11 @@ LARGEST_TILE = {"cuda": 2048}
 """Side of the largest tile in pixels, by type of device."""
 LARGEST_TILE_ELSEWHERE = 1024
 """On a CPU, a tile of this side takes about a second, and so does cancelling."""
+LARGEST_MEMORY = 2 << 30
+"""Memory in bytes that one tile may take on a CPU. With many classes it keeps tiles small, so that
+progress and cancelling do not wait for long."""
+DECIDED = 1 << 24
+"""Number of logits that become classes at a time, to bound the memory."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile may take."""
 
@@ -159,10 +165,21 @@ class Refiner(RefinerInterface):
         The confidence is the largest class probability, calibrated by the
         temperature of the checkpoint.
         """
+        fine = np.empty(class_ids.shape, dtype=np.uint8)
+        confidence = np.empty(class_ids.shape, dtype=np.float32)
+        for window, labels, shares in self.refine_parts(rgb, class_ids, monitor):
+            fine[window], confidence[window] = labels, shares
+        return fine, confidence
+
+    def refine_parts(
+        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+    ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
+        """Refine one coarse map tile by tile; see `RefinerInterface.refine_parts`."""
         tile = self._tile_side()
         while True:
             try:
-                return self._refine_in_tiles(rgb, class_ids, tile, monitor)
+                yield from self._refine_in_tiles(rgb, class_ids, tile, monitor)
+                return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -187,26 +204,23 @@ class Refiner(RefinerInterface):
         return grown(part, self._generator.reach, size, self._generator.stride)
 
     def _refine_in_tiles(
-        self, rgb: NDArray[np.uint8], class_ids: ClassIds, tile: int, monitor: Monitor
-    ) -> tuple[ClassIds, Confidence]:
+        self, rgb: Sliceable, class_ids: Sliceable, tile: int, monitor: Monitor
+    ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
         height, width = class_ids.shape
         rows = spans(height, tile, self._overlap, self._generator.stride)
         columns = spans(width, tile, self._overlap, self._generator.stride)
         tiles = monitor.split([1] * (len(rows) * len(columns)))
 
+        @torch.inference_mode()
         def logits_of(row: slice, column: slice) -> Tensor:
             monitor.raise_if_stopped()
             logits = self._logits(rgb[row, column], class_ids[row, column])
             next(tiles).report(1.0)
             return logits
 
-        fine = np.empty((height, width), dtype=np.uint8)
-        confidence = np.empty((height, width), dtype=np.float32)
-        with torch.inference_mode():
-            for band, logits in blend(rows, columns, logits_of):
-                fine[band], confidence[band] = self._decide(logits)
+        for finished_rows, finished_columns, logits in blend(rows, columns, logits_of):
+            yield (finished_rows, finished_columns), *self._decide(logits)
         monitor.raise_if_stopped()
-        return fine, confidence
 
     def _logits(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:
         """Compute the logits (C, Y, X) of one tile from (Y, X, 3) and (Y, X)."""
@@ -231,11 +245,22 @@ class Refiner(RefinerInterface):
 
     def _decide(self, logits: Tensor) -> tuple[ClassIds, Confidence]:
         """Turn (C, Y, X) logits into (Y, X) class ids and their confidence."""
+        fine = np.empty(logits.shape[1:], dtype=np.uint8)
+        confidence = np.empty(logits.shape[1:], dtype=np.float32)
+        step = max(1, DECIDED // (logits.shape[0] * logits.shape[2]))
+        for start in range(0, logits.shape[1], step):
+            rows = slice(start, start + step)
+            fine[rows], confidence[rows] = self._decide_rows(logits[:, rows])
+        return fine, confidence
+
+    @torch.inference_mode()
+    def _decide_rows(self, logits: Tensor) -> tuple[ClassIds, Confidence]:
         # Reductions over the classes are several times quicker with channels first in memory.
         planes = logits.clone(memory_format=torch.contiguous_format)
         classes = most_likely(planes[None])[0]
-        probabilities = planes.div_(self.metadata.temperature).softmax(dim=0)
-        confidence = probabilities.amax(dim=0)
+        # The softmax of the largest logit; that of the others is not needed.
+        planes.sub_(planes.amax(dim=0)).div_(self.metadata.temperature)
+        confidence = planes.exp_().sum(dim=0).reciprocal_()
         if not confidence.sum().isfinite():  # The sum is not finite if a single value is not.
             raise CheckpointError(
                 f"The model '{self.name}' computes values that are not finite; its weights are "
@@ -251,6 +276,8 @@ class Refiner(RefinerInterface):
         """Largest side of a tile in pixels that is quick enough and fits into the free memory."""
         side = LARGEST_TILE.get(self.device.type, LARGEST_TILE_ELSEWHERE)
         budget = MEMORY_SHARE * free_memory(self.device)
+        if self.device.type == "cpu":
+            budget = min(budget, LARGEST_MEMORY)
         while (
             side // 2 >= 2 * self._overlap and side**2 * bytes_per_pixel(self._generator) > budget
         ):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import Cancelled, CheckpointError, ImageError
+from c2f_core.errors import Cancelled, CheckpointError, ImageError, enough_memory
 from c2f_core.geometry.arrays import (
     Covered,
     Overlaid,
@@ -24,7 +24,7 @@ from c2f_core.geometry.arrays import (
     plane_of,
 )
 from c2f_core.models.bundled import bundled_models, is_model_file
-from c2f_core.refine.interface import Monitor, Progress, RefinerInterface, ShouldStop
+from c2f_core.refine.interface import NO_MEMORY, Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
 from c2f_core.refine.within import (
@@ -195,6 +195,7 @@ class JobResult:
     cancelled: str = ""
 
 
+@enough_memory(ImageError, NO_MEMORY)
 def run_refinement(
     job: RefineJob,
     refiner: RefinerInterface,

@@ -299,6 +299,9 @@ def editable_pixels(
     """
     part = from_corner(region, around)
     unlabelled = class_table.unlabelled
+    masks = (scope.mask, scope.protected, scope.band, *scope.locked)
+    if all(mask is None for mask in masks) and scope.classes != (unlabelled.name,):
+        return np.broadcast_to(np.True_, known[part].shape)  # Needs no memory.
     editable = ~np.isin(known[part], _labels_of(scope.locked, class_table))
     if scope.mask is not None:
         editable &= np.asarray(scope.mask[region], dtype=bool)

@@ -112,11 +112,11 @@ def _ramp(overlap: int) -> NDArray[np.float32]:
 
 def blend(
     rows: list[Span], columns: list[Span], function: TileFunction
-) -> Iterator[tuple[slice, Tensor]]:
-    """Run a function on every tile and blend the results, band by band.
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Run a function on every tile and blend the results, tile by tile.
 
-    Only the band that still changes is kept, so memory grows with the width of the
-    image and not with its area.
+    Of finished tiles only the overlaps with others are kept, so memory grows with the
+    width of the image and not with its area.
 
     Parameters
     ----------
@@ -128,33 +128,40 @@ def blend(
 
     Yields
     ------
-    rows : slice
-        Finished rows, from the top; together they cover the image.
-    values : (C, y, X) float tensor
-        Blended values of these rows, on the device of the tiles.
+    rows, columns : slice
+        Finished pixels: row by row of tiles from the top, each from the left; together
+        they cover the image once.
+    values : (C, y, x) float tensor
+        Blended values of these pixels, on the device of the tiles.
     """
-    starts = [row.start for row in rows[1:]] + [rows[-1].stop]
-    carried: Tensor | None = None
-    for row, done in zip(rows, starts, strict=True):
-        band = _blend_row(row, columns, function)
-        if carried is not None:
-            band[:, : carried.shape[1]] += carried
-        yield slice(row.start, done), band[:, : done - row.start]
-        carried = band[:, done - row.start :]
+    above: Tensor | None = None
+    for row, bottom in zip(rows, _ends(rows), strict=True):
+        left, below = None, []
+        for column, right in zip(columns, _ends(columns), strict=True):
+            values = _weighted(function(row.pixels, column.pixels), row, column)
+            if left is not None:
+                values[:, :, : left.shape[2]] += left
+            left = values[:, :, right - column.start :].clone()
+            finished = values[:, :, : right - column.start]
+            if above is not None:
+                finished[:, : above.shape[1]] += above[:, :, column.start : right]
+            below.append(finished[:, bottom - row.start :].clone())
+            del values
+            yield (
+                slice(row.start, bottom),
+                slice(column.start, right),
+                finished[:, : bottom - row.start],
+            )
+            del finished
+        above = torch.cat(below, dim=2)
 
 
-def _blend_row(row: Span, columns: list[Span], function: TileFunction) -> Tensor:
-    first, *others = columns
-    values = function(row.pixels, first.pixels)
-    if not others and row.weights.min() == 1:
+def _ends(spans: list[Span]) -> list[int]:
+    """Return, for each span, where the next one starts."""
+    return [span.start for span in spans[1:]] + [spans[-1].stop]
+
+
+def _weighted(values: Tensor, row: Span, column: Span) -> Tensor:
+    if row.weights.min() == 1 and column.weights.min() == 1:
         return values  # Nothing to blend with: a small image is one tile.
-    band = values.new_zeros((values.shape[0], values.shape[1], columns[-1].stop))
-    _add_weighted(band, values, row, first)
-    for column in others:
-        _add_weighted(band, function(row.pixels, column.pixels), row, column)
-    return band
-
-
-def _add_weighted(band: Tensor, values: Tensor, row: Span, column: Span) -> None:
-    weights = torch.from_numpy(np.outer(row.weights, column.weights)).to(values)
-    band[:, :, column.pixels] += values * weights
+    return values * torch.from_numpy(np.outer(row.weights, column.weights)).to(values)

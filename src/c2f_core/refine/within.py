@@ -2,30 +2,33 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import MAX_CLASS_IDS, UNLABELLED_ID, ClassTable
-from c2f_core.errors import C2FError, Cancelled, ImageError
+from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
+from c2f_core.errors import C2FError, Cancelled, ImageError, enough_memory
 from c2f_core.geometry.arrays import (
     Size,
     Sliceable,
     Window,
     area,
+    common,
     extent,
     from_corner,
     grown,
+    is_empty,
     plane_of,
     to_corner,
 )
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
 from c2f_core.refine.interface import (
+    NO_MEMORY,
     SILENT,
     ClassCodec,
     ClassIds,
@@ -39,6 +42,15 @@ from c2f_core.refine.scope import ClassRules, Scope, cheapest_parts, editable_pi
 
 Limits = tuple[float, float]
 EVERYWHERE = Scope()
+BAND = 512
+"""Number of rows that are summarised at a time, to bound the memory."""
+
+
+class Writable(Sliceable, Protocol):
+    """Array in memory or on disk whose parts can be written."""
+
+    def __setitem__(self, key: Any, values: Any, /) -> None:
+        """Write a part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +80,7 @@ class ScopedResult:
     report: ScopeReport
 
 
+@enough_memory(ImageError, NO_MEMORY)
 def refine_within(
     refiner: RefinerInterface,
     image: Sliceable,
@@ -117,8 +130,8 @@ def refine_within(
     plane = PlaneInputs(image, coarse, refiner.class_table, scope, limits)
     labels = np.empty(extent(plane.region), label_dtype(coarse.dtype, refiner.class_table))
     confidence = np.empty(labels.shape, np.float32)
-    changed, report = refine_plane(refiner, plane, labels, confidence, monitor)
-    return ScopedResult(plane.region, labels, confidence, changed, report)
+    before, report = refine_plane(refiner, plane, labels, confidence, monitor)
+    return ScopedResult(plane.region, labels, confidence, labels != before, report)
 
 
 def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
@@ -164,13 +177,14 @@ class PlaneInputs:
         return self.scope.region(self.size)
 
 
+@enough_memory(ImageError, NO_MEMORY)
 def refine_plane(
     refiner: RefinerInterface,
     plane: PlaneInputs,
-    labels: NDArray[Any],
-    confidence: Confidence,
+    labels: Writable,
+    confidence: Writable,
     monitor: Monitor,
-) -> tuple[NDArray[np.bool_], ScopeReport]:
+) -> tuple[NDArray[Any], ScopeReport]:
     """Refine a plane into arrays of the size of its region.
 
     Parameters
@@ -180,16 +194,16 @@ def refine_plane(
     plane : PlaneInputs
         Image, coarse map and scope.
     labels : (Y, X) integer array
-        Receives the labels of the region.
+        Receives the labels of the region; in memory or on disk.
     confidence : (Y, X) float32 array
-        Receives the confidence, NaN where pixels could not change.
+        Receives the confidence, NaN where pixels could not change; in memory or on disk.
     monitor : Monitor
         Receives the progress, and is asked between steps whether to stop.
 
     Returns
     -------
-    changed : (Y, X) boolean array
-        Pixels whose label differs from the coarse map.
+    before : (Y, X) integer array
+        Labels of the coarse map in the region.
     report : ScopeReport
         What changed, in numbers.
 
@@ -206,7 +220,7 @@ def refine_plane(
     for part, share in zip(parts, monitor.split(costs), strict=True):
         work.refine(part, share)
     monitor.report(1.0)
-    return work.changed, work.report(time.perf_counter() - started)
+    return work.before, work.report(time.perf_counter() - started)
 
 
 class _PlaneRefinement:
@@ -216,8 +230,8 @@ class _PlaneRefinement:
         self,
         refiner: RefinerInterface,
         plane: PlaneInputs,
-        labels: NDArray[Any],
-        confidence: Confidence,
+        labels: Writable,
+        confidence: Writable,
     ) -> None:
         self._refiner, self._plane = refiner, plane
         self._limits = plane.limits or _limits_of(plane.image)
@@ -231,10 +245,15 @@ class _PlaneRefinement:
         self._editable = editable_pixels(
             plane.scope, self._known, self._around, plane.region, plane.class_table
         )
-        labels[...] = self._known[from_corner(plane.region, self._around)]
-        confidence[...] = np.nan
-        self.changed = np.zeros(labels.shape, dtype=np.bool_)
-        self._counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
+        self.before = self._known[from_corner(plane.region, self._around)]
+        for rows in self._bands():
+            labels[rows] = self.before[rows]
+            confidence[rows] = np.nan
+
+    def _bands(self) -> Iterator[slice]:
+        """Yield bands of rows of the region, which bound the memory of what is computed in them."""
+        for start in range(0, len(self.before), BAND):
+            yield slice(start, start + BAND)
 
     def seen(self, part: Window) -> Window:
         """Return the window of the image that the refiner has to see for a part of the region."""
@@ -248,11 +267,20 @@ class _PlaneRefinement:
     def refine(self, part: Window, monitor: Monitor) -> None:
         """Refine one part of the region."""
         window = self.seen(part)
+        size = extent(window)
+        rgb = _Converted((*size, 3), lambda asked: self._rgb(to_corner(asked, window)))
+        class_ids = _Converted(size, lambda asked: self._class_ids(to_corner(asked, window)))
         inner = from_corner(to_corner(part, self._plane.region), window)
-        rgb = as_rgb8(np.asarray(self._plane.image[window]), self._limits)
-        before = self._class_ids(window)
-        after, confidence = self._refiner.refine_ids(rgb, before, monitor)
-        self._write(part, before[inner], after[inner], confidence[inner])
+        for finished, after, confidence in self._refiner.refine_parts(rgb, class_ids, monitor):
+            rows, columns = common(finished, inner)
+            if not is_empty((rows, columns)):
+                there = from_corner((rows, columns), finished)
+                in_image = to_corner((rows, columns), window)
+                self._write(in_image, after[there], confidence[there])
+
+    def _rgb(self, window: Window) -> NDArray[np.uint8]:
+        """Convert the image as the refiner sees it."""
+        return as_rgb8(np.asarray(self._plane.image[window]), self._limits)
 
     def _class_ids(self, window: Window) -> ClassIds:
         """Encode the coarse map as the refiner sees it."""
@@ -262,42 +290,65 @@ class _PlaneRefinement:
             None if protected is None else np.asarray(protected[window], dtype=bool),
         )
 
-    def _write(
-        self, part: Window, before: ClassIds, after: ClassIds, confidence: Confidence
-    ) -> None:
-        """Write what may change in a part."""
-        labels, editable = self._codec.to_labels(after), self._editable[part]
+    def _write(self, window: Window, after: ClassIds, confidence: Confidence) -> None:
+        """Write what may change in a window of the image."""
+        part = from_corner(window, self._plane.region)
+        before, editable = self.before[part], self._editable[part]
+        labels = self._codec.to_labels(after)
         changed = editable & (confidence >= self._plane.scope.minimal_confidence)
-        changed &= (after != before) & self._rules.permit(self._labels[part], labels)
-        np.copyto(self._labels[part], labels, where=changed)
-        np.copyto(self._confidence[part], confidence, where=editable)
-        self.changed[part] = changed
-        pairs = before[changed].astype(np.intp) * MAX_CLASS_IDS + after[changed]
-        self._counts += np.bincount(pairs, minlength=len(self._counts))
+        changed &= (labels != before) & self._rules.permit(before, labels)
+        self._labels[part] = np.where(changed, labels, before)
+        self._confidence[part] = np.where(editable, confidence, np.float32(np.nan))
 
     def report(self, seconds: float) -> ScopeReport:
         """Summarise what changed."""
-        confidence = np.ascontiguousarray(self._confidence)
+        counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
+        pixels, total, total_changed = 0, 0.0, 0.0
+        encode = self._plane.class_table.to_class_ids
+        for rows in self._bands():
+            before, after = self.before[rows], np.asarray(self._labels[rows])
+            confidence, editable = np.asarray(self._confidence[rows]), self._editable[rows]
+            changed = after != before
+            pairs = encode(before[changed]).astype(np.intp) * MAX_CLASS_IDS + encode(after[changed])
+            counts += np.bincount(pairs, minlength=len(counts))
+            pixels += int(editable.sum())
+            total += float(confidence.sum(dtype=np.float64, where=editable))
+            total_changed += float(confidence.sum(dtype=np.float64, where=changed))
+        number = int(counts.sum())
         return ScopeReport(
-            pixels=int(self._editable.sum()),
-            changed=int(self.changed.sum()),
-            by_class=self._by_class(),
-            confidence=_mean_where(confidence, self.changed),
-            mean_confidence=_mean_where(confidence, self._editable),
+            pixels=pixels,
+            changed=number,
+            by_class=self._by_class(counts),
+            confidence=total_changed / number if number else math.nan,
+            mean_confidence=total / pixels if pixels else math.nan,
             seconds=seconds,
         )
 
-    def _by_class(self) -> dict[tuple[str, str], int]:
-        names = self._refiner.class_table.names_by_id
-        names[UNLABELLED_ID] = self._plane.class_table.unlabelled.name
-        # Equal numbers are in the order of the map's class table, whatever that of the refiner is.
-        order = [entry.name for entry in self._plane.class_table.entries]
+    def _by_class(self, counts: NDArray[np.int64]) -> dict[tuple[str, str], int]:
+        table = self._plane.class_table
+        names = table.names_by_id
+        # Equal numbers are in the order of the class table.
+        order = [entry.name for entry in table.entries]
         pairs = {
-            (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(self._counts[pair])
-            for pair in np.flatnonzero(self._counts).tolist()
+            (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(counts[pair])
+            for pair in np.flatnonzero(counts).tolist()
         }
         in_order = sorted(pairs, key=lambda pair: [order.index(name) for name in pair])
         return by_frequency({pair: pairs[pair] for pair in in_order})
+
+
+class _Converted:
+    """Part of an image or map that is converted when it is read."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self, shape: tuple[int, ...], convert: Callable[[Window], NDArray[np.uint8]]
+    ) -> None:
+        self.shape, self._convert = shape, convert
+
+    def __getitem__(self, window: Window, /) -> NDArray[np.uint8]:
+        return self._convert(window)
 
 
 def _limits_of(image: Sliceable) -> Limits | None:
@@ -309,10 +360,6 @@ def _limits_of(image: Sliceable) -> Limits | None:
         f"The image is loaded lazily and has {image.dtype} values; give the limits, the values "
         "that are black and white, so that all parts look alike."
     )
-
-
-def _mean_where(values: Confidence, where: NDArray[np.bool_]) -> float:
-    return float(values.mean(dtype=np.float64, where=where)) if where.any() else math.nan
 
 
 def refine_stack(

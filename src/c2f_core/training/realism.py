@@ -135,8 +135,8 @@ class DiscriminatorScorer:
 
         scores = np.empty(class_ids.shape, dtype=np.float32)
         with torch.inference_mode():
-            for band, values in blend(rows, columns, scores_of):
-                scores[band] = values[0].cpu().numpy()
+            for *window, values in blend(rows, columns, scores_of):
+                scores[*window] = values[0].cpu().numpy()
         return scores
 
     def _spans(self, length: int) -> list[Span]:

@@ -16,7 +16,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from superqt.utils import QSignalDebouncer
 
-from c2f_core.errors import C2FError
+from c2f_core.errors import C2FError, enough_memory
 
 LOGGER = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
@@ -26,6 +26,8 @@ REPORT_INTERVAL = 400
 
 IMPORTING = "coarse-to-fine imports"
 """Name of the thread that imports slow modules."""
+
+NO_MEMORY = "There is not enough memory; close other layers and programs, or use smaller images."
 
 LOWER_PRIORITY = 10
 """Niceness added to a thread, so that the window gets the processor first."""
@@ -139,7 +141,8 @@ class Task(QObject):
 
     def _result(self) -> Any:
         try:
-            return self._work(self._values.append, self._stop.is_set)
+            with enough_memory(C2FError, NO_MEMORY):
+                return self._work(self._values.append, self._stop.is_set)
         except C2FError as error:
             return _Failure(str(error))
         except Exception as error:

@@ -11,14 +11,17 @@ from PIL import Image
 
 from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
+from c2f_core.cli import refine
 from c2f_core.cli.refine import main
 from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.io import scratch
 from c2f_core.io.atomic import atomic_path, atomic_paths
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.models.checkpoint import save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
+from c2f_core.refine import within
 from c2f_core.refine.classical import WatershedRefiner
 from c2f_core.refine.interface import RefineResult
 from c2f_core.refine.learned import Refiner
@@ -339,7 +342,7 @@ def test_interrupt_ends_with_130(run, tmp_path: Path, monkeypatch: pytest.Monkey
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Refiner, "refine_ids", interrupted)
+    monkeypatch.setattr(Refiner, "refine_parts", interrupted)
     fine = tmp_path / "fine.png"
     code, _, err = run(*write_pair(tmp_path, "a"), "-o", fine)
     assert code == 130
@@ -366,3 +369,41 @@ def test_fine_maps_lie_in_the_upright_frame(run, tmp_path: Path) -> None:
     write_map(coarse, np.rot90(read_map(coarse, TABLE)[0], -1), TABLE)
     assert run(image, coarse, "-o", tmp_path / "fine.png")[0] == 0
     assert read_map(tmp_path / "fine.png", TABLE)[0].shape == (32, 24)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+@pytest.mark.parametrize("refiner", ["trained", "watershed"])
+def test_large_images_are_refined_on_disk_with_the_same_result(
+    run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, refiner: str
+) -> None:
+    pair = write_pair(tmp_path, "a", (300, 290))
+    chosen = model if refiner == "trained" else refiner
+    for folder in ("memory", "disk"):
+        code, _, err = run(
+            *pair, "-o", tmp_path / folder / f"fine{suffix}",
+            "--confidence", tmp_path / folder / "sure.tif", "--band", "9", model=chosen,
+        )  # fmt: skip
+        assert (code, err) == (0, "")
+        monkeypatch.setattr(refine, "IN_MEMORY", 100)
+        monkeypatch.setattr(within, "BAND", 7)
+        monkeypatch.setattr(scratch, "BAND", 11)
+    expected, found = (tmp_path / folder for folder in ("memory", "disk"))
+    np.testing.assert_array_equal(
+        read_map(found / f"fine{suffix}", TABLE)[0], read_map(expected / f"fine{suffix}", TABLE)[0]
+    )
+    np.testing.assert_array_equal(
+        tifffile.imread(found / "sure.tif"), tifffile.imread(expected / "sure.tif")
+    )
+    assert sorted(file.name for file in found.iterdir()) == [f"fine{suffix}", "sure.tif"]
+
+
+def test_deep_images_keep_their_limits_on_disk(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, coarse = write_pair(tmp_path, "a", (40, 30))
+    image = tmp_path / "deep.tif"
+    tifffile.imwrite(image, np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32))
+    assert run(image, coarse, "-o", tmp_path / "memory.npy")[0] == 0
+    monkeypatch.setattr(refine, "IN_MEMORY", 100)
+    assert run(image, coarse, "-o", tmp_path / "disk.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "disk.npy"), np.load(tmp_path / "memory.npy"))

@@ -317,6 +317,15 @@ def test_little_free_memory_makes_small_tiles(monkeypatch: pytest.MonkeyPatch) -
     assert max(sizes) <= 256
 
 
+def test_a_tile_never_needs_much_memory_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "free_memory", lambda device: 1 << 40)
+    monkeypatch.setattr(learned, "LARGEST_MEMORY", bytes_per_pixel(tiny_generator()) * 600**2)
+    shares: list[float] = []
+    tiny_refiner().refine(*pair(800, 300), progress=shares.append)
+    assert len(shares) == 2
+    assert shares == sorted(shares)
+
+
 def test_free_memory_is_known() -> None:
     assert free_memory(torch.device("cpu")) > 1 << 20
 

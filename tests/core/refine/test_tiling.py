@@ -57,9 +57,12 @@ def test_identity_is_reproduced(vertical: Layout, horizontal: Layout, seed: int)
     values = np.random.default_rng(seed).normal(size=(3, vertical[0], horizontal[0]))
     values = values.astype(np.float32)
     tiles = torch.from_numpy(values)
-    bands = list(blend(spans(*vertical), spans(*horizontal), lambda y, x: tiles[:, y, x]))
-    assert [rows.start for rows, _ in bands][1:] == [rows.stop for rows, _ in bands][:-1]
-    blended = torch.cat([band for _, band in bands], dim=1).numpy()
+    blended, covered = np.full_like(values, np.nan), np.zeros(values.shape[1:], dtype=int)
+    parts = blend(spans(*vertical), spans(*horizontal), lambda y, x: tiles[:, y, x])
+    for rows, columns, part in parts:
+        blended[:, rows, columns] = part.numpy()
+        covered[rows, columns] += 1
+    assert (covered == 1).all()
     np.testing.assert_allclose(blended, values, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(blended.argmax(axis=0), values.argmax(axis=0))
 
@@ -90,7 +93,7 @@ def test_finished_bands_are_not_changed_later() -> None:
     rows = spans(40, 16, 8)
     values = torch.ones((1, 40, 5))
     kept = []
-    for _, band in blend(rows, spans(5, 16, 8), lambda y, x: values[:, y, x]):
+    for *_, band in blend(rows, spans(5, 16, 8), lambda y, x: values[:, y, x]):
         kept.append((band, band.clone()))
     assert len(kept) > 2
     for band, copy in kept:
