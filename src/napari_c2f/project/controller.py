@@ -109,8 +109,8 @@ class ProjectController:
 
     def _create(self, root: Path, table: ClassTable) -> None:
         self._leave()
-        images = _images_in(root)
         self._enter(Project.create(root, table), f"Created the project {root}; add images to it.")
+        images = _images_in(root)
         if images:
             self.library.add_files(images)
 
@@ -175,10 +175,9 @@ class ProjectController:
 
 
 def _images_in(root: Path) -> list[Path]:
-    """Return the image files directly in a folder, which need not exist yet."""
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    """Return the image files that are directly in a folder."""
+    files = (path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in files if path.is_file())
 
 
 def _opening_message(project: Project, message: str) -> str:
