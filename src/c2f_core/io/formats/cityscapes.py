@@ -42,8 +42,8 @@ VOID = (
 IGNORED = ("license plate",)
 """Labels of the dataset that leave the pixels below them as they are."""
 GROUP = "group"
-MOST_CORNERS = 10_000
-"""Maximum number of corners in one row of pixels."""
+MOST_COMPARISONS = 1 << 34
+"""Maximum number of comparisons of the corners of a polygon with the edges in their rows."""
 VISITS_AT_ONCE = 1 << 16
 """Number of edges times rows from which on a polygon is filled in parts."""
 
@@ -89,17 +89,24 @@ class PixelPolygon(Area):
 def _check_complexity(points: NDArray[np.float64], height: int) -> None:
     """Check that Pillow can draw a polygon on that many rows in reasonable time.
 
-    It compares the corners in a row with each other, and visits each edge in each of its rows.
+    In each row it visits the edges that are not horizontal, and compares those that end there
+    with the others.
     """
-    rows = points[(points[:, 0] >= 0) & (points[:, 0] < height), 0].astype(int)
-    corners = int(np.bincount(rows).max(initial=0))
-    if corners > MOST_CORNERS:
+    rows, ahead = points[:, 0], np.roll(points[:, 0], -1)
+    lowest, highest = np.minimum(rows, ahead), np.maximum(rows, ahead)
+    is_visited = (lowest < highest) & (highest >= 0) & (lowest < height)
+    first = np.maximum(lowest[is_visited], 0).astype(int)
+    last = np.minimum(highest[is_visited], height - 1).astype(int)
+    begun, ended = (np.bincount(row, minlength=height + 1) for row in (first, last + 1))
+    edges = np.cumsum(begun - ended)[:height]
+    corners = begun[:height] + ended[1:]
+    check_crossings(int(edges.sum()), len(points))
+    comparisons = int((edges * corners).sum())
+    if comparisons > MOST_COMPARISONS:
         raise DataError(
-            f"a polygon has {corners:,} corners in one row of pixels, more than the "
-            f"{MOST_CORNERS:,} that can be drawn; simplify it."
+            f"a polygon of {len(points):,} points needs {comparisons:,} comparisons of its "
+            f"corners, more than the {MOST_COMPARISONS:,} that are made; simplify it."
         )
-    first, last = (np.clip(row, 0, height) for row in (points[:, 0], np.roll(points[:, 0], -1)))
-    check_crossings(int(np.abs(last - first).sum()), len(points))
 
 
 def _fill(points: NDArray[np.float64], covered: NDArray[np.uint8], top: int = 0) -> None:
