@@ -109,7 +109,7 @@ def test_polygons_of_too_many_comparisons_are_refused(monkeypatch):
     zigzag = np.stack([np.tile([0.0, 1.0], 50), np.linspace(0, 99, 100)], axis=1)
     assert PixelPolygon([zigzag]).cover((100, 100))[1].any()
     monkeypatch.setattr(cityscapes, "MOST_COMPARISONS", 9999)
-    with pytest.raises(DataError, match=r"needs 10,000 comparisons of its corners, .* 9,999"):
+    with pytest.raises(DataError, match=r"needs 20,000 comparisons of its corners, .* 9,999"):
         PixelPolygon([zigzag]).cover((100, 100))
 
 
