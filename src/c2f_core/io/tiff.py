@@ -56,7 +56,7 @@ def read_tiff(path: Path) -> Pixels:
         series = page.parent.series[0]
         axes = _plane_axes(path, series.axes, series.shape, page)
         values = _arranged(_decoded(path, page, series), series.axes, axes)
-        return _interpreted(values, page).upright(_orientation(page))
+        return _interpreted(path, values, page).upright(_orientation(page))
 
 
 @contextmanager
@@ -214,7 +214,7 @@ def _arranged(values: NDArray[Any], axes: str, wanted: str) -> NDArray[Any]:
     return values.transpose([left.index(axis) for axis in wanted])
 
 
-def _interpreted(values: NDArray[Any], page: TiffPage) -> Pixels:
+def _interpreted(path: Path, values: NDArray[Any], page: TiffPage) -> Pixels:
     """Return grey values, palette indices or colours, with alpha if the page has it."""
     extra = len(page.extrasamples)
     if values.ndim == 3:
@@ -226,7 +226,15 @@ def _interpreted(values: NDArray[Any], page: TiffPage) -> Pixels:
         values = _inverted(values, page.bitspersample)
     if page.photometric != PHOTOMETRIC.PALETTE or page.colormap is None:
         return Pixels(values.astype(np.bool_) if page.bitspersample == 1 else values)
-    return Pixels(values, np.moveaxis(page.colormap >> 8, 0, -1).astype(np.uint8))
+    return _with_palette(path, values, page.colormap)
+
+
+def _with_palette(path: Path, values: NDArray[Any], colours: NDArray[Any]) -> Pixels:
+    """Return palette indices with the colours of a page, (3, N) uint16."""
+    if colours.ndim != 2 or values.dtype.kind not in "bu":
+        raise DataError(f"{path} is damaged: its palette cannot be read; save the image again.")
+    indices = values.astype(np.uint8) if values.dtype.kind == "b" else values
+    return Pixels(indices, np.moveaxis(colours >> 8, 0, -1).astype(np.uint8))
 
 
 def _is_plain_mask(page: TiffPage) -> bool:

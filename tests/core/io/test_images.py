@@ -173,14 +173,14 @@ def test_more_than_a_plane_names_the_axes(tmp_path, array, options, axes):
         read_image(tmp_path / "a.ome.tif")
 
 
-def changed_tag(path, code, value, layout="<H"):
+def changed_tag(path, code, value, layout="<H", offset=8):
     """Change a value of the first page of a little-endian TIFF."""
     content = bytearray(path.read_bytes())
     (start,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, start)
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         if struct.unpack_from("<H", content, entry)[0] == code:
-            struct.pack_into(layout, content, entry + 8, value)
+            struct.pack_into(layout, content, entry + offset, value)
     path.write_bytes(content)
 
 
@@ -377,3 +377,19 @@ def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
     available = mock.patch("psutil.virtual_memory", return_value=mock.Mock(available=10))
     with available, pytest.raises(DataError, match=r"needs 12\.9 GB of memory, but 0\.0 GB are"):
         read_image(path)
+
+
+def test_a_damaged_palette_is_said(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(RGB).quantize(8).save(path)
+    changed_tag(path, 320, 77, "<I", offset=4)
+    with pytest.raises(DataError, match="damaged: its palette cannot be read"):
+        read_image(path)
+
+
+def test_palette_indices_of_one_bit_are_painted(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(RGB).quantize(2).save(path)
+    changed_tag(path, 258, 1)  # The first eighth of the indices become single bits.
+    painted = read_image(path)
+    assert (painted.shape, painted.dtype) == (RGB.shape, np.uint8)
