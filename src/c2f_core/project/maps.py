@@ -192,7 +192,12 @@ def _write(path: Path, index_map: IndexMap | None, class_table: ClassTable) -> N
 
 
 def _read_plane(path: Path) -> NDArray[np.uint8] | None:
-    return read_image(path) if path.exists() else None
+    if not path.exists():
+        return None
+    plane = read_image(path)
+    if plane.ndim != 2 or plane.dtype != np.uint8:
+        raise DataError(f"{path} is not a grey image of 8 bits; restore it, or delete it.")
+    return plane
 
 
 def _write_plane(path: Path, plane: NDArray[np.uint8] | None) -> None:

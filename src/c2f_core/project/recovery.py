@@ -21,7 +21,7 @@ from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.project.files import describing_errors, interrupted_removal
-from c2f_core.project.layout import FOLDERS
+from c2f_core.project.layout import FOLDERS, REMOVED
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
 from c2f_core.project.store import Store
 from c2f_core.project.work import Work, read_snapshot
@@ -103,16 +103,20 @@ def recover(store: Store) -> Recovery:
 def _make_folders(root: Path, problems: Problems) -> None:
     """Create missing folders, and delete what a killed process left in them."""
     delete_unfinished(root)
-    for name in FOLDERS:
-        folder = root / name
-        if folder.exists() and not folder.is_dir():
-            problems.add(f"{folder} is a file where a folder should be; move it elsewhere.")
-            continue
+    for name in (*FOLDERS, REMOVED):
         with problems.noting():
-            folder.mkdir(exist_ok=True)
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise DataError(f"{folder} cannot be read and written; check its permissions.")
-            delete_unfinished(folder)
+            _make_folder(root / name, is_optional=name == REMOVED)
+
+
+def _make_folder(folder: Path, *, is_optional: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file where a folder should be; move it elsewhere.")
+    if is_optional and not folder.exists():
+        return
+    folder.mkdir(exist_ok=True)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise DataError(f"{folder} cannot be read and written; check its permissions.")
+    delete_unfinished(folder)
 
 
 def _add_found(store: Store, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -245,12 +249,13 @@ def _restore(store: Store, problems: Problems) -> tuple[str, ...]:
         except (C2FError, OSError) as error:
             if isinstance(error, WritingError) and not _is_obstructed(error):
                 raise  # Later work on the image would replace the snapshot.
-            kept = store.maps.free_path(snapshot.stem, "autosave", snapshot.suffix)
-            snapshot.rename(kept)
-            problems.add(
-                f"Autosaved work on '{snapshot.stem}' was not restored ({str(error).rstrip('.')}); "
-                f"it is kept in {kept}."
-            )
+            with problems.noting():
+                kept = store.maps.free_path(snapshot.stem, "autosave", snapshot.suffix)
+                snapshot.rename(kept)
+                problems.add(
+                    f"Autosaved work on '{snapshot.stem}' was not restored "
+                    f"({str(error).rstrip('.')}); it is kept in {kept}."
+                )
         else:
             store.journal.write("restored", image=work.record.name)
             restored.append(work.record.name)

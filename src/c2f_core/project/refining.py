@@ -1,6 +1,7 @@
 """Refine the images of a project, without a window."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import DataError
+from c2f_core.errors import CheckpointError, DataError
 from c2f_core.geometry.arrays import Covered, Patch, bounding_box
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
+from c2f_core.models.metadata import read_metadata
 from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.work import Work, stored_confidence
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
 from c2f_core.refine.run import RefineJob, open_refiner, run_refinement
+
+WATERSHED = "watershed"
+"""Name of the classical refiner of projects for whose classes there is no trained model."""
 
 
 def refine_image(
@@ -176,6 +181,23 @@ def open_model(
         See `open_refiner`.
     """
     return open_refiner(model, lambda: class_table, parameters.device) if model else None
+
+
+def find_model(project: Project) -> str:
+    """Return the model of a project or, without one, the refiner that suits its classes.
+
+    That is the newest model in the project or else a bundled one, if it was trained on classes of
+    the same names, and otherwise the classical watershed.
+    """
+    if project.model:
+        return project.model
+    files = {str(path): path for path in reversed(project.models)}
+    files |= {name: BUNDLED_FOLDER / f"{name}.safetensors" for name in bundled_models()}
+    for model, path in files.items():
+        with suppress(CheckpointError):  # The file is damaged, as is told when it is chosen.
+            if read_metadata(path).class_table.names == project.class_table.names:
+                return model
+    return WATERSHED
 
 
 def file_of_model(model: str) -> Path | None:

@@ -22,6 +22,8 @@ from c2f_core.review.regions import review_changes
 UNKNOWN_CONFIDENCE = 255
 """Stored value of pixels without a confidence."""
 OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted", "painted_refined")
+DTYPES = {"confidence": np.uint8, "painted": np.bool_, "painted_refined": np.bool_}
+"""Types of the values of maps that do not contain labels."""
 MAX_ABOUT_BYTES = 2**28
 """Largest size of the record in a snapshot: a mask of the scope takes most of it."""
 HEADER = 1024
@@ -178,12 +180,12 @@ def read_snapshot(path: Path, size: Size | None = None) -> Work:
                 raise ValueError(f"it has {record.size} pixels and the image {size}")
             if max(members.values()) > max(MAX_ABOUT_BYTES, 2 * math.prod(record.size) + HEADER):
                 raise ValueError("its maps are larger than the image")
-            return Work(
-                record,
-                ClassTable.model_validate(about["class_table"]),
-                arrays["coarse"],
-                **{kind: arrays.get(kind) for kind in OPTIONAL_MAPS},
-            )
+            maps = {kind: arrays.get(kind) for kind in OPTIONAL_MAPS}
+            for kind, dtype in DTYPES.items():
+                if maps[kind] is not None and maps[kind].dtype != dtype:
+                    raise ValueError(f"its map '{kind}' has values of another type")
+            table = ClassTable.model_validate(about["class_table"])
+            return Work(record, table, arrays["coarse"], **maps)
     except Exception as error:  # Archives and records raise many kinds of errors.
         reason = first_problem(error)[1] if isinstance(error, ValidationError) else error
         raise DataError(

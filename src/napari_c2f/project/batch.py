@@ -6,10 +6,11 @@ The thread only computes. Its results are saved by the workspace, in the GUI thr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Project, Status, Work
-from c2f_core.project.refining import refined_work
+from c2f_core.project.refining import find_model, refined_work
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop
@@ -33,7 +34,12 @@ class BatchItem:
 def refine_batch(
     project: Project, names: Sequence[str], report: Report, should_stop: ShouldStop
 ) -> bool:
-    """Refine images one by one, and report shares and results; return whether it was stopped."""
+    """Refine images one by one, and report shares and results; return whether it was stopped.
+
+    A project without a model gets the one that suits its classes.
+    """
+    if not project.model:
+        project.choose_model(find_model(project))
     for number, name in enumerate(names):
         progress = partial(_report_share, report, number, len(names))
         item = _refine(project, name, progress, should_stop)
@@ -67,6 +73,8 @@ class _Summary:
     """Counts of refined images, and the reasons why others were skipped."""
 
     wanted: int = 0
+    model: str = ""
+    """Note on the model, if the project did not have one."""
     refined: int = 0
     skipped: dict[str, list[str]] = field(default_factory=dict)
     """Names of images that were not refined, by reason."""
@@ -75,7 +83,7 @@ class _Summary:
         self.skipped.setdefault(reason, []).append(name)
 
     def message(self, stopped: bool) -> str:
-        text = f"Refined {self.refined} of {self.wanted} images."
+        text = f"Refined {self.refined} of {self.wanted} images{self.model}."
         if stopped:
             text = f"Stopped. {text} 'Refine all pending' continues with the others."
         return " ".join([text, *map(_skipped_text, self.skipped, self.skipped.values())])
@@ -98,7 +106,7 @@ class BatchController(Controller[Activity]):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(Activity())
         self._workspace = workspace
-        self._summary = _Summary()
+        self._summary, self._had_model = _Summary(), True
 
     def refine(self) -> None:
         """Refine the images, unless a batch is running."""
@@ -107,17 +115,13 @@ class BatchController(Controller[Activity]):
         with self._showing_errors():
             project = self._workspace.project
             names = self._pending(project)
-            self._summary = _Summary(len(names))
+            self._summary, self._had_model = _Summary(len(names)), bool(project.model)
             self.model.message = f"Refining {len(names)} images…"
             work = partial(refine_batch, project, names)
             self._start(work, self._show_reports, self._finish)
 
     def _pending(self, project: Project) -> list[str]:
         """Return the names of the images to refine."""
-        if not project.model:
-            raise DataError(
-                "The project does not have a model yet; choose one under 'Model and fine-tuning'."
-            )
         pending = [each.name for each in project.records if each.status is Status.PENDING]
         names = [name for name in pending if name != self._workspace.model.opened]
         if not names:
@@ -153,7 +157,10 @@ class BatchController(Controller[Activity]):
         self._workspace.when_idle(partial(self._show_summary, stopped))
 
     def _show_summary(self, stopped: bool) -> None:
-        share = self.model.progress
+        share, project = self.model.progress, self._workspace.project
+        if not self._had_model:
+            self._summary.model = f" with {Path(project.model).stem}, the model for their classes"
+        self._workspace.refresh()
         self._succeed(self._summary.message(stopped))
         if stopped:
             self.model.progress = share

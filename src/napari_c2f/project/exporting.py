@@ -6,6 +6,7 @@ from pathlib import Path
 from c2f_core.project import Project
 from c2f_core.project.effort import write_effort
 from c2f_core.project.export import Export, export_map
+from c2f_core.project.export_all import ExportFormat, ExportOfAll, export_all
 from napari_c2f.base.worker import Report, ShouldStop, simple_task
 from napari_c2f.project.workspace import Workspace
 
@@ -34,6 +35,18 @@ class Exporter:
     def _report_export(self, export: Export) -> None:
         self._workspace.report(export.message())
 
+    def export_all(self, folder: Path, layout: ExportFormat) -> None:
+        """Write the fine maps of all images to a folder, in this format."""
+        with self._workspace.showing_errors():
+            self._workspace.saving.when_saved(partial(self._export_all, folder, layout))
+
+    def _export_all(self, folder: Path, layout: ExportFormat) -> None:
+        task = partial(_export_all, self._workspace.project, folder, layout)
+        self._workspace.do(task, self._report_all, "Exporting all maps…")
+
+    def _report_all(self, export: ExportOfAll) -> None:
+        self._workspace.report(export.message())
+
     def write_effort(self, path: Path) -> None:
         """Write the table of minutes and painted pixels to a file."""
         with self._workspace.showing_errors():
@@ -51,3 +64,9 @@ def _export_map(
     project: Project, name: str, path: Path, report: Report, should_stop: ShouldStop
 ) -> Export:
     return export_map(project, name, path, progress=report, should_stop=should_stop)
+
+
+def _export_all(
+    project: Project, folder: Path, layout: ExportFormat, report: Report, should_stop: ShouldStop
+) -> ExportOfAll:
+    return export_all(project, folder, layout, progress=report, should_stop=should_stop)

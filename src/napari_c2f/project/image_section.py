@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from c2f_core.io.images import IMAGE_SUFFIXES
+from c2f_core.project.export_all import ExportFormat
 from c2f_core.project.layout import REMOVED
 from c2f_core.project.work import undecided_text
+from napari_c2f.base.keys import Action, Keys
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.table import ImageTable
 from napari_c2f.widgets.docked import while_alive
@@ -18,6 +21,13 @@ from napari_c2f.widgets.parts import button_row
 IMAGE_FILES = f"Images ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)})"
 MAP_FILES = "Maps (*.png *.tif *.tiff *.npy)"
 EFFORT_FILES = "Tables (*.csv *.md)"
+EXPORT_TEXTS: dict[str, ExportFormat] = {
+    "PNG maps": "png",
+    "COCO polygons": "coco",
+    "LabelMe polygons": "labelme",
+    "CVAT polygons": "cvat",
+    "Cityscapes polygons": "cityscapes",
+}
 MARK, UNMARK = "Mar&k reviewed", "Mar&k not reviewed"
 TIPS = {
     "show": "Bring the selected image and its maps into the viewer; the open image is saved "
@@ -28,8 +38,27 @@ TIPS = {
     "add": "Copy image files into the project",
     "layers": "Copy the images selected in the layer list, or one image and its coarse map",
     "export": "Write the fine map to a file, with a record of how it was made",
+    "export-all": "Write the fine maps of all images to a folder, as PNG or as polygons of COCO, "
+    "LabelMe, CVAT or Cityscapes",
     "effort": "Write the minutes and painted pixels of all images to a table",
 }
+
+
+KEYS: Keys["ImageSection"] = Keys(
+    "Project",
+    {
+        "next": Action(
+            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.PageDown),
+            "open the next image of the list",
+            lambda section: section.open_neighbour(1),
+        ),
+        "previous": Action(
+            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.PageUp),
+            "open the previous image of the list",
+            lambda section: section.open_neighbour(-1),
+        ),
+    },
+)
 
 
 class ImageSection(QWidget):
@@ -56,6 +85,7 @@ class ImageSection(QWidget):
         self.add_button = QPushButton("&Add images…")
         self.layers_button = QPushButton("Add se&lected")
         self.export_button = QPushButton("E&xport…")
+        self.export_all_button = QPushButton("Export all…")
         self.effort_button = QPushButton("Effort ta&ble…")
         self._lay_out()
         self._connect()
@@ -71,6 +101,7 @@ class ImageSection(QWidget):
             self.add_button: TIPS["add"],
             self.layers_button: TIPS["layers"],
             self.export_button: TIPS["export"],
+            self.export_all_button: TIPS["export-all"],
             self.effort_button: TIPS["effort"],
         }
         layout = QVBoxLayout(self)
@@ -88,6 +119,7 @@ class ImageSection(QWidget):
         self.add_button.clicked.connect(self._add)
         self.layers_button.clicked.connect(self._add_layers)
         self.export_button.clicked.connect(self._export)
+        self.export_all_button.clicked.connect(self._export_all)
         self.effort_button.clicked.connect(self._write_effort)
         events = self._state.events
         events.root.connect(self._show_project)
@@ -98,6 +130,13 @@ class ImageSection(QWidget):
 
     def _open(self) -> None:
         self._controller.images.show(self.table.value())
+
+    def open_neighbour(self, step: int) -> None:
+        """Open the image this many rows below the open one, in the order of the list."""
+        name = self.table.neighbour(self._state.opened, step)
+        if name:
+            self.table.setValue(name)
+            self._controller.images.show(name)
 
     def _toggle_reviewed(self) -> None:
         self._controller.review_mark.toggle(self.table.value(), self._confirm_mark)
@@ -136,6 +175,17 @@ class ImageSection(QWidget):
         path = self._path(f"Export {name}", f"exports/{name}.png", MAP_FILES)
         if path is not None:
             self._controller.exporter.export_map(name, path)
+
+    def _export_all(self) -> None:
+        """Ask for a format and a folder."""
+        texts = list(EXPORT_TEXTS)
+        text, ok = QInputDialog.getItem(self, "Export all", "Format of the files", texts, 0, False)
+        if not ok:
+            return
+        exports = str((self._state.root or Path()) / "exports")
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the files", exports)
+        if folder:
+            self._controller.exporter.export_all(Path(folder), EXPORT_TEXTS[text])
 
     def _write_effort(self) -> None:
         path = self._path("Effort table", "effort.csv", EFFORT_FILES)

@@ -91,6 +91,17 @@ class ImageTable(QTreeWidget):
             if item is not None and item.data(NAME, SORT)[1] == name:
                 self.setCurrentItem(item)
 
+    def neighbour(self, name: str, step: int) -> str:
+        """Return the image this many rows below another one; empty if there is none.
+
+        Without another one, the first or the last image of the list is returned.
+        """
+        rows = [self.topLevelItem(row) for row in range(self.topLevelItemCount())]
+        names = [str(row.data(NAME, SORT)[1]) for row in rows if row is not None]
+        before = -1 if step > 0 else len(names)
+        row = step + (names.index(name) if name in names else before)
+        return names[row] if 0 <= row < len(names) else ""
+
     def show_images(self, images: Sequence[ImageRecord], opened: str) -> None:
         """List the images; the open one is bold."""
         selected = self.value()

@@ -13,7 +13,7 @@ from napari_c2f.base.proxies import bare
 from napari_c2f.layers.session import Session
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.fine_tuning_section import FineTuningSection
-from napari_c2f.project.image_section import ImageSection
+from napari_c2f.project.image_section import KEYS, ImageSection
 from napari_c2f.project.task_section import TaskSection
 from napari_c2f.widgets.choices import FolderEdit, TableChoice
 from napari_c2f.widgets.docked import DockedWidget, while_alive
@@ -58,6 +58,7 @@ class ProjectWidget(DockedWidget):
             "Finished share of the pending images",
         )
         self.fine_tuning = FineTuningSection(controller)
+        self.use_keys(KEYS, self.images)
         self.saved = QLabel()
         self.status = StatusText()
         self._lay_out()

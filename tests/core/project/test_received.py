@@ -552,6 +552,41 @@ def test_an_autosave_that_grows_when_unpacked_is_not_unpacked(project):
         assert "larger than the image" in opened.problems[0]
 
 
+@pytest.mark.parametrize("kind", ["confidence", "painted", "coarse", "fine"])
+def test_autosaved_maps_of_other_types_are_kept_aside(project, kind):
+    about = json.dumps(
+        {
+            "record": project.record("face").model_dump(mode="json"),
+            "class_table": SHAPES.model_dump(mode="json"),
+        }
+    )
+    for values in (COARSE.astype("U9"), COARSE.astype(float), COARSE[..., None]):
+        maps = {"coarse": COARSE, "fine": FINE} | {kind: values}
+        np.savez_compressed(project.root / "autosave" / "face.npz", about=np.array(about), **maps)
+        project.close()
+        with Project.open(project.root) as opened:
+            assert "was not restored" in opened.problems[0]
+            np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
+
+
+def test_a_file_in_place_of_the_removed_images_is_listed(project):
+    project.autosave(project.read("face"))
+    (project.root / "autosave" / "face.npz").write_text("damaged")
+    project.close()
+    (project.root / "removed").write_text("mine")
+    with Project.open(project.root) as opened:
+        assert len(opened.problems) == 2
+    assert (project.root / "removed").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["confidence", "painted"])
+def test_planes_of_other_types_are_refused(project, refined, kind):
+    refined(project)
+    Image.fromarray(PAIR.image).save(project.root / kind / "face.png")
+    with pytest.raises(DataError, match="not a grey image"):
+        project.read("face")
+
+
 # Missing maps
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
-from c2f_core.project import Status, Work
+from c2f_core.project import Project, Status, Work
 from c2f_core.project.records import ImageRecord
-from c2f_core.project.refining import refine_image, refined_work
+from c2f_core.project.refining import find_model, refine_image, refined_work
 from c2f_core.project.work import undecided_regions
 
 PAIR = synthetic_pair(48, 0)
@@ -106,3 +107,15 @@ def test_models_are_kept_in_the_project(project, model, tmp_path):
     assert names == ["random.safetensors", "random-2.safetensors"]
     with pytest.raises(DataError, match="cannot be read"):
         project.choose_model(tmp_path / "missing.safetensors")
+
+
+def test_a_model_is_found_for_the_classes_of_a_project(project, model, tmp_path):
+    assert find_model(project) == "watershed"
+    (project.root / "models" / "damaged.safetensors").write_bytes(b"no model")
+    assert find_model(project) == "watershed"
+    kept = project.keep_model(model)
+    assert find_model(project) == str(project.root / "models" / kept)
+    project.choose_model("random walker")
+    assert find_model(project) == "random walker"
+    with Project.create(tmp_path / "faces", ClassTable.preset("fasseg")) as faces:
+        assert find_model(faces) == "fasseg"

@@ -175,12 +175,17 @@ def test_other_images_are_refined_despite_one_that_cannot_be(projects, batch, wa
     assert "check that the file is complete)." in batch.model.message
 
 
-def test_missing_models_and_images_are_reported(projects, batch, wait):
+def test_a_project_without_a_model_gets_the_one_for_its_classes(projects, batch, wait):
     projects.library.choose_model("")
     wait()
     batch.refine()
-    assert "does not have a model yet; choose one" in batch.model.message
-    projects.library.choose_model("watershed")
+    wait()
+    assert batch.model.message.startswith("Refined 3 of 4 images with watershed, the model for")
+    assert projects.model.model == "watershed"
+    assert list(statuses(projects).values()) == ["refined", "refined", "refined", "pending"]
+
+
+def test_missing_images_are_reported(projects, batch, wait):
     for name in ("three", "two", "one"):
         projects.library.remove(name)
     projects.images.show("blank")

@@ -480,6 +480,11 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     desk.wait()
     assert (tmp_path / "one.png.json").exists()
     assert "one.png.json records how it was made" in desk.state.message
+    desk.controller.exporter.export_all(tmp_path / "all", "coco")
+    desk.wait()
+    assert [path.name for path in (tmp_path / "all").iterdir()] == ["one.json"]
+    assert "Exported 1 map to" in desk.state.message
+    assert "Not exported: two, three, three-2 (it does not have" in desk.state.message
 
 
 def test_a_new_project_needs_classes(qtbot, tmp_path):

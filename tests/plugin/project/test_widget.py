@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
+    QInputDialog,
     QLabel,
     QLineEdit,
     QMessageBox,
@@ -33,7 +34,9 @@ from c2f_core.project import Project, Status
 from c2f_core.project.export import rerun
 from c2f_core.project.records import Parameters
 from c2f_core.training.fine_tuning import FineTuningSettings
+from napari_c2f.base.proxies import bare
 from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.project.image_section import KEYS
 from napari_c2f.project.table import DOUBT, NAME, ROLE, STATUS
 from napari_c2f.widgets.parts import StatusText
 
@@ -350,11 +353,31 @@ def test_refining_reviewing_and_exporting(
     wait()
     again = rerun(f"{made}.json", tmp_path / "again.png")
     assert again.read_bytes() == made.read_bytes()
+    maps = tmp_path / "maps"
+    monkeypatch.setattr(QInputDialog, "getItem", lambda *_: ("LabelMe polygons", True))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(maps))
+    click(widget.images.export_all_button)
+    wait()
+    assert [path.name for path in maps.iterdir()] == ["shapes-2.json"]
     table = tmp_path / "effort.md"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
     click(widget.images.effort_button)
     wait()
     assert "| shapes-2 | reviewed |" in table.read_text()
+
+
+def test_keys_open_the_next_and_the_previous_image_of_the_list(viewer, widget, open_project, wait):
+    open_project()
+    names = [widget.images.table.topLevelItem(row).text(NAME) for row in range(2)]
+    for key, name in (
+        ("next", names[0]),
+        ("previous", names[0]),
+        ("next", names[1]),
+        ("previous", names[0]),
+    ):
+        KEYS.actions[key].run(KEYS.targets[bare(viewer)])
+        wait()
+        assert (widget.state.opened, widget.images.table.value()) == (name, name)
 
 
 @pytest.mark.parametrize("answer", ["Enter", "Yes"])
