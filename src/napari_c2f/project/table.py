@@ -7,7 +7,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QHeaderView,
     QTreeWidget,
     QTreeWidgetItem,
 )
@@ -28,6 +27,8 @@ NAME, STATUS, DOUBT, MINUTES, PAINTED, ROLE = range(len(COLUMNS))
 ORDER = {Status.REFINED: 0, Status.PENDING: 1, Status.REVIEWED: 2}
 SORT = Qt.ItemDataRole.UserRole
 ROLES = {None: "", False: "training", True: "held out"}
+WIDTHS = {NAME: 84, STATUS: 66, DOUBT: 50, MINUTES: 58, PAINTED: 56, ROLE: 60}
+"""Initial widths of columns, in pixels of the screen."""
 LEAST_HEIGHT = 150
 """Smallest height, at which some images are seen, in pixels of the screen."""
 
@@ -74,8 +75,9 @@ class ImageTable(QTreeWidget):
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
         sections = self.header()
         assert sections is not None, "a tree has a header"
-        sections.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        sections.setStretchLastSection(True)
+        for column, width in WIDTHS.items():
+            sections.resizeSection(column, width)
+        sections.setStretchLastSection(False)
         self.itemDoubleClicked.connect(lambda item, _: self.opened.emit(item.text(NAME)))
         self.itemSelectionChanged.connect(self.selected)
 
