@@ -104,7 +104,7 @@ def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot, foll
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     qtbot.keyClick(widget.scope.keep_coarse, Qt.Key.Key_Space)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
+    np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, following(coarse.data))
 
 
 def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, paint, following):
@@ -129,7 +129,7 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     painted = paint(viewer, fine, DISK, 30)
     widget.coarse.value = fine
     refine(widget)
-    second = viewer.layers["coarse refined"]
+    second = viewer.layers["coarse refined 2"]
     expected = np.where(painted, DISK, following(fine.data))
     np.testing.assert_array_equal(second.data, expected)
     more = paint(viewer, second, 1, 60)
@@ -137,7 +137,7 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     refine(widget)
     expected = following(viewer.layers["coarse"].data)
     expected[painted], expected[more] = DISK, 1
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
 
 
 def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
@@ -153,10 +153,10 @@ def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
     accepted = paint(viewer, final, TRIANGLE, 60)
     expected = following(coarse.data)
     expected[corrected | accepted] = TRIANGLE
-    for name in ("coarse refined", "coarse refined"):
+    for _ in range(2):
         refine(widget)
-        np.testing.assert_array_equal(viewer.layers[name].data, expected)
-    record = session.lineage.record_of(viewer.layers["coarse refined"])
+        np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, expected)
+    record = session.lineage.record_of(viewer.layers["coarse refined 2"])
     assert len(record["painted"]) == 2
 
 
