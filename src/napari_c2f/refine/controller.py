@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from c2f_core.classes.report import OneClassReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.recognise import recognise_table
@@ -160,7 +161,10 @@ class RefineController(MapController[Refining]):
                 return
             index_map, report = read
             message = self._show_opened(index_map, table, image, Path(path).stem)
-            self.model.message = report.message() or message
+            warning = report.message()
+            if isinstance(report, OneClassReport):
+                warning = f"{message} Check it: {warning}"
+            self.model.message = warning or message
 
     def _show_opened(
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
