@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +36,8 @@ class Options:
     split: str | None = None
     """List of pairs to score, as FILE.json:LIST, such as splits.json:report:test."""
     class_table: str | None = None
-    """Preset, or TOML or JSON file; by default that of the first model. FASSEG has its own."""
+    """Preset, or TOML or JSON file; by default that of the first model that has one. FASSEG has
+    its own."""
     classical: bool = True
     """Also score the instant refiner, the watershed and the random walker."""
     per_image: bool = False
@@ -85,8 +86,9 @@ def evaluate_models(options: Options) -> None:
             raise DataError(f"{path} cannot be written; give a file in an existing folder.")
         if path is not None:
             check_output(path)
-    refiners = _open_models(models, options.device)
-    pairs = _open_pairs(root, options, refiners)
+    opened = _open_models(models, options.device)
+    pairs = _open_pairs(root, options, list(opened.values()))
+    refiners = _named(models, opened, pairs.class_table, options.device)
     if options.classical:
         refiners = [*_untrained(pairs.class_table), *refiners]
     evaluations = _evaluate(refiners, pairs)
@@ -104,16 +106,34 @@ def evaluate_models(options: Options) -> None:
         write_markdown(options.markdown, tables)
 
 
-def _open_models(models: Sequence[str], device: str) -> "list[RefinerInterface]":
+def _open_models(models: Sequence[str], device: str) -> "dict[str, RefinerInterface]":
+    """Open the models that have a class table; the data are read with the first one."""
+    from c2f_core.models.bundled import is_for_any_classes
+    from c2f_core.refine.run import open_trained
+
+    with_table = [model for model in models if not is_for_any_classes(model)]
+    return {model: open_trained(model, device) for model in with_table}
+
+
+def _named(
+    models: Sequence[str],
+    opened: "Mapping[str, RefinerInterface]",
+    class_table: "ClassTable",
+    device: str,
+) -> "list[RefinerInterface]":
+    """Return all models in their order, under names that differ.
+
+    Models for any classes are opened now, with the class table of the data.
+    """
     from c2f_core.refine.run import open_trained
     from c2f_core.training.catalogue import distinct_names
 
-    opened: list[RefinerInterface] = []
+    refiners = []
     for model, name in zip(models, distinct_names(models), strict=True):
-        refiner = open_trained(model, device)
+        refiner = opened.get(model) or open_trained(model, device, class_table=class_table)
         refiner.name = name
-        opened.append(refiner)
-    return opened
+        refiners.append(refiner)
+    return refiners
 
 
 def _evaluate(refiners: "Sequence[RefinerInterface]", pairs: "FilePairs") -> "list[Evaluation]":

@@ -26,6 +26,7 @@ from c2f_core.io.intensity import intensity_limits
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import recognise_table
 from c2f_core.io.scratch import Scratch
+from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
 from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
@@ -55,12 +56,12 @@ class Options:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FINE")]
     """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
-    """Name of a bundled model, .safetensors file written by c2f-train, or a refiner that
-    needs no training and accepts any classes: 'instant', or the baselines 'watershed' and
-    'random walker'."""
+    """Name of a bundled model ('fasseg' for faces, 'any' for any classes), .safetensors file
+    written by c2f-train, or a refiner that needs no training and accepts any classes: 'instant',
+    or the baselines 'watershed' and 'random walker'."""
     class_table: str | None = None
-    """Preset, or TOML or JSON file, for refiners without training; by default that of the (first)
-    coarse map. Trained models have their own class table."""
+    """Preset, or TOML or JSON file, for models that accept any classes; by default that of the
+    (first) coarse map. Other models have their own class table."""
     device: str = "auto"
     """Device for trained models: auto, cpu, cuda or mps."""
     style: MapStyle = "palette"
@@ -266,10 +267,12 @@ def _open_refiner(options: Options, first: RefineFiles) -> RefinerInterface:
     # Imported lazily, as it takes seconds.
     from c2f_core.refine.untrained import untrained_refiners
 
-    if options.class_table is not None and options.model not in untrained_refiners():
+    flexible = [*bundled_for_any_classes(), *untrained_refiners()]
+    has_table = options.model not in flexible and not is_for_any_classes(options.model)
+    if options.class_table is not None and has_table:
         raise ConfigError(
-            "A trained model has its own class table; omit --class-table, or choose "
-            f"{' or '.join(untrained_refiners())} as --model."
+            "This model has its own class table; omit --class-table, or choose "
+            f"{' or '.join(flexible)} as --model."
         )
     return open_refiner(
         options.model,

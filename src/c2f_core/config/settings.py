@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Method = Literal["plain", "model1", "stage1", "stage2", "model2"]
+Method = Literal["plain", "model1", "stage1", "stage2", "model2", "any"]
 Preset = Literal["quick", "balanced", "thorough", "report"]
 SimulationKind = Literal[
     "polygons",
@@ -66,6 +66,23 @@ class GeneratorConfig(NetworkConfig):
 
     conditional: bool = True
     """Give the one-hot coarse map to the network; False is the plain U-Net, which sees RGB only."""
+
+
+class ClassAgnosticConfig(Settings):
+    """Shape of the network of the method any, which refines maps of any classes."""
+
+    image_widths: tuple[Width, ...] = Field(default=(32, 48, 64, 96), min_length=1, max_length=10)
+    """Number of channels of each level for the image, from the finest to the coarsest."""
+    class_widths: tuple[Width, ...] = Field(default=(32, 48, 64, 80), min_length=1, max_length=10)
+    """Number of channels of each level for one class; as many levels as for the image."""
+    stem: Literal[1, 2, 4] = 4
+    """Side length of the space-to-depth blocks in pixels; 1 works at full resolution."""
+
+    @model_validator(mode="after")
+    def _levels_are_the_same(self) -> Self:
+        if len(self.image_widths) != len(self.class_widths):
+            raise ValueError("image_widths and class_widths need as many levels as each other")
+        return self
 
 
 class DiscriminatorConfig(Settings):
@@ -244,9 +261,12 @@ class ModelConfig(Settings):
     """The part of a config that using the trained model depends on."""
 
     method: Method = "model1"
-    """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, or model2: both in a row."""
+    """Plain U-Net (image only), Model 1, stage 1 or 2 of Model 2, model2: both in a row, or any:
+    a network for maps of any classes."""
     network: NetworkConfig = NetworkConfig()
     """Shape of the generator."""
+    class_agnostic: ClassAgnosticConfig = ClassAgnosticConfig()
+    """Shape of the network of the method any, which has no other use for `network`."""
     colour_weight: float = Field(default=0.25, ge=0)
     """Weight of the classes' colours within an image in refining; 0 uses the network alone."""
 
@@ -254,6 +274,14 @@ class ModelConfig(Settings):
     def architecture(self) -> GeneratorConfig:
         """Shape of the generator with the input that the method gives it."""
         return GeneratorConfig(**self.network.model_dump(), conditional=self.method != "plain")
+
+    @property
+    def stride(self) -> int:
+        """Side length of a pixel of the network's coarsest level, in pixels of the image."""
+        if self.method == "any":
+            shape = self.class_agnostic
+            return int(shape.stem * 2 ** (len(shape.class_widths) - 1))
+        return int(self.network.stem * 2 ** (len(self.network.widths) - 1))
 
 
 class TrainConfig(ModelConfig):
@@ -302,7 +330,7 @@ class TrainConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _batch_normalisation_has_values(self) -> Self:
-        stride = self.network.stem * 2 ** (len(self.network.widths) - 1)
+        stride = self.stride
         deepest = self.batch_size * math.ceil(self.crop / stride) ** 2
         if deepest < 2:
             raise ValueError(

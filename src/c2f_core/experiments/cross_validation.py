@@ -338,7 +338,7 @@ def held_out_scores(checkpoint: Path, pairs: PairSource, device: str = "auto") -
     C2FError
         If the checkpoint does not match the pairs, or none of them has a fine map.
     """
-    refiner = Refiner.load(checkpoint, device)
+    refiner = Refiner.load(checkpoint, device, class_table=pairs.class_table)
     return scores_of_record(evaluate([refiner], pairs)[1], refiner.class_table.names)
 
 

@@ -21,7 +21,7 @@ from c2f_core.errors import C2FError, ConfigError, WritingError
 from c2f_core.experiments.plan import BEST, write_or_check_plan
 from c2f_core.experiments.ranges import Choices, Range, Ranges, check_ranges, number_kind
 from c2f_core.io.atomic import atomic_path
-from c2f_core.models.metadata import read_metadata
+from c2f_core.models.metadata import read_model_metadata
 from c2f_core.training.events import Event, Finished, RunStarted, Validated
 from c2f_core.training.loading import load_training_data
 from c2f_core.training.run_folder import PLACE, RunFolder
@@ -301,7 +301,8 @@ class _Search:
 
     def _best_score(self, trial: "optuna.Trial", settings: Mapping[str, Any]) -> float:
         last_stage = stage_configs(self._trial_config(trial, settings))[-1]
-        return read_metadata(RunFolder(last_stage.run_folder).best).scores[self.score_name]
+        best = RunFolder(last_stage.run_folder).best
+        return read_model_metadata(best).scores[self.score_name]
 
     def _tell(self, trial: "optuna.Trial", state: str, score: float | None = None) -> float | None:
         """End a trial; return its score."""

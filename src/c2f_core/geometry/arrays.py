@@ -138,6 +138,17 @@ def blocks(size: Size, side: int) -> Iterator[Window]:
             yield clipped(row, row + side, size[0]), clipped(column, column + side, size[1])
 
 
+def halves(window: Window) -> tuple[Window, Window]:
+    """Cut a window in two along its longer axis."""
+    rows, columns = window
+    height, width = extent(window)
+    if height >= width:
+        middle = rows.start + height // 2
+        return (slice(rows.start, middle), columns), (slice(middle, rows.stop), columns)
+    middle = columns.start + width // 2
+    return (rows, slice(columns.start, middle)), (rows, slice(middle, columns.stop))
+
+
 def boundary_pixels(
     class_map: NDArray[Any], unlabelled: int | None = UNLABELLED_ID
 ) -> NDArray[np.bool_]:

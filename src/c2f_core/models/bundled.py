@@ -2,12 +2,42 @@
 
 from pathlib import Path
 
+from c2f_core.models.metadata import takes_any_classes
+
 BUNDLED_FOLDER = Path(__file__).resolve().parent
 
 
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return sorted(path.stem for path in BUNDLED_FOLDER.glob("*.safetensors"))
+
+
+def bundled_file(name: str) -> Path:
+    """Return the file of a bundled model."""
+    return BUNDLED_FOLDER / f"{name}.safetensors"
+
+
+def bundled_for_any_classes() -> list[str]:
+    """Return the names of the bundled models that take the class table of the coarse map."""
+    return [name for name in bundled_models() if is_for_any_classes(name)]
+
+
+def is_for_any_classes(model: str) -> bool:
+    """Return whether a model is a trained one that takes the class table of the coarse map.
+
+    Parameters
+    ----------
+    model : str
+        Name of a refiner, or path of a .safetensors file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or not a checkpoint of this project.
+    """
+    if is_model_file(model):
+        return takes_any_classes(model)
+    return model in bundled_models() and takes_any_classes(bundled_file(model))
 
 
 def is_model_file(model: str) -> bool:

@@ -1,18 +1,29 @@
 """Checkpoints: safetensors files with JSON in their header. Reading one executes nothing."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
 
-from c2f_core.config.settings import GeneratorConfig
 from c2f_core.errors import CheckpointError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.models.metadata import METADATA_KEY, CheckpointMetadata, read_metadata
+from c2f_core.models.metadata import (
+    METADATA_KEY,
+    CheckpointMetadata,
+    ClassAgnosticMetadata,
+    ModelMetadata,
+    read_metadata,
+    read_model_metadata,
+)
+from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import UNet, build_generator
 
+Network = TypeVar("Network", bound=nn.Module)
 TensorShape = tuple[int, ...]
 LARGEST_PARAMETER_COUNT = 500_000_000
 """Largest number of parameters; a larger network is refused before memory is allocated."""
@@ -20,7 +31,7 @@ STORED_TYPES = {torch.float32, torch.float16, torch.int64}
 
 
 def save_checkpoint(
-    path: str | Path, generator: UNet, metadata: CheckpointMetadata, half: bool = False
+    path: str | Path, network: nn.Module, metadata: ModelMetadata, half: bool = False
 ) -> None:
     """Write weights and metadata atomically.
 
@@ -28,10 +39,10 @@ def save_checkpoint(
     ----------
     path : str or Path
         File to write, with the suffix .safetensors.
-    generator : UNet
+    network : UNet or ClassAgnosticNetwork
         Network whose weights are saved.
-    metadata : CheckpointMetadata
-        Metadata for the header.
+    metadata : CheckpointMetadata or ClassAgnosticMetadata
+        Metadata for the header, of the kind of the network.
     half : bool
         Whether to store floating-point weights as float16, at half the size, for shipping.
 
@@ -46,7 +57,7 @@ def save_checkpoint(
         .cpu()
         .contiguous()
         .clone()
-        for name, tensor in generator.state_dict().items()
+        for name, tensor in network.state_dict().items()
     }
     # The writer of safetensors does not report a full disk.
     written = save(tensors, metadata={METADATA_KEY: metadata.model_dump_json()})
@@ -54,11 +65,11 @@ def save_checkpoint(
         temporary.write_bytes(written)
 
 
-def _shapes_of(architecture: GeneratorConfig, number_of_classes: int) -> dict[str, TensorShape]:
+def _shapes_of(build: Callable[[], nn.Module]) -> dict[str, TensorShape]:
     """Shapes of the weights by name, found without allocating memory for them."""
     try:
         with torch.device("meta"):
-            state = build_generator(architecture, number_of_classes).state_dict()
+            state = build().state_dict()
     except RuntimeError:
         # Sizes that overflow torch's arithmetic exceed any limit.
         return {"overflow": (LARGEST_PARAMETER_COUNT + 1,)}
@@ -86,10 +97,47 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
         If the file is missing, damaged or not a checkpoint of this project, or its
         weights do not fit its architecture or are not finite.
     """
-    path = Path(path)
     metadata = read_metadata(path)
-    number_of_classes = metadata.class_table.number_of_classes
-    wanted = _shapes_of(metadata.config.architecture, number_of_classes)
+    classes = metadata.class_table.number_of_classes
+    generator = _with_weights(
+        Path(path), lambda: build_generator(metadata.config.architecture, classes)
+    )
+    return generator, metadata
+
+
+def load_class_agnostic(path: str | Path) -> tuple[ClassAgnosticNetwork, ClassAgnosticMetadata]:
+    """Read a checkpoint of a class-agnostic network.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .safetensors.
+
+    Returns
+    -------
+    network : ClassAgnosticNetwork
+        Network in float32 on the CPU, in evaluation mode.
+    metadata : ClassAgnosticMetadata
+        Metadata from the header.
+
+    Raises
+    ------
+    CheckpointError
+        As `load_checkpoint`, or if the model has a class table.
+    """
+    metadata = read_model_metadata(path)
+    if not isinstance(metadata, ClassAgnosticMetadata):
+        raise CheckpointError(
+            f"{path} refines maps of its own classes only; choose a model for any classes, such "
+            "as one that c2f-train wrote with --method any."
+        )
+    shape = metadata.config.class_agnostic
+    return _with_weights(Path(path), lambda: ClassAgnosticNetwork(shape)), metadata
+
+
+def _with_weights(path: Path, build: Callable[[], Network]) -> Network:
+    """Build a network with the weights in a file, which are checked before; for inference."""
+    wanted = _shapes_of(build)
     if sum(math.prod(shape) for shape in wanted.values()) > LARGEST_PARAMETER_COUNT:
         raise CheckpointError(
             f"{path} asks for an absurdly large network and was not loaded; train it again."
@@ -100,13 +148,13 @@ def load_checkpoint(path: str | Path) -> tuple[UNet, CheckpointMetadata]:
             raise CheckpointError(
                 f"The weights in {path} do not fit its architecture; copy or train it again."
             )
-        tensors = {name: opened.get_tensor(name) for name in shapes}
+        tensors: dict[str, Tensor] = {name: opened.get_tensor(name) for name in shapes}
     if not {tensor.dtype for tensor in tensors.values()} <= STORED_TYPES:
         raise CheckpointError(
             f"{path} contains numbers of another type than c2f-train writes; train the model again."
         )
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise CheckpointError(f"{path} contains weights that are not finite; train it again.")
-    generator = build_generator(metadata.config.architecture, number_of_classes)
-    generator.load_state_dict(tensors)
-    return generator.eval(), metadata
+    network = build()
+    network.load_state_dict(tensors)
+    return network.eval()

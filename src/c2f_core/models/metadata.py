@@ -42,17 +42,26 @@ class RecordedConfig(ModelConfig):
     model_config = ConfigDict(extra="allow")
 
 
-class CheckpointMetadata(Settings):
+class ModelMetadata(Settings):
     """Everything about a model that is not a weight."""
 
     format_version: int = FORMAT_VERSION
-    class_table: ClassTable
     config: RecordedConfig
     normalisation: Normalisation = Normalisation()
     data_fingerprint: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0)
     library_versions: dict[str, str] = Field(default_factory=dict)
+
+
+class CheckpointMetadata(ModelMetadata):
+    """Metadata of a generator, which knows the classes of its class table."""
+
+    class_table: ClassTable
+
+
+class ClassAgnosticMetadata(ModelMetadata):
+    """Metadata of a class-agnostic network, which takes the class table of the coarse map."""
 
 
 class _Format1(Settings):
@@ -77,7 +86,7 @@ class _Format1(Settings):
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
-    """Read the metadata of a checkpoint without its weights.
+    """Read the metadata of a checkpoint with a class table, without its weights.
 
     Parameters
     ----------
@@ -87,6 +96,50 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     Returns
     -------
     CheckpointMetadata
+        Validated metadata.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or not a checkpoint of this project, or its
+        model has no class table.
+    """
+    metadata = read_model_metadata(path)
+    if not isinstance(metadata, CheckpointMetadata):
+        raise CheckpointError(
+            f"{path} refines maps of any classes and has no classes of its own; choose a model "
+            "that was trained for your classes."
+        )
+    return metadata
+
+
+def takes_any_classes(path: str | Path) -> bool:
+    """Return whether the model in a file takes the class table of the coarse map.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .safetensors.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or not a checkpoint of this project.
+    """
+    return isinstance(read_model_metadata(path), ClassAgnosticMetadata)
+
+
+def read_model_metadata(path: str | Path) -> CheckpointMetadata | ClassAgnosticMetadata:
+    """Read the metadata of a checkpoint of any kind without its weights.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .safetensors.
+
+    Returns
+    -------
+    CheckpointMetadata or ClassAgnosticMetadata
         Validated metadata.
 
     Raises
@@ -117,7 +170,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     return _parse_metadata(header[METADATA_KEY], path)
 
 
-def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
+def _parse_metadata(text: str, path: Path) -> CheckpointMetadata | ClassAgnosticMetadata:
     try:
         content = json.loads(text)
         format_version = content.get("format_version")
@@ -127,6 +180,8 @@ def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
     try:
         if format_version == 1:
             content = _Format1.model_validate(content).current()
+        if _method_of(content) == "any":
+            return ClassAgnosticMetadata.model_validate(content)
         return CheckpointMetadata.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
@@ -136,6 +191,11 @@ def _parse_metadata(text: str, path: Path) -> CheckpointMetadata:
         raise CheckpointError(
             f"{path} has invalid metadata ({place}: {reason}); copy or train it again."
         ) from error
+
+
+def _method_of(content: dict[str, Any]) -> Any:
+    config = content.get("config")
+    return config.get("method") if isinstance(config, dict) else None
 
 
 def _check_format(found: Any, path: Path) -> None:

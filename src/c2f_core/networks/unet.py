@@ -18,15 +18,17 @@ IMAGE_CHANNELS = 3
 
 
 class ConvolutionBlock(nn.Sequential):
-    """Two 3 x 3 convolutions, each with batch normalisation and ReLU."""
+    """Two 3 x 3 convolutions, each with batch normalisation and an activation."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, activation: type[nn.ReLU | nn.SiLU] = nn.ReLU
+    ) -> None:
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             layers += [
                 nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
                 nn.BatchNorm2d(out_channels),
-                nn.ReLU(inplace=True),
+                activation(inplace=True),
             ]
         super().__init__(*layers)
 
@@ -117,9 +119,7 @@ class UNet(nn.Module):
                 f"the U-Net takes (N, {self.in_channels}, Y, X), not {tuple(inputs.shape)}"
             )
         height, width = inputs.shape[-2:]
-        padding = (0, -width % self.stride, 0, -height % self.stride)
-        feature_map = functional.pad(inputs, padding, mode="replicate") if any(padding) else inputs
-        feature_map = self.stem(feature_map)
+        feature_map = self.stem(padded(inputs, self.stride))
         skips = []
         for level, block in enumerate(self.down):
             feature_map = block(functional.max_pool2d(feature_map, 2) if level else feature_map)
@@ -130,6 +130,13 @@ class UNet(nn.Module):
         if self.config.stem > 1:
             logits = functional.pixel_shuffle(logits, self.config.stem)
         return cast(Tensor, logits[..., :height, :width])
+
+
+def padded(inputs: Tensor, stride: int) -> Tensor:
+    """Repeat the last rows and columns of (N, C, Y, X) up to multiples of a stride."""
+    height, width = inputs.shape[-2:]
+    padding = (0, -width % stride, 0, -height % stride)
+    return functional.pad(inputs, padding, mode="replicate") if any(padding) else inputs
 
 
 def _he_initialisation(module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from itertools import pairwise
-from typing import cast
+from typing import TypeVar, cast
 
 from torch import nn
 from torch.nn import functional
@@ -10,21 +10,23 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from c2f_core.networks.unet import ConvolutionBlock, UNet
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def for_inference(generator: UNet) -> UNet:
-    """Return a copy of a generator for inference, which makes fewer passes over memory.
+
+def for_inference(generator: Network) -> Network:
+    """Return a copy of a network for inference, which makes fewer passes over memory.
 
     Each batch normalisation is fused with the convolution before it. The logits
     are the same except for rounding.
 
     Parameters
     ----------
-    generator : UNet
-        Trained generator; it is not changed.
+    generator : nn.Module
+        Trained network of convolution blocks; it is not changed.
 
     Returns
     -------
-    UNet
+    nn.Module
         Copy in evaluation mode, whose weights need no gradient.
     """
     copy = deepcopy(generator).eval().requires_grad_(False)

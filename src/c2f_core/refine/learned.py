@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from c2f_core.classes.table import ClassTable
 from c2f_core.device import choose_device, free_memory, memory_format
 from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
 from c2f_core.geometry.arrays import Size, Sliceable, Window, grown
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata
+from c2f_core.models.metadata import CheckpointMetadata, takes_any_classes
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import image_to_tensor, most_likely
 from c2f_core.networks.unet import UNet
+from c2f_core.refine.class_agnostic.refiner import ClassAgnosticRefiner
 from c2f_core.refine.inference_network import for_inference, with_strided_stem
 from c2f_core.refine.interface import (
     ClassIds,
@@ -48,7 +50,8 @@ class Refiner(RefinerInterface):
     """Trained generator that refines images of any size.
 
     Small images are refined as a whole, large ones in overlapping tiles whose
-    logits are blended. Create a refiner with `Refiner.bundled` or `Refiner.load`.
+    logits are blended. Create a refiner with `Refiner.bundled` or `Refiner.load`, which
+    open models for any classes, too.
 
     Parameters
     ----------
@@ -97,18 +100,25 @@ class Refiner(RefinerInterface):
 
     @classmethod
     def bundled(
-        cls, name: str = "fasseg", device: str = "auto", *, average_flips: bool = False
-    ) -> "Refiner":
+        cls,
+        name: str = "fasseg",
+        device: str = "auto",
+        *,
+        average_flips: bool = False,
+        class_table: ClassTable | None = None,
+    ) -> RefinerInterface:
         """Load a model that is bundled with the package.
 
         Parameters
         ----------
         name : str
-            Name of the bundled model.
-        device : str
-            Device to compute on; see `Refiner`.
-        average_flips : bool
-            Whether to average over the image and its mirror image; see `Refiner`.
+            Name of the bundled model: "fasseg" for faces, or "any" for any classes.
+        device, average_flips, class_table
+            See `Refiner.load`.
+
+        Returns
+        -------
+        Refiner or ClassAgnosticRefiner
 
         Raises
         ------
@@ -123,12 +133,17 @@ class Refiner(RefinerInterface):
                 f"{', '.join(bundled_models()) or 'none'}, or give a .safetensors file."
             )
         path = BUNDLED_FOLDER / f"{name}.safetensors"
-        return cls.load(path, device, average_flips=average_flips)
+        return cls.load(path, device, average_flips=average_flips, class_table=class_table)
 
     @classmethod
     def load(
-        cls, path: str | Path, device: str = "auto", *, average_flips: bool = False
-    ) -> "Refiner":
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        *,
+        average_flips: bool = False,
+        class_table: ClassTable | None = None,
+    ) -> RefinerInterface:
         """Load a checkpoint file, without executing anything in it.
 
         Parameters
@@ -139,6 +154,14 @@ class Refiner(RefinerInterface):
             Device to compute on; see `Refiner`.
         average_flips : bool
             Whether to average over the image and its mirror image; see `Refiner`.
+        class_table : ClassTable, optional
+            Class table of the coarse and fine maps, for a model for any classes; by
+            default, labels 0 to 253 are classes, and 255 is unlabelled. Other models
+            have their own class table.
+
+        Returns
+        -------
+        Refiner or ClassAgnosticRefiner
 
         Raises
         ------
@@ -147,6 +170,8 @@ class Refiner(RefinerInterface):
         ConfigError
             If the device does not exist.
         """
+        if takes_any_classes(path):
+            return ClassAgnosticRefiner.load(path, class_table, device, average_flips=average_flips)
         generator, metadata = load_checkpoint(path)
         return cls(
             generator,

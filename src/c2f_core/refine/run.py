@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from c2f_core.geometry.arrays import (
     lengths,
     plane_of,
 )
-from c2f_core.models.bundled import bundled_models, is_model_file
+from c2f_core.models.bundled import bundled_models, is_for_any_classes, is_model_file
 from c2f_core.refine.interface import NO_MEMORY, Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
@@ -35,9 +35,6 @@ from c2f_core.refine.within import (
     named_plane,
     refine_plane,
 )
-
-if TYPE_CHECKING:
-    from c2f_core.refine.learned import Refiner
 
 Plane = tuple[int, ...]
 """Index of a plane on the leading axes of a stack."""
@@ -60,8 +57,8 @@ def open_refiner(
         Name of an instant or classical refiner or of a bundled model, or path of a
         .safetensors file.
     find_table : callable
-        Function that returns the class table of an instant or classical refiner;
-        trained models have their own.
+        Function that returns the class table of an instant or classical refiner, or of
+        a model for any classes; other trained models have their own.
     device : {"auto", "cpu", "cuda", "mps"}
         Device on which trained models compute.
     average_flips : bool
@@ -91,10 +88,17 @@ def open_refiner(
         raise CheckpointError(
             f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
         )
-    return open_trained(model, device, average_flips=average_flips)
+    table = find_table() if is_for_any_classes(model) else None
+    return open_trained(model, device, average_flips=average_flips, class_table=table)
 
 
-def open_trained(model: str, device: str = "auto", *, average_flips: bool = False) -> "Refiner":
+def open_trained(
+    model: str,
+    device: str = "auto",
+    *,
+    average_flips: bool = False,
+    class_table: ClassTable | None = None,
+) -> RefinerInterface:
     """Open a trained model by its name or file.
 
     Parameters
@@ -106,10 +110,12 @@ def open_trained(model: str, device: str = "auto", *, average_flips: bool = Fals
     average_flips : bool
         Whether to average the output over the image and its mirror image; see
         `Refiner`.
+    class_table : ClassTable, optional
+        Class table of the coarse map, for a model for any classes; see `Refiner.load`.
 
     Returns
     -------
-    Refiner
+    Refiner or ClassAgnosticRefiner
 
     Raises
     ------
@@ -122,7 +128,7 @@ def open_trained(model: str, device: str = "auto", *, average_flips: bool = Fals
     from c2f_core.refine.learned import Refiner
 
     load = Refiner.load if is_model_file(model) else Refiner.bundled
-    return load(model, device, average_flips=average_flips)
+    return load(model, device, average_flips=average_flips, class_table=class_table)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.models.bundled import is_model_file
-from c2f_core.models.metadata import read_metadata
+from c2f_core.models.metadata import read_model_metadata
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import STAGES, RunFolder
 
@@ -188,7 +188,7 @@ def _changed(run: RunFolder) -> datetime.datetime:
 
 def _scores(best: Path | None) -> dict[str, float]:
     try:
-        return {} if best is None else read_metadata(best).scores
+        return {} if best is None else read_model_metadata(best).scores
     except CheckpointError:
         return {}
 

@@ -6,7 +6,7 @@ from qtpy.compat import isalive
 
 from c2f_core.errors import C2FError
 from c2f_core.models.bundled import bundled_models
-from c2f_core.models.metadata import read_metadata
+from c2f_core.models.metadata import read_model_metadata
 from c2f_core.training.catalogue import name_with_run
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.widgets.choices import TITLES, FileChoice
@@ -54,7 +54,7 @@ def known_models() -> dict[str, str]:
 def model_text(path: str) -> str:
     """Return the text of a model file: its run, its name and its validation accuracy."""
     try:
-        accuracy = read_metadata(path).scores.get("pixel accuracy")
+        accuracy = read_model_metadata(path).scores.get("pixel accuracy")
     except C2FError:
         accuracy = None
     score = "" if accuracy is None else f", {100 * accuracy:.1f} %"

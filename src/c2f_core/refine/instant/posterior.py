@@ -63,6 +63,31 @@ class WindowEvidence:
     distances: NDArray[np.float32]
     log_likelihoods: NDArray[np.float32]
 
+    def within(self, window: Window) -> "WindowEvidence":
+        """Return the evidence in a part of the window, counted from its corner."""
+        return WindowEvidence(
+            self.candidates, self.distances[:, *window], self.log_likelihoods[:, :, *window]
+        )
+
+
+@dataclass(frozen=True)
+class WindowPosterior:
+    """What image and coarse map say together about a window.
+
+    Attributes
+    ----------
+    evidence : WindowEvidence
+        Evidence on its K candidates.
+    posterior : (K, Y, X) float32 array
+        Probabilities that sum to one, smoothed by the guided filter.
+    distinct : (Y, X) boolean array
+        Whether the histograms of the classes tell them apart around each pixel.
+    """
+
+    evidence: WindowEvidence
+    posterior: NDArray[np.float32]
+    distinct: NDArray[np.bool_]
+
 
 @dataclass
 class InstantModel:
@@ -100,12 +125,25 @@ class InstantModel:
 
     def windows(self) -> list[Window]:
         """Return the windows of the image in which something may change."""
-        return [
-            window
-            for window in _windows(self.class_ids.shape)
-            if (self.depth[window] <= REACH).any()
-            or (self.class_ids[window] == UNLABELLED_ID).any()
-        ]
+        return [window for window in _windows(self.class_ids.shape) if self.may_change(window)]
+
+    def may_change(self, window: Window) -> bool:
+        """Return whether a window has unlabelled pixels, or a coarse boundary within reach."""
+        is_near = bool((self.depth[window] <= REACH).any())
+        return is_near or bool((self.class_ids[window] == UNLABELLED_ID).any())
+
+    def candidates(self, window: Window) -> NDArray[np.intp]:
+        """Return the class ids that pixels of a window may have: those around it.
+
+        Unlabelled pixels may have the most frequent classes of the image, too.
+        """
+        outer, inner = _surrounded(window, self.class_ids.shape, FAR + REACH)
+        class_ids = self.class_ids[outer]
+        around = np.flatnonzero(np.bincount(class_ids.ravel(), minlength=256)[:UNLABELLED_ID])
+        if not (class_ids[inner] == UNLABELLED_ID).any():
+            return around
+        candidates: NDArray[np.intp] = np.union1d(around, self._frequent)
+        return candidates
 
     def evidence(self, window: Window) -> WindowEvidence:
         """Return the evidence in a window.
@@ -117,9 +155,7 @@ class InstantModel:
         """
         outer, inner = _surrounded(window, self.class_ids.shape, FAR + REACH)
         class_ids = self.class_ids[outer]
-        candidates = np.flatnonzero(np.bincount(class_ids.ravel(), minlength=256)[:UNLABELLED_ID])
-        if (class_ids[inner] == UNLABELLED_ID).any():
-            candidates = np.union1d(candidates, self._frequent)
+        candidates = self.candidates(window)
         examples = self._examples[outer]
         masks = (class_ids[None] == candidates[:, None, None]) & examples
         likelihoods = self._models.log_likelihoods(
@@ -133,31 +169,20 @@ class InstantModel:
             candidates, distances[:, *inner], np.ascontiguousarray(likelihoods[:, :, *inner])
         )
 
-    def posterior(
-        self, window: Window
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the posterior of the classes in a window.
+    def posterior(self, window: Window) -> WindowPosterior:
+        """Return the posterior of the classes in a window, and the evidence that it is made of.
 
         Parameters
         ----------
         window : (slice, slice)
             Rows and columns of the window.
-
-        Returns
-        -------
-        candidates : (K,) integer array
-            Class ids.
-        posterior : (K, Y, X) float32 array
-            Probabilities that sum to one, smoothed by the guided filter.
-        distinct : (Y, X) boolean array
-            Whether the histograms of the classes tell them apart around each pixel.
         """
         outer, inner = _surrounded(window, self.class_ids.shape, smoothing.HALO)
         found = self.evidence(outer)
         evidence = self.fusion.evidence(found.log_likelihoods)
         distinct = _distinct(found.log_likelihoods)
         posterior = self._smoothed(outer, found.distances, evidence)
-        return found.candidates, posterior[:, *inner], distinct[inner]
+        return WindowPosterior(found.within(inner), posterior[:, *inner], distinct[inner])
 
     def _smoothed(
         self, window: Window, distances: NDArray[np.float32], evidence: NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""The class-agnostic refiner: one trained network for maps of any classes."""
