@@ -8,6 +8,7 @@ draws the same batches.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -385,7 +386,10 @@ Batches = Callable[[int], Batch]
 """From step to batch."""
 
 
-class Prefetcher:
+AnyBatch = TypeVar("AnyBatch")
+
+
+class Prefetcher(Generic[AnyBatch]):
     """Prefetch the next batch in a background thread.
 
     Each step gets the same batch as without prefetching.
@@ -396,12 +400,12 @@ class Prefetcher:
         Function from step to batch; called from two threads.
     """
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Callable[[int], AnyBatch]) -> None:
         self._batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._next: tuple[int, Future[Batch]] | None = None
+        self._next: tuple[int, Future[AnyBatch]] | None = None
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> AnyBatch:
         """Return the batch of one step and start with that of the next.
 
         Raises
@@ -415,6 +419,8 @@ class Prefetcher:
         return batch
 
 
-def prefetched(batches: Batches, device: torch.device) -> Batches:
+def prefetched(
+    batches: Callable[[int], AnyBatch], device: torch.device
+) -> Callable[[int], AnyBatch]:
     """Prefetch batches for a GPU; on a CPU there is no spare time (measured: no gain)."""
     return batches if device.type == "cpu" else Prefetcher(batches)

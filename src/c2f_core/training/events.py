@@ -37,7 +37,7 @@ class RunStarted:
     run_folder : Path
         Folder for the logs.
     method : str
-        plain, model1, stage1 or stage2; model2 starts twice, once for each stage.
+        plain, model1, stage1, stage2 or any; model2 starts twice, once for each stage.
     first_step, steps : int
         Number of steps already done, more than 0 in a resumed run, and of all steps.
     device : str
@@ -47,13 +47,13 @@ class RunStarted:
     train_pairs, validation_pairs : int
         Number of pairs with fine maps that train and that validate.
     class_weights : dict of str to float
-        Weight of each class by name.
+        Weight of each class by name; empty if the classes have none.
     messages : tuple of str
         What the user should know about the data, one sentence each.
     reference : dict of str to float
         Scores in [0, 1] of the coarse maps of the validation pairs.
     classical : ClassicalReference or None
-        Scores of a classical refiner; None if none can refine the pairs.
+        Scores of a refiner without training; None if none can refine the pairs.
     """
 
     run_folder: Path

@@ -74,15 +74,20 @@ def lines_of(event: Event) -> tuple[str, ...]:
 
 
 def _announcement(event: RunStarted) -> tuple[str, ...]:
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in event.class_weights.items())
     return (
         f"{event.method}: {event.train_pairs} pairs train, {event.validation_pairs} validate; "
         f"{event.parameters:,} parameters on {event.device}",
-        f"class weights: {weights}",
+        *_weights_line(event.class_weights),
         f"coarse reference: {_line(event.reference)}",
         *_classical_line(event.classical),
         *event.messages,
     )
+
+
+def _weights_line(class_weights: dict[str, float]) -> Iterable[str]:
+    if class_weights:
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in class_weights.items())
+        yield f"class weights: {weights}"
 
 
 def _percentages(scores: dict[str, float]) -> dict[str, str]:

@@ -26,9 +26,10 @@ from c2f_core.networks.discriminators import (
     mask_unlabelled,
 )
 from c2f_core.networks.encoding import at_pixels, image_to_tensor, most_likely, one_hot
+from c2f_core.training.learner import StepResult
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.optimisation import NetworkWithOptimiser
-from c2f_core.training.supervised import StepResult, SupervisedLearner
+from c2f_core.training.supervised import SupervisedLearner
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -44,7 +45,7 @@ class Stage1Learner(SupervisedLearner):
     Parameters
     ----------
     config, fabric, data
-        See `SupervisedLearner`.
+        See `Learner`.
 
     Attributes
     ----------
@@ -153,7 +154,7 @@ class Stage1Learner(SupervisedLearner):
     def discriminator_accuracy_on(
         self, pairs: Sequence[Pair], predictions: Sequence[NDArray[np.uint8]]
     ) -> float:
-        """Return the accuracy of the discriminator on held-out pairs; see `SupervisedLearner`."""
+        """Return the accuracy of the discriminator on held-out pairs; see `Learner`."""
         with self._evaluating():
             scored = [self._accuracy_on(*each) for each in zip(pairs, predictions, strict=True)]
         known = [accuracy for accuracy in scored if accuracy is not None]
@@ -179,7 +180,7 @@ class Stage1Learner(SupervisedLearner):
     def realism_map(
         self, image: NDArray[np.uint8], class_ids: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        """Score how real each pixel of a map looks; see `SupervisedLearner`."""
+        """Score how real each pixel of a map looks; see `Learner`."""
         images = image_to_tensor(image).to(self._fabric.device)
         known = torch.from_numpy(class_ids)[None].to(images.device)
         maps = one_hot(known, self.bare_discriminator.number_of_classes)

@@ -40,9 +40,9 @@ from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import most_likely, one_hot
 from c2f_core.networks.unet import generator_input
 from c2f_core.training.initial import latest_stage, load_stage1
+from c2f_core.training.learner import StepResult
 from c2f_core.training.loading import TrainingData, check_coarse_only
 from c2f_core.training.stage1 import Stage1Learner
-from c2f_core.training.supervised import StepResult
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -74,7 +74,7 @@ class Stage2Learner(Stage1Learner):
     Parameters
     ----------
     config, fabric, data
-        See `SupervisedLearner`.
+        See `Learner`.
 
     Raises
     ------

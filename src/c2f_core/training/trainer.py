@@ -13,7 +13,8 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import fingerprint
 from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig, library_versions
+from c2f_core.models.metadata import ModelMetadata, RecordedConfig, library_versions
+from c2f_core.training.class_agnostic import ClassAgnosticLearner
 from c2f_core.training.data_record import DataRecord
 from c2f_core.training.events import (
     Event,
@@ -25,6 +26,7 @@ from c2f_core.training.events import (
     StepDone,
     Validated,
 )
+from c2f_core.training.learner import Learner, StepResult
 from c2f_core.training.loading import (
     ShouldStop,
     TrainingData,
@@ -36,12 +38,11 @@ from c2f_core.training.optimisation import learning_rate, make_fabric
 from c2f_core.training.run_folder import STAGES, RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
-from c2f_core.training.supervised import StepResult, SupervisedLearner
+from c2f_core.training.supervised import SupervisedLearner
 from c2f_core.training.validation import (
     ValidationResult,
     best_classical,
     reference_scores,
-    validate,
 )
 
 FOR_DATA = "to hold all pairs; use fewer or smaller images, or close other programs"
@@ -53,11 +54,12 @@ FOR_VALIDATION = (
 FOR_THE_REST = "for this run; close other programs, or choose device cpu if it is the GPU's memory"
 GUESSING, WINNING = 0.55, 0.95
 """Accuracies of the discriminator between which it is useful to the generator."""
-LEARNERS: dict[str, type[SupervisedLearner]] = {
+LEARNERS: dict[str, type[Learner]] = {
     "plain": SupervisedLearner,
     "model1": SupervisedLearner,
     "stage1": Stage1Learner,
     "stage2": Stage2Learner,
+    "any": ClassAgnosticLearner,
 }
 
 
@@ -68,7 +70,7 @@ def train(
     accept_changes: bool = False,
     should_stop: ShouldStop = lambda: False,
 ) -> Generator[Event, None, None]:
-    """Train the plain U-Net, Model 1, or one or both stages of Model 2.
+    """Train the plain U-Net, Model 1, one or both stages of Model 2, or a model for any classes.
 
     Parameters
     ----------
@@ -275,7 +277,6 @@ class _TrainingLoop:
         return stopped
 
     def _started(self) -> RunStarted:
-        weights = self.learner.class_weights.tolist()
         parameters = self.learner.generator.module.parameters()
         return RunStarted(
             run_folder=self.config.run_folder,
@@ -286,10 +287,12 @@ class _TrainingLoop:
             parameters=sum(parameter.numel() for parameter in parameters),
             train_pairs=len(self.data.train),
             validation_pairs=len(self.data.validation),
-            class_weights=dict(zip(self.data.class_table.names, weights, strict=True)),
+            class_weights=dict(self.learner.weights_by_class),
             messages=self.data.messages,
             reference=reference_scores(self.data.validation, self.data.class_table),
-            classical=best_classical(self.data.validation, self.data.class_table),
+            classical=best_classical(
+                self.data.validation, self.data.class_table, self.learner.baselines
+            ),
         )
 
     def _validation_is_due(self) -> bool:
@@ -322,7 +325,7 @@ class _TrainingLoop:
 
     def _validate_and_save(self) -> Iterator[Event]:
         with _memory_advice(self.config, FOR_VALIDATION):
-            result = self._validate()
+            result = self.learner.validate(self.data.validation)
             accuracy_on_held_out = self.learner.discriminator_accuracy_on(
                 self.data.validation, result.predictions
             )
@@ -337,15 +340,6 @@ class _TrainingLoop:
         self.folder.write_state(self._state())
         yield Saved(self.step, self.folder.last)
 
-    def _validate(self) -> ValidationResult:
-        return validate(
-            self.learner.validated_generator,
-            self.data.validation,
-            self.data.class_table,
-            self.fabric.device,
-            self.config.colour_weight,
-        )
-
     def _preview(self, result: ValidationResult) -> Preview:
         """Show the first validation pair."""
         pair, prediction = self.data.validation[0], result.predictions[0]
@@ -356,14 +350,14 @@ class _TrainingLoop:
 
     def _save(self, result: ValidationResult, is_best: bool) -> None:
         generator = self.learner.validated_generator
-        metadata = CheckpointMetadata(
-            class_table=self.data.class_table,
+        common = ModelMetadata(
             config=RecordedConfig.model_validate(self.config.model_dump(mode="json")),
             data_fingerprint=fingerprint(self.data.train),
             scores=result.scores,
             temperature=result.temperature,
             library_versions=library_versions(),
         )
+        metadata = self.learner.metadata(common)
         save_checkpoint(self.folder.last, generator, metadata)
         if is_best:
             self.best_accuracy = result.scores["pixel accuracy"]

@@ -1,7 +1,7 @@
 """Scores and calibration on whole validation images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ from c2f_core.training.events import ClassicalReference
 
 CALIBRATION_STRIDE = 7
 """Stride of the pixels used for calibration, as neighbours carry little information."""
+Baselines = Mapping[str, Callable[[ClassTable], RefinerInterface]]
+"""Refiners without training by name, made for a class table."""
 BOUNDARY_WIDTH = 5
 """Width of the boundary band whose accuracy is shown during training, in pixels."""
 
@@ -165,8 +167,10 @@ LARGEST_PIXELS = 1_000_000
 """Maximum number of pixels for the classical reference (a few seconds)."""
 
 
-def best_classical(pairs: Sequence[Pair], class_table: ClassTable) -> ClassicalReference | None:
-    """Refine the first pairs with each classical refiner and return the most accurate one.
+def best_classical(
+    pairs: Sequence[Pair], class_table: ClassTable, baselines: Baselines = CLASSICAL_REFINERS
+) -> ClassicalReference | None:
+    """Refine the first pairs with each refiner without training; return the most accurate one.
 
     Parameters
     ----------
@@ -174,6 +178,8 @@ def best_classical(pairs: Sequence[Pair], class_table: ClassTable) -> ClassicalR
         Pairs with fine maps; at least one is refined, more up to `LARGEST_PIXELS` in all.
     class_table : ClassTable
         Class table of the pairs.
+    baselines : mapping of str to type
+        Refiners by name.
 
     Returns
     -------
@@ -184,7 +190,7 @@ def best_classical(pairs: Sequence[Pair], class_table: ClassTable) -> ClassicalR
     chosen = _first(pairs, LARGEST_PIXELS)
     scored = [
         ClassicalReference(name, len(chosen), scores)
-        for name, kind in CLASSICAL_REFINERS.items()
+        for name, kind in baselines.items()
         if (scores := _scores(kind(class_table), chosen)) is not None
     ]
     return max(scored, key=lambda each: each.scores["pixel accuracy"], default=None)

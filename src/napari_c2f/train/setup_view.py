@@ -23,6 +23,7 @@ METHODS = {
     "stage1": "Model 2, stage 1 alone",
     "stage2": "Model 2, stage 2 alone",
     "plain": "Plain U-Net (image only)",
+    "any": "Any classes (one network for all maps)",
 }
 PRESETS = {
     "quick": "quick (a first look)",

@@ -23,12 +23,12 @@ from c2f_core.refine.interface import ClassIds, Confidence, Monitor
 
 HALO = 64
 """Surroundings in pixels that the network sees of a window."""
-LARGEST_SIDE, SMALLEST_SIDE = 512, 32
+LARGEST_SIDE, SMALLEST_SIDE = 512, 64
 """Sides in pixels of windows that are always cut, and that are never cut."""
-LARGEST_WINDOW = 2 << 20
+LARGEST_WINDOW = 6 << 20
 """Number of pixels times classes that a window may have with its surroundings.
 
-They take about half a gigabyte.
+They take about a gigabyte.
 """
 
 
@@ -198,7 +198,7 @@ class ClassAgnosticRefiner(WindowRefiner):
         """Compute the logits (K, Y, X) of a window."""
         layout = memory_format(self.device)
         normalisation = self.metadata.normalisation
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None]
         image = (pixels.float() - normalisation.mean) / normalisation.scale
         image = image.to(self.device, memory_format=layout)
         channels = torch.from_numpy(found.channels).to(self.device, memory_format=layout)

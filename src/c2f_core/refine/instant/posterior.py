@@ -257,11 +257,16 @@ def _distinct(log_likelihoods: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _balanced(
     pixels: NDArray[np.intp], class_ids: ClassIds, count: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Return at most so many of the pixels, of each class about as many."""
-    classes = np.unique(class_ids[pixels])
-    share = count // max(len(classes), 1)
-    chosen = [rng.permutation(pixels[class_ids[pixels] == each])[:share] for each in classes]
-    return np.concatenate([*chosen, np.empty(0, np.intp)])
+    """Return at most so many of the pixels, of each class about as many.
+
+    Which ones does not depend on the order of the classes.
+    """
+    shuffled = rng.permutation(pixels)
+    classes = class_ids[shuffled]
+    present = np.unique(classes)
+    share = count // max(len(present), 1)
+    chosen = [shuffled[classes == each][:share] for each in present]
+    return np.sort(np.concatenate([*chosen, np.empty(0, np.intp)]))
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
