@@ -27,7 +27,8 @@ from c2f_core.errors import ChangedDataError, ConfigError, DataError
 if TYPE_CHECKING:
     from c2f_core.training.events import Finished
 
-DESCRIPTION = """Train the plain U-Net, Model 1, stage 1, stage 2 or both of Model 2, or a model for any classes.
+DESCRIPTION = """Train the plain U-Net, Model 1, Model 2 (stage 1, stage 2 or both), or a model for
+any classes.
 
 --config FILE     start from the settings of a TOML or JSON file
 --preset NAME     start from a preset: quick, balanced, thorough, or report (as the report did it)

@@ -10,7 +10,7 @@ from torch import Tensor
 from c2f_core.classes.codec import MAX_CLASSES, UNLABELLED_ID
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.device import choose_device, computes_in_bfloat16, memory_format
-from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
+from c2f_core.errors import CheckpointError
 from c2f_core.geometry.arrays import Window, area, extent, from_corner, grown, halves, whole
 from c2f_core.models.checkpoint import load_class_agnostic
 from c2f_core.models.metadata import ClassAgnosticMetadata
@@ -19,7 +19,6 @@ from c2f_core.refine.class_agnostic.evidence import NetworkEvidence, evidence_of
 from c2f_core.refine.inference_network import for_inference
 from c2f_core.refine.instant.posterior import InstantModel
 from c2f_core.refine.instant.refiner import ClassProbabilities, WindowRefiner
-from c2f_core.refine.interface import ClassIds, Confidence, Monitor
 
 HALO = 64
 """Surroundings in pixels that the network sees of a window."""
@@ -126,30 +125,6 @@ class ClassAgnosticRefiner(WindowRefiner):
             source=Path(path),
         )
 
-    def refine_ids(
-        self, rgb: NDArray[np.uint8], class_ids: ClassIds, monitor: Monitor, /
-    ) -> tuple[ClassIds, Confidence]:
-        """Refine one coarse map of class ids; see `WindowRefiner.refine_ids`.
-
-        Raises
-        ------
-        ImageError
-            If nothing is labelled, or there is not enough memory.
-        CheckpointError
-            If the output of the network is not finite.
-        Cancelled
-            If the monitor asked to stop.
-        """
-        try:
-            return super().refine_ids(rgb, class_ids, monitor)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise ImageError(
-                "There is not enough memory to refine this image; close other programs, "
-                "choose the CPU or refine a part of the image."
-            ) from error
-
     def windows(self, model: InstantModel) -> list[Window]:
         """Return the windows in which something may change, smaller where there are many classes.
 
@@ -178,7 +153,13 @@ class ClassAgnosticRefiner(WindowRefiner):
         return grown(window, HALO, (height, width), self._network.stride)
 
     def probabilities(self, model: InstantModel, window: Window) -> ClassProbabilities:
-        """Return what the network says about a window; see `WindowRefiner.probabilities`."""
+        """Return what the network says about a window; see `WindowRefiner.probabilities`.
+
+        Raises
+        ------
+        CheckpointError
+            If the output of the network is not finite.
+        """
         seen = self._seen(model, window)
         inner = from_corner(window, seen)
         found = evidence_of(model, seen)
