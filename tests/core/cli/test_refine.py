@@ -13,13 +13,14 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli import refine
 from c2f_core.cli.refine import main
-from c2f_core.config.settings import NetworkConfig
+from c2f_core.config.settings import ClassAgnosticConfig, NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.io import scratch
 from c2f_core.io.atomic import atomic_path, atomic_paths
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
+from c2f_core.models.metadata import CheckpointMetadata, ClassAgnosticMetadata, RecordedConfig
+from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine import within
 from c2f_core.refine.classical import WatershedRefiner
@@ -135,6 +136,27 @@ def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) ->
     assert run(
         image, coarse, "-o", fine, "--class-table", table, "--overwrite", model="watershed"
     )[0] == 0  # fmt: skip
+    np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
+
+
+@pytest.mark.parametrize("carries_table", [True, False])
+def test_models_for_any_classes_take_the_table_of_the_map_or_the_named_one(
+    run, tmp_path: Path, carries_table: bool
+) -> None:
+    shape = ClassAgnosticConfig(image_widths=(4,), class_widths=(4,))
+    metadata = ClassAgnosticMetadata(config=RecordedConfig(method="any", class_agnostic=shape))
+    model = tmp_path / "own.safetensors"
+    save_checkpoint(model, ClassAgnosticNetwork(shape), metadata)
+    image, coarse, _ = write_shapes(tmp_path, carries_table=carries_table)
+    fine, table = tmp_path / "fine.png", tmp_path / "shapes.json"
+    table.write_text(SHAPES.model_dump_json())
+    named = () if carries_table else ("--class-table", table)
+    code, _, err = run(image, coarse, "-o", fine, *named, model=model)
+    assert (code, err) == (0, "")
+    labels, _ = read_map(coarse, SHAPES)
+    expected = Refiner.load(model, "cpu", class_table=SHAPES).refine(
+        np.array(Image.open(image)), labels
+    )
     np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
 
 

@@ -11,14 +11,15 @@ from PIL import Image
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.evaluate import main
-from c2f_core.config.settings import NetworkConfig
+from c2f_core.config.settings import ClassAgnosticConfig, NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.experiments.evaluation import REFERENCE, evaluate, summary_rows
 from c2f_core.io.maps import write_map
 from c2f_core.io.tables import markdown_table, write_csv
 from c2f_core.models.checkpoint import save_checkpoint
-from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
+from c2f_core.models.metadata import CheckpointMetadata, ClassAgnosticMetadata, RecordedConfig
+from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.classical import WatershedRefiner
 
@@ -70,6 +71,22 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
     assert rows[0]["calibration error"] == ""
     assert 0 <= float(rows[3]["calibration error"]) <= 1
     assert text.read_text(encoding="utf-8").count("## ") == 3
+
+
+def test_models_for_any_classes_are_scored_in_the_classes_of_the_data(
+    data: Path, model: Path, tmp_path: Path
+) -> None:
+    shape = ClassAgnosticConfig(image_widths=(4,), class_widths=(4,))
+    config = RecordedConfig(method="any", class_agnostic=shape)
+    anything, table = tmp_path / "any.safetensors", tmp_path / "out.csv"
+    metadata = ClassAgnosticMetadata(config=config)
+    save_checkpoint(anything, ClassAgnosticNetwork(shape), metadata)
+    options = ("--device", "cpu", "--no-classical", "--csv", table)
+    assert run(anything, model, data, *options) == 0
+    assert [row["method"] for row in read_csv(table)] == [REFERENCE, "any", "tiny"]
+    shapes = ("--class-table", tmp_path / "shapes.json")
+    assert run(anything, data, *shapes, *options) == 0
+    assert float(read_csv(table)[1]["pixel accuracy"]) > 0.5
 
 
 def test_models_of_the_same_file_name_are_distinguished(data: Path, model: Path, tmp_path) -> None:
