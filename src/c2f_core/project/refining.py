@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import CheckpointError, DataError
 from c2f_core.geometry.arrays import Covered, Patch, bounding_box
-from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
+from c2f_core.models.bundled import (
+    BUNDLED_FOLDER,
+    bundled_for_any_classes,
+    bundled_models,
+    is_model_file,
+)
 from c2f_core.models.metadata import read_metadata
 from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters
@@ -187,17 +192,18 @@ def find_model(project: Project) -> str:
     """Return the model of a project or, without one, the refiner that suits its classes.
 
     That is the newest model in the project or else a bundled one, if it was trained on classes of
-    the same names, and otherwise the classical watershed.
+    the same names; otherwise a bundled model for any classes, or the classical watershed.
     """
     if project.model:
         return project.model
     files = {str(path): path for path in reversed(project.models)}
     files |= {name: BUNDLED_FOLDER / f"{name}.safetensors" for name in bundled_models()}
     for model, path in files.items():
-        with suppress(CheckpointError):  # The file is damaged, as is told when it is chosen.
+        # The file has no class table, or is damaged, of which the user reads when choosing it.
+        with suppress(CheckpointError):
             if read_metadata(path).class_table.names == project.class_table.names:
                 return model
-    return WATERSHED
+    return next(iter(bundled_for_any_classes()), WATERSHED)
 
 
 def file_of_model(model: str) -> Path | None:
