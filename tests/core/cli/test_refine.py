@@ -356,7 +356,7 @@ def test_unusable_model_and_device_are_named(run, tmp_path: Path) -> None:
     refused(run(*pair, "-o", tmp_path / "fine.png", model=gone), gone)
     refused(
         run(*pair, "-o", tmp_path / "fine.png", model="nothing"),
-        "'nothing'", "fasseg, watershed, random walker", ".safetensors",
+        "'nothing'", "fasseg", "instant, watershed, random walker", ".safetensors",
     )  # fmt: skip
 
 
