@@ -4,7 +4,7 @@ import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tifffile
@@ -68,6 +68,11 @@ class Options:
     """Format of fine maps: palette images with class colours, RGB images, or grey index images."""
     confidence: Path | None = None
     """File (.tif) or folder for the confidence (0 to 1, NaN outside the band)."""
+    care: Literal["careful", "balanced", "model"] = "careful"
+    """Which changes are kept: those with a clear expected gain (careful), those that are
+    likelier to help than to harm (balanced), or all that the model makes (model)."""
+    smallest_region: int = 16
+    """Number of pixels below which regions that the coarse map does not have are dissolved."""
     minimal_confidence: float = 0.0
     """Pixels below this confidence (0 to 1) keep their coarse label or stay unlabelled."""
     band: int | None = None
@@ -121,6 +126,8 @@ def refine_files(options: Options) -> None:
         classes=options.classes,
         band=options.band,
         minimal_confidence=options.minimal_confidence,
+        care=options.care,
+        smallest_region=options.smallest_region,
     )
     refiner = _open_refiner(options, found[0])
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.

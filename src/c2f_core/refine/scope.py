@@ -5,7 +5,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,12 @@ from c2f_core.geometry.arrays import (
     plane_of,
     to_corner,
 )
+from c2f_core.refine.gate import Care
 
 Record = dict[str, Any]
 """Values that JSON can store: strings, numbers, lists, records, and None for unknown ones."""
+SMALLEST_REGION = 16
+"""Number of pixels below which regions that the coarse map does not have are dissolved."""
 BLOCK = 512
 """Side in pixels of the blocks in which scattered pixels are refined. With the margin that the
 bundled network sees, one block fills one tile on a CPU."""
@@ -68,12 +71,18 @@ class Scope:
         unlabelled pixels belong to the band.
     minimal_confidence : float
         Confidence in [0, 1] below which pixels keep their coarse label.
+    care : {"careful", "balanced", "model"}
+        How clearly a changed region has to be expected to gain, or it keeps its coarse
+        label; "model" keeps all changes. See `gate.keep_gains`.
+    smallest_region : int
+        Number of pixels below which connected regions that the coarse map does not
+        have are dissolved; 0 keeps all.
 
     Raises
     ------
     ConfigError
-        If a box has a step, a band is narrower than 1 px, or the confidence is not
-        in [0, 1].
+        If a box has a step, a band is narrower than 1 px, the confidence is not in
+        [0, 1], the care is unknown or the smallest region is negative.
     """
 
     box: Window | None = None
@@ -83,6 +92,8 @@ class Scope:
     protected: Sliceable | None = None
     band: int | None = None
     minimal_confidence: float = 0.0
+    care: Care = "careful"
+    smallest_region: int = SMALLEST_REGION
 
     def __post_init__(self) -> None:
         if self.box is not None and any(axis.step not in (None, 1) for axis in self.box):
@@ -97,6 +108,19 @@ class Scope:
             raise ConfigError(
                 f"The minimal confidence is {self.minimal_confidence}; give a number from 0 to 1."
             )
+        if self.care not in get_args(Care):
+            raise ConfigError(
+                f"The care is '{self.care}'; choose one of {', '.join(get_args(Care))}."
+            )
+        if self.smallest_region < 0:
+            raise ConfigError(
+                f"The smallest region is {self.smallest_region} pixels; give 0 or more."
+            )
+
+    @property
+    def examines(self) -> bool:
+        """Whether changes of the refiner are examined, and some of them may be taken back."""
+        return self.care != "model" or self.smallest_region > 1
 
     def of_plane(self, index: tuple[int, ...]) -> "Scope":
         """Return the scope of one plane of a stack."""
@@ -137,6 +161,8 @@ class Scope:
             "protected": None if self.protected is None else packed(self.protected),
             "band": self.band,
             "minimal_confidence": self.minimal_confidence,
+            "care": self.care,
+            "smallest_region": self.smallest_region,
         }
 
     @classmethod
@@ -159,6 +185,8 @@ class Scope:
             protected=_unpacked(read.protected),
             band=read.band,
             minimal_confidence=read.minimal_confidence,
+            care=read.care,
+            smallest_region=read.smallest_region,
         )
 
 
@@ -179,6 +207,9 @@ class _ScopeRecord(BaseModel):
     protected: _PackedMask | None
     band: int | None
     minimal_confidence: float
+    care: Care = "model"
+    """Records without it were made before changes were examined."""
+    smallest_region: int = 0
 
 
 def _ends(axis: slice) -> list[int | None]:

@@ -16,17 +16,19 @@ from c2f_core.errors import C2FError, Cancelled, ImageError, enough_memory
 from c2f_core.geometry.arrays import (
     Size,
     Sliceable,
+    Slices,
     Window,
     area,
+    blocks,
     common,
     extent,
     from_corner,
     grown,
-    is_empty,
     plane_of,
     to_corner,
 )
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
+from c2f_core.refine.gate import keep_gains
 from c2f_core.refine.interface import (
     NO_MEMORY,
     SILENT,
@@ -41,6 +43,8 @@ from c2f_core.refine.report import ScopeReport, by_frequency
 from c2f_core.refine.scope import ClassRules, Scope, cheapest_parts, editable_pixels
 
 Limits = tuple[float, float]
+GATED_BLOCK = 2048
+"""Side in pixels of the largest blocks in which changes are examined."""
 EVERYWHERE = Scope()
 BAND = 512
 """Number of rows that are summarised at a time, to bound the memory."""
@@ -272,11 +276,19 @@ class _PlaneRefinement:
         class_ids = _Converted(size, lambda asked: self._class_ids(to_corner(asked, window)))
         inner = from_corner(to_corner(part, self._plane.region), window)
         for finished, after, confidence in self._refiner.refine_parts(rgb, class_ids, monitor):
-            rows, columns = common(finished, inner)
-            if not is_empty((rows, columns)):
-                there = from_corner((rows, columns), finished)
-                in_image = to_corner((rows, columns), window)
-                self._write(in_image, after[there], confidence[there])
+            for block in _gated_blocks(common(finished, inner)):
+                there = from_corner(block, finished)
+                kept = after[there], confidence[there]
+                if self._plane.scope.examines:
+                    kept = self._examined(rgb[block], class_ids[block], *kept)
+                self._write(to_corner(block, window), *kept)
+
+    def _examined(
+        self, rgb: NDArray[np.uint8], before: ClassIds, after: ClassIds, confidence: Confidence
+    ) -> tuple[ClassIds, Confidence]:
+        """Take back what is not expected to gain."""
+        scope = self._plane.scope
+        return keep_gains(rgb, before, after, confidence, scope.care, scope.smallest_region)
 
     def _rgb(self, window: Window) -> NDArray[np.uint8]:
         """Convert the image as the refiner sees it."""
@@ -337,8 +349,15 @@ class _PlaneRefinement:
         return by_frequency({pair: pairs[pair] for pair in in_order})
 
 
+def _gated_blocks(window: Slices) -> Iterator[Window]:
+    """Cut a window into the blocks in which changes are examined, to bound the memory."""
+    rows, columns = window
+    for block in blocks((rows.stop - rows.start, columns.stop - columns.start), GATED_BLOCK):
+        yield to_corner(block, (rows, columns))
+
+
 class _Converted:
-    """Part of an image or map that is converted when it is read."""
+    """Part of an image or map that is converted when it is read, once if read again at once."""
 
     dtype = np.dtype(np.uint8)
 
@@ -346,9 +365,12 @@ class _Converted:
         self, shape: tuple[int, ...], convert: Callable[[Window], NDArray[np.uint8]]
     ) -> None:
         self.shape, self._convert = shape, convert
+        self._last: tuple[Window, NDArray[np.uint8]] | None = None
 
     def __getitem__(self, window: Window, /) -> NDArray[np.uint8]:
-        return self._convert(window)
+        if self._last is None or self._last[0] != window:
+            self._last = window, self._convert(window)
+        return self._last[1]
 
 
 def _limits_of(image: Sliceable) -> Limits | None:

@@ -48,12 +48,12 @@ KEYS: Keys["ImageSection"] = Keys(
     "Project",
     {
         "next": Action(
-            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.PageDown),
+            KeyBinding.from_int(KeyMod.Alt | KeyCode.RightArrow),
             "open the next image of the list",
             lambda section: section.open_neighbour(1),
         ),
         "previous": Action(
-            KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.PageUp),
+            KeyBinding.from_int(KeyMod.Alt | KeyCode.LeftArrow),
             "open the previous image of the list",
             lambda section: section.open_neighbour(-1),
         ),

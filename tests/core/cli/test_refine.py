@@ -32,6 +32,10 @@ from c2f_core.refine.within import refine_within
 TABLE = ClassTable.preset("fasseg")
 
 
+KEEP_ALL = ("--care", "model", "--smallest-region", "0")
+"""Options that keep all changes of a refiner."""
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
@@ -73,7 +77,9 @@ def run(model: Path, capsys: pytest.CaptureFixture[str]):
 def test_one_pair_in_each_style(run, model: Path, tmp_path: Path, style: str) -> None:
     image, coarse = write_pair(tmp_path, "a")
     fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
-    code, out, err = run(image, coarse, "-o", fine, "--style", style, "--confidence", confidence)
+    code, out, err = run(
+        image, coarse, "-o", fine, "--style", style, "--confidence", confidence, *KEEP_ALL
+    )
     assert (code, err) == (0, "")
     assert str(fine) in out
     expected = Refiner.load(model, "cpu").refine(
@@ -92,11 +98,13 @@ def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> No
     fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
     code, _, err = run(
         image, coarse, "-o", fine, "--confidence", confidence,
-        "--band", "2", "--minimal-confidence", "0.2", "--classes", "hair", "skin",
+        "--band", "2", "--minimal-confidence", "0.2", "--classes", "hair", "skin", *KEEP_ALL,
     )  # fmt: skip
     assert (code, err) == (0, "")
     before = read_map(coarse, TABLE)[0]
-    scope = Scope(band=2, minimal_confidence=0.2, classes=("hair", "skin"))
+    scope = Scope(
+        band=2, minimal_confidence=0.2, classes=("hair", "skin"), care="model", smallest_region=0
+    )
     expected = refine_within(Refiner.load(model, "cpu"), np.array(Image.open(image)), before, scope)
     after = read_map(fine, TABLE)[0]
     assert (after != before).any()
@@ -120,7 +128,9 @@ def write_shapes(folder: Path, *, carries_table: bool) -> tuple[Path, Path, Refi
 def test_classical_refiners_take_the_table_of_the_map(run, tmp_path: Path) -> None:
     image, coarse, expected = write_shapes(tmp_path, carries_table=True)
     fine, confidence = tmp_path / "fine.png", tmp_path / "sure.tif"
-    code, _, err = run(image, coarse, "-o", fine, "--confidence", confidence, model="watershed")
+    code, _, err = run(
+        image, coarse, "-o", fine, "--confidence", confidence, *KEEP_ALL, model="watershed"
+    )
     assert (code, err) == (0, "")
     np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
     np.testing.assert_array_equal(tifffile.imread(confidence), expected.confidence)
@@ -134,7 +144,8 @@ def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) ->
         image, coarse, "-o", fine, "--class-table", table, model="random walker"
     )[0] == 0  # fmt: skip
     assert run(
-        image, coarse, "-o", fine, "--class-table", table, "--overwrite", model="watershed"
+        image, coarse, "-o", fine, "--class-table", table, "--overwrite", *KEEP_ALL,
+        model="watershed"
     )[0] == 0  # fmt: skip
     np.testing.assert_array_equal(read_map(fine, SHAPES)[0], expected.labels)
 

@@ -19,6 +19,7 @@ from c2f_core.refine.scope import Scope
 PAIR = synthetic_pair(48, 0)
 BOX = slice(3, 48), slice(0, 40)
 COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
+ALL_CHANGES = Parameters(scope=Scope(care="model", smallest_region=0).to_record())
 
 
 def correct_by_hand(project, name="face"):
@@ -61,7 +62,7 @@ def test_a_map_is_reproduced_from_its_sidecar(project, model, tmp_path, name, ki
 
 def test_a_sidecar_distinguishes_accepted_regions_from_painted_pixels(project, tmp_path):
     project.choose_model("watershed")
-    work = refine_image(project, "face")
+    work = refine_image(project, "face", ALL_CHANGES)
     changed = int((work.fine != work.coarse).sum())
     sidecar = Sidecar.read(export_map(project, "face", tmp_path / "a.png").sidecar)
     assert sidecar.accepted_regions == list(range(1, sidecar.regions + 1))
@@ -143,7 +144,7 @@ def test_a_name_that_cannot_be_exported_to_harms_no_other_file(project, tmp_path
 
 def test_an_export_reports_undecided_regions(project, tmp_path):
     project.choose_model("watershed")
-    work = refine_image(project, "face")
+    work = refine_image(project, "face", ALL_CHANGES)
     made = export_map(project, "face", tmp_path / "a.png")
     assert made.undecided == 0
     assert made.message().endswith("records how it was made.")

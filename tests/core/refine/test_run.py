@@ -6,6 +6,7 @@ import json
 import math
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -37,6 +38,10 @@ from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import VALUES, RefineJob, run_record, run_refinement
 from c2f_core.refine.scope import Scope
+
+exact_scope = partial(Scope, care="model", smallest_region=0)
+"""Scope in which all that a refiner changes is kept."""
+EXACT = exact_scope()
 
 TABLE = ClassTable(
     name="three",
@@ -138,7 +143,7 @@ def stack(shape=SHAPE):
 def test_painted_pixels_stay_and_all_others_are_refined(patches, whole):
     images, maps = stack()
     kept = maps.copy()
-    box = Scope(box=(slice(1, 6), slice(2, 20)))
+    box = exact_scope(box=(slice(1, 6), slice(2, 20)))
     run = RefineJob(images, maps, TABLE, box, plane=None, painted=patches, whole=whole)
     result = run_refinement(run, NextClass())
     np.testing.assert_array_equal(maps, kept)
@@ -161,14 +166,14 @@ def test_painted_pixels_may_be_of_a_class_that_the_refiner_does_not_know(plane):
     mask = np.zeros(SHAPE, bool)
     mask[1:, 2:4, 3:6] = True
     patch = Patch((slice(0, 3), slice(0, 7), slice(0, 8)), mask, np.full(mask.sum(), new))
-    known = run_refinement(RefineJob(images, maps, TABLE, plane=plane), NextClass())
-    run = RefineJob(images, maps, table, plane=plane, painted=[patch])
+    known = run_refinement(RefineJob(images, maps, TABLE, EXACT, plane=plane), NextClass())
+    run = RefineJob(images, maps, table, EXACT, plane=plane, painted=[patch])
     result = run_refinement(run, NextClass())
     np.testing.assert_array_equal(result.labels, np.where(mask, new, known.labels))
     np.testing.assert_array_equal(result.confidence[mask], np.nan)
     drawn = np.where(mask, new, maps).astype(np.uint8)
     with pytest.raises(ClassTableError, match="has the class 'd'"):
-        run_refinement(RefineJob(images, drawn, table, plane=plane), NextClass())
+        run_refinement(RefineJob(images, drawn, table, EXACT, plane=plane), NextClass())
 
 
 def painted_of_record(record):
@@ -188,14 +193,14 @@ def painted_of_record(record):
 def test_the_record_of_a_run_is_json_and_names_the_model():
     pair = synthetic_pair(48)
     refiner = CLASSICAL_REFINERS["watershed"](SHAPES)
-    job = RefineJob(pair.image, SHAPES.to_labels(pair.coarse), SHAPES, Scope(band=4))
+    job = RefineJob(pair.image, SHAPES.to_labels(pair.coarse), SHAPES, exact_scope(band=4))
     result = run_refinement(job, refiner)
     report, record = result.report, json.loads(json.dumps(result.record))
     assert (record["refiner"], record["sha256"]) == ("watershed", None)
     assert Scope.from_record(record["scope"]) is not None
     assert record["changed"] == report.changed == sum(count for *_, count in record["by_class"])
     assert record["mean_confidence"] == pytest.approx(report.mean_confidence)
-    nothing = run_refinement(replace(job, scope=Scope(classes=())), refiner)
+    nothing = run_refinement(replace(job, scope=exact_scope(classes=())), refiner)
     assert json.dumps(nothing.record, allow_nan=False)
     faces = Refiner.bundled("fasseg", "cpu")
     digest = hashlib.sha256((BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()).hexdigest()
@@ -205,7 +210,7 @@ def test_the_record_of_a_run_is_json_and_names_the_model():
 @given(painted(SHAPE))
 def test_a_run_can_be_repeated_from_its_record(patches):
     images, maps = stack()
-    run = RefineJob(images, maps, TABLE, Scope(band=2), plane=(1,), painted=patches)
+    run = RefineJob(images, maps, TABLE, exact_scope(band=2), plane=(1,), painted=patches)
     first = run_refinement(run, NextClass())
     record = json.loads(json.dumps(first.record))
     again = RefineJob(
@@ -221,23 +226,27 @@ def test_a_run_can_be_repeated_from_its_record(patches):
 
 def test_one_plane_is_refined_and_the_others_are_as_before():
     images, maps = stack()
-    first = run_refinement(RefineJob(images, maps, TABLE, plane=(1,)), NextClass())
+    first = run_refinement(RefineJob(images, maps, TABLE, EXACT, plane=(1,)), NextClass())
     np.testing.assert_array_equal(first.labels[[0, 2]], maps[[0, 2]])
     assert (first.labels[1] != maps[1]).any()
     assert np.isnan(first.confidence[[0, 2]]).all()
     assert first.report.pixels == maps[1].size
     before = first.labels, first.confidence
-    second = run_refinement(RefineJob(images, maps, TABLE, plane=(2,), before=before), NextClass())
+    second = run_refinement(
+        RefineJob(images, maps, TABLE, EXACT, plane=(2,), before=before), NextClass()
+    )
     np.testing.assert_array_equal(second.labels[:2], first.labels[:2])
     np.testing.assert_array_equal(second.confidence[:2], first.confidence[:2])
-    box = Scope(box=(slice(0, 7), slice(0, 4)))
+    box = exact_scope(box=(slice(0, 7), slice(0, 4)))
     third = run_refinement(
         RefineJob(images, maps, TABLE, box, plane=(1,), before=before), NextClass()
     )
     np.testing.assert_array_equal(third.labels[1, :, :4], first.labels[1, :, :4])
     np.testing.assert_array_equal(third.labels[1, :, 4:], maps[1, :, 4:])
     assert np.isnan(third.confidence[1, :, 4:]).all()
-    alone = run_refinement(RefineJob(images, maps, TABLE, plane=(2,), whole=False), NextClass())
+    alone = run_refinement(
+        RefineJob(images, maps, TABLE, EXACT, plane=(2,), whole=False), NextClass()
+    )
     assert alone.slices == (slice(2, 3), slice(0, 7), slice(0, 8))
     np.testing.assert_array_equal(alone.labels, second.labels[2:])
 
@@ -245,7 +254,7 @@ def test_one_plane_is_refined_and_the_others_are_as_before():
 def test_a_stack_that_is_stopped_keeps_the_planes_that_are_done():
     images, maps = stack()
     shares = []
-    run = RefineJob(images, maps, TABLE, plane=None)
+    run = RefineJob(images, maps, TABLE, EXACT, plane=None)
     result = run_refinement(
         run, NextClass(), progress=shares.append, should_stop=lambda: max(shares, default=0) > 0.5
     )
@@ -281,7 +290,7 @@ def test_maps_may_be_of_another_table_than_the_refiner(painted_too):
     mask[1:, 2:4, 3:6] = painted_too
     patch = Patch(tuple(slice(0, length) for length in SHAPE), mask, maps[mask])
     other = replace(patch, values=TABLE.translate(patch.values, REVERSED))
-    scope = Scope(classes=("a",), locked=("c",), band=2)
+    scope = exact_scope(classes=("a",), locked=("c",), band=2)
     own = RefineJob(images, maps, TABLE, scope, plane=None, painted=[patch])
     translated = TABLE.translate(maps, REVERSED)
     job = RefineJob(images, translated, REVERSED, scope, plane=None, painted=[other])
@@ -302,7 +311,7 @@ def test_a_class_that_one_of_the_tables_does_not_have_is_named():
     with pytest.raises(ClassTableError, match="has the class 'unheard of'"):
         run_refinement(job, NextClass())
     two = TABLE.model_copy(update={"classes": TABLE.classes[:2]})
-    job = RefineJob(images, np.full(SHAPE, 2), two, plane=(1,))
+    job = RefineJob(images, np.full(SHAPE, 2), two, EXACT, plane=(1,))
     with pytest.raises(ClassTableError, match="has the class 'c'"):
         run_refinement(job, NextClass())
 
@@ -336,7 +345,7 @@ def test_an_image_is_converted_once_and_a_map_once_on_each_way(conversions, tabl
     images, maps = stack()
     translated = TABLE.translate(maps, table)
     conversions.clear()
-    run_refinement(RefineJob(images, translated, table, plane=(1,)), NextClass())
+    run_refinement(RefineJob(images, translated, table, EXACT, plane=(1,)), NextClass())
     assert conversions == ["as_rgb8", "to_class_ids", "to_labels"]
     conversions.clear()
     NextClass().refine(images[1], maps[1])

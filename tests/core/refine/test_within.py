@@ -1,6 +1,7 @@
 """Refining within a scope: what changes, what never does, and what is read for it."""
 
 import math
+from functools import partial
 from unittest.mock import patch
 
 import dask.array as da
@@ -20,6 +21,10 @@ from c2f_core.refine.interface import Monitor, RefinerInterface
 from c2f_core.refine.report import class_changes, total_report
 from c2f_core.refine.scope import Scope, boundary_band
 from c2f_core.refine.within import ScopedResult, refine_stack, refine_within
+
+exact_scope = partial(Scope, care="model", smallest_region=0)
+"""Scope in which all that a refiner changes is kept."""
+EXACT = exact_scope()
 
 TABLE = ClassTable.preset("fasseg")
 UNLABELLED = TABLE.unlabelled.index
@@ -92,7 +97,7 @@ def cases(draw):
     size, seed = draw(SIZES), draw(st.integers(0, 2**20))
     random = np.random.default_rng(seed)
     masks = [random.random(size) < share for share in draw(st.tuples(*[st.floats(0, 1)] * 2))]
-    wanted = Scope(
+    wanted = exact_scope(
         box=draw(st.none() | st.tuples(SLICES, SLICES)),
         mask=draw(st.sampled_from([None, masks[0]])),
         classes=draw(st.none() | SOME_NAMES),
@@ -198,10 +203,10 @@ def test_box_on_a_huge_image_costs_what_the_box_costs() -> None:
     coarse = Recorder(np.broadcast_to(np.uint8(1), (10_000, 10_000)))
     refiner = LocalRefiner()
     box = (slice(5_001, 5_041), slice(9_990, 10_400))
-    result = refine_within(refiner, image, coarse, Scope(box=box, band=3))
+    result = refine_within(refiner, image, coarse, exact_scope(box=box, band=3))
     assert result.window == (slice(5_001, 5_041), slice(9_990, 10_000))
     assert refiner.seen == []  # No boundary, nothing to do.
-    result = refine_within(refiner, image, coarse, Scope(box=box))
+    result = refine_within(refiner, image, coarse, exact_scope(box=box))
     assert refiner.seen == [(48, 16)]
     assert image.most() == 3 * 48 * 16
 
@@ -211,7 +216,7 @@ def test_only_the_image_near_boundaries_is_read_for_a_band() -> None:
     coarse[:] = 1
     coarse[100:140, 200:230] = 2
     lazy = Recorder(image), Recorder(coarse)
-    result = refine_within(LocalRefiner(), *lazy, Scope(band=2))
+    result = refine_within(LocalRefiner(), *lazy, exact_scope(band=2))
     assert sum(part.size for part in lazy[0].read) <= 3 * 56 * 48
     assert 0 < result.report.changed <= result.report.pixels <= 4 * 2 * 72
 
@@ -223,7 +228,7 @@ def test_scattered_pixels_are_refined_in_blocks() -> None:
     refiner, shares = LocalRefiner(), []
     with patch.object(scope, "BLOCK", 64):
         monitor = Monitor(shares.append)
-        result = refine_within(refiner, image, coarse, Scope(mask=mask), monitor=monitor)
+        result = refine_within(refiner, image, coarse, exact_scope(mask=mask), monitor=monitor)
     assert len(refiner.seen) == 2
     assert max(map(max, refiner.seen)) <= 12
     assert result.report.pixels == 2
@@ -250,7 +255,7 @@ def test_band_of_a_boundary_outside_of_the_box_reaches_into_it() -> None:
     image = noise((40, 60))[0]
     coarse = np.zeros((40, 60), np.uint8)
     coarse[:, 40:] = 1
-    box = Scope(box=(slice(10, 20), slice(0, 20)), band=25)
+    box = exact_scope(box=(slice(10, 20), slice(0, 20)), band=25)
     result = refine_within(LocalRefiner(), image, coarse, box)
     np.testing.assert_array_equal(~np.isnan(result.confidence), in_band(coarse, 25)[10:20, :20])
     assert result.report.pixels == 50
@@ -258,11 +263,11 @@ def test_band_of_a_boundary_outside_of_the_box_reaches_into_it() -> None:
 
 def test_chosen_class_grows_and_shrinks_and_others_keep_their_boundaries() -> None:
     image, coarse = noise((60, 60))
-    changed = refine_within(LocalRefiner(), image, coarse, Scope(classes=("hair",)))
+    changed = refine_within(LocalRefiner(), image, coarse, exact_scope(classes=("hair",)))
     assert changed.report.changed > 0
     assert all("hair" in pair for pair in changed.report.by_class)
     assert {pair[0] for pair in changed.report.by_class} > {"hair"}
-    filled = refine_within(LocalRefiner(), image, coarse, Scope(classes=("unlabelled",)))
+    filled = refine_within(LocalRefiner(), image, coarse, exact_scope(classes=("unlabelled",)))
     assert filled.report.pixels == filled.report.changed == (coarse == UNLABELLED).sum()
 
 
@@ -270,7 +275,7 @@ def test_wide_coarse_dtype_is_kept_and_a_narrow_one_widened() -> None:
     image, coarse = noise((20, 20))
     for dtype, result in ((np.int64, np.int64), (np.uint8, np.uint8), (np.int8, np.int16)):
         part = np.where(coarse == UNLABELLED, 1, coarse).astype(dtype)
-        assert refine_within(LocalRefiner(), image, part).labels.dtype == result
+        assert refine_within(LocalRefiner(), image, part, EXACT).labels.dtype == result
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int32])
@@ -278,7 +283,7 @@ def test_parts_of_an_image_are_as_bright_as_in_the_whole(dtype) -> None:
     image, coarse = noise((40, 50))
     image = (image.astype(float) * 200).astype(dtype)
     image[:20] //= 50
-    box = Scope(box=(slice(2, 9), slice(3, 20)))
+    box = exact_scope(box=(slice(2, 9), slice(3, 20)))
     whole = LocalRefiner().refine(image, coarse)
     result = refine_within(LocalRefiner(), image, coarse, box)
     np.testing.assert_array_equal(result.labels, whole.labels[result.window])
@@ -294,18 +299,20 @@ def test_parts_of_an_image_are_as_bright_as_in_the_whole(dtype) -> None:
 def test_what_does_not_fit_is_named() -> None:
     image, coarse = noise((20, 30))
     with pytest.raises(ConfigError, match="step"):
-        Scope(box=(slice(0, 9, 2), slice(0, 9)))
+        exact_scope(box=(slice(0, 9, 2), slice(0, 9)))
     with pytest.raises(ConfigError, match="0 px"):
-        Scope(band=0)
+        exact_scope(band=0)
     for share in (-0.1, 1.1, math.nan):
         with pytest.raises(ConfigError, match="from 0 to 1"):
-            Scope(minimal_confidence=share)
+            exact_scope(minimal_confidence=share)
     for field in ("mask", "protected"):
         with pytest.raises(ImageError, match=r"\(30, 20\)"):
-            refine_within(LocalRefiner(), image, coarse, Scope(**{field: np.ones((30, 20), bool)}))
+            refine_within(
+                LocalRefiner(), image, coarse, exact_scope(**{field: np.ones((30, 20), bool)})
+            )
     for field in ("classes", "locked"):
         with pytest.raises(ClassTableError, match=r"'beard'.*hair"):
-            refine_within(LocalRefiner(), image, coarse, Scope(**{field: ("beard",)}))
+            refine_within(LocalRefiner(), image, coarse, exact_scope(**{field: ("beard",)}))
     with pytest.raises(ImageError, match="20 x 30"):
         refine_within(LocalRefiner(), image, coarse.T)
     with pytest.raises(ImageError, match="3 dimensions"):
@@ -319,7 +326,7 @@ def test_classical_refiners_see_the_whole_image() -> None:
     refiner = CLASSICAL_REFINERS["watershed"](TABLE)
     coarse = TABLE.to_labels(pair.coarse)
     coarse[20:80, 20:80] = UNLABELLED
-    box = Scope(box=(slice(40, 60), slice(30, 70)))
+    box = exact_scope(box=(slice(40, 60), slice(30, 70)))
     result = refine_within(refiner, pair.image, coarse, box)
     whole = refiner.refine(pair.image, coarse)
     np.testing.assert_array_equal(result.labels, whole.labels[result.window])
@@ -327,9 +334,9 @@ def test_classical_refiners_see_the_whole_image() -> None:
 
 def test_reports_say_what_changed_and_add_up() -> None:
     image, coarse = noise((30, 40))
-    everything = refine_within(LocalRefiner(), image, coarse).report
+    everything = refine_within(LocalRefiner(), image, coarse, EXACT).report
     halves = [
-        refine_within(LocalRefiner(), image, coarse, Scope(box=(slice(None), columns))).report
+        refine_within(LocalRefiner(), image, coarse, exact_scope(box=(slice(None), columns))).report
         for columns in (slice(0, 13), slice(13, None))
     ]
     total = total_report(halves)
@@ -340,12 +347,12 @@ def test_reports_say_what_changed_and_add_up() -> None:
     changes = class_changes(total)
     assert sum(change.gained for change in changes) == total.changed
     assert sum(change.net for change in changes) == 0
-    labels = refine_within(LocalRefiner(), image, coarse).labels
+    labels = refine_within(LocalRefiner(), image, coarse, EXACT).labels
     for change in changes:
         index = INDEX[change.name]
         assert change.gained == ((labels == index) & (coarse != index)).sum()
         assert change.net == (labels == index).sum() - (coarse == index).sum()
-    nothing = refine_within(LocalRefiner(), image, coarse, Scope(classes=()))
+    nothing = refine_within(LocalRefiner(), image, coarse, exact_scope(classes=()))
     assert (nothing.report.pixels, nothing.report.changed) == (1200, 0)
     assert math.isnan(nothing.report.confidence)
     assert math.isnan(total_report([]).confidence)
@@ -365,13 +372,13 @@ def test_stack_is_refined_plane_by_plane(grey: bool) -> None:
     images, maps = stack()
     images = images[..., 0] if grey else images
     protected = np.random.default_rng(0).random(maps.shape) < 0.5
-    wanted = Scope(mask=protected[1, 1], protected=protected, band=2)
+    wanted = exact_scope(mask=protected[1, 1], protected=protected, band=2)
     shares: list[float] = []
     monitor = Monitor(shares.append)
     planes = dict(refine_stack(LocalRefiner(), images, maps, wanted, monitor=monitor))
     assert list(planes) == list(np.ndindex(2, 3))
     for index, result in planes.items():
-        alone = Scope(mask=protected[1, 1], protected=protected[index], band=2)
+        alone = exact_scope(mask=protected[1, 1], protected=protected[index], band=2)
         direct = refine_within(LocalRefiner(), images[index], maps[index], alone)
         np.testing.assert_array_equal(result.labels, direct.labels)
     assert shares == sorted(shares)
@@ -380,25 +387,25 @@ def test_stack_is_refined_plane_by_plane(grey: bool) -> None:
 
 def test_single_plane_is_a_stack_too() -> None:
     image, coarse = noise((12, 14))
-    ((index, result),) = refine_stack(LocalRefiner(), image, coarse)
+    ((index, result),) = refine_stack(LocalRefiner(), image, coarse, EXACT)
     assert index == ()
     np.testing.assert_array_equal(
-        result.labels, refine_within(LocalRefiner(), image, coarse).labels
+        result.labels, refine_within(LocalRefiner(), image, coarse, EXACT).labels
     )
 
 
 def test_lazy_stack_is_loaded_plane_by_plane_and_in_its_box() -> None:
     images, maps = stack()
     lazy = Recorder(images), Recorder(maps)
-    planes = refine_stack(LocalRefiner(), *lazy, Scope(box=(slice(0, 4), slice(0, 4))))
+    planes = refine_stack(LocalRefiner(), *lazy, exact_scope(box=(slice(0, 4), slice(0, 4))))
     assert lazy[0].read == lazy[1].read == []
     next(planes)
     assert [part.shape for part in lazy[0].read] == [(8, 8, 3)]
     chunked = da.from_array(images, chunks=(1, 1, 12, 14, 3)), da.from_array(maps, chunks=5)
     for (index, result), direct in zip(
-        refine_stack(LocalRefiner(), *chunked), maps.reshape(-1, 12, 14), strict=True
+        refine_stack(LocalRefiner(), *chunked, EXACT), maps.reshape(-1, 12, 14), strict=True
     ):
-        expected_ = refine_within(LocalRefiner(), images[index], direct)
+        expected_ = refine_within(LocalRefiner(), images[index], direct, EXACT)
         np.testing.assert_array_equal(result.labels, expected_.labels)
 
 
@@ -406,7 +413,7 @@ def test_stack_stops_when_asked_and_says_where() -> None:
     images, maps = stack()
     done: list[tuple[tuple[int, ...], ScopedResult]] = []
     monitor = Monitor(should_stop=lambda: len(done) > 2)
-    planes = refine_stack(LocalRefiner(), images, maps, monitor=monitor)
+    planes = refine_stack(LocalRefiner(), images, maps, EXACT, monitor=monitor)
     with pytest.raises(Cancelled, match="at plane 1, 0; the planes before"):
         list(map(done.append, planes))
     assert [index for index, _ in done] == [(0, 0), (0, 1), (0, 2)]

@@ -16,6 +16,7 @@ from c2f_core.errors import ImageError
 from c2f_core.io.maps import write_map
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import RefineJob, run_refinement
+from c2f_core.refine.scope import Scope
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
 from napari_c2f.refine import live as _live
@@ -463,10 +464,12 @@ def test_live_results_equal_refining_everything_again():
     pair = astronaut_pair(800)
     coarse = table.to_labels(pair.coarse)
     refiner = Refiner.bundled("fasseg", "cpu")
-    before = run_refinement(RefineJob(pair.image, coarse, table), refiner)
+    # What is expected to gain depends on all changes of the map, so all of them are kept here.
+    scope = Scope(care="model", smallest_region=0)
+    before = run_refinement(RefineJob(pair.image, coarse, table, scope), refiner)
     touched = slice(240, 330), slice(300, 420)
     coarse[touched] = 1
-    run = RefineJob(pair.image, coarse, table)
+    run = RefineJob(pair.image, coarse, table, scope)
     anew = run_refinement(run, refiner)
     part = live_work(run, (), touched, lambda _: refiner)(lambda _: None, lambda: False)
     assert part.labels.size < coarse.size / 2

@@ -1,0 +1,144 @@
+"""Do no harm: a changed region that is not expected to gain keeps its coarse label.
+
+The expected gain of a region is the share of its pixels that become right less the share
+that become wrong. It is estimated by boosted regression trees from what can be seen
+without a fine map (`changes.FEATURES`). `scripts/fit_gate.py` fits them on simulated
+coarse maps of many kinds of images.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.refine.changes import Changes, find_changes
+from c2f_core.refine.interface import ClassIds, Confidence
+from c2f_core.refine.islands import dissolve_islands
+
+Care = Literal["careful", "balanced", "model"]
+"""How much a change has to promise: see `keep_gains`."""
+MODEL_FILE = Path(__file__).with_name("gate.json")
+UNDECIDED = 0.5
+"""Largest confidence where a change was rejected: both labels are possible."""
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """What is demanded of the changes of a map.
+
+    Attributes
+    ----------
+    of_region : float
+        Smallest expected gain of a region, per pixel.
+    of_map : float
+        Smallest expected gain of all accepted changes, per pixel that the refiner
+        changed. Errors of a refiner in one image come together.
+    """
+
+    of_region: float
+    of_map: float
+
+
+DEMANDS: dict[Care, _Demand] = {"careful": _Demand(0.1, 0.25), "balanced": _Demand(0.0, 0.1)}
+
+
+def keep_gains(
+    rgb: NDArray[np.uint8],
+    coarse: ClassIds,
+    fine: ClassIds,
+    confidence: Confidence,
+    care: Care = "careful",
+    smallest_region: int = 0,
+) -> tuple[ClassIds, Confidence]:
+    """Take back the changes of a refined map that are not expected to gain.
+
+    Unlabelled pixels of the coarse map keep the class that the refiner gave them.
+
+    Parameters
+    ----------
+    rgb : (Y, X, 3) uint8 array
+        RGB image.
+    coarse, fine : (Y, X) uint8 array
+        Class ids of the coarse map, `UNLABELLED_ID` where unlabelled, and of the
+        refined map.
+    confidence : (Y, X) float32 array
+        Confidence of the refined map in [0, 1].
+    care : {"careful", "balanced", "model"}
+        "careful" keeps changes with a clear expected gain, and none if those of the
+        whole map are doubtful; "balanced" keeps changes that are more likely to help
+        than to harm; "model" keeps all.
+    smallest_region : int
+        Number of pixels below which regions that the coarse map does not have are
+        dissolved; see `dissolve_islands`.
+
+    Returns
+    -------
+    fine : (Y, X) uint8 array
+        Class ids.
+    confidence : (Y, X) float32 array
+        At most 0.5 where a change was taken back.
+    """
+    cleaned = dissolve_islands(coarse, fine, smallest_region)
+    if care == "model":
+        return cleaned, confidence
+    changes = find_changes(rgb, coarse, cleaned, confidence)
+    rejected = _rejected(changes, DEMANDS[care])[changes.regions]
+    kept = np.where(rejected, coarse, cleaned)
+    return (
+        dissolve_islands(coarse, kept, smallest_region),
+        np.where(rejected, np.minimum(confidence, UNDECIDED), confidence).astype(np.float32),
+    )
+
+
+def _rejected(changes: Changes, demand: _Demand) -> NDArray[np.bool_]:
+    """Return which regions are rejected, by their number; 0 stands for unchanged pixels."""
+    rejected = np.zeros(len(changes.sizes) + 1, dtype=np.bool_)
+    if not len(changes.sizes):
+        return rejected
+    gains = expected_gains(changes.features)
+    rejected[1:] = gains < demand.of_region
+    expected = (gains * changes.sizes)[~rejected[1:]].sum()
+    if expected < demand.of_map * changes.sizes.sum():
+        rejected[1:] = True
+    return rejected
+
+
+def expected_gains(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the expected gain per pixel of changed regions.
+
+    Parameters
+    ----------
+    features : (N, 19) float32 array
+        Features of the regions, in the order of `changes.FEATURES`.
+
+    Returns
+    -------
+    (N,) float64 array
+        Gains of about -1 (all pixels become wrong) to 1 (all become right).
+    """
+    model = _model()
+    gains = np.full(len(features), model["base"], dtype=np.float64)
+    for tree in model["trees"]:
+        gains += _evaluate(tree, features)
+    return gains
+
+
+def _evaluate(tree: dict[str, NDArray[Any]], features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the value of the leaf of a regression tree that each row of features falls into."""
+    nodes = np.zeros(len(features), dtype=np.intp)
+    rows = np.arange(len(features))
+    while (inner := tree["feature"][nodes] >= 0).any():
+        left = features[rows, tree["feature"][nodes]] <= tree["threshold"][nodes]
+        nodes = np.where(inner, np.where(left, tree["left"][nodes], tree["right"][nodes]), nodes)
+    return np.asarray(tree["value"][nodes], dtype=np.float64)
+
+
+@cache
+def _model() -> dict[str, Any]:
+    read = json.loads(MODEL_FILE.read_text(encoding="utf-8"))
+    trees = [{key: np.array(values) for key, values in tree.items()} for tree in read["trees"]]
+    return {"base": read["base"], "trees": trees}
