@@ -1,6 +1,7 @@
 """Read and write annotation files of other tools: COCO, LabelMe, Cityscapes and CVAT."""
 
 import colorsys
+import math
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -299,6 +300,7 @@ def write_annotations(
     layout: FormatName,
     image: str | None = None,
     form: Form = "masks",
+    tolerance: float = 0.0,
 ) -> None:
     """Write a map atomically as an annotation file with an embedded class table.
 
@@ -317,21 +319,39 @@ def write_annotations(
         the annotation file with the suffix .png.
     form : {"masks", "polygons"}
         One mask per class, or one polygon per region; Cityscapes only has polygons.
+    tolerance : float
+        Largest deviation, in pixels, by which polygons are simplified; with 0 they are exact.
 
     Raises
     ------
     ClassTableError
         If the map has a label that is not in the table.
     DataError
-        If the suffix does not match the format, the format cannot store a name, or
-        the file cannot be written.
+        If the suffix does not match the format, the format cannot store a name, the tolerance
+        is not a number from 0, or the file cannot be written.
     """
     path, chosen = Path(path), FORMATS[layout]
     if path.suffix.lower() != chosen.SUFFIX:
         raise DataError(
             f"Annotations in this format are written as {chosen.SUFFIX}; rename {path.name}."
         )
+    check_tolerance(tolerance)
     class_ids = class_table.to_class_ids(labels)
-    text = chosen.encode(class_ids, class_table, image or f"{path.stem}.png", form)
+    text = chosen.encode(class_ids, class_table, image or f"{path.stem}.png", form, tolerance)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Check a tolerance of polygons, in pixels.
+
+    Raises
+    ------
+    DataError
+        If it is negative, infinite or not a number.
+    """
+    if not 0 <= tolerance < math.inf:
+        raise DataError(
+            f"The tolerance of polygons is {tolerance}; give the largest deviation in pixels, or 0 "
+            "for exact outlines."
+        )

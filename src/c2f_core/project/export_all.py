@@ -7,7 +7,7 @@ from typing import Literal
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io.annotations import FORMATS, FormatName, write_annotations
+from c2f_core.io.annotations import FORMATS, FormatName, check_tolerance, write_annotations
 from c2f_core.io.formats.base import Form
 from c2f_core.io.maps import MapStyle, write_map
 from c2f_core.project.layout import check_export_target
@@ -17,6 +17,8 @@ from c2f_core.refine.interface import Progress
 ExportFormat = Literal["png", FormatName]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = ("png", *FORMATS)
 """Formats of `export_all`: palette PNG, and those of annotation files."""
+POLYGON_TOLERANCE = 0.5
+"""Usual largest deviation of exported polygons, in pixels."""
 MAX_PALETTE_LABEL = 255
 NAMES_SHOWN = 3
 """Maximum number of images that a message lists by name."""
@@ -59,6 +61,7 @@ def export_all(
     layout: ExportFormat,
     *,
     form: Form = "polygons",
+    tolerance: float = POLYGON_TOLERANCE,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ExportOfAll:
@@ -76,6 +79,8 @@ def export_all(
         Format of the files.
     form : {"masks", "polygons"}
         Form of the annotations, see `write_annotations`.
+    tolerance : float
+        Largest deviation, in pixels, by which polygons are simplified; with 0 they are exact.
     progress : callable, optional
         Function that is called with the finished share, 0 to 1.
     should_stop : callable
@@ -90,8 +95,10 @@ def export_all(
     Raises
     ------
     DataError
-        If a file exists already, the folder is one of a project, or a file cannot be written.
+        If a file exists already, the folder is one of a project, a file cannot be written, or the
+        tolerance is not a number from 0.
     """
+    check_tolerance(tolerance)
     folder = Path(folder)
     suffix = ".png" if layout == "png" else FORMATS[layout].SUFFIX
     targets = {record.name: folder / f"{record.name}{suffix}" for record in project.records}
@@ -101,13 +108,15 @@ def export_all(
         if should_stop():
             break
         try:
-            _export(project, name, path, layout, form)
+            _export(project, name, path, layout, form, tolerance)
             files.append(path)
         except C2FError as error:  # One image that cannot be exported does not stop the others.
             skipped.setdefault(str(error), []).append(name)
         if progress is not None:
             progress((number + 1) / len(targets))
     details = {"layout": layout, "folder": str(folder), "maps": len(files)}
+    if layout != "png" and (form == "polygons" or layout == "cityscapes"):
+        details["tolerance"] = tolerance
     project.journal.write("exported all", **details)
     return ExportOfAll(folder, tuple(files), skipped)
 
@@ -126,14 +135,17 @@ def _prepare(folder: Path, targets: list[Path]) -> None:
         ) from error
 
 
-def _export(project: Project, name: str, path: Path, layout: ExportFormat, form: Form) -> None:
+def _export(
+    project: Project, name: str, path: Path, layout: ExportFormat, form: Form, tolerance: float
+) -> None:
     work = project.read(name)
     if work.fine is None:
         raise DataError("it does not have a fine map yet")
     if layout == "png":
         write_map(path, work.fine, work.class_table, _style(work.class_table))
     else:
-        write_annotations(path, work.fine, work.class_table, layout, work.record.image, form)
+        image = work.record.image
+        write_annotations(path, work.fine, work.class_table, layout, image, form, tolerance)
 
 
 def _style(class_table: ClassTable) -> MapStyle:

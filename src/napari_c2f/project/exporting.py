@@ -6,7 +6,7 @@ from pathlib import Path
 from c2f_core.project import Project
 from c2f_core.project.effort import write_effort
 from c2f_core.project.export import Export, export_map
-from c2f_core.project.export_all import ExportFormat, ExportOfAll, export_all
+from c2f_core.project.export_all import POLYGON_TOLERANCE, ExportFormat, ExportOfAll, export_all
 from napari_c2f.base.worker import Report, ShouldStop, simple_task
 from napari_c2f.project.workspace import Workspace
 
@@ -35,13 +35,19 @@ class Exporter:
     def _report_export(self, export: Export) -> None:
         self._workspace.report(export.message())
 
-    def export_all(self, folder: Path, layout: ExportFormat) -> None:
-        """Write the fine maps of all images to a folder, in this format."""
-        with self._workspace.showing_errors():
-            self._workspace.saving.when_saved(partial(self._export_all, folder, layout))
+    def export_all(
+        self, folder: Path, layout: ExportFormat, tolerance: float = POLYGON_TOLERANCE
+    ) -> None:
+        """Write the fine maps of all images to a folder, in this format.
 
-    def _export_all(self, folder: Path, layout: ExportFormat) -> None:
-        task = partial(_export_all, self._workspace.project, folder, layout)
+        Polygons are simplified by at most `tolerance` pixels.
+        """
+        with self._workspace.showing_errors():
+            write = partial(self._export_all, folder, layout, tolerance)
+            self._workspace.saving.when_saved(write)
+
+    def _export_all(self, folder: Path, layout: ExportFormat, tolerance: float) -> None:
+        task = partial(_export_all, self._workspace.project, folder, layout, tolerance)
         self._workspace.do(task, self._report_all, "Exporting all maps…")
 
     def _report_all(self, export: ExportOfAll) -> None:
@@ -67,6 +73,13 @@ def _export_map(
 
 
 def _export_all(
-    project: Project, folder: Path, layout: ExportFormat, report: Report, should_stop: ShouldStop
+    project: Project,
+    folder: Path,
+    layout: ExportFormat,
+    tolerance: float,
+    report: Report,
+    should_stop: ShouldStop,
 ) -> ExportOfAll:
-    return export_all(project, folder, layout, progress=report, should_stop=should_stop)
+    return export_all(
+        project, folder, layout, tolerance=tolerance, progress=report, should_stop=should_stop
+    )

@@ -9,7 +9,7 @@ from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from c2f_core.io.images import IMAGE_SUFFIXES
-from c2f_core.project.export_all import ExportFormat
+from c2f_core.project.export_all import POLYGON_TOLERANCE, ExportFormat
 from c2f_core.project.layout import REMOVED
 from c2f_core.project.work import undecided_text
 from napari_c2f.base.keys import Action, Keys
@@ -28,6 +28,8 @@ EXPORT_TEXTS: dict[str, ExportFormat] = {
     "CVAT polygons": "cvat",
     "Cityscapes polygons": "cityscapes",
 }
+TOLERANCE_TEXT = "Largest deviation of the polygons in pixels (0 keeps every pixel)"
+LARGEST_TOLERANCE = 10.0
 MARK, UNMARK = "Mar&k reviewed", "Mar&k not reviewed"
 TIPS = {
     "show": "Bring the selected image and its maps into the viewer; the open image is saved "
@@ -38,8 +40,8 @@ TIPS = {
     "add": "Copy image files into the project",
     "layers": "Copy the images selected in the layer list, or one image and its coarse map",
     "export": "Write the fine map to a file, with a record of how it was made",
-    "export-all": "Write the fine maps of all images to a folder, as PNG or as polygons of COCO, "
-    "LabelMe, CVAT or Cityscapes",
+    "export-all": "Write the fine maps of all images to a folder, as PNG or as simplified polygons "
+    "of COCO, LabelMe, CVAT or Cityscapes",
     "effort": "Write the minutes and painted pixels of all images to a table",
 }
 
@@ -177,15 +179,21 @@ class ImageSection(QWidget):
             self._controller.exporter.export_map(name, path)
 
     def _export_all(self) -> None:
-        """Ask for a format and a folder."""
+        """Ask for a format, for polygons how exact they are, and a folder."""
         texts = list(EXPORT_TEXTS)
         text, ok = QInputDialog.getItem(self, "Export all", "Format of the files", texts, 0, False)
         if not ok:
             return
+        layout, tolerance = EXPORT_TEXTS[text], POLYGON_TOLERANCE
+        if layout != "png":
+            limits = tolerance, 0.0, LARGEST_TOLERANCE, 1
+            tolerance, ok = QInputDialog.getDouble(self, "Export all", TOLERANCE_TEXT, *limits)
+            if not ok:
+                return
         exports = str((self._state.root or Path()) / "exports")
         folder = QFileDialog.getExistingDirectory(self, "Folder for the files", exports)
         if folder:
-            self._controller.exporter.export_all(Path(folder), EXPORT_TEXTS[text])
+            self._controller.exporter.export_all(Path(folder), layout, tolerance)
 
     def _write_effort(self) -> None:
         path = self._path("Effort table", "effort.csv", EFFORT_FILES)

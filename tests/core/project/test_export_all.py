@@ -5,7 +5,7 @@ import pytest
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
-from c2f_core.io.annotations import open_annotations
+from c2f_core.io.annotations import FORMATS, open_annotations
 from c2f_core.io.maps import read_map
 from c2f_core.project import Project
 from c2f_core.project.export_all import EXPORT_FORMATS, export_all
@@ -21,7 +21,7 @@ def test_all_maps_are_exported_in_every_format(project, refined, tmp_path):
         refined(project, name=name)
     for layout in EXPORT_FORMATS:
         shares = []
-        made = export_all(project, tmp_path / layout, layout, progress=shares.append)
+        made = export_all(project, tmp_path / layout, layout, tolerance=0, progress=shares.append)
         assert [path.stem for path in made.files] == ["face", "second"]
         assert shares[-1] == 1
         for path in made.files:
@@ -33,6 +33,30 @@ def test_all_maps_are_exported_in_every_format(project, refined, tmp_path):
         with pytest.raises(DataError, match="exists already"):
             export_all(project, tmp_path / layout, layout)
     assert list(open_annotations(tmp_path / "coco" / "face.json").images) == ["face.tif"]
+
+
+def test_exported_polygons_are_simplified_by_half_a_pixel_unless_told_otherwise(
+    project, refined, tmp_path
+):
+    refined(project)
+    for layout in FORMATS:
+        sizes = {}
+        for tolerance in ({}, {"tolerance": 0}, {"tolerance": 0.5}, {"tolerance": 2}):
+            folder = tmp_path / f"{layout}-{tolerance}"
+            (path,) = export_all(project, folder, layout, **tolerance).files
+            sizes[tolerance.get("tolerance")] = path.stat().st_size
+        assert sizes[None] == sizes[0.5]
+        assert sizes[0] > sizes[0.5] > sizes[2]
+
+
+@pytest.mark.parametrize("tolerance", [-1, float("nan"), float("inf")])
+def test_an_impossible_tolerance_is_refused_before_anything_is_written(
+    project, refined, tmp_path, tolerance
+):
+    refined(project)
+    with pytest.raises(DataError, match="give the largest deviation"):
+        export_all(project, tmp_path / "out", "coco", tolerance=tolerance)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_export_of_all_replaces_no_file_of_a_project(project, refined, tmp_path):

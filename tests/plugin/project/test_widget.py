@@ -27,6 +27,7 @@ from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
+from c2f_core.io.maps import read_map
 from c2f_core.models.checkpoint import save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
@@ -355,10 +356,17 @@ def test_refining_reviewing_and_exporting(
     assert again.read_bytes() == made.read_bytes()
     maps = tmp_path / "maps"
     monkeypatch.setattr(QInputDialog, "getItem", lambda *_: ("LabelMe polygons", True))
+    tolerances = []
+    monkeypatch.setattr(
+        QInputDialog, "getDouble", lambda *asked: (tolerances.append(asked[3]) or 0.0, True)
+    )
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(maps))
     click(widget.images.export_all_button)
     wait()
     assert [path.name for path in maps.iterdir()] == ["shapes-2.json"]
+    assert tolerances == [0.5]
+    exact, _ = read_map(maps / "shapes-2.json", SHAPES)
+    np.testing.assert_array_equal(exact, read_map(made, SHAPES)[0])
     table = tmp_path / "effort.md"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
     click(widget.images.effort_button)

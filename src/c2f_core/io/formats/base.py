@@ -122,7 +122,12 @@ class Format(Protocol):
         """
 
     def encode(
-        self, class_ids: NDArray[Any], class_table: ClassTable, image: str, form: Form
+        self,
+        class_ids: NDArray[Any],
+        class_table: ClassTable,
+        image: str,
+        form: Form,
+        tolerance: float,
     ) -> str:
         """Return the text of a file with the annotations of one image."""
 

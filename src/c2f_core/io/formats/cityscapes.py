@@ -6,6 +6,8 @@ https://github.com/mcordts/cityscapesScripts.
 """
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +31,8 @@ from c2f_core.io.formats.base import (
     parse_json,
     validated,
 )
-from c2f_core.io.formats.outlines import ClassMask, connected_masks, outer_pixels
+from c2f_core.io.formats.outlines import ClassMask, connected_masks, fill_holes, outer_pixels
+from c2f_core.io.formats.polygons import arcs_of, joined, simplified
 
 SUFFIX = ".json"
 MARKERS = ((b'"imgHeight"',), (b'"objects"',))
@@ -201,17 +204,24 @@ def encode(
     class_table: ClassTable,
     image: str,  # noqa: ARG001 - the format does not store the image name,
     form: Form,  # noqa: ARG001 - and only has polygons.
+    tolerance: float,
 ) -> str:
     """Return the text of a file with the annotations of one image.
 
     Polygons have no holes. Whatever lies in a hole is drawn later, unlabelled pixels
-    with the label "unlabeled", unless that is the name of a class.
+    with the label "unlabeled", unless that is the name of a class. Simplified polygons reach
+    below those that are drawn after them, so that there is no gap between them.
     """
     found = sorted(connected_masks(class_ids, class_table), key=lambda each: -each.mask.size)
+    labels = [_label(region, class_table, class_ids.shape) for region in found]
+    drawn = [(label, region) for label, region in zip(labels, found, strict=True) if label]
+    if tolerance == 0:
+        rings = [outer_pixels(region) for _, region in drawn]
+    else:
+        rings = _simplified([region for _, region in drawn], class_ids.shape, tolerance)
     annotations = [
-        {"label": label, "polygon": outer_pixels(region)[:, ::-1].tolist()}
-        for region in found
-        if (label := _label(region, class_table, class_ids.shape))
+        {"label": label, "polygon": ring[:, ::-1].tolist()}
+        for (label, _), ring in zip(drawn, rings, strict=True)
     ]
     document = {
         "imgHeight": class_ids.shape[0],
@@ -220,6 +230,45 @@ def encode(
         EMBEDDED_TABLE_KEY: class_table.model_dump(),
     }
     return json.dumps(document, ensure_ascii=False)
+
+
+def _simplified(
+    regions: Sequence[ClassMask], size: tuple[int, ...], tolerance: float
+) -> list[NDArray[np.int64]]:
+    """Return simplified rings of outermost pixels of regions, which are drawn in this order."""
+    order = np.full(size, -1)
+    for number, region in enumerate(regions):
+        order[_box(region)][region.mask] = number
+    rings = []
+    for number, region in enumerate(regions):
+        ring = outer_pixels(_extended(region, number, order, math.ceil(tolerance) + 1))
+        is_at_border = (ring == 0) | (ring == np.subtract(size, 1))
+        arcs = arcs_of(ring, is_at_border.any(axis=1))
+        points = joined([simplified(arc, tolerance) for arc in arcs])
+        rings.append(np.resize(points, (max(3, len(points)), 2)).astype(np.int64))
+    return rings
+
+
+def _extended(region: ClassMask, number: int, order: NDArray[np.int64], margin: int) -> ClassMask:
+    """Extend a region by some pixels into those that are drawn later, but around no others."""
+    from scipy import ndimage  # Imported lazily, as it takes long.
+
+    rows, columns = (
+        slice(max(axis.start - margin, 0), axis.stop + margin) for axis in _box(region)
+    )
+    window = order[rows, columns]
+    reached = ndimage.binary_dilation(window == number, iterations=margin, mask=window > number)
+    extended = ClassMask(region.entry, reached, rows.start, columns.start)
+    encloses_others = bool((window[fill_holes(reached)] < number).any())
+    return region if encloses_others else extended
+
+
+def _box(region: ClassMask) -> Window:
+    rows, columns = region.mask.shape
+    return (
+        slice(region.top, region.top + rows),
+        slice(region.left, region.left + columns),
+    )
 
 
 def _label(region: ClassMask, class_table: ClassTable, size: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ The format is defined at https://cocodataset.org/#format-data. Coordinates are
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,8 @@ from c2f_core.io.formats.base import (
     parse_json,
     validated,
 )
-from c2f_core.io.formats.outlines import (
-    ClassMask,
-    class_masks,
-    labelled_masks,
-    outline,
-)
+from c2f_core.io.formats.outlines import ClassMask, class_masks
+from c2f_core.io.formats.polygons import polygons
 from c2f_core.io.formats.run_lengths import RunLengthMask, checked_runs, run_lengths
 
 SUFFIX = ".json"
@@ -262,25 +259,31 @@ def _unpack(text: str) -> list[int]:
     return counts
 
 
-def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(
+    class_ids: NDArray[np.uint8],
+    class_table: ClassTable,
+    image: str,
+    form: Form,
+    tolerance: float,
+) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are run-length encoded, one per class, and marked as crowds, as the format
     requires; polygons are one per region of a class.
     """
     height, width = class_ids.shape
-    find = class_masks if form == "masks" else labelled_masks
+    found = _segmented(class_ids, class_table, form, tolerance)
     annotations = [
         {
             "id": number,
             "image_id": 1,
             "category_id": region.entry.index,
-            "segmentation": _segmentation(region, (height, width), form),
+            "segmentation": segmentation,
             "area": int(region.mask.sum()),
             "bbox": [region.left, region.top, *region.mask.shape[::-1]],
             "iscrowd": int(form == "masks"),
         }
-        for number, region in enumerate(find(class_ids, class_table), start=1)
+        for number, (region, segmentation) in enumerate(found, start=1)
     ]
     document = {
         "info": {"description": class_table.name},
@@ -296,9 +299,19 @@ def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     return json.dumps(document)
 
 
-def _segmentation(region: ClassMask, size: Size, form: Form) -> Any:
+def _segmented(
+    class_ids: NDArray[np.uint8], class_table: ClassTable, form: Form, tolerance: float
+) -> Iterator[tuple[ClassMask, Any]]:
+    """Yield the annotated regions with their segmentation."""
     if form == "polygons":
-        return [outline(region)[:, ::-1].ravel().tolist()]
+        for region, ring in polygons(class_ids, class_table, tolerance):
+            yield region, [ring[:, ::-1].ravel().tolist()]
+    else:
+        for region in class_masks(class_ids, class_table):
+            yield region, _run_lengths(region, class_ids.shape)
+
+
+def _run_lengths(region: ClassMask, size: tuple[int, ...]) -> dict[str, Any]:
     mask = np.zeros(size, dtype=np.bool_)
     rows, columns = region.mask.shape
     mask[region.top : region.top + rows, region.left : region.left + columns] = region.mask

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NoReturn
 from xml.etree import ElementTree as ET
 
@@ -30,12 +30,8 @@ from c2f_core.io.formats.base import (
     as_colour,
     check_size,
 )
-from c2f_core.io.formats.outlines import (
-    ClassMask,
-    class_masks,
-    labelled_masks,
-    outline,
-)
+from c2f_core.io.formats.outlines import ClassMask, class_masks
+from c2f_core.io.formats.polygons import polygons
 from c2f_core.io.formats.run_lengths import RunLengthMask, checked_runs, run_lengths
 
 SUFFIX = ".xml"
@@ -209,7 +205,13 @@ def _as_number(text: str, place: str = "a coordinate") -> float:
     return value
 
 
-def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(
+    class_ids: NDArray[np.uint8],
+    class_table: ClassTable,
+    image: str,
+    form: Form,
+    tolerance: float,
+) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are one per class, polygons one per region of a class.
@@ -225,8 +227,7 @@ def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     height, width = class_ids.shape
     size = {"width": str(width), "height": str(height)}
     parent = ET.SubElement(root, "image", {"id": "0", "name": image, **size})
-    find = class_masks if form == "masks" else labelled_masks
-    parent.extend(_elements(find(class_ids, class_table), form))
+    parent.extend(_elements(class_ids, class_table, form, tolerance))
     ET.indent(root)
     text = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()
     if NOT_IN_XML.search(text):
@@ -254,21 +255,29 @@ def _meta(class_table: ClassTable) -> ET.Element:
     return meta
 
 
-def _elements(found: Iterable[ClassMask], form: Form) -> Iterable[ET.Element]:
-    for region in found:
-        element = ET.Element("polygon" if form == "polygons" else "mask")
-        element.set("label", region.entry.name)
-        element.set("source", "manual")
-        element.set("occluded", "0")
-        if form == "polygons":
-            corners = outline(region).tolist()
-            element.set("points", ";".join(f"{column},{row}" for row, column in corners))
-        else:
-            rows, columns = region.mask.shape
-            element.set("rle", ", ".join(map(str, run_lengths(region.mask.ravel()))))
-            element.set("left", str(region.left))
-            element.set("top", str(region.top))
-            element.set("width", str(columns))
-            element.set("height", str(rows))
-        element.set("z_order", "0")
-        yield element
+def _elements(
+    class_ids: NDArray[np.uint8], class_table: ClassTable, form: Form, tolerance: float
+) -> Iterator[ET.Element]:
+    if form == "polygons":
+        for region, ring in polygons(class_ids, class_table, tolerance):
+            points = ";".join(f"{column},{row}" for row, column in ring.tolist())
+            yield _element("polygon", region, points=points)
+    else:
+        for region in class_masks(class_ids, class_table):
+            yield _element("mask", region, **_run_lengths(region))
+
+
+def _element(tag: str, region: ClassMask, **attributes: str) -> ET.Element:
+    common = {"label": region.entry.name, "source": "manual", "occluded": "0"}
+    return ET.Element(tag, {**common, **attributes, "z_order": "0"})
+
+
+def _run_lengths(region: ClassMask) -> dict[str, str]:
+    rows, columns = region.mask.shape
+    return {
+        "rle": ", ".join(map(str, run_lengths(region.mask.ravel()))),
+        "left": str(region.left),
+        "top": str(region.top),
+        "width": str(columns),
+        "height": str(rows),
+    }

@@ -31,7 +31,8 @@ from c2f_core.io.formats.base import (
     parse_json,
     validated,
 )
-from c2f_core.io.formats.outlines import ClassMask, class_masks, labelled_masks, outline
+from c2f_core.io.formats.outlines import ClassMask, class_masks
+from c2f_core.io.formats.polygons import polygons
 
 SUFFIX = ".json"
 MARKERS = ((b'"shapes"',), (b'"imagePath"',))
@@ -196,21 +197,26 @@ def _opened(png: bytes) -> Iterator[Image.Image]:
         raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
 
 
-def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, form: Form) -> str:
+def encode(
+    class_ids: NDArray[np.uint8],
+    class_table: ClassTable,
+    image: str,
+    form: Form,
+    tolerance: float,
+) -> str:
     """Return the text of a file with the annotations of one image.
 
     Masks are one per class, polygons one per region of a class.
     """
-    find = class_masks if form == "masks" else labelled_masks
     annotations = [
         {
-            "label": region.entry.name,
-            **_geometry(region, form),
+            "label": label,
+            **geometry,
             "group_id": None,
             "description": "",
             "flags": {},
         }
-        for region in find(class_ids, class_table)
+        for label, geometry in _geometries(class_ids, class_table, form, tolerance)
     ]
     document = {
         "version": VERSION,
@@ -225,10 +231,20 @@ def encode(class_ids: NDArray[np.uint8], class_table: ClassTable, image: str, fo
     return json.dumps(document, ensure_ascii=False)
 
 
-def _geometry(region: ClassMask, form: Form) -> dict[str, Any]:
+def _geometries(
+    class_ids: NDArray[np.uint8], class_table: ClassTable, form: Form, tolerance: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the labels of the annotated regions with what gives their pixels."""
     if form == "polygons":
-        points = outline(region)[:, ::-1].tolist()
-        return {"points": points, "shape_type": "polygon", "mask": None}
+        for region, ring in polygons(class_ids, class_table, tolerance):
+            points = ring[:, ::-1].tolist()
+            yield region.entry.name, {"points": points, "shape_type": "polygon", "mask": None}
+    else:
+        for region in class_masks(class_ids, class_table):
+            yield region.entry.name, _stored(region)
+
+
+def _stored(region: ClassMask) -> dict[str, Any]:
     rows, columns = region.mask.shape
     first = [region.left, region.top]
     last = [region.left + columns - 1, region.top + rows - 1]

@@ -88,9 +88,13 @@ def outline(region: ClassMask) -> NDArray[np.int64]:
         (row, column) of corners; the pixel in row r and column c extends from
         (r, c) to (r + 1, c + 1).
     """
+    return turns(circuit(region))
+
+
+def circuit(region: ClassMask) -> NDArray[np.int64]:
+    """Return the ring of `outline` with every corner (row, column) on the way, (N, 2)."""
     steps = np.concatenate([_boundary(region.mask), _cuts(region.mask)])
-    ring = _turns(_circuit(steps, region.mask.shape[1] + 1))
-    return np.add(ring, (region.top, region.left))
+    return np.add(_circuit(steps, region.mask.shape[1] + 1), (region.top, region.left))
 
 
 def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
@@ -106,7 +110,7 @@ def outer_pixels(region: ClassMask) -> NDArray[np.int64]:
     ahead = np.roll(corners, -1, axis=0) - corners
     # Twice the centres of the pixels, which lie to the right of the direction of travel.
     centres = 2 * corners + ahead + np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
-    pixels = _turns(centres // 2)
+    pixels = turns(centres // 2)
     if not len(pixels):
         pixels = centres[:1] // 2
     return np.add(np.resize(pixels, (max(3, len(pixels)), 2)), (region.top, region.left))
@@ -174,9 +178,9 @@ def _circuit(steps: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
     return np.stack(np.divmod(ring[:0:-1], columns), axis=1)
 
 
-def _turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Remove the points of a ring at which the direction does not change."""
+def turns(ring: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the points (N, 2) of a ring at which the direction changes."""
     ring = ring[(ring != np.roll(ring, -1, axis=0)).any(axis=1)]
     ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
-    turns: NDArray[np.int64] = ring[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
-    return turns
+    corners: NDArray[np.int64] = ring[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
+    return corners
