@@ -21,7 +21,7 @@ def effort_rows(project: Project) -> list[Row]:
     the last refinement.
     """
     rows = [
-        _row(record.name, record.status, record.doubt, record.before, record.after)
+        _row(record.name, record.stage, record.doubt, record.before, record.after)
         for record in project.records
     ]
     before, after = Effort(), Effort()
@@ -34,7 +34,7 @@ def effort_rows(project: Project) -> list[Row]:
 def _row(name: str, status: str, doubt: float | None, before: Effort, after: Effort) -> Row:
     return {
         "image": name,
-        "status": str(status),
+        "status": status,
         "doubt": "" if doubt is None else f"{doubt:.3f}",
         "minutes before": f"{before.seconds / 60:.1f}",
         "minutes after": f"{after.seconds / 60:.1f}",

@@ -98,6 +98,8 @@ class ImageRecord(Settings):
     """Height and width of the image in pixels."""
     status: Status = Status.PENDING
     """Stage that the work has reached."""
+    drawn: bool = False
+    """Whether the coarse map has a labelled pixel, as last saved."""
     doubt: float | None = Field(default=None, ge=0, le=1)
     """One minus the mean confidence of the last refinement; None before the first."""
     model: str = ""
@@ -159,6 +161,12 @@ class ImageRecord(Settings):
         """
         changes = {"model": model, "doubt": 1 - confidence, "parameters": parameters}
         return self.model_copy(update=changes | {"status": Status.REFINED})
+
+    @property
+    def stage(self) -> str:
+        """Stage of the work as it is listed: the status, or "drawn" before the first refinement."""
+        is_drawn = self.drawn and self.status is Status.PENDING
+        return "drawn" if is_drawn else str(self.status)
 
     def under_review(self) -> Self:
         """Return the record after a review has begun: the image is no longer reviewed."""

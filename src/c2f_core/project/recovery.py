@@ -206,7 +206,8 @@ def _record_found(store: Store, name: str, path: Path) -> ImageRecord:
         changes = {"status": Status.REVIEWED, "held_out": is_next_held_out(store.records)}
         record = record.model_copy(update=changes)
     if any(store.maps.path(kind, name).exists() for kind in ("coarse", "fine")):
-        store.maps.read(record, store.class_table)  # Raises if they do not fit.
+        work = store.maps.read(record, store.class_table)  # Raises if they do not fit.
+        record = record.model_copy(update={"drawn": work.is_drawn})
     return record
 
 

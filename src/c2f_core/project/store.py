@@ -267,7 +267,8 @@ class Store:
         name = work.record.name
         try:
             self.maps.write(work, self.record(name))
-            self._write(self._content.with_record(work.record))
+            record = work.record.model_copy(update={"drawn": work.is_drawn})
+            self._write(self._content.with_record(record))
             self.snapshot(name).unlink(missing_ok=True)
         except OSError as error:
             raise DataError(

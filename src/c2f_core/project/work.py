@@ -74,6 +74,11 @@ class Work:
                     f"map {other.shape} pixels (rows, columns); save maps of one image."
                 )
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the coarse map has a labelled pixel."""
+        return bool((self.coarse != self.class_table.unlabelled.index).any())
+
     def equals(self, other: "Work") -> bool:
         """Return whether maps, classes and rejected regions are equal."""
         if (self.class_table, self.record.rejected) != (other.class_table, other.record.rejected):

@@ -19,6 +19,7 @@ from napari_c2f.project.workspace import Workspace
 NAMES_SHOWN = 3
 """Maximum number of images that a message lists by name."""
 CHANGED = "you changed it meanwhile"
+OPEN = "it is open; refine it with the Refine widget"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def _refine(
         before = project.read(name)
         if before.record.status is not Status.PENDING:
             return BatchItem(name, reason=CHANGED)
-        if (before.coarse == before.class_table.unlabelled.index).all():
+        if not before.is_drawn:
             return BatchItem(name, reason="its coarse map is empty")
         after = refined_work(project, before, progress=progress, should_stop=should_stop)
     except C2FError as error:  # One image that cannot be refined does not stop the others.
@@ -116,6 +117,7 @@ class BatchController(Controller[Activity]):
             project = self._workspace.project
             names = self._pending(project)
             self._summary, self._had_model = _Summary(len(names)), bool(project.model)
+            self._note_open(project)
             self.model.message = f"Refining {len(names)} images…"
             work = partial(refine_batch, project, names)
             self._start(work, self._show_reports, self._finish)
@@ -131,6 +133,12 @@ class BatchController(Controller[Activity]):
                 else "No image is pending; add images first."
             )
         return names
+
+    def _note_open(self, project: Project) -> None:
+        """List the open image as skipped if it is pending."""
+        opened = self._workspace.model.opened
+        if opened and project.record(opened).status is Status.PENDING:
+            self._summary.skip(opened, OPEN)
 
     def _show_reports(self, reports: list[float | BatchItem]) -> None:
         for report in reports:

@@ -90,7 +90,7 @@ class ImageController:
             raise DataError(f"A layer of {opened.name} was removed; open the image again.")
         self._workspace.saving.discard(opened.name)
         self._workspace.set_image(opened)
-        self._workspace.report(f"Opened {opened.name}: {work.record.status}.")
+        self._workspace.report(f"Opened {opened.name}: {work.record.stage}.")
 
     def _open(self, work: Work, pixels: NDArray[Any]) -> OpenWork:
         """Create the layers of an image, and follow them."""

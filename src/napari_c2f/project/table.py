@@ -11,12 +11,12 @@ from qtpy.QtWidgets import (
     QTreeWidgetItem,
 )
 
-from c2f_core.project import ImageRecord, Status
+from c2f_core.project import ImageRecord
 from c2f_core.project.records import by_doubt
 
 COLUMNS = {
     "Image": "Double-click an image, or press Enter, to bring it into the viewer",
-    "Status": "Pending, refined, or reviewed by a person",
+    "Status": "Pending, drawn (with a coarse map), refined, or reviewed by a person",
     "Doubt": "One minus the mean confidence of the refiner, in per cent; sort by it to get the "
     "images that need a look first, and reviewed ones last",
     "Minutes": "Time during which the image was open and the window active",
@@ -24,7 +24,8 @@ COLUMNS = {
     "Role": "Reviewed images are used for training; every fourth is held out to evaluate models",
 }
 NAME, STATUS, DOUBT, MINUTES, PAINTED, ROLE = range(len(COLUMNS))
-ORDER = {Status.REFINED: 0, Status.PENDING: 1, Status.REVIEWED: 2}
+ORDER = ("refined", "drawn", "pending", "reviewed")
+"""Stages in the order in which images need a look."""
 SORT = Qt.ItemDataRole.UserRole
 ROLES = {None: "", False: "training", True: "held out"}
 WIDTHS = {NAME: 84, STATUS: 66, DOUBT: 50, MINUTES: 58, PAINTED: 56, ROLE: 60}
@@ -133,7 +134,7 @@ def _row(number: int, record: ImageRecord, rank: int, is_open: bool) -> QTreeWid
     painted = record.before.painted + record.after.painted
     cells: dict[int, tuple[str, Any]] = {
         NAME: (record.name, (number, record.name)),
-        STATUS: (str(record.status), ORDER[record.status]),
+        STATUS: (record.stage, ORDER.index(record.stage)),
         DOUBT: ("" if record.doubt is None else f"{100 * record.doubt:.1f}", rank),
         MINUTES: (f"{seconds / 60:.1f}", seconds),
         PAINTED: (f"{painted:,}", painted),

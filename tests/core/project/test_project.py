@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -225,3 +226,25 @@ def test_effort_counts_before_or_after_refining(project, tmp_path, refined):
     assert "| face | refined |" in (tmp_path / "effort.md").read_text()
     with pytest.raises(DataError, match="written as"):
         write_effort(project, tmp_path / "effort.txt")
+
+
+def test_a_pending_image_with_a_coarse_map_is_drawn(project, refined):
+    project.add_image(PAIR.image, "blank")
+    assert [record.stage for record in project.records] == ["drawn", "pending"]
+    work = project.read("face")
+    erased = np.full_like(work.coarse, SHAPES.unlabelled.index)
+    project.save(replace(work, coarse=erased))
+    assert project.record("face").stage == "pending"
+    project.save(work)
+    refined(project)
+    assert project.record("face").stage == "refined"
+    assert [row["status"] for row in effort_rows(project)] == ["refined", "pending", "0 reviewed"]
+
+
+def test_a_coarse_map_that_is_found_in_the_folder_is_drawn(project):
+    root = project.root
+    shutil.copy(root / "images" / "face.tif", root / "images" / "other.tif")
+    shutil.copy(root / "coarse" / "face.png", root / "coarse" / "other.png")
+    project.close()
+    with Project.open(root) as again:
+        assert again.record("other").stage == "drawn"

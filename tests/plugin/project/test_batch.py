@@ -69,7 +69,8 @@ def test_drawn_images_are_refined_and_the_open_one_stays_unchanged(
     expected = {"one": "refined", "two": "pending", "three": "refined", "blank": "pending"}
     assert statuses(projects) == expected
     assert batch.model.message == (
-        "Refined 2 of 3 images. Not refined: blank (its coarse map is empty)."
+        "Refined 2 of 3 images. Not refined: two (it is open; refine it with the Refine widget). "
+        "Not refined: blank (its coarse map is empty)."
     )
     work = projects.workspace.project.read("one")
     np.testing.assert_array_equal(work.fine, following(COARSE))
