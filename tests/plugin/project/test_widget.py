@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QTreeWidget,
 )
 
+from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -112,12 +113,11 @@ def test_a_new_project_takes_the_classes_of_the_selected_map(
     click(widget.create_button)
     assert "Choose the folder" in widget.status.text()
     qtbot.keyClicks(widget.folder.line, str(tmp_path / "new"))
-    click(widget.create_button)
-    assert "Choose the classes" in widget.status.text()
     data, keywords, _ = labels_layer_data(SHAPES.to_labels(PAIRS[0].coarse), SHAPES, "map")
     viewer.add_labels(data, **keywords)
     click(widget.create_button)
     assert "Created the project" in widget.status.text()
+    assert ClassTable.from_file(tmp_path / "new" / "classes.json") == SHAPES
     for pair in PAIRS:
         Image.fromarray(pair.image).save(tmp_path / f"{pair.name}.png")
     chosen = [str(tmp_path / f"{pair.name}.png") for pair in PAIRS[:2]]
@@ -282,7 +282,7 @@ def test_refining_all_is_started_and_stopped_by_keys(
     qtbot.waitUntil(widget.batch.start_button.isEnabled, timeout=20000)
     qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
     assert "Stopped. Refined 0 of 1 images." in widget.batch.text.text()
-    assert column(widget, STATUS) == ["refined", "refined", "pending"]
+    assert column(widget, STATUS) == ["refined", "refined", "drawn"]
 
 
 def test_a_double_click_opens_an_image_and_enter_the_next(
@@ -363,7 +363,9 @@ def test_refining_reviewing_and_exporting(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(maps))
     click(widget.images.export_all_button)
     wait()
-    assert [path.name for path in maps.iterdir()] == ["shapes-2.json"]
+    assert sorted(path.name for path in maps.iterdir()) == [
+        "shapes-0.json", "shapes-1.json", "shapes-2.json",
+    ]  # fmt: skip
     assert tolerances == [0.5]
     exact, _ = read_map(maps / "shapes-2.json", SHAPES)
     np.testing.assert_array_equal(exact, read_map(made, SHAPES)[0])
@@ -383,7 +385,7 @@ def test_keys_open_the_next_and_the_previous_image_of_the_list(viewer, widget, o
         ("next", names[1]),
         ("previous", names[0]),
     ):
-        KEYS.actions[key].run(KEYS.targets[bare(viewer)])
+        KEYS.actions[key].run(KEYS.targets[bare(viewer)][-1])
         wait()
         assert (widget.state.opened, widget.images.table.value()) == (name, name)
 
