@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from c2f_core.refine.changes import Changes, find_changes
 from c2f_core.refine.interface import ClassIds, Confidence
 from c2f_core.refine.islands import dissolve_islands
+from c2f_core.refine.scope import Care
 
-Care = Literal["careful", "balanced", "model"]
-"""How much a change has to promise: see `keep_gains`."""
 MODEL_FILE = Path(__file__).with_name("gate.json")
 UNDECIDED = 0.5
 """Largest confidence where a change was rejected: both labels are possible."""

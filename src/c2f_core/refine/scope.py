@@ -5,7 +5,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,11 @@ from c2f_core.geometry.arrays import (
     plane_of,
     to_corner,
 )
-from c2f_core.refine.gate import Care
 
 Record = dict[str, Any]
 """Values that JSON can store: strings, numbers, lists, records, and None for unknown ones."""
+Care = Literal["careful", "balanced", "model"]
+"""How much a change has to promise: see `gate.keep_gains`."""
 SMALLEST_REGION = 16
 """Number of pixels below which regions that the coarse map does not have are dissolved."""
 BLOCK = 512

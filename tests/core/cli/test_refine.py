@@ -162,7 +162,7 @@ def test_models_for_any_classes_take_the_table_of_the_map_or_the_named_one(
     fine, table = tmp_path / "fine.png", tmp_path / "shapes.json"
     table.write_text(SHAPES.model_dump_json())
     named = () if carries_table else ("--class-table", table)
-    code, _, err = run(image, coarse, "-o", fine, *named, model=model)
+    code, _, err = run(image, coarse, "-o", fine, *named, *KEEP_ALL, model=model)
     assert (code, err) == (0, "")
     labels, _ = read_map(coarse, SHAPES)
     expected = Refiner.load(model, "cpu", class_table=SHAPES).refine(
