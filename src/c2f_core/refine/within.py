@@ -28,7 +28,6 @@ from c2f_core.geometry.arrays import (
     to_corner,
 )
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
-from c2f_core.refine.gate import keep_gains
 from c2f_core.refine.interface import (
     NO_MEMORY,
     SILENT,
@@ -287,6 +286,9 @@ class _PlaneRefinement:
         self, rgb: NDArray[np.uint8], before: ClassIds, after: ClassIds, confidence: Confidence
     ) -> tuple[ClassIds, Confidence]:
         """Take back what is not expected to gain."""
+        # Imported here because it takes long: commands show their help without it.
+        from c2f_core.refine.gate import keep_gains
+
         scope = self._plane.scope
         return keep_gains(rgb, before, after, confidence, scope.care, scope.smallest_region)
 
