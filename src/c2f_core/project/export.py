@@ -35,6 +35,8 @@ from c2f_core.project.sidecar import (
     map_hash,
     paint_run_lengths,
     relative_to,
+    restore_sidecars,
+    restored_text,
 )
 from c2f_core.project.work import IndexMap, Work, undecided_regions, undecided_text
 from c2f_core.refine.interface import Progress, ShouldStop
@@ -49,6 +51,8 @@ class Export:
     ----------
     file, sidecar : Path
         Files of the map and of its sidecar.
+    restored : tuple of Path
+        Other maps in the folder whose sidecar is there again after an interrupted export.
     undecided : int
         Number of regions of the map that are still undecided.
     uses_other_table : bool
@@ -58,6 +62,7 @@ class Export:
 
     file: Path
     sidecar: Path
+    restored: tuple[Path, ...]
     undecided: int
     uses_other_table: bool
 
@@ -69,7 +74,9 @@ class Export:
                 " All changes count as made by hand: the model does not know classes that were "
                 "renamed or added since."
             )
-        return f"{message} {undecided_text(self.undecided)}" if self.undecided else message
+        if self.undecided:
+            message += f" {undecided_text(self.undecided)}"
+        return " ".join([message, *map(restored_text, self.restored)])
 
 
 def export_map(
@@ -122,6 +129,7 @@ def export_map(
     if work.fine is None:
         raise DataError(f"'{name}' does not have a fine map yet; refine it first.")
     explained, accepted = _explain(project, work, work.fine, progress, should_stop)
+    restored = _restored(path.parent)
     with atomic_paths(path, sidecar) as (temporary, temporary_sidecar):
         write_map(temporary, work.fine, work.class_table, style)
         content = Sidecar(
@@ -135,7 +143,16 @@ def export_map(
         )
         temporary_sidecar.write_text(content.model_dump_json() + "\n", encoding="utf-8")
     project.journal.write("exported", image=name, file=str(path))
-    return Export(path, sidecar, undecided_regions(work), explained is not work)
+    others = tuple(each for each in restored if each != path)
+    return Export(path, sidecar, others, undecided_regions(work), explained is not work)
+
+
+def _restored(folder: Path) -> list[Path]:
+    """Put back the sidecars that a killed export left unfinished in a folder."""
+    try:
+        return restore_sidecars(folder)
+    except OSError:  # Writing the map says what is wrong with the folder.
+        return []
 
 
 def _explain(

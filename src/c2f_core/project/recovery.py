@@ -23,6 +23,7 @@ from c2f_core.io.intensity import as_rgb8
 from c2f_core.project.files import describing_errors, interrupted_removal
 from c2f_core.project.layout import FOLDERS, REMOVED
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
+from c2f_core.project.sidecar import restore_sidecars, restored_text
 from c2f_core.project.store import Store
 from c2f_core.project.work import Work, read_snapshot
 
@@ -103,6 +104,9 @@ def recover(store: Store) -> Recovery:
 def _make_folders(root: Path, problems: Problems) -> None:
     """Create missing folders, and delete what a killed process left in them."""
     delete_unfinished(root)
+    with problems.noting():
+        for path in restore_sidecars(root / "exports"):
+            problems.add(restored_text(path))
     for name in (*FOLDERS, REMOVED):
         with problems.noting():
             _make_folder(root / name, is_optional=name == REMOVED)

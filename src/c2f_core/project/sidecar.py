@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from c2f_core.classes.table import ClassTable
 from c2f_core.documents import is_unicode
 from c2f_core.errors import DataError
+from c2f_core.io.atomic import unfinished_files
 from c2f_core.io.maps import MapStyle
 from c2f_core.project.records import Effort, Parameters
 from c2f_core.project.versioned import Versioned, read_versioned
@@ -155,6 +156,61 @@ def check_replaceable(path: Path) -> None:
             f"{path} would be replaced, but it is not the record of an exported map; rename it, or "
             "choose another name for the map."
         )
+
+
+def restore_sidecars(folder: Path) -> list[Path]:
+    """Put back the sidecars of maps whose export was killed between map and sidecar.
+
+    An export deletes the old sidecar before it replaces the map, and the new sidecar follows. What
+    a killed export left unfinished, the new sidecar or the old one, is moved to its place if it
+    describes the map that is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of exported maps.
+
+    Returns
+    -------
+    list of Path
+        Maps that have their sidecar again.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read or written.
+    """
+    restored = []
+    for unfinished in unfinished_files(folder):
+        path = _map_of(unfinished)
+        if path is not None:
+            unfinished.rename(path.with_name(f"{path.name}{SUFFIX}"))
+            restored.append(path)
+    return restored
+
+
+def restored_text(path: Path) -> str:
+    """Return a sentence about a map that has its sidecar again."""
+    return (
+        f"An export to {path} was interrupted; the record of how the map was made, "
+        f"{path.name}{SUFFIX}, is there again."
+    )
+
+
+def _map_of(unfinished: Path) -> Path | None:
+    """Return the map whose missing sidecar an unfinished file is; None if it is anything else."""
+    if unfinished.suffix != SUFFIX:
+        return None
+    try:
+        sidecar = Sidecar.read(unfinished)
+        path = unfinished.with_name(sidecar.file)
+        target = path.with_name(f"{path.name}{SUFFIX}")
+        is_missing = not os.path.lexists(target) and path.is_file()
+        if is_missing and unfinished in unfinished_files(unfinished.parent, target):
+            return path if hash_of(path) == sidecar.file_sha256 else None
+    except (DataError, ValueError):  # It is incomplete, or no sidecar.
+        return None
+    return None
 
 
 def check_text(name: str) -> None:

@@ -1,5 +1,6 @@
 """Exported maps, their sidecars, and making a map again."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,16 @@ from hypothesis import strategies as st
 from c2f_core.classes.editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, DataError
+from c2f_core.io.atomic import atomic_path
 from c2f_core.project.export import export_map, rerun
 from c2f_core.project.records import Parameters
 from c2f_core.project.refining import refine_image
-from c2f_core.project.sidecar import Sidecar, encode_run_lengths, paint_run_lengths
+from c2f_core.project.sidecar import (
+    Sidecar,
+    encode_run_lengths,
+    paint_run_lengths,
+    restore_sidecars,
+)
 from c2f_core.refine.scope import Scope
 
 PAIR = synthetic_pair(48, 0)
@@ -208,3 +215,38 @@ def test_run_lengths_reproduce_every_map_and_every_part_of_it(data):
     np.testing.assert_array_equal(below, np.where(where, index_map, 7))
     paint_run_lengths(below, encode_run_lengths(index_map))
     np.testing.assert_array_equal(below, index_map)
+
+
+def test_the_next_export_puts_back_a_sidecar_that_a_killed_one_left_unfinished(
+    project, refined, tmp_path
+):
+    refined(project)
+    first = export_map(project, "face", tmp_path / "a.png")
+    content = first.sidecar.read_bytes()
+    with suppress(KeyboardInterrupt), atomic_path(first.sidecar) as temporary:
+        kept = tmp_path / temporary.name
+        raise KeyboardInterrupt
+    first.sidecar.rename(kept)
+    stranger = kept.with_name(f"{kept.stem[:-5]}other{kept.suffix}")
+    stranger.write_text("{")
+    again = export_map(project, "face", tmp_path / "b.png")
+    assert again.restored == (first.file,)
+    assert again.message().endswith(
+        f"An export to {first.file} was interrupted; the record of how the map was made, "
+        "a.png.json, is there again."
+    )
+    assert first.sidecar.read_bytes() == content
+    assert stranger.exists()
+    assert export_map(project, "face", tmp_path / "b.png").restored == ()
+
+
+def test_a_sidecar_of_another_version_of_the_map_is_not_put_back(project, refined, tmp_path):
+    refined(project)
+    made = export_map(project, "face", tmp_path / "a.png")
+    with suppress(KeyboardInterrupt), atomic_path(made.sidecar) as temporary:
+        kept = tmp_path / temporary.name
+        raise KeyboardInterrupt
+    made.sidecar.rename(kept)
+    made.file.write_bytes(b"another map")
+    assert restore_sidecars(tmp_path) == []
+    assert not made.sidecar.exists()
