@@ -24,7 +24,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.geometry.arrays import grown
 from c2f_core.project import Project
-from c2f_core.refine import within
+from c2f_core.refine import gate
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
 from napari_c2f.layers.convert import (
@@ -145,7 +145,7 @@ def next_class(monkeypatch):
     """The class of a quick refiner that replaces the watershed; all its changes are kept."""
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
     monkeypatch.setattr(
-        within, "keep_gains", lambda _rgb, _coarse, *result_and_care: result_and_care[:2]
+        gate, "keep_gains", lambda _rgb, _coarse, *result_and_care: result_and_care[:2]
     )
     return NextClass
 

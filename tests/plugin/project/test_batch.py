@@ -182,7 +182,7 @@ def test_a_project_without_a_model_gets_the_one_for_its_classes(projects, batch,
     batch.refine()
     wait()
     assert batch.model.message.startswith("Refined 3 of 4 images with any, the model for")
-    assert projects.model.model == "watershed"
+    assert projects.model.model == "any"
     assert list(statuses(projects).values()) == ["refined", "refined", "refined", "pending"]
 
 
