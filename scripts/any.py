@@ -57,6 +57,8 @@ REAL = "real"
 """Strength of coarse maps that people drew."""
 REGIONS = "bsds500_regions"
 """Set whose masks have regions instead of classes; they are united at random."""
+IMAGES = 8
+"""Largest number of images per set."""
 CAMVID, FASSEG = "camvid", "fasseg"
 CAMVID_VOID = 11
 EROSION = 10.0
@@ -111,7 +113,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--fasseg", type=Path)
     parser.add_argument("--methods", nargs="*", default=[COARSE, *METHODS], metavar="METHOD")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE[:SET,...]")
-    parser.add_argument("--images", type=int, default=8, help="images per set, evenly taken")
+    parser.add_argument("--first", type=int, default=IMAGES, help="measure fewer images per set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="measure again what is recorded")
@@ -131,16 +133,16 @@ def all_cases(options: argparse.Namespace) -> Iterator[Case]:
     sets = {folder.name: folder_files(folder) for folder in sorted(options.data.glob("*/"))}
     if options.camvid:
         sets[CAMVID] = camvid_files(options.camvid)
-    chosen = {name: evenly(files, options.images) for name, files in sets.items()}
+    chosen = {name: evenly(files, IMAGES) for name, files in sets.items()}
     classes = {name: count_classes(name, files) for name, files in chosen.items()}
     faces = list(face_cases(options.fasseg)) if options.fasseg else []
-    for number in range(options.images):
+    for number in range(options.first):
         for strength in STRENGTHS:
             for name, files in chosen.items():
                 if number < len(files):
                     image, mask = files[number]
                     yield Case(name, mask.stem, strength, classes[name], image, mask)
-        yield from faces[number :: options.images]
+        yield from faces[number::IMAGES]
 
 
 def face_cases(folder: Path) -> Iterator[Case]:

@@ -60,28 +60,32 @@ PAGE = """# Any image, any classes
 
 Written by `scripts/any.py`; no figure here was entered by hand.
 
-{sets} sets of images of many kinds, at most {images} images of each that neither a network nor the
-model behind careful refining was fitted on, and the {faces} test images of FASSEG. FASSEG has coarse
-maps that people drew. All others are made of the fine maps: each region is redrawn as a polygon of
-few jittered vertices, which are about 2 (weak), 4 (medium) or 7 px (strong) off in an image whose longest side
-is 512 px. Pixels that are unknown in the fine map count nowhere.
+{sets} sets of images of many kinds, with at most {images} images each on which neither a network
+nor the model behind careful refining was fitted, and {faces} test images of FASSEG, which have
+coarse maps that people drew. All other coarse maps are made of the fine ones: each region is
+redrawn as a polygon of few jittered vertices, about 2 (weak), 4 (medium) or 7 px (strong) off
+in an image whose longest side is 512 px. Pixels that are unknown in the fine map do not count.
 
-*instant* is the [instant refiner](../refining.md), as the widget and `c2f-refine` run it by default: what is not
-expected to gain is taken back, and islands are dissolved. *instant, all changes* is what it says
-without that. The other methods run alone, as published, and *watershed, careful* as the widget runs it.
+*instant* is the instant refiner as the widget and `c2f-refine` run it by default: changes that are
+not expected to gain are taken back, and islands are dissolved. *instant, all changes* leaves that
+out. Networks run by default, too, and so does *watershed, careful*; the other methods run alone,
+as published.
 
 ## All sets
 
 An image is worse if fewer of its pixels are right than in the coarse map. *Error removed* is the
-share of the coarse map's wrong pixels, pooled over a set, that refining removes; negative, if it adds
-some. It and the gains are means over the sets, in per cent or points; seconds are the median of an image on one
-core.{fewer}
+share of the coarse maps' wrong pixels, pooled over a set, that refining removes; it is negative if
+there are more of them than before. It and the gains in other scores are means over the sets, in per
+cent and points. Seconds are the median of an image on one core that is shared with other
+work.{fewer}
 
 {summary}
 By strength of the coarse maps: error removed in per cent, and images made worse.
 
 {strengths}
 ## What got worse
+
+Sets in which more than {tolerated} % of the images or the mIoU became worse:
 
 {losses}
 ## Error removed, by set
@@ -97,25 +101,26 @@ Dense CRF is missing: `pydensecrf` 1.0rc3, its latest release, does not compile 
 | --- | --- |
 | command | `python scripts/any.py --data ANY --camvid CAMVID --fasseg FASSEG`; the page alone: \
 `python scripts/any.py --tables` |
-| split | every fourth image of a set, in the order of the names of their masks; CamVid: its validation \
-frames; FASSEG: `report:test` |
+| split | every fourth image of a set, in the order of the names of their masks; CamVid: its \
+validation frames; FASSEG: `report:test` |
 | seed | {seed} |
-| hardware | {hardware}; one thread for each image |
+| hardware | {hardware} |
 | date | {date} |
 """
-DETAILS = """## {method}
+DETAILS = """## {method}, by set
 
-Coarse → refined, in per cent. Pixel accuracy and mIoU are those of the pooled pixels, the other scores means over the images.
+Coarse → refined, in per cent. Pixel accuracy and mIoU are those of the pooled pixels, the other
+scores means over the images.
 
 {table}
 """
 PICTURES = """## Pictures
 
-Best, median and worst image by error removed of the {strength} coarse maps, refined by *{method}*: coarse map,
-refined map, fine map, and what changed: right now in green, wrong now in red. Only of sets whose terms
-allow it: axons © 2020 ivadomed (MIT), coffee leaves by Esgario, Krohling and Ventura (MIT), DAVIS (BSD), DSB 2018 (CC0),
-roads: Geospatial Information Authority of Japan (2022), "CNN training image datasets" (Public Data License 1.0),
-Sunnybrook Cardiac Data (public domain).
+Best, median and worst image, by error removed, of the {strength} coarse maps, refined by
+*{method}*: coarse map, refined map, fine map, and what changed: right now in green, wrong now in
+red. Only of sets whose terms allow it: axons © 2020 ivadomed (MIT), coffee leaves by Esgario,
+Krohling and Ventura (MIT), DAVIS (BSD), DSB 2018 (CC0), roads by the Geospatial Information
+Authority of Japan (2022, Public Data License 1.0), Sunnybrook Cardiac Data (public domain).
 
 """
 
@@ -312,6 +317,7 @@ def page_of(records: Records) -> str:
         fewer=fewer_images(of_set),
         summary=table(summary_rows(of_set)),
         strengths=table(strength_rows(records)),
+        tolerated=round(100 * TOLERATED),
         losses="\n".join(loss_lines(of_set)) + "\n",
         by_set=table(set_rows(of_set, sets)),
         details="".join(

@@ -81,7 +81,7 @@ class Example:
 
     @property
     def table(self) -> ClassTable:
-        entries = {number: each for number, each in enumerate(self.classes.items(), start=1)}
+        entries = dict(enumerate(self.classes.items(), start=1))
         return table_from_colours(self.name, entries, UNLABELLED)
 
     def coarse(self) -> NDArray[np.uint8]:
