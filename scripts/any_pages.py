@@ -30,6 +30,7 @@ FREE = (
 """Sets whose terms allow their images to be shown here."""
 NOT_OURS = ("watershed", "guided filter", "GrabCut per class", "random walker")
 """Methods that are compared with, as published; their losses are not listed one by one."""
+LEFT_OUT = "network, set left out"
 TOLERATED = 0.05
 """Share of the images of a set that may become worse."""
 KINDS = {
@@ -69,7 +70,9 @@ in an image whose longest side is 512 px. Pixels that are unknown in the fine ma
 *instant* is the instant refiner as the widget and `c2f-refine` run it by default: changes that are
 not expected to gain are taken back, and islands are dissolved. *instant, all changes* leaves that
 out. Networks run by default, too, and so does *watershed, careful*; the other methods run alone,
-as published.
+as published. *{left_out}* is two networks for any classes, so that each set is refined
+by one that was not trained on it: one was trained on the sets whose terms allow weights to be given
+away ({free}), the other on all others.
 
 ## All sets
 
@@ -314,6 +317,8 @@ def page_of(records: Records) -> str:
         sets=len(counts),
         images=max(counts.values()),
         faces=faces,
+        left_out=LEFT_OUT,
+        free=", ".join(FREE),
         fewer=fewer_images(of_set),
         summary=table(summary_rows(of_set)),
         strengths=table(strength_rows(records)),
