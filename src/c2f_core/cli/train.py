@@ -74,15 +74,15 @@ class Command:
 
 def _run(command: Command) -> None:
     if command.check:
-        _check(command.config)
+        _check(command.config, command.resume)
     else:
         _train(command)
 
 
-def _check(config: TrainConfig) -> None:
+def _check(config: TrainConfig, resume: bool) -> None:
     from c2f_core.training.inspection import Inspection, inspect_data
 
-    *_, found = inspect_data(config)
+    *_, found = inspect_data(config, resume=resume)
     assert isinstance(found, Inspection)
     print("\n".join(found.lines()))
     if found.all_problems:

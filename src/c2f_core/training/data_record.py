@@ -1,6 +1,6 @@
 """Record of the data of a run, kept with it, so that a resumed run trains on the same data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -113,7 +113,7 @@ class ResumedData:
         changes = self.changes()
         if changes and not accept_changes:
             raise changed_data(changes)
-        roles = self._kept_roles()
+        roles = self._kept_roles.roles()
         message = f"The data have changed since the run began: {'; '.join(changes)}."
         return roles, (message,) if changes else ()
 
@@ -138,13 +138,9 @@ class ResumedData:
             return True
         return record.hashes[name] != hash_of(pair, not is_coarse_only)
 
-    @cached_property
-    def _listed_for_validation(self) -> list[str]:
-        return listed_names(self.settings, list(self.pairs))[1]
-
     def _moved_pairs(self) -> dict[str, list[str]]:
         """Pairs that a changed split file gives another role."""
-        listed, roles = self._listed_for_validation, self.record.roles
+        listed, roles = self._kept_roles.listed_for_validation, self.record.roles
         if not listed:
             return {}
         validated = [name for name in self.record.validation if name in self.pairs]
@@ -155,12 +151,60 @@ class ResumedData:
             "pairs moved from validation": [name for name in validated if name not in listed],
         }
 
-    def _kept_roles(self) -> Roles:
+    @cached_property
+    def _kept_roles(self) -> "KeptRoles":
+        def has_fine(name: str) -> bool:
+            return self.pairs[name].fine is not None
+
+        def digest(name: str) -> str:
+            return hash_of(self.pairs[name], True)
+
+        return KeptRoles(self.record, self.settings, list(self.pairs), has_fine, digest)
+
+
+@dataclass(frozen=True)
+class KeptRoles:
+    """Roles of the pairs of a resumed run.
+
+    Attributes
+    ----------
+    record : DataRecord
+        Data that the run began with.
+    settings : DataConfig
+        Settings that name the pairs.
+    names : list of str
+        Names of the pairs now.
+    has_fine : callable
+        Function that returns whether a pair has a fine map, given its name.
+    digest : callable
+        Function that returns the hash of a pair with its fine map, given its name; it is
+        called for new pairs only.
+    """
+
+    record: DataRecord
+    settings: DataConfig
+    names: list[str]
+    has_fine: Callable[[str], bool]
+    digest: Callable[[str], str]
+
+    @cached_property
+    def listed_for_validation(self) -> list[str]:
+        """Names of the pairs that the split file lists for validation."""
+        return listed_names(self.settings, self.names)[1]
+
+    def roles(self) -> Roles:
+        """Return the names of the pairs by role, known pairs first and in their former order.
+
+        Raises
+        ------
+        DataError
+            If no pair is left to train on, or none to validate.
+        """
         record = self.record
         known = [*record.train, *record.coarse_only, *record.validation]
-        new = [name for name in self.pairs if name not in record.hashes]
+        new = [name for name in self.names if name not in record.hashes]
         roles, former = Roles([], [], []), record.roles | self._roles_of_new(new)
-        for name in [*(name for name in known if name in self.pairs), *new]:
+        for name in [*(name for name in known if name in self.names), *new]:
             self._add(roles, name, former.get(name, ""))
         if not roles.train or not roles.validation:
             raise DataError(
@@ -175,21 +219,17 @@ class ResumedData:
         members = grouped([*self.record.hashes, *names], groups).values()
         validated = set(self.record.validation)
         renamed = {known: self.record.roles[name] for name, known in self.record.hashes.items()}
-        roles = dict.fromkeys(self._listed_for_validation, "validation")
+        roles = dict.fromkeys(self.listed_for_validation, "validation")
         for group in members:
             if validated & set(group):
                 roles |= dict.fromkeys(group, "validation")
-        roles |= {
-            name: renamed[known]
-            for name in names
-            if (known := hash_of(self.pairs[name], True)) in renamed
-        }
+        roles |= {name: renamed[known] for name in names if (known := self.digest(name)) in renamed}
         return {name: roles[name] for name in names if name in roles}
 
     def _add(self, roles: Roles, name: str, former: str) -> None:
         """Add a pair to its former role, or to the one that its fine map allows."""
         limit = self.settings.fine_maps
-        if self.pairs[name].fine is None:
+        if not self.has_fine(name):
             roles.coarse_only.append(name)
         elif former == "validation":
             roles.validation.append(name)

@@ -1,6 +1,6 @@
 """Inspect the data of a run before it starts: what is there, what does not fit, what validates."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,9 +12,10 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.layouts import list_pairs
 from c2f_core.data.pairs import Pair
 from c2f_core.data.simulation import simulation_of
-from c2f_core.data.splits import assign_roles, listed_names
+from c2f_core.data.splits import Roles, assign_roles, listed_names
 from c2f_core.errors import C2FError
 from c2f_core.metrics.scores import confusion_matrix, pixel_accuracy
+from c2f_core.training.data_record import DataRecord, KeptRoles, hash_of
 from c2f_core.training.loading import (
     ShouldStop,
     check_coarse_only,
@@ -23,6 +24,7 @@ from c2f_core.training.loading import (
     simulated_message,
 )
 from c2f_core.training.pictures import SimulatedExamples, coloured, simulated_examples
+from c2f_core.training.run_folder import STAGES, RunFolder
 
 Role = Literal["trains", "validates", "coarse only", "unused"]
 ROLE_TEXTS: dict[Role, str] = {
@@ -163,7 +165,7 @@ class Inspection:
 
 
 def inspect_data(
-    config: TrainConfig, should_stop: ShouldStop = lambda: False
+    config: TrainConfig, should_stop: ShouldStop = lambda: False, *, resume: bool = False
 ) -> Iterator[InspectionProgress | Inspection]:
     """Read every pair that a run will read; problems are reported by file, not raised.
 
@@ -175,6 +177,8 @@ def inspect_data(
     should_stop : callable
         Function that is called before each pair; when it returns True, the inspection
         ends.
+    resume : bool
+        Whether the run in the run folder is resumed, if it has begun: its pairs keep their roles.
 
     Yields
     ------
@@ -186,7 +190,7 @@ def inspect_data(
     DataError, ClassTableError
         If there is no dataset or no class table.
     """
-    inspector = _Inspector(config)
+    inspector = _Inspector(config, resume)
     total = len(inspector.indices)
     for count, index in enumerate(inspector.indices, start=1):
         if should_stop():
@@ -205,7 +209,7 @@ class _Inspector:
         Places of the pairs to inspect in their order.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, resume: bool) -> None:
         data = config.data
         self._config = config
         simulation = simulation_of(config.simulation)
@@ -218,7 +222,7 @@ class _Inspector:
         listed = set(self._source.names)
         try:
             listed &= {name for names in listed_names(data, self._source.names) for name in names}
-            self._roles = _roles(config, self._source.names, self._with_fine)
+            self._roles = self._by_name(self._split(listed, resume))
             check_pair_names(self._roles)
         except C2FError as error:
             self._problems.append(str(error))
@@ -226,6 +230,37 @@ class _Inspector:
         self._reports: dict[str, PairReport] = {}
         self._examples: SimulatedExamples | None = None
         self._coarse_counts, self._fine_counts = np.zeros((2, 256), dtype=np.int64)
+
+    def _split(self, listed: Collection[str], resume: bool) -> Roles:
+        """Return the names of the pairs by role, as the run will split them."""
+        data, names = self._config.data, self._source.names
+        earlier = _earlier_data(self._config) if resume else None
+        if earlier is None:
+            return assign_roles(data, self._config.seed, names, self._has_fine)
+        present = [name for name in names if name in listed]
+        return KeptRoles(earlier, data, present, self._has_fine, self._digest).roles()
+
+    def _has_fine(self, name: str) -> bool:
+        return name in self._with_fine
+
+    def _digest(self, name: str) -> str:
+        """Return the hash of a pair; empty if it cannot be read, as its report will say."""
+        try:
+            (pair,) = self._source.only(self._source.names.index(name))
+        except C2FError:
+            return ""
+        return hash_of(pair, True)
+
+    def _by_name(self, roles: Roles) -> dict[str, Role]:
+        in_stage_2 = self._config.method in ("stage2", "model2")
+        if in_stage_2:
+            check_coarse_only(roles.coarse_only)
+        left: Role = "coarse only" if in_stage_2 else "unused"
+        return {
+            **dict.fromkeys(roles.coarse_only, left),
+            **dict.fromkeys(roles.train, "trains"),
+            **dict.fromkeys(roles.validation, "validates"),
+        }
 
     def inspect(self, index: int, with_thumbnail: bool) -> None:
         """Read one pair and report on it."""
@@ -276,17 +311,12 @@ class _Inspector:
         )
 
 
-def _roles(config: TrainConfig, names: Sequence[str], with_fine: Container[str]) -> dict[str, Role]:
-    roles = assign_roles(config.data, config.seed, names, lambda name: name in with_fine)
-    in_stage_2 = config.method in ("stage2", "model2")
-    if in_stage_2:
-        check_coarse_only(roles.coarse_only)
-    left: Role = "coarse only" if in_stage_2 else "unused"
-    return {
-        **dict.fromkeys(roles.coarse_only, left),
-        **dict.fromkeys(roles.train, "trains"),
-        **dict.fromkeys(roles.validation, "validates"),
-    }
+def _earlier_data(config: TrainConfig) -> DataRecord | None:
+    """Return the data with which the run in the run folder began; None if it has not begun."""
+    stages = [config.run_folder / stage for stage in STAGES]
+    folders = map(RunFolder, stages if config.method == "model2" else [config.run_folder])
+    records = [folder.read_data_record() for folder in folders if folder.has_checkpoint]
+    return records[-1] if records else None
 
 
 def _failed(report: PairReport, problem: str, warnings: Sequence[str]) -> PairReport:

@@ -59,7 +59,7 @@ class TrainResult:
 
 
 def inspecting(config: TrainConfig) -> TaskFunction:
-    """Return a task that checks the data.
+    """Return a task that checks the data; those of a run that has begun keep their roles.
 
     It reports each `InspectionProgress` and the `Inspection`, which is also its result; None
     if it was stopped.
@@ -67,7 +67,7 @@ def inspecting(config: TrainConfig) -> TaskFunction:
 
     def work(report: Report, should_stop: ShouldStop) -> Inspection | None:
         found = None
-        for found in inspect_data(config, should_stop):
+        for found in inspect_data(config, should_stop, resume=True):
             report(found)
         return found if isinstance(found, Inspection) else None
 

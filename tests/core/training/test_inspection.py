@@ -16,6 +16,7 @@ from c2f_core.data.writing import write_pairs
 from c2f_core.errors import DataError
 from c2f_core.training.inspection import InspectionProgress, inspect_data
 from c2f_core.training.loading import load_training_data
+from c2f_core.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def make_config(tiny_config):
     return lambda data, **changes: tiny_config(data, data.parent / "run", **changes)
 
 
-def inspect(config):
-    *_, found = inspect_data(config)
+def inspect(config, **options):
+    *_, found = inspect_data(config, **options)
     return found
 
 
@@ -45,6 +46,25 @@ def test_roles_are_those_of_the_training(make_config, data):
     assert roles["4"] == "unused"
     both = inspect(make_config(data, method="model2"))
     assert {pair.name: pair.role for pair in both.pairs}["4"] == "coarse only"
+
+
+@pytest.mark.parametrize("method", ["stage1", "model2"])
+def test_pairs_keep_their_roles_when_a_run_with_changed_data_is_resumed(
+    make_config, data, write_shapes, method
+):
+    config = make_config(data, seed=3, method=method)
+    record = load_training_data(config).record
+    folder = RunFolder(config.run_folder / "stage1" if method == "model2" else config.run_folder)
+    folder.root.mkdir(parents=True)
+    folder.write_data_record(record)
+    write_shapes(data, 7, 48, first=5)
+    folder.state.touch()
+    kept = load_training_data(config, earlier=record, accept_changes=True)
+    found = {pair.name: pair.role for pair in inspect(config, resume=True).pairs}
+    assert {name for name in found if found[name] == "trains"} == {p.name for p in kept.train}
+    assert [name for name in found if found[name] == "validates"] == list(record.validation)
+    redrawn = {pair.name: pair.role for pair in inspect(config).pairs}
+    assert redrawn != found
 
 
 def test_histogram_accuracy_and_pictures(make_config, data):
