@@ -144,9 +144,7 @@ class NextClass(RefinerInterface):
 def next_class(monkeypatch):
     """The class of a quick refiner that replaces the watershed; all its changes are kept."""
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
-    monkeypatch.setattr(
-        gate, "keep_gains", lambda _rgb, _coarse, *result_and_care: result_and_care[:2]
-    )
+    monkeypatch.setattr(gate, "keep_gains", lambda _rgb, _coarse, *result, **_options: result[:2])
     return NextClass
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.refine.changes import Changes, find_changes
+from c2f_core.refine.changes import FEATURES, find_changes
 from c2f_core.refine.interface import ClassIds, Confidence
 from c2f_core.refine.islands import dissolve_islands
 from c2f_core.refine.scope import Care
@@ -52,6 +52,8 @@ def keep_gains(
     confidence: Confidence,
     care: Care = "careful",
     smallest_region: int = 0,
+    *,
+    calibrated: bool = False,
 ) -> tuple[ClassIds, Confidence]:
     """Take back the changes of a refined map that are not expected to gain.
 
@@ -73,6 +75,9 @@ def keep_gains(
     smallest_region : int
         Number of pixels below which regions that the coarse map does not have are
         dissolved; see `dissolve_islands`.
+    calibrated : bool
+        Whether the expected gain follows from the confidence alone; see
+        `RefinerInterface.calibrated`.
 
     Returns
     -------
@@ -85,7 +90,8 @@ def keep_gains(
     if care == "model":
         return cleaned, confidence
     changes = find_changes(rgb, coarse, cleaned, confidence)
-    rejected = _rejected(changes, DEMANDS[care])[changes.regions]
+    gains = _gains_by_confidence if calibrated else expected_gains
+    rejected = _rejected(changes.sizes, gains(changes.features), DEMANDS[care])[changes.regions]
     kept = np.where(rejected, coarse, cleaned)
     return (
         dissolve_islands(coarse, kept, smallest_region),
@@ -93,17 +99,24 @@ def keep_gains(
     )
 
 
-def _rejected(changes: Changes, demand: _Demand) -> NDArray[np.bool_]:
+def _rejected(
+    sizes: NDArray[np.int64], gains: NDArray[np.float64], demand: _Demand
+) -> NDArray[np.bool_]:
     """Return which regions are rejected, by their number; 0 stands for unchanged pixels."""
-    rejected = np.zeros(len(changes.sizes) + 1, dtype=np.bool_)
-    if not len(changes.sizes):
+    rejected = np.zeros(len(sizes) + 1, dtype=np.bool_)
+    if not len(sizes):
         return rejected
-    gains = expected_gains(changes.features)
     rejected[1:] = gains < demand.of_region
-    expected = (gains * changes.sizes)[~rejected[1:]].sum()
-    if expected < demand.of_map * changes.sizes.sum():
+    expected = (gains * sizes)[~rejected[1:]].sum()
+    if expected < demand.of_map * sizes.sum():
         rejected[1:] = True
     return rejected
+
+
+def _gains_by_confidence(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability that the new class is right less that of the opposite."""
+    log_odds = features[:, FEATURES.index("log odds of the confidence")].astype(np.float64)
+    return np.asarray(np.tanh(log_odds / 2), dtype=np.float64)
 
 
 def expected_gains(features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -97,11 +97,15 @@ class RefinerInterface(ABC):
         Class table of the coarse and fine maps.
     source : Path, optional
         File from which a learned refiner was loaded.
+    calibrated : bool
+        Whether the confidence was calibrated on images of the refiner's own kind, so that
+        it tells by itself what a change is expected to gain.
     """
 
     name: str
     class_table: ClassTable
     source: Path | None = None
+    calibrated: bool = False
 
     def refine(
         self,

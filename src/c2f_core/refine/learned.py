@@ -91,6 +91,7 @@ class Refiner(RefinerInterface):
         self.class_table = metadata.class_table
         self.device = choose_device(device)
         self.average_flips = average_flips
+        self.calibrated = True
         self._generator = for_inference(generator)
         if self.device.type == "cpu":
             with_strided_stem(self._generator)

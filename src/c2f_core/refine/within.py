@@ -290,7 +290,15 @@ class _PlaneRefinement:
         from c2f_core.refine.gate import keep_gains
 
         scope = self._plane.scope
-        return keep_gains(rgb, before, after, confidence, scope.care, scope.smallest_region)
+        return keep_gains(
+            rgb,
+            before,
+            after,
+            confidence,
+            scope.care,
+            scope.smallest_region,
+            calibrated=self._refiner.calibrated,
+        )
 
     def _rgb(self, window: Window) -> NDArray[np.uint8]:
         """Convert the image as the refiner sees it."""

@@ -78,3 +78,15 @@ def test_the_better_change_is_expected_to_gain_more(scene: tuple[Array, Array, A
     bad = find_changes(rgb, fine, planted, _sure(fine.shape))
     large = good.sizes > 20
     assert expected_gains(good.features)[large].min() > expected_gains(bad.features).max()
+
+
+def test_a_calibrated_confidence_decides_by_itself(scene: tuple[Array, Array, Array]) -> None:
+    rgb, _, fine = scene
+    planted = fine.copy()
+    planted[70:90, 60:80] = 0
+    sure, unsure = _sure(fine.shape), _sure(fine.shape)
+    unsure[70:90, 60:80] = 0.52
+    kept, _ = keep_gains(rgb, fine, planted, sure, calibrated=True)
+    np.testing.assert_array_equal(kept, planted)
+    kept, _ = keep_gains(rgb, fine, planted, unsure, calibrated=True)
+    np.testing.assert_array_equal(kept, fine)
