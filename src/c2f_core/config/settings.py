@@ -298,7 +298,7 @@ class TrainConfig(ModelConfig):
     augmentation: AugmentationConfig = AugmentationConfig()
     """Augmentation of the default preprocessing."""
     simulation: SimulationConfig = SimulationConfig()
-    """Simulated coarse maps, beside the real ones."""
+    """Simulated coarse maps, in addition to the real ones."""
     optimiser: OptimiserConfig = OptimiserConfig()
     """Optimiser of the generator."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()

@@ -39,7 +39,7 @@ DAMAGED_EXIF = (
     struct.error,
     UserWarning,
 )
-"""What Pillow raises if metadata are damaged; warnings are errors if Python was told so."""
+"""What Pillow raises if metadata are damaged; warnings are errors if Python is set so."""
 
 
 def read_image(path: str | Path) -> NDArray[Any]:

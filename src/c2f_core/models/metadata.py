@@ -107,7 +107,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     metadata = read_model_metadata(path)
     if not isinstance(metadata, CheckpointMetadata):
         raise CheckpointError(
-            f"{path} refines maps of any classes and has no classes of its own; choose a model "
+            f"{path} refines maps of any classes and does not have a class table; choose a model "
             "that was trained for your classes."
         )
     return metadata

@@ -83,8 +83,8 @@ class DiscriminatorScorer:
         """
         if not has_discriminator(model):
             raise CheckpointError(
-                f"{model} was trained without a discriminator, or its run folder is gone; choose "
-                "a checkpoint in the folder of a model2 run."
+                f"{model} was trained without a discriminator, or its run folder is missing; "
+                "choose a checkpoint in the folder of a model2 run."
             )
         folder, table = RunFolder(Path(model).parent), read_metadata(model).class_table
         config = folder.read_config()

@@ -84,7 +84,7 @@ class RefineController(MapController[Refining]):
         if self._live is not None:
             name = self._live.target.name_of(self._viewer.layers[event.index])
             if name is not None:
-                self._stop_live(f"its {name} is gone")
+                self._stop_live(f"its {name} was removed")
 
     def pause(self) -> None:
         """End live mode, because the dock is closed."""

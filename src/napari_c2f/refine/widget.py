@@ -215,7 +215,7 @@ class RefineWidget(DockedWidget):
 
     def _choose_name(self, names: Sequence[str]) -> str | None:
         """Let the user say which image of an annotation file is meant."""
-        question = "The file is about several images. Open the map of:"
+        question = "The file covers several images. Open the map of:"
         name, is_chosen = QInputDialog.getItem(self, "Open a map", question, names, 0, False)
         return name if is_chosen else None
 

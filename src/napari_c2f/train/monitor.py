@@ -117,9 +117,9 @@ def _step(stage: Stage, step: int) -> str:
 
 
 def _scores(stage: Stage) -> str:
-    reference = f"coarse maps {100 * stage.start.reference['pixel accuracy']:.2f} %"
+    coarse = f"{100 * stage.start.reference['pixel accuracy']:.2f} %"
     reached = stage.curves["validation pixel accuracy"].values
     if not reached:
-        return f"The {reference} are right; a refiner has to be better."
+        return f"The coarse maps have a pixel accuracy of {coarse}; a refiner has to be better."
     now, best = 100 * reached[-1], 100 * max(reached)
-    return f"Validation accuracy {now:.2f} %, best {best:.2f} %, {reference}."
+    return f"Validation accuracy {now:.2f} %, best {best:.2f} %, coarse maps {coarse}."

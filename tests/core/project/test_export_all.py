@@ -35,9 +35,7 @@ def test_all_maps_are_exported_in_every_format(project, refined, tmp_path):
     assert list(open_annotations(tmp_path / "coco" / "face.json").images) == ["face.tif"]
 
 
-def test_exported_polygons_are_simplified_by_half_a_pixel_unless_told_otherwise(
-    project, refined, tmp_path
-):
+def test_exported_polygons_are_simplified_by_half_a_pixel_by_default(project, refined, tmp_path):
     refined(project)
     for layout in FORMATS:
         sizes = {}

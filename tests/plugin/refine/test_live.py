@@ -278,7 +278,7 @@ def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
     viewer.layers.remove("coarse refined")
     paint(viewer, coarse, TRIANGLE, 30)
     wait_for(qtbot, lambda: not widget.live.isChecked())
-    assert "fine map is gone" in widget.status.text()
+    assert "its fine map was removed" in widget.status.text()
 
 
 @pytest.mark.window
@@ -345,7 +345,7 @@ def test_live_mode_ends_with_any_of_its_layers(live, seen, name):
     ended = widget._controller._live
     viewer.layers.remove(name)
     assert not widget.live.isChecked()
-    assert "is gone" in widget.status.text()
+    assert "was removed" in widget.status.text()
     assert_idle(ended)
 
 

@@ -1,7 +1,7 @@
 """LabelMe JSON, as written by https://github.com/wkentaro/labelme.
 
 Coordinates are (x, y) along pixel edges, as on LabelMe's canvas; those of a mask are
-its first and last pixel, both included. X-AnyLabeling writes the same format with types of its own.
+its first and last pixel, both included. X-AnyLabeling writes the same format with additional types.
 """
 
 import base64
