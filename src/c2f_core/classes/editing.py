@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from c2f_core.classes.codec import MAX_LABEL
-from c2f_core.classes.table import PRESETS, ClassEntry, ClassTable, Colour
+from c2f_core.classes.codec import MAX_LABEL, UNLABELLED_ID
+from c2f_core.classes.table import PRESETS, ClassEntry, ClassTable, Colour, table_from_colours
 from c2f_core.documents import first_problem
 from c2f_core.errors import Cancelled, ClassTableError
 
@@ -50,6 +50,28 @@ def table_of_names(names: Iterable[str], name: str = "classes") -> ClassTable:
     for each in distinct[1:]:
         table = with_class(table, each)
     return table
+
+
+def table_of_labels(labels: Iterable[int], name: str = "labels") -> ClassTable:
+    """Return a table of one class per label, and the label 255 for unlabelled.
+
+    Parameters
+    ----------
+    labels : iterable of int
+        Labels of the classes, at least 0; 255 is skipped.
+    name : str
+        Name of the class table.
+
+    Raises
+    ------
+    ClassTableError
+        If there is no label, or there are too many.
+    """
+    entries: dict[int, tuple[str, Colour]] = {}
+    for label in sorted(set(labels) - {UNLABELLED_ID}):
+        colour = distant_colour(colour for _, colour in entries.values())
+        entries[label] = (f"class {label}", colour)
+    return table_from_colours(name, entries, UNLABELLED_ID)
 
 
 def without_class(table: ClassTable, index: int) -> ClassTable:

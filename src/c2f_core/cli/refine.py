@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
+from c2f_core.classes.editing import table_of_labels
 from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.console import check_output, run_command
@@ -24,7 +25,7 @@ from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.intensity import intensity_limits
 from c2f_core.io.maps import MapStyle, read_map, write_map
-from c2f_core.io.recognise import recognise_table
+from c2f_core.io.recognise import labels_of, recognise_table
 from c2f_core.io.scratch import Scratch
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
 from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
@@ -129,7 +130,7 @@ def refine_files(options: Options) -> None:
         care=options.care,
         smallest_region=options.smallest_region,
     )
-    refiner = _open_refiner(options, found[0])
+    refiner = _open_refiner(options, found)
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
@@ -270,7 +271,7 @@ def _outputs(job: RefineFiles) -> list[Path]:
     return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
-def _open_refiner(options: Options, first: RefineFiles) -> RefinerInterface:
+def _open_refiner(options: Options, jobs: Sequence[RefineFiles]) -> RefinerInterface:
     # Imported lazily, as it takes seconds.
     from c2f_core.refine.untrained import untrained_refiners
 
@@ -283,21 +284,37 @@ def _open_refiner(options: Options, first: RefineFiles) -> RefinerInterface:
         )
     return open_refiner(
         options.model,
-        lambda: _class_table(options.class_table, first),
+        lambda: _class_table(options.class_table, jobs),
         options.device,
         average_flips=options.average_flips,
     )
 
 
-def _class_table(name: str | None, first: RefineFiles) -> ClassTable:
+def _class_table(name: str | None, jobs: Sequence[RefineFiles]) -> ClassTable:
     if name is not None:
         return ClassTable.named(name)
-    table = recognise_table(first.coarse, first.image)
-    if table is None:
-        raise DataError(
-            f"The class table of {first.coarse} is unknown; give a preset, or a TOML or JSON file, "
-            "with --class-table."
-        )
+    table = recognise_table(jobs[0].coarse, jobs[0].image)
+    return _table_of_labels(jobs) if table is None else table
+
+
+def _table_of_labels(jobs: Sequence[RefineFiles]) -> ClassTable:
+    """Return a table of the labels of all coarse maps, which name no classes."""
+    labels: set[int] = set()
+    for job in jobs:
+        found = labels_of(job.coarse)
+        if found is None:
+            raise DataError(
+                f"The class table of {job.coarse} is unknown; give a preset, or a TOML or JSON "
+                "file, with --class-table."
+            )
+        labels |= set(found)
+    table = table_of_labels(labels)
+    shown = ", ".join(str(entry.index) for entry in table.classes)
+    print(
+        f"note: The coarse maps name no classes; the labels {shown} count as classes, and 255 as "
+        "unlabelled. If this is wrong, give --class-table.",
+        file=sys.stderr,
+    )
     return table
 
 

@@ -14,6 +14,8 @@ from c2f_core.io.images import read_map_pixels
 
 MIN_SHARE = 0.8
 """Minimum share of pixels with exactly a class colour; photographs have hardly any."""
+MOST_LABELS = 64
+"""Largest number of values of a grey image that is taken for a map without class names."""
 MIN_VALUES = 3
 """Minimum number of values of a grey map of a preset; two values are probably a mask."""
 MIN_NAMES = 3
@@ -65,6 +67,30 @@ def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassT
     if nearby is not None and share_in_table(pixels, nearby) >= MIN_SHARE:
         return nearby
     return _matching_preset(pixels)
+
+
+def labels_of(path: str | Path) -> list[int] | None:
+    """Return the labels of a map without class names, or None if it cannot be such a map.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG, BMP, TIFF or NPY file. Grey and palette images and integer arrays with few
+        different values are maps; colour images and photographs are not.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated or not a map.
+    """
+    path = Path(path)
+    if path.suffix.lower() in ANNOTATION_SUFFIXES:
+        return None
+    pixels = read_map_pixels(path)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
+        return None
+    labels = [int(label) for label in np.unique(pixels)]
+    return labels if len(labels) <= MOST_LABELS and labels[0] >= 0 else None
 
 
 def _matching_preset(pixels: NDArray[Any]) -> ClassTable | None:

@@ -440,3 +440,17 @@ def test_deep_images_keep_their_limits_on_disk(
     monkeypatch.setattr(refine, "IN_MEMORY", 100)
     assert run(image, coarse, "-o", tmp_path / "disk.npy")[0] == 0
     np.testing.assert_array_equal(np.load(tmp_path / "disk.npy"), np.load(tmp_path / "memory.npy"))
+
+
+def test_plain_labels_are_classes_of_any_image(run, tmp_path: Path) -> None:
+    pair = synthetic_pair(64)
+    image, coarse, fine = tmp_path / "scene.png", tmp_path / "map.png", tmp_path / "fine.png"
+    Image.fromarray(pair.image).save(image)
+    labels = np.where(pair.coarse == 0, 70, 90 + pair.coarse).astype(np.uint8)
+    labels[:5] = 255
+    Image.fromarray(labels).save(coarse)
+    code, _, err = run(image, coarse, "-o", fine, model="instant")
+    assert code == 0
+    assert "name no classes; the labels 70, 91" in err
+    refined = np.array(Image.open(fine))
+    assert set(np.unique(refined)) <= set(np.unique(labels)) - {255}
