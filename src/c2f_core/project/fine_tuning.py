@@ -11,6 +11,7 @@ from c2f_core.data.pairs import Pair
 from c2f_core.errors import Cancelled
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.intensity import as_rgb8
+from c2f_core.models.metadata import takes_any_classes
 from c2f_core.project.layout import FINE_TUNING, FORMAT_1_FINE_TUNING
 from c2f_core.project.project import Project
 from c2f_core.project.records import Status
@@ -57,13 +58,19 @@ def fine_tune_model(
     """
     corrections = corrections_of(project, replay, should_stop)
     before = project.model
-    model, earlier = file_of_model(before), project.root / FORMAT_1_FINE_TUNING
+    model, earlier = _start(before), project.root / FORMAT_1_FINE_TUNING
     folder = earlier if earlier.is_dir() else project.root / FINE_TUNING
     for event in fine_tune(model, corrections, folder, settings, should_stop=should_stop):
         if isinstance(event, FineTuneResult):
             event = _adopt(project, event, before)
             shutil.rmtree(folder)
         yield event
+
+
+def _start(model: str) -> Path | None:
+    """Return the file to start from: none for a refiner that has no classes of its own."""
+    file = file_of_model(model)
+    return None if file is None or takes_any_classes(file) else file
 
 
 def corrections_of(

@@ -1,7 +1,6 @@
 """Refine the images of a project, without a window."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.errors import CheckpointError, DataError
+from c2f_core.errors import ClassTableError, DataError
 from c2f_core.geometry.arrays import Covered, Patch, bounding_box
-from c2f_core.models.bundled import (
-    BUNDLED_FOLDER,
-    bundled_for_any_classes,
-    bundled_models,
-    is_model_file,
-)
-from c2f_core.models.metadata import read_metadata
+from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models, is_model_file
 from c2f_core.project.project import Project
 from c2f_core.project.records import Parameters
 from c2f_core.project.work import Work, stored_confidence
+from c2f_core.refine.fitting import fitting_refiner, misfit
 from c2f_core.refine.interface import Progress, RefineResult, RefinerInterface, ShouldStop
 from c2f_core.refine.run import RefineJob, open_refiner, run_refinement
-
-WATERSHED = "watershed"
-"""Name of the classical refiner of projects for whose classes there is no trained model."""
 
 
 def refine_image(
@@ -86,10 +77,13 @@ def refined_work(
         See `refine_image`.
     """
     model, parameters = project.model, parameters or Parameters()
+    painted = painted_patches(work)
+    problem = misfit(model, work.class_table, work.coarse, painted)
+    if problem:
+        raise ClassTableError(problem)
     refiner = open_model(model, work.class_table, parameters)
     if refiner is None:
         raise DataError("The project does not have a model yet; choose one first.")
-    painted = painted_patches(work)
     job = refine_job(project.read_image(work.record.name), work, parameters, painted)
     result = run_refinement(job, refiner, progress=progress, should_stop=should_stop)
     confidence = mean_confidence(result.confidence)
@@ -189,21 +183,11 @@ def open_model(
 
 
 def find_model(project: Project) -> str:
-    """Return the model of a project or, without one, the refiner that suits its classes.
+    """Return the model of a project or, without one, the refiner that fits its classes.
 
-    That is the newest model in the project or else a bundled one, if it was trained on classes of
-    the same names; otherwise a bundled model for any classes, or the classical watershed.
+    Models in the project come before bundled ones, the newest first; see `fitting_refiner`.
     """
-    if project.model:
-        return project.model
-    files = {str(path): path for path in reversed(project.models)}
-    files |= {name: BUNDLED_FOLDER / f"{name}.safetensors" for name in bundled_models()}
-    for model, path in files.items():
-        # The file has no class table, or is damaged, of which the user reads when choosing it.
-        with suppress(CheckpointError):
-            if read_metadata(path).class_table.names == project.class_table.names:
-                return model
-    return next(iter(bundled_for_any_classes()), WATERSHED)
+    return project.model or fitting_refiner(project.class_table, reversed(project.models))
 
 
 def file_of_model(model: str) -> Path | None:

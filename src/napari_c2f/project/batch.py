@@ -6,15 +6,16 @@ The thread only computes. Its results are saved by the workspace, in the GUI thr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from c2f_core.errors import C2FError, DataError
 from c2f_core.project import Project, Status, Work
-from c2f_core.project.refining import find_model, refined_work
+from c2f_core.project.refining import find_model, painted_patches, refined_work
+from c2f_core.refine.fitting import misfit
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop
 from napari_c2f.project.workspace import Workspace
+from napari_c2f.widgets.choices import title_of
 
 NAMES_SHOWN = 3
 """Maximum number of images that a message lists by name."""
@@ -63,10 +64,19 @@ def _refine(
             return BatchItem(name, reason=CHANGED)
         if not before.is_drawn:
             return BatchItem(name, reason="its coarse map is empty")
+        problem = _misfit(project.model, before)
+        if problem:
+            return BatchItem(name, reason=problem)
         after = refined_work(project, before, progress=progress, should_stop=should_stop)
     except C2FError as error:  # One image that cannot be refined does not stop the others.
         return BatchItem(name, reason=str(error))
     return BatchItem(name, before, after)
+
+
+def _misfit(model: str, work: Work) -> str:
+    """Return why a model cannot refine the coarse map of an image, for the user."""
+    painted = painted_patches(work)
+    return misfit(model, work.class_table, work.coarse, painted, title=title_of(model))
 
 
 @dataclass
@@ -167,7 +177,7 @@ class BatchController(Controller[Activity]):
     def _show_summary(self, stopped: bool) -> None:
         share, project = self.model.progress, self._workspace.project
         if not self._had_model:
-            self._summary.model = f" with {Path(project.model).stem}, the model for their classes"
+            self._summary.model = f" with '{title_of(project.model)}', the model for their classes"
         self._workspace.refresh()
         self._succeed(self._summary.message(stopped))
         if stopped:

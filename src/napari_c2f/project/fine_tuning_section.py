@@ -7,10 +7,10 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from c2f_core.training.fine_tuning import FineTuningSettings
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.project.task_section import TaskSection
-from napari_c2f.widgets.choices import FileChoice, FolderEdit
+from napari_c2f.widgets.choices import FolderEdit
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.docked import while_alive
-from napari_c2f.widgets.model_choice import MODEL_FILES, known_models, model_text
+from napari_c2f.widgets.model_choice import RefinerList, known_models
 from napari_c2f.widgets.parts import add_row
 
 NO_MODEL = {"": "none"}
@@ -35,7 +35,7 @@ class FineTuningSection(QWidget):
     def __init__(self, controller: ProjectController) -> None:
         super().__init__()
         self._controller, self._state = controller, controller.model
-        self.model = FileChoice(NO_MODEL | known_models(), MODEL_FILES, model_text)
+        self.model = RefinerList(NO_MODEL | known_models())
         self.replay = FolderEdit("pairs that the model was trained on")
         self.settings = ConfigForm(FineTuningSettings, set(), "Fine-tuning settings")
         self.task = TaskSection(

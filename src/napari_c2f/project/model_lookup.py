@@ -20,11 +20,11 @@ def model_of_record(record: Record, files: Iterable[Path]) -> str:
     files : iterable of Path
         Model files to compare with, besides bundled and recently used ones.
     """
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
+    from c2f_core.refine.untrained import untrained_refiners
 
     name, wanted = str(record.get("refiner", "")), record.get("sha256")
     if wanted is None:
-        return name if name in CLASSICAL_REFINERS else ""
+        return name if name in untrained_refiners() else ""
     for bundled in bundled_models():
         if _hash_of(BUNDLED_FOLDER / f"{bundled}.safetensors") == wanted:
             return bundled

@@ -19,7 +19,6 @@ from c2f_core.refine.run import JobResult, RefineJob
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
-    TABLE_KEY,
     add_map,
     confidence_layer_data,
     level0,
@@ -34,6 +33,7 @@ from napari_c2f.layers.session import Refined, Session
 from napari_c2f.layers.strokes import ProtectedStroke
 from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
+from napari_c2f.refine.preselection import Preselection, check_fit, misfit_of
 from napari_c2f.refine.protected_layer import ProtectedLayer
 from napari_c2f.refine.request import (
     PreparedJob,
@@ -43,8 +43,10 @@ from napari_c2f.refine.request import (
     check_layers,
     prepare,
     refining,
+    table_of,
 )
 from napari_c2f.refine.results import Earlier, Results
+from napari_c2f.widgets.choices import title_of
 
 
 class RefineController(MapController[Refining]):
@@ -69,6 +71,9 @@ class RefineController(MapController[Refining]):
         """What was drawn since the refinement whose result live mode will follow."""
         self._live_layers: tuple[Image | None, Labels | None] = (None, None)
         """Image and coarse map for which live mode was switched on."""
+        self._preselection = Preselection(
+            self.model, lambda request: misfit_of(request, viewer, session.lineage)
+        )
         self._results = Results(viewer, session)
         self._protected_layer = ProtectedLayer(viewer, self._protected_now)
         session.review_begun.connect(self._yield_to_review)
@@ -173,7 +178,7 @@ class RefineController(MapController[Refining]):
         own = self._session.lineage.project_map(self._viewer.layers, image)
         if own is None:
             add_map(self._viewer, index_map, table, name, placement(index_map, image))
-            return f"Opened with the classes '{table.name}'."
+            return f"Opened with the classes '{title_of(table.name)}'."
         replace_labels(self._session.strokes, own, index_map, table)
         self._show_map(own)
         return (
@@ -185,22 +190,38 @@ class RefineController(MapController[Refining]):
         """Take over the user's current choices, which live mode refines with."""
         self._request = request
         self._protected_layer.refresh()
+        self._note_misfit(misfit_of(request, self._viewer, self._session.lineage))
         if self.model.live and (request.image, request.coarse) != self._live_layers:
             self._stop_live("another image or coarse map is chosen")
 
+    def _note_misfit(self, problem: str) -> None:
+        """Say at once that the chosen model cannot refine the map, and no longer once it can."""
+        before, self.model.misfit = self.model.misfit, problem
+        if problem and problem != before:
+            self.tell(problem)
+        elif before and not problem and self.model.message == before:
+            self.tell("")
+
+    def choose_model(self, name: str) -> None:
+        """Keep the model that the user chose."""
+        self._preselection.choose(name)
+
     def show_classes(self, coarse: Labels | None, selection: TableSelection) -> None:
         """Show the classes of a coarse map: those of the selected table, or else its own."""
-        table = selection.table
         if selection.error is not None:
             self.tell(selection.error)
-        elif table is None and coarse is not None:
-            table = coarse.metadata.get(TABLE_KEY)
-        self.model.class_table = table
+        before = self._request or RefineRequest(None, None, RefinerChoice(self.model.refiner))
+        request = replace(before, coarse=coarse, table_selection=selection)
+        self.model.class_table = table_of(request)
+        replaced = self._preselection.follow(request)
+        if replaced:
+            self.tell(replaced)
 
     def refine(self, request: RefineRequest) -> None:
         """Start refining; the model shows errors and progress."""
         with self._showing_errors():
             self.model.progress = 0.0
+            check_fit(request, self._viewer, self._session.lineage)
             prepared = prepare(request, self._viewer, self._session.lineage)
             earlier = self._results.renewable(prepared.coarse, request.choice)
             self.model.message = "Refining…"
@@ -297,6 +318,7 @@ class RefineController(MapController[Refining]):
             return None
         # The job is about the map whose fine map it changes, whatever is chosen meanwhile.
         request = replace(self._request, image=target.image, coarse=target.coarse)
+        check_fit(request, self._viewer, self._session.lineage)
         prepared = prepare(request, self._viewer, self._session.lineage, copy=False)
         return prepared.job, request.model
 

@@ -1,12 +1,13 @@
 """What the Refine widget shows."""
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.refine.fitting import general_refiner
 from c2f_core.refine.report import ScopeReport
 from napari_c2f.base.activity import Activity
 
@@ -23,6 +24,10 @@ class Refining(Activity):
         Class table of the coarse map; None if no map is chosen or its table cannot be read.
     live : bool
         Whether live mode is on, which refines after each stroke what the stroke touches.
+    refiner : str
+        Refiner that is chosen, by the user or because it fits the classes: a name or a file.
+    misfit : str
+        Why the chosen refiner cannot refine the coarse map; empty if it can.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -32,3 +37,5 @@ class Refining(Activity):
     report: ScopeReport | None = None
     class_table: ClassTable | None = None
     live: bool = False
+    refiner: str = field(default_factory=general_refiner)
+    misfit: str = ""

@@ -17,7 +17,7 @@ from c2f_core.refine.run import JobResult, Plane, RefineJob, open_refiner, run_r
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
-from napari_c2f.layers.convert import class_table_of_layer, level0, plane_shape
+from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, level0, plane_shape
 from napari_c2f.layers.lineage import Lineage
 from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.planes import check_placement, current_plane, view_of
@@ -190,19 +190,33 @@ def prepare(
     scope = replace(scope_of(request, viewer, coarse), locked=_locked_names(coarse, table))
     plane = None if choice.all_planes and coarse.ndim > 2 else current_plane(viewer, coarse)
     data = level0(coarse)
-    is_small = isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
+    small = is_small(data)
     job = RefineJob(
         image=level0(image),
-        coarse=data.copy() if copy and is_small else data,
+        coarse=data.copy() if copy and small else data,
         class_table=table,
         scope=scope,
         limits=_limits(image),
         plane=plane,
         painted=[each.patch for each in protected],
-        whole=is_small or _covers_all(data.shape, scope, plane),
+        whole=small or _covers_all(data.shape, scope, plane),
         before=None if plane == () else _latest(coarse, layers, lineage),
     )
     return PreparedJob(job, coarse, protected)
+
+
+def is_small(data: Sliceable) -> bool:
+    """Return whether a coarse map is in memory, and small enough to be copied."""
+    return isinstance(data, np.ndarray) and data.size <= LARGEST_COPIED
+
+
+def table_of(request: RefineRequest) -> ClassTable | None:
+    """Return the class table of a request: the selected one, or else that of the coarse map."""
+    selection = request.table_selection
+    if selection.table is not None or selection.error is not None or request.coarse is None:
+        return selection.table
+    table: ClassTable | None = request.coarse.metadata.get(TABLE_KEY)
+    return table
 
 
 def scope_of(request: RefineRequest, viewer: ViewerModel, coarse: Labels) -> Scope:

@@ -40,7 +40,7 @@ from napari_c2f.widgets.choices import (
 )
 from napari_c2f.widgets.docked import DockedWidget, while_alive
 from napari_c2f.widgets.layer_choice import LayerChoice
-from napari_c2f.widgets.model_choice import ModelChoice, known_models
+from napari_c2f.widgets.model_choice import KnowledgeLine, ModelChoice, known_models
 from napari_c2f.widgets.parts import Legend, StatusText, add_row, button_row, collapsible
 
 
@@ -78,7 +78,7 @@ TIPS = {
     "open": "Open a map file of the image, with the classes chosen below or those of the file; it "
     "replaces the content of the map of a project's image",
     "classes": "Meaning of the labels in the coarse map: that of its layer, or this class table",
-    "model": "A trained network for its classes, or a classical method for any classes",
+    "model": "Refiner; the one that fits the classes of the coarse map is preselected",
     "device": "Device for networks; auto uses a GPU if there is one",
     "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
     "refine": "Add a fine map and its confidence, in place of those of an earlier click",
@@ -130,6 +130,8 @@ class RefineWidget(DockedWidget):
         self.coarse = LayerChoice(self._viewer, Labels, preferred_layer)
         self.class_table = TableChoice(FROM_LAYER)
         self.model = ModelChoice(known_models())
+        self.model.setValue(self.state.refiner)
+        self.knowledge = KnowledgeLine(self.model)
         self.device = Choice({name: name for name in DEVICES})
         self.scope = ScopeEditor(self._viewer)
         self.scope_section = collapsible("", self.scope)
@@ -151,6 +153,7 @@ class RefineWidget(DockedWidget):
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         form.addRow(self.legend)
         add_row(form, "&Model", self.model, TIPS["model"])
+        form.addRow("", self.knowledge)
         add_row(form, "&Device", self.device, TIPS["device"])
         buttons = {
             self.refine_button: TIPS["refine"],
@@ -180,6 +183,7 @@ class RefineWidget(DockedWidget):
         self.live.toggled.connect(self._controller.set_live)
         self._controller.succeeded.connect(self._remember)
         self.class_table.currentIndexChanged.connect(self._show_classes)
+        self.model.changed.connect(self._choose_model)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
         self.scope.show_protected.toggled.connect(self._controller.show_protected)
@@ -202,6 +206,8 @@ class RefineWidget(DockedWidget):
         events.report.connect(self._show_report)
         events.class_table.connect(self._show_table)
         events.live.connect(self._show_live)
+        events.refiner.connect(self._show_refiner)
+        events.misfit.connect(self._show_misfit)
 
     def _new_map(self) -> None:
         self._controller.new_map(self.image.value, self.class_table.selection())
@@ -221,6 +227,9 @@ class RefineWidget(DockedWidget):
 
     def _refine(self) -> None:
         self._controller.refine(self.request())
+
+    def _choose_model(self) -> None:
+        self._controller.choose_model(self.model.value())
 
     def request(self) -> RefineRequest:
         """Return the current choices."""
@@ -275,6 +284,17 @@ class RefineWidget(DockedWidget):
     @while_alive
     def _show_report(self, report: ScopeReport | None) -> None:
         self.report.show_report(report)
+
+    @while_alive
+    def _show_refiner(self, name: str) -> None:
+        with QSignalBlocker(self.model):
+            self.model.setValue(name)
+        self.knowledge.refresh()
+        self._update()
+
+    @while_alive
+    def _show_misfit(self, misfit: str) -> None:
+        self.refine_button.setToolTip(misfit or TIPS["refine"])
 
     @while_alive
     def _show_live(self, live: bool) -> None:

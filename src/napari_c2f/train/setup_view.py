@@ -11,7 +11,7 @@ from c2f_core.config.files import field_of
 from c2f_core.config.presets import preset_settings
 from c2f_core.config.settings import Preset, TrainConfig
 from c2f_core.models.bundled import bundled_models
-from napari_c2f.widgets.choices import DEVICES, Choice, FileChoice, FolderEdit
+from napari_c2f.widgets.choices import DEVICES, Choice, FileChoice, FolderEdit, title_of
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.editors import IntEditor
 from napari_c2f.widgets.model_choice import MODEL_FILES
@@ -47,7 +47,7 @@ class StartChoice(FileChoice):
     """Weights to start from: random, or those of a bundled model, a file or a run folder."""
 
     def __init__(self) -> None:
-        bundled = {name: f"{name} (bundled)" for name in bundled_models()}
+        bundled = {name: f"{title_of(name)} (bundled)" for name in bundled_models()}
         super().__init__({RANDOM: RANDOM, **bundled, FROM_RUN: FROM_RUN}, MODEL_FILES)
 
     @property

@@ -17,14 +17,28 @@ from qtpy.QtWidgets import (
 
 from c2f_core.classes.editing import table_of_names
 from c2f_core.classes.table import PRESETS, ClassTable
+from c2f_core.models.bundled import is_model_file
 from napari_c2f.base.table_selection import TableSelection
 
-TITLES = {"fasseg": "Faces", "cityscapes": "Cityscapes", "camvid": "CamVid"}
-"""Texts of bundled class tables and models, by name."""
+TITLES = {
+    "fasseg": "Faces",
+    "cityscapes": "Cityscapes",
+    "camvid": "CamVid",
+    "any": "Any classes",
+    "instant": "From this image",
+    "watershed": "Watershed",
+    "random walker": "Random walker",
+}
+"""Texts of class tables and refiners, by name."""
 NEW_CLASSES = "New classes…"
 FROM_FILE = "From file…"
 TABLE_FILES = "Class tables (*.json *.toml)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def title_of(name: str) -> str:
+    """Return what the user reads for a class table or refiner: its title, or the name of a file."""
+    return TITLES.get(name) or (Path(name).stem if is_model_file(name) else name)
 
 
 class Choice(QComboBox):
@@ -50,6 +64,10 @@ class Choice(QComboBox):
     def setValue(self, value: str) -> None:  # noqa: N802
         """Choose a value."""
         self.setCurrentIndex(self.findData(value))
+
+    def set_tip(self, value: str, tip: str) -> None:
+        """Set the tool tip of an entry."""
+        self.setItemData(self.findData(value), tip, Qt.ItemDataRole.ToolTipRole)
 
     @property
     def changed(self) -> Any:
@@ -132,7 +150,7 @@ class TableChoice(FileChoice):
     def __init__(self, *own: str, makes_new: bool = True) -> None:
         new = (NEW_CLASSES,) if makes_new else ()
         names = (*own, *PRESETS, *new)
-        super().__init__({name: TITLES.get(name, name) for name in names}, TABLE_FILES)
+        super().__init__({name: title_of(name) for name in names}, TABLE_FILES)
         self._own = own
         self._typed: dict[str, TableSelection] = {}
         self._read: tuple[str, int | None] | None = None

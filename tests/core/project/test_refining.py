@@ -8,10 +8,11 @@ import pytest
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import DataError
-from c2f_core.project import Project, Status, Work, refining
+from c2f_core.project import Project, Status, Work
 from c2f_core.project.records import ImageRecord
 from c2f_core.project.refining import find_model, refine_image, refined_work
 from c2f_core.project.work import undecided_regions
+from c2f_core.refine import fitting
 
 PAIR = synthetic_pair(48, 0)
 COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
@@ -113,8 +114,8 @@ def test_models_are_kept_in_the_project(project, model, tmp_path):
 def test_a_model_is_found_for_the_classes_of_a_project(
     project, model, tmp_path, monkeypatch, for_any_classes
 ):
-    monkeypatch.setattr(refining, "bundled_for_any_classes", lambda: for_any_classes)
-    otherwise = for_any_classes[0] if for_any_classes else "watershed"
+    monkeypatch.setattr(fitting, "bundled_for_any_classes", lambda: for_any_classes)
+    otherwise = for_any_classes[0] if for_any_classes else "instant"
     assert find_model(project) == otherwise
     (project.root / "models" / "damaged.safetensors").write_bytes(b"no model")
     assert find_model(project) == otherwise

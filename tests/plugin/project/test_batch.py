@@ -8,10 +8,12 @@ from napari.components import ViewerModel
 
 from c2f_core.classes.editing import with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.project import Project, Status
+from c2f_core.project import Project, Status, refining
+from c2f_core.refine.fitting import general_refiner
 from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
 from napari_c2f.project.controller import ProjectController
+from napari_c2f.widgets.choices import TITLES
 
 PAIR = synthetic_pair(48, 0)
 COARSE = SHAPES.to_labels(PAIR.coarse)
@@ -181,8 +183,9 @@ def test_a_project_without_a_model_gets_the_one_for_its_classes(projects, batch,
     wait()
     batch.refine()
     wait()
-    assert batch.model.message.startswith("Refined 3 of 4 images with any, the model for")
-    assert projects.model.model == "any"
+    chosen = general_refiner()
+    assert projects.model.model == chosen
+    assert f"of 4 images with '{TITLES[chosen]}', the model for" in batch.model.message
     assert list(statuses(projects).values()) == ["refined", "refined", "refined", "pending"]
 
 
@@ -198,3 +201,15 @@ def test_missing_images_are_reported(projects, batch, wait):
     batch.refine()
     assert "No image is pending; add images" in batch.model.message
     assert not batch.model.busy
+
+
+def test_a_model_that_does_not_know_the_classes_refuses_every_image_at_once(
+    projects, batch, wait, monkeypatch
+):
+    monkeypatch.setattr(refining, "open_refiner", lambda *_, **__: pytest.fail("It was opened."))
+    projects.library.choose_model("fasseg")
+    wait()
+    batch.refine()
+    wait()
+    assert set(statuses(projects).values()) == {"pending"}
+    assert "'Faces' does not know 'ground'" in batch.model.message

@@ -548,7 +548,7 @@ def test_a_model_of_other_classes_is_reported(docked, qtbot):
     viewer, widget = docked
     viewer.open_sample(PLUGIN, "shapes")
     refine(qtbot, widget, "fasseg")
-    assert "'ground', which 'fasseg' does not have" in widget.status.text()
+    assert "'Faces' does not know 'ground'" in widget.status.text()
 
 
 def test_runtime_errors_in_the_thread_reach_the_user(docked, qtbot, monkeypatch, caplog):
