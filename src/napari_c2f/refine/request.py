@@ -14,7 +14,7 @@ from c2f_core.geometry.arrays import Sliceable, whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, open_refiner, run_refinement
-from c2f_core.refine.scope import Scope
+from c2f_core.refine.scope import SMALLEST_REGION, Care, Scope
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, level0, plane_shape
@@ -55,6 +55,11 @@ class ScopeChoice:
     keep_fine, keep_coarse : bool
         Whether pixels that were painted by hand stay: in the fine map, and in the coarse map
         after a refinement.
+    care : {"careful", "balanced", "model"}
+        How clearly a change has to be expected to gain; see `Scope`.
+    smallest_region : int
+        Number of pixels below which regions that the coarse map does not have are dissolved;
+        0 keeps all.
     """
 
     where: Where = Where.IMAGE
@@ -64,6 +69,8 @@ class ScopeChoice:
     all_planes: bool = False
     keep_fine: bool = True
     keep_coarse: bool = True
+    care: Care = "careful"
+    smallest_region: int = SMALLEST_REGION
 
 
 @dataclass(frozen=True)
@@ -240,6 +247,8 @@ def scope_of(request: RefineRequest, viewer: ViewerModel, coarse: Labels) -> Sco
         classes=choice.classes,
         band=choice.band,
         minimal_confidence=choice.minimal_confidence,
+        care=choice.care,
+        smallest_region=choice.smallest_region,
     )
 
 

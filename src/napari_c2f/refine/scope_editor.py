@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledSlider
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.refine.scope import Care
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.refine.request import ScopeChoice, Where
 from napari_c2f.widgets.choices import Choice
@@ -28,10 +29,18 @@ PLACES = {
 }
 CURRENT, ALL = "current", "all"
 PLANES = {CURRENT: "Current slice", ALL: "All slices"}
+CARES: dict[Care, str] = {
+    "careful": "Careful",
+    "balanced": "Balanced",
+    "model": "As the model says",
+}
+"""Texts of the choice of changes that are kept."""
 ICON = QSize(12, 12)
 WIDEST_BAND = 999
+LARGEST_REGION = 9999
 MOST_ROWS = 5
 """Classes that are visible without scrolling."""
+DEFAULT = ScopeChoice()
 TIPS = {
     "where": "Part of the image that may change; nothing else is computed",
     "shapes": "Shapes layer with boxes and polygons; only selected shapes count, if there are any",
@@ -39,6 +48,8 @@ TIPS = {
     "band": "Only unlabelled pixels and those within this distance of a coarse boundary change; "
     "0 turns the band off",
     "confidence": "Pixels with a lower confidence keep their coarse label",
+    "care": "Keep changes with a clear expected gain, those likelier to help than to harm, or all",
+    "region": "Dissolve smaller regions that the coarse map does not have; 0 keeps all",
     "planes": "Refine the slice in view, or all slices of the stack one by one",
     "fine": "Keep what you painted in the fine map, and carry it over to the next one; "
     "erase it to let it change again",
@@ -113,6 +124,9 @@ class ScopeEditor(QWidget):
         self.band.setSuffix(" px")
         self.confidence = QLabeledSlider(Qt.Orientation.Horizontal)
         self.confidence.setRange(0, 99)
+        self.care = Choice({str(care): text for care, text in CARES.items()})
+        self.smallest_region = IntEditor(0, LARGEST_REGION)
+        self.smallest_region.setSpecialValueText("keep all")
         self.planes = Choice(PLANES)
         self.keep_fine = QCheckBox("&Fine map")
         self.keep_coarse = QCheckBox("Coarse ma&p")
@@ -129,9 +143,11 @@ class ScopeEditor(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         add_row(form, "W&here", self.where, TIPS["where"])
         add_row(form, "Sh&apes", self.shapes.native, TIPS["shapes"])
-        add_row(form, "Chan&ge", self.classes, TIPS["classes"])
+        add_row(form, "Chan&ge only", self.classes, TIPS["classes"])
         add_row(form, "&Band", self.band, TIPS["band"])
         add_row(form, "Minim&um\nconfidence (%)", self.confidence, TIPS["confidence"])
+        add_row(form, "Changes", self.care, TIPS["care"])
+        add_row(form, "Smalles&t region\n(pixels)", self.smallest_region, TIPS["region"])
         add_row(form, "Slices", self.planes, TIPS["planes"])
         kept = QHBoxLayout()
         for box, tip in (
@@ -150,6 +166,8 @@ class ScopeEditor(QWidget):
             self.classes.itemChanged,
             self.band.valueChanged,
             self.confidence.valueChanged,
+            self.care.currentIndexChanged,
+            self.smallest_region.valueChanged,
             self.keep_fine.toggled,
             self.keep_coarse.toggled,
         ):
@@ -180,6 +198,8 @@ class ScopeEditor(QWidget):
             all_planes=self.planes.value() == ALL,
             keep_fine=self.keep_fine.isChecked(),
             keep_coarse=self.keep_coarse.isChecked(),
+            care=next(care for care in CARES if care == self.care.value()),
+            smallest_region=self.smallest_region.value(),
         )
 
     def setValue(self, choice: ScopeChoice) -> None:  # noqa: N802
@@ -191,6 +211,8 @@ class ScopeEditor(QWidget):
         self.planes.setValue(ALL if choice.all_planes else CURRENT)
         self.keep_fine.setChecked(choice.keep_fine)
         self.keep_coarse.setChecked(choice.keep_coarse)
+        self.care.setValue(choice.care)
+        self.smallest_region.setValue(choice.smallest_region)
 
     def summary(self) -> str:
         """Return a summary in a few words."""
@@ -202,4 +224,8 @@ class ScopeEditor(QWidget):
             words.append(f"band {choice.band} px")
         if choice.minimal_confidence:
             words.append(f"confidence from {self.confidence.value()} %")
+        if choice.care != DEFAULT.care:
+            words.append(CARES[choice.care].lower())
+        if choice.smallest_region != DEFAULT.smallest_region:
+            words.append(f"regions from {max(choice.smallest_region, 1)} px")
         return ", ".join(words)

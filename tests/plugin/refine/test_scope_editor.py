@@ -7,10 +7,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.refine.instant.refiner import InstantRefiner
+from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
-from napari_c2f.refine.request import ScopeChoice, Where
+from napari_c2f.refine.request import ScopeChoice, Where, scope_of
 from napari_c2f.refine.scope_editor import ScopeEditor
 
 SIZE = 96
@@ -325,12 +327,35 @@ def test_a_choice_that_is_set_is_the_one_that_is_read(viewer, qtbot):
     qtbot.addWidget(editor)
     assert editor.value() == ScopeChoice()
     for choice in (
-        ScopeChoice(Where.VIEW, ("disk", "ground"), 5, 0.4, True, False, True),
-        ScopeChoice(Where.SHAPES, (), None, 0.0, False, True, False),
+        ScopeChoice(Where.VIEW, ("disk", "ground"), 5, 0.4, True, False, True, "balanced", 0),
+        ScopeChoice(Where.SHAPES, (), None, 0.0, False, True, False, "model", 500),
     ):
         editor.setValue(choice)
         value = editor.value()
         assert value.classes is not None
         assert set(value.classes) == set(choice.classes)
-        for field in ("where", "band", "minimal_confidence", "all_planes", "keep_coarse"):
+        for field in (
+            *("where", "band", "minimal_confidence", "all_planes", "keep_coarse"),
+            *("care", "smallest_region"),
+        ):
             assert getattr(value, field) == getattr(choice, field)
+
+
+def test_care_and_smallest_region_go_into_the_scope(docked, refine):
+    viewer, widget = docked
+    coarse = add_scene(viewer)
+    scope = scope_of(widget.request(), viewer, coarse)
+    assert (scope.care, scope.smallest_region) == ("careful", 16)
+    widget.scope.care.setValue("model")
+    widget.scope.smallest_region.setValue(0)
+    assert widget.scope_section.text() == "Scope: whole image, as the model says, regions from 1 px"
+    refine(widget, "instant")
+    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
+    made = Scope.from_record(record["scope"])
+    assert (made.care, made.smallest_region) == ("model", 0)
+    images, maps = scene()
+    plain = run_refinement(RefineJob(images, maps, SHAPES, made), InstantRefiner(SHAPES))
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, plain.labels)
+    widget.scope.setValue(ScopeChoice(care="balanced", smallest_region=40))
+    scope = scope_of(widget.request(), viewer, coarse)
+    assert (scope.care, scope.smallest_region) == ("balanced", 40)
