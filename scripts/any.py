@@ -13,7 +13,8 @@ has real coarse maps.
 Every measurement is one line of docs/results/any.json; what is there is not computed
 again, so the script can be stopped and started as often as need be. A network is scored
 on the sets after its colon only, or on all; several files may share a name, so that each
-set is scored with a network that has not seen it.
+set is scored with a network that has not seen it. If the name ends with ", all changes",
+none of its changes are taken back.
 """
 
 import argparse
@@ -61,6 +62,8 @@ IMAGES = 8
 """Largest number of images per set."""
 CAMVID, FASSEG = "camvid", "fasseg"
 CAMVID_VOID = 11
+ALL_CHANGES = ", all changes"
+"""End of the names of methods of which all changes are kept."""
 EROSION = 10.0
 """Depth in pixels up to which GrabCut may change a map; that of the classical refiners."""
 GRABCUT_ROUNDS = 3
@@ -101,6 +104,7 @@ def main() -> None:
         cases = list(all_cases(options))
         if options.pictures:
             draw_pictures(pictures(cases, records, options))
+            records.write()
         else:
             measure_missing(cases, records, options)
     write_page(records)
@@ -236,6 +240,11 @@ def refine_alone(model: str, rgb: Rgb, coarse: Map, table: ClassTable) -> Map:
     return refiner(model, table).refine(rgb, coarse).labels.astype(np.uint8)
 
 
+def refining(name: str, model: str) -> "Method":
+    """Return how a network is run: as its name says, by default or with all changes."""
+    return partial(refine_alone if name.endswith(ALL_CHANGES) else refine_default, model)
+
+
 @cache
 def refiner(model: str, table: ClassTable) -> RefinerInterface:
     return open_refiner(model, lambda: table, "cpu")
@@ -276,9 +285,8 @@ def grabcut(rgb: Rgb, coarse: Map, _table: ClassTable) -> Map:
 Method = Callable[[Rgb, Map, ClassTable], Map]
 METHODS: dict[str, Method] = {
     "instant": partial(refine_default, "instant"),
-    "instant, all changes": partial(refine_alone, "instant"),
+    f"instant{ALL_CHANGES}": partial(refine_alone, "instant"),
     "watershed": partial(refine_alone, "watershed"),
-    "watershed, careful": partial(refine_default, "watershed"),
     "guided filter": guided_filter,
     "GrabCut per class": grabcut,
     "random walker": partial(refine_alone, "random walker"),
@@ -345,7 +353,7 @@ def measure(job: Job) -> list[Row]:
     """Measure the methods of a job."""
     rgb, coarse, fine = load(job.case, job.seed)
     methods = {name: METHODS.get(name, keep) for name in job.methods}
-    methods |= {name: partial(refine_default, file) for name, file in job.networks}
+    methods |= {name: refining(name, file) for name, file in job.networks}
     table = numbered_classes(job.case.classes)
     rows = []
     for name, method in methods.items():
@@ -386,19 +394,14 @@ def pictures(
     cases: Sequence[Case], records: Records, options: argparse.Namespace
 ) -> Iterator[Pictures]:
     """Return maps of the best, the median and the worst image of the sets that may be shown."""
+    networks = {name: refining(name, file) for name, file, _ in map(parse_model, options.model)}
+    method = (METHODS | networks)[options.pictures]
+    by_key = {(case.data_set, case.name, case.strength): case for case in cases}
     for data_set, chosen in records.extremes(options.pictures).items():
         shown = []
         for name, strength in chosen:
-            case = next(
-                case
-                for case in cases
-                if (case.data_set, case.name, case.strength) == (data_set, name, strength)
-            )
+            case = by_key[data_set, name, strength]
             rgb, coarse, fine = load(case, options.seed)
-            networks = {model: file for model, file, _ in map(parse_model, options.model)}
-            method = METHODS.get(options.pictures) or partial(
-                refine_default, networks[options.pictures]
-            )
             shown.append((rgb, coarse, method(rgb, coarse, numbered_classes(case.classes)), fine))
         yield data_set, shown
 

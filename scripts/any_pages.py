@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from c2f_core.geometry.arrays import bounding_box, grown
 from c2f_core.io.atomic import atomic_path
 from c2f_core.metrics.scores import mean_iou, mean_of_known
 
@@ -19,15 +20,6 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 RECORDS, PAGE_FILE = RESULTS / "any.json", RESULTS / "any.md"
 COARSE = "coarse"
 SHOWN_STRENGTH = "medium"
-FREE = (
-    "axon_sem",
-    "coffee_leaf",
-    "davis2016",
-    "dsb2018_nuclei",
-    "gsi_road_aerial",
-    "sunnybrook_cmr",
-)
-"""Sets whose terms allow their images to be shown here."""
 NOT_OURS = ("watershed", "guided filter", "GrabCut per class", "random walker")
 """Methods that are compared with, as published; their losses are not listed one by one."""
 LEFT_OUT = "network, set left out"
@@ -54,8 +46,10 @@ KINDS = {
     "wbc_blood": "white blood cells",
     "weizmann_horses": "horses (Weizmann)",
 }
-SIDE = 150
-"""Longest side of a picture of a strip in pixels."""
+WIDTH = 200
+"""Width of a column of a strip in pixels."""
+MARGIN = 24
+"""Surroundings of the objects that a strip shows, in pixels."""
 
 PAGE = """# Any image, any classes
 
@@ -69,10 +63,10 @@ in an image whose longest side is 512 px. Pixels that are unknown in the fine ma
 
 *instant* is the instant refiner as the widget and `c2f-refine` run it by default: changes that are
 not expected to gain are taken back, and islands are dissolved. *instant, all changes* leaves that
-out. Networks run by default, too, and so does *watershed, careful*; the other methods run alone,
-as published. *{left_out}* is two networks for any classes, so that each set is refined
-by one that was not trained on it: one was trained on the sets whose terms allow weights to be given
-away ({free}), the other on all others.
+out. Networks run by default, too; the other methods run alone, as published. *{left_out}*
+is two networks for any classes, so that each set is refined by one that was not trained on it: one
+was trained on {free},
+the other on all other sets.
 
 ## All sets
 
@@ -83,6 +77,9 @@ cent and points. Seconds are the median of an image on one core that is shared w
 work.{fewer}
 
 {summary}
+On the {shared} maps that all methods refined:
+
+{common}
 By strength of the coarse maps: error removed in per cent, and images made worse.
 
 {strengths}
@@ -121,11 +118,19 @@ PICTURES = """## Pictures
 
 Best, median and worst image, by error removed, of the {strength} coarse maps, refined by
 *{method}*: coarse map, refined map, fine map, and what changed: right now in green, wrong now in
-red. Only of sets whose terms allow it: axons © 2020 ivadomed (MIT), coffee leaves by Esgario,
-Krohling and Ventura (MIT), DAVIS (BSD), DSB 2018 (CC0), roads by the Geospatial Information
-Authority of Japan (2022, Public Data License 1.0), Sunnybrook Cardiac Data (public domain).
+red. Only of sets whose terms allow it ({credits}), and not of those in which no map changed.
 
 """
+CREDITS = {
+    "axon_sem": "axons © 2020 ivadomed, MIT",
+    "coffee_leaf": "leaves by Esgario, Krohling and Ventura, MIT",
+    "davis2016": "DAVIS, BSD",
+    "dsb2018_nuclei": "DSB 2018, CC0",
+    "gsi_road_aerial": "Geospatial Information Authority of Japan, 2022, Public Data License 1.0",
+    "sunnybrook_cmr": "Sunnybrook Cardiac Data, public domain",
+}
+FREE = tuple(CREDITS)
+"""Sets whose terms allow their images to be shown here."""
 
 Shown = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """Image, coarse, refined and fine map."""
@@ -207,9 +212,19 @@ class Records:
             counts[row.method] = counts.get(row.method, 0) + 1
         counts.pop(COARSE, None)
         first = ("instant", "instant, all changes")
-        ours = [name for name in counts if name not in (*NOT_OURS, "watershed, careful", *first)]
-        order = [*first, *ours, "watershed", "watershed, careful", *NOT_OURS[1:]]
+        ours = [name for name in counts if name not in (*NOT_OURS, *first)]
+        order = [*first, *ours, *NOT_OURS]
         return [name for name in order if name in counts]
+
+    def common(self) -> "Records":
+        """Return the records of the maps that all methods refined."""
+        methods = {row.method for row in self.rows.values()}
+        rows = {
+            key: row
+            for key, row in self.rows.items()
+            if all((*row.case, method) in self.rows for method in methods)
+        }
+        return replace(self, rows=rows)
 
     def comparison(self, method: str, **of: str) -> "Comparison":
         """Compare a method with the coarse maps that it refined."""
@@ -228,7 +243,7 @@ class Records:
         for data_set in FREE:
             found = self.comparison(method, data_set=data_set, strength=SHOWN_STRENGTH)
             order = [row for _, row in sorted(found.by_removed(), key=lambda each: -each[0])]
-            if order:
+            if found.unchanged < len(order):
                 places = sorted({0, len(order) // 2, len(order) - 1})
                 chosen[data_set] = [(order[place].name, order[place].strength) for place in places]
         return chosen
@@ -308,7 +323,7 @@ def write_page(records: Records, path: Path = PAGE_FILE) -> None:
 
 def page_of(records: Records) -> str:
     """Return the page of results."""
-    of_set = by_set(records)
+    of_set, common = by_set(records), records.common()
     sets = sorted({name for sets in of_set.values() for name in sets})
     names = {(row.data_set, row.name) for row in records.rows.values()}
     counts = {name: sum(each == name for each, _ in names) for name in sets}
@@ -318,9 +333,11 @@ def page_of(records: Records) -> str:
         images=max(counts.values()),
         faces=faces,
         left_out=LEFT_OUT,
-        free=", ".join(FREE),
+        free=", ".join(KINDS[name] for name in FREE),
         fewer=fewer_images(of_set),
         summary=table(summary_rows(of_set)),
+        shared=len({row.case for row in common.rows.values()}),
+        common=table(summary_rows(by_set(common))),
         strengths=table(strength_rows(records)),
         tolerated=round(100 * TOLERATED),
         losses="\n".join(loss_lines(of_set)) + "\n",
@@ -471,7 +488,11 @@ def picture_section(records: Records) -> str:
     shown = [name for name in FREE if records.pictures and strip_file(name).exists()]
     if not shown:
         return ""
-    text = PICTURES.format(strength=SHOWN_STRENGTH, method=records.pictures)
+    text = PICTURES.format(
+        strength=SHOWN_STRENGTH,
+        method=records.pictures,
+        credits="; ".join(CREDITS[name] for name in shown),
+    )
     strips = [f"![{KINDS[name]}](../images/{strip_file(name).name})\n" for name in shown]
     return text + "\n".join(strips) + "\n"
 
@@ -498,6 +519,9 @@ def strip_row(
     fine: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
     """Return coarse, refined and fine map next to each other, and what changed."""
+    objects = fine != np.bincount(fine.ravel()).argmax()
+    window = grown(bounding_box(objects), MARGIN, fine.shape)
+    rgb, coarse, refined, fine = (each[window] for each in (rgb, coarse, refined, fine))
     maps = [overlay(rgb, each) for each in (coarse, refined, fine)]
     tiles = [small(each) for each in (*maps, changes(rgb, coarse, refined, fine))]
     margin = ((2, 2), (2, 2), (0, 0))
@@ -529,5 +553,5 @@ def changes(
 def small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Reduce a picture to the width of a column."""
     height, width = picture.shape[:2]
-    size = SIDE, max(1, round(SIDE * height / width))
+    size = WIDTH, max(1, round(WIDTH * height / width))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -72,6 +72,12 @@ def test_methods_measured_on_fewer_images_are_named(pages, records):
     assert "fewer than 4 maps, and compared with those: *watershed* (2)" in pages.page_of(records)
 
 
+def test_maps_that_all_methods_refined_are_compared(pages, records):
+    page = pages.page_of(records)
+    assert "On the 2 maps that all methods refined" in page
+    assert line(page, "instant", "On the 2 maps")[3] == "75.0"
+
+
 def test_each_set_and_strength_has_its_losses(pages, records):
     page = pages.page_of(records)
     assert line(page, "nuclei", "## Error removed")[1:] == ["20.0 (1 of 2)", "–"]
