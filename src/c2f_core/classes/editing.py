@@ -74,6 +74,26 @@ def table_of_labels(labels: Iterable[int], name: str = "labels") -> ClassTable:
     return table_from_colours(name, entries, UNLABELLED_ID)
 
 
+def table_of_colours(colours: Iterable[Colour], name: str = "colours") -> ClassTable:
+    """Return a table of one class per colour, and the label 255 for unlabelled.
+
+    Parameters
+    ----------
+    colours : iterable of (int, int, int)
+        RGB colours of the classes, 0 to 255.
+    name : str
+        Name of the class table.
+
+    Raises
+    ------
+    ClassTableError
+        If there is no colour, or there are too many.
+    """
+    distinct = enumerate(dict.fromkeys(colours))
+    entries = {label: (f"class {label}", colour) for label, colour in distinct}
+    return table_from_colours(name, entries, UNLABELLED_ID)
+
+
 def without_class(table: ClassTable, index: int) -> ClassTable:
     """Return a table without one of its classes.
 

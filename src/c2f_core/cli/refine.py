@@ -14,9 +14,9 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
-from c2f_core.classes.editing import table_of_labels
+from c2f_core.classes.editing import table_of_colours, table_of_labels
 from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
-from c2f_core.classes.table import ClassTable
+from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
@@ -25,7 +25,7 @@ from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.intensity import intensity_limits
 from c2f_core.io.maps import MapStyle, read_map, write_map
-from c2f_core.io.recognise import labels_of, recognise_table
+from c2f_core.io.recognise import plain_values, recognise_table
 from c2f_core.io.scratch import Scratch
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
 from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
@@ -294,25 +294,32 @@ def _class_table(name: str | None, jobs: Sequence[RefineFiles]) -> ClassTable:
     if name is not None:
         return ClassTable.named(name)
     table = recognise_table(jobs[0].coarse, jobs[0].image)
-    return _table_of_labels(jobs) if table is None else table
+    return _plain_table(jobs) if table is None else table
 
 
-def _table_of_labels(jobs: Sequence[RefineFiles]) -> ClassTable:
-    """Return a table of the labels of all coarse maps, which name no classes."""
-    labels: set[int] = set()
+def _plain_table(jobs: Sequence[RefineFiles]) -> ClassTable:
+    """Return a table of the labels or colours of all coarse maps, which name no classes."""
+    values: dict[int | Colour, None] = {}
     for job in jobs:
-        found = labels_of(job.coarse)
+        found = plain_values(job.coarse)
         if found is None:
             raise DataError(
                 f"The class table of {job.coarse} is unknown; give a preset, or a TOML or JSON "
                 "file, with --class-table."
             )
-        labels |= set(found)
-    table = table_of_labels(labels)
-    shown = ", ".join(str(entry.index) for entry in table.classes)
+        values |= dict.fromkeys(found)
+    labels = [value for value in values if isinstance(value, int)]
+    colours = [value for value in values if not isinstance(value, int)]
+    if labels and colours:
+        raise DataError(
+            "Some coarse maps have labels and others colours; give their classes with "
+            "--class-table."
+        )
+    table = table_of_labels(labels) if labels else table_of_colours(sorted(colours))
+    kind = f"labels {', '.join(map(str, sorted(labels)))}" if labels else "colours"
     print(
-        f"note: The coarse maps name no classes; the labels {shown} count as classes, and 255 as "
-        "unlabelled. If this is wrong, give --class-table.",
+        f"note: The coarse maps name no classes, so their {kind} count as classes (the label 255 "
+        "as unlabelled). If this is wrong, give --class-table.",
         file=sys.stderr,
     )
     return table

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import PRESETS, ClassTable
+from c2f_core.classes.table import PRESETS, ClassTable, Colour
 from c2f_core.errors import DataError, enough_memory
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, class_names, open_annotations, own_table
 from c2f_core.io.embedded import embedded_table
@@ -14,8 +14,8 @@ from c2f_core.io.images import read_map_pixels
 
 MIN_SHARE = 0.8
 """Minimum share of pixels with exactly a class colour; photographs have hardly any."""
-MOST_LABELS = 64
-"""Largest number of values of a grey image that is taken for a map without class names."""
+MOST_VALUES = 64
+"""Largest number of labels or colours of what is taken for a map without class names."""
 MIN_VALUES = 3
 """Minimum number of values of a grey map of a preset; two values are probably a mask."""
 MIN_NAMES = 3
@@ -69,14 +69,20 @@ def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassT
     return _matching_preset(pixels)
 
 
-def labels_of(path: str | Path) -> list[int] | None:
-    """Return the labels of a map without class names, or None if it cannot be such a map.
+def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
+    """Return the labels or colours of a map without class names.
 
     Parameters
     ----------
     path : str or Path
-        PNG, BMP, TIFF or NPY file. Grey and palette images and integer arrays with few
-        different values are maps; colour images and photographs are not.
+        PNG, BMP, TIFF or NPY file.
+
+    Returns
+    -------
+    list of int, or list of (int, int, int)
+        Different values of a grey image or integer array, or different colours of a
+        colour or palette image; None if there is one colour only, or so many values that it
+        cannot be a map.
 
     Raises
     ------
@@ -87,10 +93,14 @@ def labels_of(path: str | Path) -> list[int] | None:
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return None
     pixels = read_map_pixels(path)
-    if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
-        return None
-    labels = [int(label) for label in np.unique(pixels)]
-    return labels if len(labels) <= MOST_LABELS and labels[0] >= 0 else None
+    if pixels.ndim == 2 and pixels.dtype.kind in "iub":
+        labels = [int(label) for label in np.unique(pixels)]
+        return labels if len(labels) <= MOST_VALUES and labels[0] >= 0 else None
+    if pixels.ndim == 3 and pixels.dtype == np.uint8:
+        rows = np.unique(pixels[..., :3].reshape(-1, 3), axis=0)
+        if 1 < len(rows) <= MOST_VALUES:
+            return [(int(red), int(green), int(blue)) for red, green, blue in rows]
+    return None
 
 
 def _matching_preset(pixels: NDArray[Any]) -> ClassTable | None:

@@ -451,6 +451,19 @@ def test_plain_labels_are_classes_of_any_image(run, tmp_path: Path) -> None:
     Image.fromarray(labels).save(coarse)
     code, _, err = run(image, coarse, "-o", fine, model="instant")
     assert code == 0
-    assert "name no classes; the labels 70, 91" in err
+    assert "name no classes, so their labels 70, 91" in err
     refined = np.array(Image.open(fine))
     assert set(np.unique(refined)) <= set(np.unique(labels)) - {255}
+
+
+def test_plain_colours_are_classes_of_any_image(run, tmp_path: Path) -> None:
+    pair = synthetic_pair(64)
+    image, coarse, fine = tmp_path / "scene.png", tmp_path / "map.png", tmp_path / "fine.png"
+    Image.fromarray(pair.image).save(image)
+    colours = np.random.default_rng(0).integers(1, 250, (256, 3)).astype(np.uint8)
+    Image.fromarray(colours[pair.coarse]).save(coarse)
+    code, _, err = run(image, coarse, "-o", fine, "--style", "colour", model="instant")
+    assert code == 0
+    assert "name no classes, so their colours" in err
+    refined = {tuple(colour) for colour in np.array(Image.open(fine)).reshape(-1, 3)}
+    assert refined <= {tuple(colour) for colour in colours[np.unique(pair.coarse)]}
