@@ -27,6 +27,9 @@ section() { printf '\n## %s\n\n' "$1"; }
     python benchmarks/refine.py
     section "Parts of an image of 100 megapixels"
     python benchmarks/large.py
+    section "Strokes with the instant refiner"
+    printf 'Goal: 300 ms on 1,000 x 1,000.\n\n'
+    python benchmarks/instant_session.py
     if [ "${#screen[@]}" -gt 0 ]; then
         section "Refining inside napari"
         printf 'Goal: no stall above 100 ms. An image of 2,000 x 2,000; a stall is how late a timer of the window comes.\n\n'

@@ -1,5 +1,6 @@
 """Posterior of the classes of one image: what its pixels and its coarse map say together."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
-from c2f_core.geometry.arrays import Window
+from c2f_core.geometry.arrays import Window, from_corner, grown
 from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.fusion import (
@@ -122,6 +123,32 @@ class InstantModel:
         self._examples = find_examples(self.class_ids, self.depth)
         self._models = self._fit_models()
         self.fusion = self._fit_fusion()
+
+    def knows(self, class_ids: ClassIds) -> bool:
+        """Return whether the model has learned all these classes."""
+        return bool(np.isin(class_ids, (*self.present, UNLABELLED_ID)).all())
+
+    def redrawn(self, class_ids: ClassIds, window: Window) -> "InstantModel":
+        """Return the model of a coarse map that differs in a window; what was learned stays.
+
+        Parameters
+        ----------
+        class_ids : (Y, X) uint8 array
+            Class ids of the whole coarse map; the model knows all of them.
+        window : (slice, slice)
+            Rows and columns outside of which the map is the same.
+        """
+        height, width = class_ids.shape
+        changed = grown(window, REACH, (height, width))
+        seen = grown(changed, REACH, (height, width))
+        depth = depth_of_regions(class_ids[seen])
+        examples = find_examples(class_ids[seen], depth)
+        redrawn = copy(self)
+        redrawn.class_ids = class_ids
+        redrawn.depth, redrawn._examples = self.depth.copy(), self._examples.copy()
+        inner = from_corner(changed, seen)
+        redrawn.depth[changed], redrawn._examples[changed] = depth[inner], examples[inner]
+        return redrawn
 
     def windows(self) -> list[Window]:
         """Return the windows of the image in which something may change."""

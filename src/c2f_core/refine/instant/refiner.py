@@ -83,7 +83,7 @@ class WindowRefiner(RefinerInterface):
         for number, window in enumerate(windows, start=1):
             monitor.raise_if_stopped()
             found = self.probabilities(model, window)
-            fine[window], confidence[window] = _most_probable(model, window, found)
+            fine[window], confidence[window] = most_probable(model, window, found)
             monitor.report(FITTING_SHARE + (1 - FITTING_SHARE) * number / len(windows))
         return fine, confidence
 
@@ -127,11 +127,16 @@ class InstantRefiner(WindowRefiner):
 
     def probabilities(self, model: InstantModel, window: Window) -> ClassProbabilities:
         """Return the posterior of the model; see `WindowRefiner.probabilities`."""
-        found = model.posterior(window)
-        return ClassProbabilities(found.evidence.candidates, found.posterior, found.distinct)
+        return posterior_of(model, window)
 
 
-def _most_probable(
+def posterior_of(model: InstantModel, window: Window) -> ClassProbabilities:
+    """Return the posterior of the classes in a window."""
+    found = model.posterior(window)
+    return ClassProbabilities(found.evidence.candidates, found.posterior, found.distinct)
+
+
+def most_probable(
     model: InstantModel, window: Window, found: ClassProbabilities
 ) -> tuple[ClassIds, Confidence]:
     """Return the most probable class of each pixel of a window, and its probability."""

@@ -1,0 +1,101 @@
+"""Refinement of one image with the instant refiner again and again, while its map is drawn."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes.codec import UNLABELLED_ID
+from c2f_core.errors import ImageError
+from c2f_core.geometry.arrays import Window, blocks, bounding_box, extent, grown, to_corner
+from c2f_core.refine.instant import smoothing
+from c2f_core.refine.instant.descriptors import Describer
+from c2f_core.refine.instant.posterior import REACH, WINDOW, InstantModel
+from c2f_core.refine.instant.refiner import DEEP_CONFIDENCE, most_probable, posterior_of
+from c2f_core.refine.interface import SILENT, ClassIds, Confidence, Monitor
+
+AFFECTED = REACH + smoothing.HALO
+"""Distance in pixels up to which a stroke changes what the session makes of its surroundings."""
+STROKES_TO_LEARN = 8
+"""Number of changes of the map after which everything is learned again."""
+
+
+class InstantSession:
+    """Keep what was learned from an image and its coarse map, and refine parts of it.
+
+    After a change of the map, the densities of the classes, their weights and the width stay
+    as they were learned; only what lies near the change is computed again. After some changes,
+    or when the map has another class, everything is learned again.
+
+    Parameters
+    ----------
+    rgb : (Y, X, 3) uint8 array
+        RGB image.
+    """
+
+    def __init__(self, rgb: NDArray[np.uint8]) -> None:
+        self._rgb, self._describer = rgb, Describer(rgb)
+        self._model: InstantModel | None = None
+        self._changes = 0
+
+    def refine_part(
+        self, class_ids: ClassIds, window: Window, monitor: Monitor = SILENT
+    ) -> tuple[ClassIds, Confidence]:
+        """Refine a part of the coarse map.
+
+        Parameters
+        ----------
+        class_ids : (Y, X) uint8 array
+            Class ids of the whole coarse map, `UNLABELLED_ID` where unlabelled.
+        window : (slice, slice)
+            Rows and columns of the part.
+        monitor : Monitor
+            Asked between steps whether to stop.
+
+        Returns
+        -------
+        class_ids : (y, x) uint8 array
+            Class ids of the fine map in the part.
+        confidence : (y, x) float32 array
+            Probability of the class in [0, 1].
+
+        Raises
+        ------
+        ImageError
+            If nothing is labelled.
+        Cancelled
+            If the monitor asked to stop.
+        """
+        model = self._latest(class_ids, monitor)
+        fine = model.class_ids[window].copy()
+        confidence = np.full(fine.shape, DEEP_CONFIDENCE, np.float32)
+        if len(model.present) == 1:
+            fine[:] = model.present[0]
+            return fine, confidence
+        for block in blocks(extent(window), WINDOW):
+            monitor.raise_if_stopped()
+            there = to_corner(block, window)
+            if model.may_change(there):
+                fine[block], confidence[block] = most_probable(
+                    model, there, posterior_of(model, there)
+                )
+        return fine, confidence
+
+    def _latest(self, class_ids: ClassIds, monitor: Monitor) -> InstantModel:
+        """Return the model for a coarse map, learned again if that is due."""
+        if not (class_ids != UNLABELLED_ID).any():
+            raise ImageError("Nothing is labelled in the coarse map; draw at least one class.")
+        model = self._model
+        if model is not None:
+            changed = bounding_box(class_ids != model.class_ids)
+            if self._changes < STROKES_TO_LEARN and model.knows(class_ids[changed]):
+                if extent(changed) != (0, 0):
+                    self._changes += 1
+                    self._model = model = model.redrawn(class_ids.copy(), changed)
+                return model
+        self._changes = 0
+        self._model = InstantModel(self._rgb, class_ids.copy(), self._describer, monitor)
+        return self._model
+
+    def affected(self, window: Window) -> Window:
+        """Return the window in which the result changes when the map changes in a window."""
+        height, width = self._rgb.shape[:2]
+        return grown(window, AFFECTED, (height, width))
