@@ -19,16 +19,19 @@ from c2f_core.geometry.arrays import (
     is_empty,
     to_corner,
 )
+from c2f_core.refine.instant.refiner import InstantRefiner
+from c2f_core.refine.instant.session import SessionRefiner, affected
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
+from c2f_core.refine.within import Limits
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session
 from napari_c2f.layers.strokes import covered
 from napari_c2f.refine.request import RefinerChoice
 
-PAUSE = 300
+PAUSE = 150
 """Milliseconds without a stroke before the refiner starts."""
 UPDATES = "live_updates"
 """Entry of a fine map's record: number of updates by live mode."""
@@ -154,7 +157,9 @@ class Live:
         job, model = made
         plane = next(iter(self._touched))
         self._running = {plane: self._touched.pop(plane)}
-        work = live_work(job, plane, self._running[plane], self._refiner.opener(model))
+        work = live_work(
+            job, plane, self._running[plane], self._refiner.opener(model, plane, job.limits)
+        )
         strokes = self._session.strokes.strokes_of(self.target.fine)
         latest = max((stroke.stamp for stroke in strokes), default=0)
         task = Task(work)
@@ -183,13 +188,20 @@ class _LatestRefiner:
     def __init__(self) -> None:
         self._key: tuple[RefinerChoice, ClassTable] | None = None
         self._refiner: RefinerInterface | None = None
+        self._place: tuple[Plane, Limits | None] | None = None
 
-    def opener(self, model: RefinerChoice) -> OpenRefiner:
-        """Return a function that opens a model for a class table, unless it is open already."""
+    def opener(self, model: RefinerChoice, plane: Plane, limits: Limits | None) -> OpenRefiner:
+        """Return a function that opens a model for a class table, unless it is open already.
+
+        The instant refiner keeps what it learns of one plane with its values of black and white.
+        """
 
         def open_once(class_table: ClassTable) -> RefinerInterface:
             if self._refiner is None or self._key != (model, class_table):
                 self._refiner, self._key = model.open(class_table), (model, class_table)
+                self._place = None
+            if isinstance(self._refiner, InstantRefiner) and self._place != (plane, limits):
+                self._refiner, self._place = SessionRefiner(class_table), (plane, limits)
             return self._refiner
 
         return open_once
@@ -203,7 +215,11 @@ def live_work(
     def work(report: Report, should_stop: ShouldStop) -> JobResult:
         refiner = open_refiner(job.class_table)
         size = int(job.coarse.shape[-2]), int(job.coarse.shape[-1])
-        rows, columns = common(refiner.receptive_window(touched, size), job.scope.region(size))
+        is_session = isinstance(refiner, SessionRefiner)
+        seen = affected(touched, size) if is_session else refiner.receptive_window(touched, size)
+        rows, columns = common(seen, job.scope.region(size))
+        if isinstance(refiner, SessionRefiner):
+            refiner.part = rows, columns
         scope = replace(job.scope, box=(rows, columns))
         part = replace(job, plane=plane, scope=scope, whole=False, before=None)
         return run_refinement(part, refiner, progress=report, should_stop=should_stop)

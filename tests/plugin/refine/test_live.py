@@ -14,6 +14,7 @@ from c2f_core.data.sample import astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import ImageError
 from c2f_core.io.maps import write_map
+from c2f_core.refine.instant.refiner import InstantRefiner
 from c2f_core.refine.learned import Refiner
 from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
@@ -21,6 +22,7 @@ from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
 from napari_c2f.refine import live as _live
 from napari_c2f.refine.live import live_work
+from napari_c2f.refine.request import RefinerChoice
 from napari_c2f.review.controller import ReviewController
 
 SIZE = 96
@@ -457,6 +459,28 @@ def test_the_viewer_may_close_while_it_refines(live, next_class, paint, qtbot, m
     task = widget._controller._live._task
     viewer.close()
     wait_for(qtbot, task._done.is_set)
+
+
+def test_the_instant_refiner_refines_only_what_is_near_a_stroke():
+    pair = astronaut_pair(400)
+    table = ClassTable.preset("fasseg")
+    coarse = table.to_labels(pair.coarse)
+    scope = Scope(care="model", smallest_region=0)
+    latest = _live._LatestRefiner()
+    opener = latest.opener(RefinerChoice("instant"), (), None)
+    before = run_refinement(RefineJob(pair.image, coarse, table, scope), InstantRefiner(table))
+    labels = before.labels.copy()
+    for row in (120, 150):
+        touched = slice(row, row + 20), slice(150, 190)
+        coarse[touched] = 1
+        run = RefineJob(pair.image, coarse, table, scope)
+        part = live_work(run, (), touched, opener)(lambda _: None, lambda: False)
+        assert part.labels.size < coarse.size / 8
+        labels[part.slices] = part.labels
+        anew = run_refinement(run, InstantRefiner(table))
+        assert (labels != anew.labels).mean() < 0.01
+    assert opener(table) is latest.opener(RefinerChoice("instant"), (), None)(table)
+    assert opener(table) is not latest.opener(RefinerChoice("instant"), (1,), None)(table)
 
 
 def test_live_results_equal_refining_everything_again():

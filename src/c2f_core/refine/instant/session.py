@@ -1,15 +1,33 @@
 """Refinement of one image with the instant refiner again and again, while its map is drawn."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ImageError
-from c2f_core.geometry.arrays import Window, blocks, bounding_box, extent, grown, to_corner
+from c2f_core.geometry.arrays import (
+    Size,
+    Sliceable,
+    Window,
+    blocks,
+    bounding_box,
+    extent,
+    grown,
+    to_corner,
+    whole,
+)
 from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.posterior import REACH, WINDOW, InstantModel
-from c2f_core.refine.instant.refiner import DEEP_CONFIDENCE, most_probable, posterior_of
+from c2f_core.refine.instant.refiner import (
+    DEEP_CONFIDENCE,
+    InstantRefiner,
+    most_probable,
+    posterior_of,
+)
 from c2f_core.refine.interface import SILENT, ClassIds, Confidence, Monitor
 
 AFFECTED = REACH + smoothing.HALO
@@ -98,4 +116,34 @@ class InstantSession:
     def affected(self, window: Window) -> Window:
         """Return the window in which the result changes when the map changes in a window."""
         height, width = self._rgb.shape[:2]
-        return grown(window, AFFECTED, (height, width))
+        return affected(window, (height, width))
+
+
+def affected(window: Window, size: Size) -> Window:
+    """Return the window of a map in which the result changes when the map changes in a window."""
+    return grown(window, AFFECTED, size)
+
+
+class SessionRefiner(InstantRefiner):
+    """Instant refiner that keeps a session of one image, and refines only a part of its map.
+
+    Parameters
+    ----------
+    class_table : ClassTable
+        Class table of the coarse and fine maps.
+    """
+
+    def __init__(self, class_table: ClassTable) -> None:
+        super().__init__(class_table)
+        self.part: Window | None = None
+        self._session: InstantSession | None = None
+
+    def refine_parts(
+        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+    ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
+        """Refine the window `part` of the map, or all of it if that is None."""
+        everything = whole((class_ids.shape[0], class_ids.shape[1]))
+        if self._session is None:
+            self._session = InstantSession(np.asarray(rgb[everything]))
+        part = self.part or everything
+        yield part, *self._session.refine_part(np.asarray(class_ids[everything]), part, monitor)
