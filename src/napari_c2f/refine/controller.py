@@ -16,6 +16,7 @@ from c2f_core.errors import C2FError, DataError
 from c2f_core.io.recognise import recognise_table
 from c2f_core.refine.report import ScopeReport
 from c2f_core.refine.run import JobResult, RefineJob
+from c2f_core.refine.scope import Scope
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
@@ -370,8 +371,8 @@ class RefineController(MapController[Refining]):
         self._protected_layer.update()
         self.model.report = result.report
         self._succeed(
-            f"{result.cancelled} {_summary(result.report, confidence.name)} The coarse map is "
-            "unchanged and now hidden.".strip()
+            f"{result.cancelled} {_summary(prepared.job.scope, result.report, confidence.name)} "
+            "The coarse map is unchanged and now hidden.".strip()
         )
 
     def _confidence_layer(self, coarse: Labels, result: JobResult) -> Image:
@@ -398,10 +399,15 @@ class RefineController(MapController[Refining]):
         return fine
 
 
-def _summary(report: ScopeReport, confidence: str) -> str:
+def _summary(scope: Scope, report: ScopeReport, confidence: str) -> str:
     """Return how much changed, and with what confidence, for the user."""
     if not report.pixels:
         return "The scope has no pixel that may change; widen it under 'Scope', or unlock classes."
+    if not report.changed and scope.examines:
+        return (
+            "No change was clearly expected to help, so the fine map equals the coarse map. Draw "
+            "closer to the boundaries, or choose another entry of 'Changes' under 'Scope'."
+        )
     return (
         f"{100 * report.changed / report.pixels:.1f} % of the pixels changed, mean confidence "
         f"{100 * report.mean_confidence:.1f} %, {report.seconds:.1f} s. Doubtful regions "

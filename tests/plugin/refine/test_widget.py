@@ -580,3 +580,14 @@ def test_a_layer_drawn_by_hand_gets_a_new_table(docked, qtbot):
 def test_the_bundled_model_loads_offline():
     assert Refiner.bundled("fasseg", "cpu").class_table == FASSEG
     assert SHAPES.unlabelled.index == 0
+
+
+def test_a_map_that_nothing_is_expected_to_improve_says_so(docked, qtbot):
+    viewer, widget = docked
+    coarse = np.ones((64, 64), dtype=np.uint8)
+    coarse[20:40, 20:40] = 2
+    viewer.add_image(np.full((64, 64), 90, dtype=np.uint8), name="plain")
+    viewer.add_labels(coarse, name="coarse")
+    refine(qtbot, widget, "instant")
+    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse)
+    assert "No change was clearly expected to help" in widget.status.text()
