@@ -33,6 +33,7 @@ from napari_c2f.layers.convert import (
     labels_layer_data,
     new_map,
 )
+from napari_c2f.layers.lineage import placed_keywords
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.project.controller import ProjectController
 from napari_c2f.refine.request import RefinerChoice, RefineRequest, ScopeChoice
@@ -311,8 +312,9 @@ class Desk:
         """Add a fine layer as refining does."""
         data = SHAPES.to_labels(PAIR.fine) if data is None else data.copy()
         record = {"refiner": "watershed", "sha256": None, "mean_confidence": 0.75}
-        fine = new_map(self.viewer, data, SHAPES, "fine", {}, is_result=True)
         coarse, session = self.controller.images.image.coarse, self.session
+        placed = {} if slices is None else placed_keywords(coarse, slices)
+        fine = new_map(self.viewer, data, SHAPES, "fine", placed, is_result=True)
         session.lineage.add_fine(fine, coarse, slices=slices, record=record)
         self.viewer.add_layer(fine)
         session.refined.emit(Refined(fine, None, record))

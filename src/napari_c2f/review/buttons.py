@@ -17,6 +17,8 @@ from napari_c2f.review.model import ReviewModel
 LARGEST_SMALL = 9999
 SMALL_TIP = "Largest size of regions that are decided on together as small ones"
 THRESHOLD_TIP = "Minimum mean confidence of regions that are accepted together"
+ROW_SPACING = 3
+"""Pixels between buttons: three of them fit the narrowest dock."""
 
 
 class ReviewButtons(QWidget):
@@ -84,6 +86,7 @@ class ReviewButtons(QWidget):
             (self.final,),
         ):
             row = QHBoxLayout()
+            row.setSpacing(ROW_SPACING)
             for widget in widgets:
                 row.addWidget(widget)
             layout.addLayout(row)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from c2f_core.errors import C2FError
 from c2f_core.models.bundled import bundled_for_any_classes, bundled_models, is_model_file
@@ -83,6 +83,8 @@ class KnowledgeLine(QLabel):
         super().__init__()
         self._choice = choice
         self.setWordWrap(True)
+        # A path has no place to break the line; it must not widen the dock.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setToolTip("What the model knows")
         choice.changed.connect(self.refresh)
         self.refresh()

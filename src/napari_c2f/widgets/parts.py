@@ -1,10 +1,12 @@
 """Small views and layout helpers that the widgets share."""
 
 from collections.abc import Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -12,6 +14,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QPlainTextEdit,
+    QScrollArea,
     QWidget,
 )
 from superqt import QCollapsible
@@ -22,6 +25,8 @@ FRAME = QColor(128, 128, 128)
 ROW_WIDTH = 300
 """Largest width of buttons side by side, in pixels of the screen."""
 STATUS_LINES = 5
+LAYOUT_TIME = 50
+"""Milliseconds after which the layouts around an opened section have made room for it."""
 LARGEST_HEIGHT = (1 << 24) - 1
 """Largest height of a widget in Qt."""
 
@@ -117,10 +122,20 @@ def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
         content.setVisible(is_open)  # Collapsed editors are skipped by Tab.
         if is_open:  # The content may grow later.
             content.setMaximumHeight(LARGEST_HEIGHT)
+            QTimer.singleShot(LAYOUT_TIME, partial(_scroll_to, content))
 
     section.toggled.connect(show)
     section.collapse(animate=False)
     return section
+
+
+def _scroll_to(content: QWidget) -> None:
+    """Scroll the column that contains a section until the section is in view."""
+    parent = content.parentWidget() if isalive(content) else None
+    while parent is not None and not isinstance(parent, QScrollArea):
+        parent = parent.parentWidget()
+    if parent is not None:
+        parent.ensureWidgetVisible(content)
 
 
 def button_row(tips: Mapping[Any, str]) -> QGridLayout:

@@ -206,7 +206,9 @@ def test_the_last_checkpoint_is_scored(make_config, shapes_folder, tmp_path, mon
 
     scored = []
     load = Refiner.load
-    monkeypatch.setattr(Refiner, "load", lambda path, device: scored.append(path) or load(path))
+    monkeypatch.setattr(
+        Refiner, "load", lambda path, device, **_options: scored.append(path) or load(path)
+    )
     config = make_config(shapes_folder, tmp_path / "run", method="model2")
     list(cross_validate({"a": config}, 2))
     assert scored == [last_checkpoint(fold_config(config, 2, fold, 0)) for fold in range(2)]

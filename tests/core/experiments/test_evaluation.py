@@ -65,7 +65,7 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
     assert code == 0
     assert "Scores (%)" in capsys.readouterr().out
     rows = read_csv(table)
-    methods = [REFERENCE, "watershed", "random walker", "tiny", "tiny"]
+    methods = [REFERENCE, "instant", "watershed", "random walker", "tiny", "tiny"]
     assert [row["method"] for row in rows if row["image"] == "all"] == methods
     assert [row["method"] for row in rows if row["image"] == "1"] == methods
     assert rows[0]["calibration error"] == ""

@@ -59,7 +59,7 @@ def open_map(controller, path, image, choose_image=forbid):
 @pytest.mark.parametrize("known_by", ["file", "name", "stem"])
 def test_the_map_of_the_selected_one_of_several_images_is_opened(controller, annotations, known_by):
     name = {"file": "mine", "name": "a.b.jpg", "stem": "a.b"}[known_by]
-    with layer_source(path="/photos/a.b.png" if known_by == "file" else None):
+    with layer_source(path="/photos/train/a.b.png" if known_by == "file" else None):
         image = controller._viewer.add_image(np.zeros(SIZE, np.uint8), name=name)
     layer, message = open_map(controller, annotations, image)
     assert (layer.data[:10] == SHAPES.classes[0].index).all()

@@ -487,12 +487,13 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     assert "Not exported: two, three, three-2 (it does not have" in desk.state.message
 
 
-def test_a_new_project_needs_classes(qtbot, tmp_path):
+def test_a_new_project_needs_no_classes(qtbot, tmp_path):
     controller = ProjectController(ViewerModel(), Session())
-    controller.create(tmp_path / "new", TableSelection())
-    assert "Choose the classes" in controller.model.message
+    controller.create(tmp_path / "bare", TableSelection())
+    assert "add images to it" in controller.model.message
     controller.create(tmp_path / "new", TableSelection(SHAPES))
     assert controller.model.root == tmp_path / "new"
+    assert controller.workspace.project.class_table == SHAPES
     controller.close()
 
 
@@ -502,8 +503,8 @@ def test_a_new_project_takes_the_classes_of_the_active_map(qtbot, tmp_path):
     layer = viewer.add_labels(COARSE)
     set_class_table(layer, SHAPES)
     viewer.layers.selection.active = viewer.add_image(PAIR.image)
-    controller.create(tmp_path / "new", TableSelection())
-    assert "Choose the classes" in controller.model.message
+    controller.create(tmp_path / "other", TableSelection())
+    assert controller.workspace.project.class_table != SHAPES
     viewer.layers.selection.active = layer
     controller.create(tmp_path / "new", TableSelection())
     assert controller.workspace.project.class_table == SHAPES

@@ -403,10 +403,10 @@ def test_decisions_are_autosaved_and_do_not_count_as_painted(desk):
     desk.controller.images.autosave()
     desk.wait()
     history = DecisionHistory(final, desk.session)
-    history.write(np.array([0]), final.data[0, :1], [(0, 0, 1)])
+    history.write(np.array([0]), final.data[0, :1], [(0, 1, 1)])
     desk.controller.images.autosave()
     desk.wait()
-    assert desk.read().record.rejected == ((0, 0, 1),)
+    assert desk.read().record.rejected == ((0, 1, 1),)
     history.write(np.arange(5), np.full(5, 4))
     assert desk.controller.images.image.painted == 0
     desk.qtbot.waitUntil(lambda: (desk.read().fine[0, :5] == 4).all(), timeout=5000)

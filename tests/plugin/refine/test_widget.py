@@ -514,7 +514,7 @@ def test_images_of_all_kinds_are_refined(docked, qtbot, change):
     viewer.add_image(change(pair.image), name="image")
     data, keywords, _ = labels_layer_data(SHAPES.to_labels(pair.coarse), SHAPES, "coarse")
     viewer.add_labels(data, **keywords)
-    refine(qtbot, widget)
+    refine(qtbot, widget, "instant")
     assert "% of the pixels changed" in widget.status.text()
 
 

@@ -398,7 +398,7 @@ def test_the_realism_map_of_a_discriminator_is_a_layer(make_napari_viewer, click
     section = widget.discriminator
     assert (section.model.value(), section.image.value) == (trained, image)
     click(widget.discriminator_box.toggleButton())
-    qtbot.waitUntil(section.button.isVisible)
+    qtbot.waitUntil(lambda: section.button.visibleRegion().boundingRect().height() > 9)
     click(section.button)
     qtbot.waitUntil(lambda: "unrealistic are blue" in widget.status.text(), timeout=20000)
     realism = viewer.layers["fine realism"]

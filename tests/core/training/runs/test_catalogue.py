@@ -124,7 +124,7 @@ def test_a_run_that_was_rolled_back_says_so_in_the_list(make_config, run, tmp_pa
     run(first)
     second = {"start": first.run_folder, "steps": 30, "guard": 0.0, "coarse_only_batch_size": 2}
     config = make_config(tmp_path / "run", method="stage2", stage2=second, validate_every=1)
-    monkeypatch.setattr("c2f_core.training.trainer.validate", worse_each_time())
+    monkeypatch.setattr("c2f_core.training.supervised.validate", worse_each_time())
     curves = Curves()
     for event in run(config):
         curves(event)

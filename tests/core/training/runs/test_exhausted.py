@@ -52,7 +52,7 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(
 
     config = make_config(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr("c2f_core.training.trainer.validate", validate)
+        patch.setattr("c2f_core.training.supervised.validate", validate)
         with pytest.raises(C2FError, match="takes whole images") as caught:
             run(config)
     assert "checkpoint" not in str(caught.value)
@@ -65,7 +65,7 @@ def test_exhausted_memory_in_validation_comes_with_other_advice(
         with pytest.raises(C2FError, match="fewer or smaller images"):
             run(make_config(tmp_path / "reading"))
     stop_after(make_config(tmp_path / "begun"), 1)
-    monkeypatch.setattr("c2f_core.training.trainer.validate", validate)
+    monkeypatch.setattr("c2f_core.training.supervised.validate", validate)
     with pytest.raises(C2FError, match=r"takes whole images.*begun is intact"):
         run(make_config(tmp_path / "begun"), resume=True)
 
