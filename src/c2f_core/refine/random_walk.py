@@ -26,7 +26,7 @@ SMALLEST_WEIGHT = 1e-6
 SOLVER_TOLERANCE = 1e-5
 """Residual of the equations, relative to their right side."""
 MAX_UNKNOWN = 8_000_000
-"""Maximum number of pixels without a marker; the equations of so many take about 3 GB."""
+"""Maximum number of pixels without a marker; the equations of so many take an estimated 3 GB."""
 
 MAX_STEPS = 3000
 """Maximum number of steps of the solver for each class."""
