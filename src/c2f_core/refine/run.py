@@ -27,12 +27,11 @@ from c2f_core.models.bundled import bundled_models, is_for_any_classes, is_model
 from c2f_core.refine.interface import NO_MEMORY, Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
+from c2f_core.refine.stack import check_stack, named_plane
 from c2f_core.refine.within import (
     Limits,
     PlaneInputs,
-    check_stack,
     label_dtype,
-    named_plane,
     refine_plane,
 )
 

@@ -371,7 +371,8 @@ class RefineController(MapController[Refining]):
         self._protected_layer.update()
         self.model.report = result.report
         self._succeed(
-            f"{result.cancelled} {_summary(prepared.job.scope, result.report, confidence.name)} "
+            f"{result.cancelled} {_one_class(prepared.job, result)}"
+            f"{_summary(prepared.job.scope, result.report, confidence.name)} "
             "The coarse map is unchanged and now hidden.".strip()
         )
 
@@ -397,6 +398,18 @@ class RefineController(MapController[Refining]):
             protected=prepared.protected,
         )
         return fine
+
+
+def _one_class(job: RefineJob, result: JobResult) -> str:
+    """Return a warning if unlabelled pixels were filled with the only class there is."""
+    label = int(result.labels.flat[0]) if result.labels.size else 0
+    if not result.report.changed or not (result.labels == label).all():
+        return ""
+    names = {entry.index: entry.name for entry in job.class_table.entries}
+    return (
+        f"The map has the class '{names[label]}' only, so all pixels became it; draw a second "
+        "class, such as the background, and refine again. "
+    )
 
 
 def _summary(scope: Scope, report: ScopeReport, confidence: str) -> str:

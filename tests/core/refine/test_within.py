@@ -20,7 +20,8 @@ from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import Monitor, RefinerInterface
 from c2f_core.refine.report import class_changes, total_report
 from c2f_core.refine.scope import Scope, boundary_band
-from c2f_core.refine.within import ScopedResult, refine_stack, refine_within
+from c2f_core.refine.stack import refine_stack
+from c2f_core.refine.within import ScopedResult, refine_within
 
 exact_scope = partial(Scope, care="model", smallest_region=0)
 """Scope in which all that a refiner changes is kept."""

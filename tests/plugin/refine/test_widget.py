@@ -591,3 +591,14 @@ def test_a_map_that_nothing_is_expected_to_improve_says_so(docked, qtbot):
     refine(qtbot, widget, "instant")
     np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse)
     assert "No change was clearly expected to help" in widget.status.text()
+
+
+def test_a_map_of_one_class_says_that_it_needs_another(docked, qtbot):
+    viewer, widget = docked
+    coarse = np.zeros((64, 64), dtype=np.uint8)  # napari's own layers begin unlabelled.
+    coarse[20:40, 20:40] = 1
+    viewer.add_image(np.full((64, 64), 90, dtype=np.uint8), name="plain")
+    viewer.add_labels(coarse, name="coarse")
+    refine(qtbot, widget, "instant")
+    assert "only, so all pixels became it; draw a second class" in widget.status.text()
+    assert (viewer.layers["coarse"].data == coarse).all()
