@@ -101,7 +101,7 @@ install_python_packages() {
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     choose_sources
     say "Installing the Python packages (2.3 GB on disk; some minutes when first fetched)"
-    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e ".[dev]"
+    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e . --group dev
     printf '%s\n' "$stamp" > "$venv/stamp"
 }
 
