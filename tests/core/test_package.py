@@ -3,6 +3,7 @@
 import re
 import tarfile
 import zipfile
+from email import message_from_bytes
 from importlib.metadata import distribution, entry_points
 from pathlib import Path, PurePosixPath
 
@@ -46,7 +47,7 @@ def sdist_names(distributions: Path) -> set[str]:
 def test_data_files_are_there_to_be_packed() -> None:
     data = package_data()
     assert MANIFEST.as_posix() in data
-    assert "c2f_core/py.typed" in data
+    assert {"c2f_core/py.typed", "napari_c2f/py.typed"} <= data
     assert any(name.startswith("c2f_core/models/") for name in data), "no bundled model"
 
 
@@ -63,6 +64,20 @@ def test_sdist_carries_sources_data_and_licence(sdist_names: set[str]) -> None:
     wanted = {f"src/{name}" for name in package_data()}
     wanted |= {"LICENSE", "README.md", "pyproject.toml", "napari.yaml"}
     assert wanted <= sdist_names
+
+
+def test_sdist_has_no_pictures(sdist_names: set[str]) -> None:
+    assert "docs/index.md" in sdist_names
+    assert not [name for name in sdist_names if name.startswith("docs/images/")]
+
+
+def test_description_shows_pictures_and_pages_wherever_it_is_read(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    targets = re.findall(r"\]\(([^)]+)\)", wheel.read(name).decode())
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+    for picture in [target for target in targets if "raw.githubusercontent" in target]:
+        assert (ROOT / "docs" / picture.partition("/docs/")[2]).is_file()
 
 
 def test_manifest_is_one_file() -> None:
@@ -82,11 +97,14 @@ def test_console_script_resolves(name: str) -> None:
     assert callable(entry.load())
 
 
-def test_metadata_serves_napari_hub_and_users() -> None:
-    metadata = distribution("napari-c2f").metadata
-    assert "Framework :: napari" in metadata.get_all("Classifier")
+def test_metadata_serves_napari_hub_and_users(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = message_from_bytes(wheel.read(name))
+    assert "Framework :: napari" in metadata.get_all("Classifier", [])
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
+    urls = {entry.partition(",")[0] for entry in metadata.get_all("Project-URL", [])}
+    assert urls == {"Source", "Documentation", "Changelog", "Bug Tracker", "User Support"}
 
 
 def test_no_qt_backend_unless_asked_for() -> None:
@@ -97,7 +115,8 @@ def test_no_qt_backend_unless_asked_for() -> None:
     assert any("pyqt6" in requirement for requirement in requirements)
 
 
-def test_version_stands_alike_in_all_places() -> None:
-    version = distribution("napari-c2f").version
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+def test_next_release_has_one_version_in_all_places() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    found = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    assert found
+    assert f"\nversion: {found[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
