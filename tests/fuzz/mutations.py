@@ -3,10 +3,10 @@
 import json
 import random
 import re
-from collections.abc import Callable
 from typing import Any
 
-SIZES = (0, 1, 2, 7, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**32 - 1)
+from containers import SIZES, Mutation, container_mutation
+
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2.5, 1e308, -0.0, float("nan"), float("inf")),
     *(255, 256, 65536, 2**31, 2**63, 10**30, 10**5000),
@@ -15,7 +15,6 @@ VALUES: tuple[Any, ...] = (
 )
 NUMBERS = ("", "-1", "0", "2.5", "1e9", "1e400", "nan", "99999999999999999999", "x", "1,2", "ä")
 TOKENS = (b"\x00", b"\xff\xff\xff\xff", b"{", b"}", b"[" * 3000, b'"', b"<", b">", b"&a;", b"/>")
-Mutation = Callable[[bytes, random.Random], bytes]
 
 
 def mutated(content: bytes, rng: random.Random, others: list[bytes]) -> bytes:
@@ -43,12 +42,23 @@ def mutated(content: bytes, rng: random.Random, others: list[bytes]) -> bytes:
 
 def _structured(content: bytes) -> Mutation | None:
     """Return the mutation that knows the structure of a file, if there is one."""
+    container = container_mutation(content, _changed_part)
+    if container is not None:
+        return container
     start = content.lstrip(b"\xef\xbb\xbf \n\t")[:1]
     if start in (b"{", b"["):
         return _with_other_json_value
     if start == b"<":
         return _with_other_attribute
     return _with_other_header if content[8:9] == b"{" else None
+
+
+def _changed_part(content: bytes, rng: random.Random) -> bytes:
+    """Change a part of a container, by its structure if it has one."""
+    structured = _structured(content)
+    if structured is not None and rng.random() < 0.7:
+        return structured(content, rng)
+    return rng.choice(_BYTES)(content, rng)
 
 
 def _place(content: bytes, rng: random.Random) -> int:

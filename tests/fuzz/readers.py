@@ -1,13 +1,15 @@
 """Readers of files, with small valid files written by this program to start from."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
+from reader import MAP, PAIR, SIDE, Reader, root_of
+from run_readers import RUN_READERS
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.files import read_config
@@ -24,32 +26,12 @@ from c2f_core.io.recognise import recognise_table
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.networks.unet import build_generator
+from c2f_core.project.effort import effort_rows
 from c2f_core.project.export import export_map, rerun
 from c2f_core.project.project import Project
+from c2f_core.project.records import ImageRecord
 from c2f_core.project.refining import refine_image
-
-SIDE = 24
-PAIR = synthetic_pair(SIDE, 0)
-MAP = SHAPES.to_labels(PAIR.coarse)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One reader and its valid files.
-
-    Attributes
-    ----------
-    build : callable
-        Function that writes valid files into a folder.
-    read : callable
-        Function that reads what belongs to a file in such a folder.
-    changes : callable
-        Function that returns whether a file is changed; the others stay valid.
-    """
-
-    build: Callable[[Path], None]
-    read: Callable[[Path], object]
-    changes: Callable[[Path], bool] = lambda path: True
+from c2f_core.project.work import Work, read_snapshot, undecided_regions, write_snapshot
 
 
 def _write_annotations(layout: FormatName, folder: Path) -> None:
@@ -130,7 +112,7 @@ def _write_dataset(folder: Path) -> None:
 
 
 def _read_dataset(path: Path) -> None:
-    root = path.parents[len(path.parts) - path.parts.index("work") - 2]
+    root = root_of(path, 0)
     table = ClassTable.from_file(root / "classes.json")
     pairs = list_pairs(root, table).pairs()
     list(pairs)
@@ -162,11 +144,23 @@ def _write_project(folder: Path) -> None:
 
 
 def _read_project(path: Path) -> None:
-    root = path.parents[len(path.parts) - path.parts.index("work") - 3]
-    with Project.open(root) as project:
-        for record in project.records:
+    """Read a project as the Project widget does; every eighth is saved, too, which takes longer."""
+    with Project.open(root_of(path, 1)) as project:
+        effort_rows(project)
+        for record in project.by_doubt():
             project.read_image(record.name)
-            project.save(project.read(record.name))
+            work = project.read(record.name)
+            undecided_regions(work)
+            if path.stat().st_size % 8 == 0:
+                project.save(work)
+
+
+def _write_snapshots(folder: Path) -> None:
+    work = Work(ImageRecord(name="a", image="a.png", size=MAP.shape), SHAPES, MAP)
+    stored, mask = np.full(MAP.shape, 9, dtype=np.uint8), MAP == 1
+    write_snapshot(folder / "coarse.npz", work)
+    work = replace(work, fine=MAP, refined=MAP, confidence=stored, painted=mask)
+    write_snapshot(folder / "fine.npz", replace(work, painted_refined=mask))
 
 
 def _write_sidecar(folder: Path) -> None:
@@ -195,6 +189,10 @@ READERS: dict[str, Reader] = {
     "splits": Reader(_write_splits, _read_splits),
     "datasets": Reader(_write_dataset, _read_dataset),
     "checkpoints": Reader(_write_checkpoint, load_checkpoint),
-    "projects": Reader(_write_project, _read_project, lambda path: path.suffix != ".lock"),
+    "projects": Reader(
+        _write_project, _read_project, lambda path: path.suffix != ".lock", writes=True
+    ),
+    "snapshots": Reader(_write_snapshots, lambda path: read_snapshot(path, (SIDE, SIDE))),
     "sidecars": Reader(_write_sidecar, _read_sidecar, lambda path: path.name == "face.png.json"),
+    **RUN_READERS,
 }

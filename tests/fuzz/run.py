@@ -18,72 +18,104 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
+import PIL
+import tifffile
 from mutations import mutated
 from readers import READERS, Reader
 
 import c2f_core
 from c2f_core.errors import C2FError
 
-CORE = str(Path(c2f_core.__file__).parent)
-TIME_LIMIT = 10
+FOLLOWED = tuple(str(Path(module.__file__).parent) for module in (c2f_core, tifffile, PIL))
+"""Folders of the code whose new lines make a file a seed."""
+TIME_LIMIT = 5
 """Seconds for one file."""
-MEMORY_LIMIT = 2 << 30
+MEMORY_LIMIT = 1 << 30
 """Bytes for one file, on top of those of the program."""
+ADDRESS_LIMIT = 3 << 30
+"""Bytes that one file may ask for; the system keeps none that is not used."""
 MOST_SEEDS = 2000
+MEMORY_FOLDER = Path("/dev/shm")
 
 
 class TooSlow(BaseException):
     """Reading a file takes too long; no reader catches this."""
 
 
-@contextmanager
-def limited() -> Iterator[None]:
-    """Limit the time and memory of the code inside."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    old = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT, old[1]))
-    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
-    faulthandler.dump_traceback_later(6 * TIME_LIMIT, exit=True)  # For code that is not Python.
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+class Limits:
+    """Limits of the time and memory that a file takes."""
+
+    def __init__(self) -> None:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESS_LIMIT, most))
+        signal.signal(signal.SIGALRM, self._stop)
+        self._armed = 0.0
+        self._memory = self._peak()
+
+    def begin(self) -> None:
+        """Start the clock of a file; code that is not Python is stopped with the program."""
+        signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+        if time.monotonic() - self._armed > TIME_LIMIT:
+            faulthandler.dump_traceback_later(12 * TIME_LIMIT, exit=True)
+            self._armed = time.monotonic()
+
+    def end(self) -> str | None:
+        """Stop the clock, and return what is wrong with the memory that the file took."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        resource.setrlimit(resource.RLIMIT_AS, old)
+        taken = self._peak() - self._memory
+        if taken < MEMORY_LIMIT:
+            return None
+        Path("/proc/self/clear_refs").write_text("5")  # Forgets the peak.
+        self._memory = self._peak()
+        return f"It takes {taken / 1e9:.1f} GB of memory.\nMemory"
 
+    @staticmethod
+    def _stop(number: int, frame: FrameType | None) -> None:
+        raise TooSlow
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise TooSlow
+    @staticmethod
+    def _peak() -> int:
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Coverage:
-    """Lines of the core that have been run."""
+    """Lines of the core and of the readers of images that have been run."""
 
     def __init__(self) -> None:
-        self.lines: set[tuple[str, int]] = set()
+        self.lines = 0
+        self._missing: dict[CodeType, set[int]] = {}
 
     def grows_by(self, action: Callable[[], Any]) -> tuple[bool, Any]:
         """Return whether an action runs new lines, and its result."""
-        before = len(self.lines)
+        before = self.lines
         sys.settrace(self._enter)
         try:
             result = action()
         finally:
             sys.settrace(None)
-        return len(self.lines) > before, result
+        return self.lines > before, result
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self._line if frame.f_code.co_filename.startswith(CORE) else None
+        code = frame.f_code
+        missing = self._missing.get(code)
+        if missing is None:
+            is_followed = code.co_filename.startswith(FOLLOWED)
+            lines = {line for _, _, line in code.co_lines() if line} if is_followed else set()
+            missing = self._missing[code] = lines - {code.co_firstlineno}
+        return self._line if missing else None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
-        self.lines.add((frame.f_code.co_filename, frame.f_lineno))
-        return self._line
+        missing = self._missing[frame.f_code]
+        if frame.f_lineno in missing:
+            missing.remove(frame.f_lineno)
+            self.lines += 1
+        return self._line if missing else None
 
 
 class Fuzzer:
@@ -93,29 +125,35 @@ class Fuzzer:
         self._reader: Reader = READERS[name]
         self._rng = random.Random(f"{name} {seed}")
         self._valid, self._work = folder / "valid", folder / "work"
-        self._valid.mkdir()
-        self._reader.build(self._valid)
-        self.seeds = [
-            (path.relative_to(self._valid), path.read_bytes())
+        self._work.mkdir()
+        self._reader.build(self._work)
+        self._work.rename(self._valid)
+        self._files = {
+            path.relative_to(self._valid): path.read_bytes()
             for path in sorted(self._valid.rglob("*"))
             if path.is_file() and self._reader.changes(path)
-        ]
+        }
+        self.seeds = list(self._files.items())
         self.coverage = Coverage()
+        self.accepted = 0
+        self._placed: Path | None = None
 
     def check_valid(self) -> None:
         """Check that the valid files are read without an error."""
         for file, content in self.seeds:
-            self._reader.read(self._placed(file, content))
+            self._reader.read(self._place(file, content))
+        self._limits = Limits()
 
     def next_file(self) -> tuple[Path, bytes]:
         """Return the place of a file in its folder, and its changed content."""
-        file, content = self._rng.choice(self.seeds)
-        others = [other for place, other in self.seeds if place.suffix == file.suffix]
-        return file, mutated(content, self._rng, others)
+        is_new = len(self.seeds) > len(self._files) and self._rng.random() < 0.3
+        file, content = self._rng.choice(self.seeds[-20:] if is_new else self.seeds)
+        others = [other for place, other in self.seeds[-200:] if place.suffix == file.suffix]
+        return file, mutated(content, self._rng, others or [content])
 
     def finding(self, file: Path, content: bytes, guided: bool) -> str | None:
         """Read a file; return the traceback of an error that is not for the user."""
-        path = self._placed(file, content)
+        path = self._place(file, content)
         if not guided:
             return self._read(path)
         is_new, found = self.coverage.grows_by(lambda: self._read(path))
@@ -124,21 +162,31 @@ class Fuzzer:
         return found
 
     def _read(self, path: Path) -> str | None:
+        error = self._error(path)
+        sys.settrace(None)
+        return self._limits.end() or error
+
+    def _error(self, path: Path) -> str | None:
         try:
-            with limited():
-                self._reader.read(path)
+            self._limits.begin()
+            self._reader.read(path)
         except C2FError as error:
             return None if str(error) else "An error without a sentence."
         except TooSlow:
             return f"It takes more than {TIME_LIMIT} s.\n{traceback.format_exc()}"
         except Exception:  # noqa: BLE001 - every other error is what is looked for.
             return traceback.format_exc()
+        self.accepted += 1
         return None
 
-    def _placed(self, file: Path, content: bytes) -> Path:
-        shutil.rmtree(self._work, ignore_errors=True)
-        shutil.copytree(self._valid, self._work, symlinks=True)
-        path = self._work / file
+    def _place(self, file: Path, content: bytes) -> Path:
+        """Write a changed file among valid ones."""
+        if self._reader.writes or self._placed is None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            shutil.copytree(self._valid, self._work, symlinks=True, copy_function=shutil.copyfile)
+        elif self._placed != file:
+            (self._work / self._placed).write_bytes(self._files[self._placed])
+        self._placed, path = file, self._work / file
         path.write_bytes(content)
         return path
 
@@ -148,7 +196,8 @@ def fuzz(
 ) -> int:
     """Fuzz one reader, and return the number of different findings."""
     places: set[str] = set()
-    with tempfile.TemporaryDirectory() as folder:
+    in_memory = MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=in_memory) as folder:
         fuzzer = Fuzzer(name, seed, Path(folder))
         fuzzer.check_valid()
         end, count = time.monotonic() + seconds, 0
@@ -160,8 +209,9 @@ def fuzz(
                 places.add(place)
                 _save(findings / f"{name}-{seed}-{count}", file, content, found)
     print(
-        f"{name}: {count} files, {len(places)} findings, {len(fuzzer.seeds)} seeds, "
-        f"{len(fuzzer.coverage.lines)} lines"
+        f"{name}: {count} files, of which {fuzzer.accepted} were read, {len(places)} findings, "
+        f"{len(fuzzer.seeds)} seeds, {fuzzer.coverage.lines} lines",
+        flush=True,
     )
     return len(places)
 
@@ -176,7 +226,7 @@ def _save(folder: Path, file: Path, content: bytes, found: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / file.name).write_bytes(content)
     (folder / "error.txt").write_text(found)
-    print(f"{folder / file.name}: {found.splitlines()[-1]}")
+    print(f"{folder / file.name}: {found.splitlines()[-1]}", flush=True)
 
 
 def main() -> None:
@@ -191,7 +241,6 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
-    signal.signal(signal.SIGALRM, _stop)
     names = options.reader or [*READERS]
     found = sum(
         fuzz(

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,24 @@ class Estimate:
     deviation: float
     error: float
     better_in: int | None = None
+
+
+def wrong_entry(record: RunRecord) -> str:
+    """Return the key of an entry that a comparison needs and that is missing or of another type.
+
+    Parameters
+    ----------
+    record : dict
+        Record of one run, perhaps from a damaged file.
+
+    Returns
+    -------
+    str
+        Key of the entry; empty if the record is complete.
+    """
+    kinds: dict[str, type[object] | UnionType] = dict.fromkeys(COLUMNS, int | float)
+    kinds |= {"config": str, "fold": int, "seed": int}
+    return next((key for key, kind in kinds.items() if not isinstance(record.get(key), kind)), "")
 
 
 def estimates_of(runs: Mapping[str, Sequence[RunRecord]]) -> list[Estimate]:

@@ -27,18 +27,21 @@ from c2f_core.data.splits import (
 )
 from c2f_core.documents import read_document
 from c2f_core.errors import ConfigError, DataError
-from c2f_core.experiments.comparison import SHARES, RunRecord
+from c2f_core.experiments.comparison import SHARES, RunRecord, wrong_entry
 from c2f_core.experiments.evaluation import Evaluation, evaluate
 from c2f_core.experiments.plan import write_or_check_plan
 from c2f_core.io.atomic import atomic_path
 from c2f_core.metrics.scores import mean_scores
 from c2f_core.refine.learned import Refiner
+from c2f_core.training.data_record import DataRecord, content_changes, hash_of
 from c2f_core.training.events import Event, Finished, RunStarted, StepDone
+from c2f_core.training.loading import check_pair_names
 from c2f_core.training.run_folder import PLACE, RunFolder
 from c2f_core.training.trainer import stage_configs, train_or_resume
 
 SPLITS = "splits.json"
 RECORDS = "records.json"
+ADVICE = "restore the file from a backup, or delete it to train and score all folds again"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def cross_validate(
     """
     splits = _common_splits(configs, folds, fold_seed)
     for config in configs.values():
-        _open(config, splits)
+        _open(config, splits, _data_record(config.data, splits))
     for seed, fold, (name, config) in itertools.product(seeds, range(folds), configs.items()):
         if any((each["fold"], each["seed"]) == (fold, seed) for each in records_of(config)):
             continue
@@ -212,8 +215,23 @@ def _source(data: DataConfig) -> FilePairs:
     return open_pairs(data.root, ClassTable.named(data.class_table))
 
 
-def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
-    """Make the run folder, or check that it was begun with the same config and folds."""
+def _data_record(data: DataConfig, splits: dict[str, list[Any]]) -> DataRecord:
+    """Return the record of the pairs of all folds."""
+    source = _source(data)
+    pairs = source.subset([*itertools.chain(*splits["folds"]), *splits["always"]])
+    check_pair_names(pairs.names)
+    hashes = {pair.name: hash_of(pair, True) for pair in pairs}
+    return DataRecord(
+        class_table=source.class_table,
+        train=tuple(hashes),
+        coarse_only=(),
+        validation=(),
+        hashes=hashes,
+    )
+
+
+def _open(config: TrainConfig, splits: dict[str, list[Any]], record: DataRecord) -> None:
+    """Make the run folder, or check that it was begun with the same config, folds and data."""
     resume = RunFolder(config.run_folder).config.exists()
     with RunFolder.open(config, resume, PLACE) as folder:
         folder.write_config(config)
@@ -221,6 +239,15 @@ def _open(config: TrainConfig, splits: dict[str, list[Any]]) -> None:
             f"{folder.root} was cross-validated over other folds; choose another run folder."
         )
         write_or_check_plan(folder.root / SPLITS, splits, difference)
+        earlier = folder.read_data_record()
+        changes = [] if earlier is None else content_changes(earlier, record)
+        if changes:
+            raise DataError(
+                f"The data of the cross-validation in {folder.root} have changed since it began "
+                f"({'; '.join(changes)}), so that its folds cannot be compared; restore them, or "
+                "choose another run folder."
+            )
+        folder.write_data_record(record)
 
 
 def fold_config(config: TrainConfig, folds: int, fold: int, seed: int) -> TrainConfig:
@@ -358,8 +385,20 @@ def scores_of_record(evaluation: Evaluation, names: Sequence[str]) -> RunRecord:
 
 
 def records_of(config: TrainConfig) -> list[RunRecord]:
-    """Return the records of the finished runs of a config."""
-    return read_records(config.run_folder / RECORDS)
+    """Return the records of the finished runs of a config.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or a score is missing.
+    """
+    path = config.run_folder / RECORDS
+    records = read_records(path)
+    for record in records:
+        wrong = wrong_entry(record)
+        if wrong:
+            raise DataError(f"A record in {path} has no valid '{wrong}'; {ADVICE}.")
+    return records
 
 
 def read_records(path: Path) -> list[RunRecord]:
@@ -372,7 +411,9 @@ def read_records(path: Path) -> list[RunRecord]:
     """
     if not path.exists():
         return []
-    records: list[RunRecord] = read_document(path, "records", DataError, "repair the file")
+    records: list[RunRecord] = read_document(path, "records", DataError, ADVICE)
+    if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+        raise DataError(f"{path} is not a list of records; {ADVICE}.")
     return records
 
 

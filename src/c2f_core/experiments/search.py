@@ -7,6 +7,7 @@ trial, so that an interrupted search continues as if it had never been interrupt
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -142,12 +143,16 @@ def search(
     """
     check_ranges(config, ranges)
     import_optuna()
-    load_training_data(config)  # Errors in the data are raised before anything is written.
+    earlier = RunFolder(config.run_folder).read_data_record()
+    # Errors in the data are raised before anything is written.
+    data = load_training_data(config, earlier=earlier)
     with RunFolder.open(config, RunFolder(config.run_folder).config.exists(), PLACE) as folder:
         folder.write_config(config)
         _begin(config, ranges, objective, pruner)
-        searched = _Search(config, ranges, OBJECTIVES[objective], *_open_study(config, pruner))
-        searched.write_best()
+        folder.write_data_record(data.record)
+        with _readable_trials(config):
+            searched = _Search(config, ranges, OBJECTIVES[objective], *_open_study(config, pruner))
+            searched.write_best()
         while searched.count("COMPLETE", "PRUNED", "FAIL") < trials:
             done = yield from searched.next_trial(should_stop)
             if done is None:
@@ -196,6 +201,20 @@ def _open_study(
     return study, storage
 
 
+@contextmanager
+def _readable_trials(config: TrainConfig) -> Iterator[None]:
+    """Turn errors of damaged trials into one sentence: Optuna's are of many kinds."""
+    try:
+        yield
+    except (C2FError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"The trials in {config.run_folder / JOURNAL} are damaged ({type(error).__name__}); "
+            "restore the file from a backup, or choose another run folder."
+        ) from error
+
+
 def _tidy(journal: Path) -> None:
     """Remove what a killed process may leave: a stale lock, and an incomplete last line."""
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
@@ -224,10 +243,11 @@ class _Search:
         self, should_stop: Callable[[], bool]
     ) -> Generator[Event | TrialStarted, None, TrialDone | None]:
         """Run the interrupted trial or a new one; return None if it was stopped."""
-        trial = self._trial()
-        for name, one in self.ranges.items():
-            _suggest(trial, name, one)
-        settings = self._settings(trial.params)
+        with _readable_trials(self.config):
+            trial = self._trial()
+            for name, one in self.ranges.items():
+                _suggest(trial, name, one)
+            settings = self._settings(trial.params)
         yield TrialStarted(trial.number, settings)
         try:
             outcome = yield from self._run(trial, settings, should_stop)

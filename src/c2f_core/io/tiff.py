@@ -1,6 +1,7 @@
 """Read TIFF files: any compression and photometric interpretation, axes by their metadata."""
 
 import logging
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -174,14 +175,15 @@ def _decoded(path: Path, page: TiffPage, series: tifffile.TiffPageSeries) -> NDA
     Raises
     ------
     DataError
-        If the compression is unknown, parts of the image lie beyond the end of the file, or the
-        image needs more memory than is available.
+        If the compression is unknown, parts of the image are missing or lie beyond the end of the
+        file, or the image needs more memory than is available.
     """
     _check_compression(path, page)
     _check_memory(path, series)
     end = page.parent.filehandle.size
-    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
-    if any(offset + length > end for offset, length in segments):
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    is_short = not page.is_contiguous and len(segments) < math.prod(page.chunked)
+    if is_short or any(offset + length > end for offset, length in segments):
         raise DataError(f"{path} is truncated; check that the file is complete, or save it again.")
     values: NDArray[Any] = series.asarray()
     return values

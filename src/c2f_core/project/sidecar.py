@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from c2f_core.classes.table import ClassTable
-from c2f_core.documents import is_unicode
+from c2f_core.documents import check_regular_file, is_unicode
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import unfinished_files
 from c2f_core.io.maps import MapStyle
@@ -247,8 +247,9 @@ def hash_of(path: Path) -> str:
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or is not a regular file.
     """
+    check_regular_file(path, DataError)
     try:
         return file_hash(path)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from c2f_core.review.regions import review_changes
 UNKNOWN_CONFIDENCE = 255
 """Stored value of pixels without a confidence."""
 OPTIONAL_MAPS = ("fine", "refined", "confidence", "painted", "painted_refined")
-DTYPES = {"confidence": np.uint8, "painted": np.bool_, "painted_refined": np.bool_}
+LABEL_DTYPES = (np.uint8, np.uint16)
+"""Types of labels, see `ClassTable.to_labels`."""
+DTYPES = {"confidence": (np.uint8,), "painted": (np.bool_,), "painted_refined": (np.bool_,)}
 """Types of the values of maps that do not contain labels."""
 MAX_ABOUT_BYTES = 2**28
 """Largest size of the record in a snapshot: a mask of the scope takes most of it."""
@@ -179,23 +182,35 @@ def read_snapshot(path: Path, size: Size | None = None) -> Work:
             members = {each.filename: each.file_size for each in arrays.zip.infolist()}
             if members["about.npy"] > MAX_ABOUT_BYTES:
                 raise ValueError("its record is too long")
-            about = json.loads(str(arrays["about"]))
+            about = json.loads(_text_of(arrays["about"]))
             record = ImageRecord.model_validate(about["record"])
             if size is not None and record.size != size:
                 raise ValueError(f"it has {record.size} pixels and the image {size}")
             if max(members.values()) > max(MAX_ABOUT_BYTES, 2 * math.prod(record.size) + HEADER):
                 raise ValueError("its maps are larger than the image")
-            maps = {kind: arrays.get(kind) for kind in OPTIONAL_MAPS}
-            for kind, dtype in DTYPES.items():
-                if maps[kind] is not None and maps[kind].dtype != dtype:
-                    raise ValueError(f"its map '{kind}' has values of another type")
+            maps = {kind: _map_of(arrays, kind) for kind in ("coarse", *OPTIONAL_MAPS)}
             table = ClassTable.model_validate(about["class_table"])
-            return Work(record, table, arrays["coarse"], **maps)
+            return Work(record, table, maps.pop("coarse"), **maps)
     except Exception as error:  # Archives and records raise many kinds of errors.
         reason = first_problem(error)[1] if isinstance(error, ValidationError) else error
         raise DataError(
             f"The snapshot {path} is damaged ({reason}); the image is in its last saved state."
         ) from error
+
+
+def _text_of(stored: NDArray[Any]) -> str:
+    """Return a text that numpy stored; a damaged one may contain numbers that are no letters."""
+    return stored.astype("<U").tobytes().decode("utf-32-le")
+
+
+def _map_of(arrays: Mapping[str, Any], kind: str) -> Any:
+    """Return a map of a snapshot; None if it is missing and optional."""
+    values = arrays[kind] if kind == "coarse" or kind in arrays else None
+    # A damaged archive yields the bytes of what is not an array.
+    is_plane = isinstance(values, np.ndarray) and values.ndim == 2
+    if values is not None and not (is_plane and values.dtype in DTYPES.get(kind, LABEL_DTYPES)):
+        raise ValueError(f"its map '{kind}' has values of another type")
+    return values
 
 
 def undecided_regions(work: Work) -> int:

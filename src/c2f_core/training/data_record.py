@@ -274,6 +274,29 @@ def changed_data(changes: Sequence[str]) -> ChangedDataError:
     )
 
 
+def content_changes(was: DataRecord, now: DataRecord) -> list[str]:
+    """Name what differs between the classes and pairs of two records, whatever their roles are.
+
+    Parameters
+    ----------
+    was, now : DataRecord
+        Former and present data.
+
+    Returns
+    -------
+    list of str
+        Parts of a sentence, empty if nothing differs.
+    """
+    before, after = was.hashes, now.hashes
+    kinds = {
+        "pairs added": [name for name in after if name not in before],
+        "pairs removed": [name for name in before if name not in after],
+        "pairs changed": [name for name in after if before.get(name, after[name]) != after[name]],
+    }
+    listed = [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+    return [*class_changes(was.class_table, now.class_table), *listed]
+
+
 def class_changes(was: ClassTable, now: ClassTable) -> list[str]:
     """Name what differs between two class tables, of which only the names are ignored.
 

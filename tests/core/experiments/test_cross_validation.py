@@ -21,6 +21,7 @@ from c2f_core.experiments.cross_validation import (
     read_records,
     records_of,
 )
+from c2f_core.io.images import read_image, write_image
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.training.events import RunStarted, StepDone
 from c2f_core.training.loading import load_training_data
@@ -274,6 +275,35 @@ def test_damaged_records_are_named(tmp_path):
     (tmp_path / "records.json").write_text("[{")
     with pytest.raises(DataError, match=r"records\.json cannot be read"):
         read_records(tmp_path / "records.json")
+
+
+@pytest.mark.parametrize(
+    "content", ["5", "[5]", "[{}]", '[{"fold": "0", "seed": 0}]', '[{"fold": [1], "seed": 0}]']
+)
+def test_records_without_a_fold_or_score_are_named(make_config, shapes_folder, tmp_path, content):
+    config = make_config(shapes_folder, tmp_path)
+    (tmp_path / "records.json").write_text(content)
+    with pytest.raises(DataError, match=r"records\.json"):
+        records_of(config)
+
+
+def test_folds_are_not_continued_on_other_data(make_config, write_shapes, tmp_path):
+    root = write_shapes(tmp_path / "shapes", 4, 32)
+    table = root / "classes.json"
+    config = make_config(root, tmp_path / "run", data={"root": root, "class_table": str(table)})
+    next(each for each in cross_validate({"a": config}, 2) if isinstance(each, RunScored))
+    image, classes = root / "images" / "0.png", table.read_text()
+    pixels = image.read_bytes()
+    write_image(image, 255 - read_image(image))
+    with pytest.raises(DataError, match=r"have changed since it began \(pairs changed: 0\)"):
+        next(cross_validate({"a": config}, 2))
+    image.write_bytes(pixels)
+    first, second = (entry["name"] for entry in json.loads(classes)["classes"][:2])
+    table.write_text(classes.replace(first, "?").replace(second, first).replace("?", second))
+    with pytest.raises(C2FError, match="classes swapped"):
+        next(cross_validate({"a": config}, 2))
+    table.write_text(classes)
+    assert len(records(cross_validate({"a": config}, 2))) == 1
 
 
 # Comparison

@@ -12,9 +12,10 @@ from c2f_core.cli.search import main
 from c2f_core.cli.train import parse
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES
-from c2f_core.errors import ConfigError, DataError, WritingError
+from c2f_core.errors import ChangedDataError, ConfigError, DataError, WritingError
 from c2f_core.experiments.ranges import Choices, Range, check_ranges, read_ranges
 from c2f_core.experiments.search import JOURNAL, UNPRUNED_TRIALS, TrialDone, TrialStarted, search
+from c2f_core.io.images import read_image, write_image
 from c2f_core.training.events import Finished, StepDone, Validated
 
 optuna = pytest.importorskip("optuna")
@@ -253,6 +254,28 @@ def test_what_a_kill_leaves_is_cleared_away(make_config, shapes_folder, tmp_path
         journal.write(b'{"op_code": 4, "wor')
     (tmp_path / "run" / f"{JOURNAL}.lock").touch()
     assert len(ends(search(config, RATES, 3))) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "5", "{}", '{"op_code": 4, "worker_id": "x"}', '{"op_code": 99}', "\\xff"]
+)
+def test_damaged_trials_are_named(make_config, shapes_folder, tmp_path, line):
+    config = make_config(shapes_folder, tmp_path / "run")
+    list(search(config, RATES, 1))
+    journal = config.run_folder / JOURNAL
+    journal.write_text(f"{line}\n{journal.read_text()}")
+    with pytest.raises(ConfigError, match=r"trials\.journal are damaged"):
+        list(search(config, RATES, 2))
+
+
+def test_a_search_is_not_continued_on_other_data(make_config, write_shapes, tmp_path):
+    root = write_shapes(tmp_path / "shapes", 4, 32)
+    config = make_config(root, tmp_path / "run")
+    list(search(config, RATES, 1))
+    image = root / "images" / "0.png"
+    write_image(image, 255 - read_image(image))
+    with pytest.raises(ChangedDataError, match="pairs changed: 0"):
+        list(search(config, RATES, 2))
 
 
 def test_a_search_under_way_is_left_alone(make_config, shapes_folder, tmp_path):

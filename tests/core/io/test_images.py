@@ -393,3 +393,16 @@ def test_palette_indices_of_one_bit_are_painted(tmp_path):
     changed_tag(path, 258, 1)  # The first eighth of the indices become single bits.
     painted = read_image(path)
     assert (painted.shape, painted.dtype) == (RGB.shape, np.uint8)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits"])
+def test_a_tiff_that_lacks_strips_is_damaged_and_not_filled_with_zeros(tmp_path, compression):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, smooth(), photometric="rgb", compression=compression, rowsperstrip=8)
+    with tifffile.TiffFile(path) as opened:
+        counts = opened.pages[0].tags["StripByteCounts"]
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, counts.offset + 4, counts.count - 1)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)

@@ -6,6 +6,7 @@ Nothing outside the folder is written, every project opens, and what is wrong is
 import json
 import os
 import sys
+import zipfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -260,6 +261,20 @@ def test_an_export_to_an_unreadable_name_is_refused(project, refined, tmp_path):
     with pytest.raises(DataError, match="not a readable name"):
         export_map(project, "face", tmp_path / "gr\udcfcn.png")
     assert not list(tmp_path.glob("gr*"))
+
+
+@links
+def test_a_map_is_not_made_again_from_what_is_no_file(project, refined, tmp_path):
+    refined(project)
+    export_map(project, "face", project.root / "exports" / "face.png")
+    sidecar = project.root / "exports" / "face.png.json"
+    content = json.loads(sidecar.read_text())
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    pipe = str(tmp_path / "pipe.safetensors")
+    for changes in ({"image": "/dev/zero"}, {"image": pipe}, {"model": pipe, "model_sha256": "1"}):
+        sidecar.write_text(json.dumps(content | changes))
+        with pytest.raises(DataError, match="give a regular file"):
+            rerun(sidecar, tmp_path / "again.png")
 
 
 # Models
@@ -564,6 +579,23 @@ def test_autosaved_maps_of_other_types_are_kept_aside(project, kind):
         maps = {"coarse": COARSE, "fine": FINE} | {kind: values}
         np.savez_compressed(project.root / "autosave" / "face.npz", about=np.array(about), **maps)
         project.close()
+        with Project.open(project.root) as opened:
+            assert "was not restored" in opened.problems[0]
+            np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
+
+
+@pytest.mark.parametrize("member", ["about.npy", "coarse.npy", "fine.npy"])
+def test_autosaves_with_members_that_are_no_arrays_are_kept_aside(project, member):
+    file = project.root / "autosave" / "face.npz"
+    project.autosave(replace(project.read("face"), coarse=FINE, fine=FINE))
+    project.close()
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    text = b"\x93NUMPY" + members["about.npy"][6:-4] + b"\xff\xff\xff\x7f"  # No letter.
+    for content in (b"no array", b"", text):
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, old in members.items():
+                archive.writestr(name, content if name == member else old)
         with Project.open(project.root) as opened:
             assert "was not restored" in opened.problems[0]
             np.testing.assert_array_equal(opened.read("face").coarse, COARSE)
