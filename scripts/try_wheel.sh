@@ -6,7 +6,6 @@ set -euo pipefail
 wheel="$(realpath "$1")"
 output="$(realpath -m "${2:-$(mktemp -d)}")"
 scripts="$(dirname "$(realpath "${BASH_SOURCE[0]}")")"
-export UV_TORCH_BACKEND="${UV_TORCH_BACKEND:-cpu}"
 
 cd "$(mktemp -d)"
 python3 -m venv environment

@@ -1,4 +1,4 @@
-"""The reference lists every module of the core."""
+"""The reference lists every module of the core, and every room of the plugin."""
 
 import re
 from pathlib import Path
@@ -34,3 +34,13 @@ def test_every_room_has_its_page_and_no_other_page_is_left():
 @pytest.mark.parametrize("page", sorted(modules_by_page()))
 def test_a_page_lists_every_module_of_its_room_once(page):
     assert sorted(listed(PAGES / f"{page}.md")) == sorted(modules_by_page()[page])
+
+
+def test_every_room_of_the_plugin_is_listed():
+    plugin = CORE.parent / "napari_c2f"
+    rooms = {path.stem for path in plugin.iterdir() if path.suffix == ".py" or path.is_dir()}
+    rooms -= {"__init__", "__pycache__"}
+    pages = (PAGES / "plugin").glob("*.md")
+    assert sorted(name for page in pages for name in listed(page)) == sorted(
+        f"napari_c2f.{room}" for room in rooms
+    )

@@ -23,9 +23,12 @@ ADVICE = {
     errno.EISDIR: "choose another name, as a folder has this one",
     errno.EACCES: "check the permissions of its folder, or choose another folder",
     errno.EPERM: "check the permissions of its folder, or choose another folder",
+    errno.EINVAL: "choose a name without special characters",
     errno.EROFS: "choose a folder that is not read-only",
 }
 """What to do if a file cannot be written, by the number of the error."""
+IN_USE = (32, 33)
+"""Numbers of Windows' errors for files that another program has open or has locked."""
 
 
 @contextmanager
@@ -110,6 +113,8 @@ def _describing_errors(path: Path) -> Iterator[None]:
 
 def _cannot_write(path: Path, error: OSError) -> WritingError:
     advice = ADVICE.get(error.errno or 0, "free some space or choose another folder")
+    if getattr(error, "winerror", None) in IN_USE:
+        advice = "close it in other programs, or choose another name"
     return WritingError(
         f"{path} cannot be written ({error.strerror or error}); {advice}. An older file of this "
         "name is unchanged."
@@ -168,7 +173,7 @@ def _prepare_undo(path: Path, undo: ExitStack, backups: ExitStack) -> None:
         backup.unlink()
         try:
             os.link(path, backup, follow_symlinks=False)
-        except OSError:  # The file system does not have hard links.
+        except (OSError, NotImplementedError):  # There are no hard links to files or to links.
             shutil.copy2(path, backup, follow_symlinks=False)
     undo.callback(backup.replace, path)
 

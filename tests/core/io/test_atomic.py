@@ -165,3 +165,26 @@ def test_what_cannot_be_written_says_what_to_do(tmp_path):
         with pytest.raises(WritingError, match=advice), atomic_path(tmp_path / name) as temporary:
             temporary.write_text("new")
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+
+
+def test_files_are_replaced_together_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise NotImplementedError("link: follow_symlinks unavailable on this platform")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_files_are_replaced_together(tmp_path)
+
+
+def test_a_file_that_another_program_has_open_is_to_be_closed_there(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        error = PermissionError(errno.EACCES, "The process cannot access the file")
+        error.winerror = 32
+        raise error
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with (
+        pytest.raises(WritingError, match="close it in other programs"),
+        atomic_path(tmp_path / "map.png"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
