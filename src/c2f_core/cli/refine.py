@@ -1,7 +1,7 @@
 """`c2f-refine`: turn coarse maps into fine ones from the command line."""
 
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +18,20 @@ from c2f_core.classes.editing import table_of_colours, table_of_labels
 from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
 from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.cli.console import check_output, run_command
+from c2f_core.data.cityscapes import frames_of
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
 from c2f_core.geometry.arrays import blocks, extent
 from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.intensity import intensity_limits
+from c2f_core.io.label_ids import (
+    COARSE_ENDING,
+    FINE_ENDING,
+    cityscapes_table,
+    is_label_id_map,
+    write_label_ids,
+)
 from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import plain_values, recognise_table
 from c2f_core.io.scratch import Scratch
@@ -34,6 +42,12 @@ from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import PlaneInputs, Writable, refine_plane
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+FRAME_ENDINGS: Mapping[MapStyle, str] = {
+    "palette": FINE_ENDING,
+    "index": "_gtFine_labelTrainIds.png",
+    "colour": "_gtFine_color.png",
+}
+"""Ends of the names of fine maps of Cityscapes."""
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
 IN_MEMORY = 1 << 24
 """Number of pixels up to which images and maps are kept in memory, not in temporary files."""
@@ -45,8 +59,9 @@ CONFIDENCE_TILE = 256
 class Options:
     """Refine a coarse map, or a folder of coarse maps, with a trained or untrained refiner.
 
-    In folders, images and coarse maps are matched by name without suffix. All of them
-    are checked before the first one is refined.
+    In folders, images and coarse maps are matched by name without suffix; in parts of
+    Cityscapes, such as leftImg8bit/val and gtCoarse/val, by city and frame. All of them are
+    checked before the first one is refined.
     """
 
     image: Annotated[Positional[Path], tyro.conf.arg(metavar="IMAGE")]
@@ -66,7 +81,8 @@ class Options:
     device: str = "auto"
     """Device for trained models: auto, cpu, cuda or mps."""
     style: MapStyle = "palette"
-    """Format of fine maps: palette images with class colours, RGB images, or grey index images."""
+    """Format of fine maps: palette images with class colours, RGB images, or grey index images.
+    In parts of Cityscapes: label ids (palette), colours, or train ids (index)."""
     confidence: Path | None = None
     """File (.tif) or folder for the confidence (0 to 1, NaN outside the band)."""
     care: Literal["careful", "balanced", "model"] = "careful"
@@ -181,17 +197,28 @@ def _folder_jobs(options: Options) -> list[RefineFiles]:
     for folder in (options.output, options.confidence):
         if folder is not None and folder.is_file():
             raise DataError(f"{folder} is a file; give a folder, as for the images.")
+    if frames := frames_of(options.image):
+        return _jobs_of(
+            options, frames, frames_of(options.coarse, COARSE_ENDING), FRAME_ENDINGS[options.style]
+        )
     images = images_by_stem(options.image)
     maps = maps_by_stem(options.coarse, images)
     if not images:
         raise DataError(f"{options.image} has no images; put .png, .jpg, .bmp or .tif there.")
+    return _jobs_of(options, images, maps, ".png")
+
+
+def _jobs_of(
+    options: Options, images: Mapping[str, Path], maps: Mapping[str, Path], ending: str
+) -> list[RefineFiles]:
+    """Match images and coarse maps by name; fine maps get that name and an ending."""
     _check_partners(images, maps, options.coarse)
     _check_partners(maps, images, options.image)
     return [
         RefineFiles(
             images[stem],
             maps[stem],
-            options.output / f"{stem}.png",
+            options.output / f"{stem}{ending}",
             options.confidence / f"{stem}.tif" if options.confidence else None,
         )
         for stem in images
@@ -383,9 +410,20 @@ def _write(
     style: MapStyle,
 ) -> None:
     with atomic_paths(*_outputs(job)) as (fine, *others):
-        write_map(fine, np.asarray(labels[...]), class_table, style)
+        if is_label_id_map(job.output):
+            _write_label_ids(fine, job.coarse, np.asarray(labels[...]), class_table)
+        else:
+            write_map(fine, np.asarray(labels[...]), class_table, style)
         for temporary in others:
             _write_confidence(temporary, confidence)
+
+
+def _write_label_ids(
+    path: Path, coarse: Path, labels: NDArray[Any], class_table: ClassTable
+) -> None:
+    table = cityscapes_table()
+    class_ids = class_table.translate_ids(class_table.to_class_ids(labels), table)
+    write_label_ids(path, class_ids, coarse if is_label_id_map(coarse) else None)
 
 
 def _write_confidence(path: Path, confidence: Writable) -> None:

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.pairs import FilePairs, PairFiles
 from c2f_core.errors import DataError
@@ -66,8 +63,6 @@ class Listing:
         Class table of the maps.
     blended : bool
         Whether class colours are blended at boundaries; see `decode_colours`.
-    class_id_lookup : (256,) int16 array or None
-        Class id by pixel value; see `FilePairs`.
     simulation : Simulation or None
         Simulation of missing coarse maps; see `FilePairs`.
     """
@@ -76,14 +71,11 @@ class Listing:
     unmatched: list[UnmatchedFiles]
     class_table: ClassTable
     blended: bool = False
-    class_id_lookup: NDArray[np.int16] | None = None
     simulation: "Simulation | None" = None
 
     def pairs(self) -> FilePairs:
         """Open the complete pairs."""
-        return FilePairs(
-            self.files, self.class_table, self.blended, self.class_id_lookup, self.simulation
-        )
+        return FilePairs(self.files, self.class_table, self.blended, self.simulation)
 
     def complete_pairs(self) -> FilePairs:
         """Open the pairs, all of which must be complete.

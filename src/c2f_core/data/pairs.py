@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.report import (
     DecodeReport,
-    IdReport,
     MapReport,
     OneClassReport,
     one_class_report,
@@ -20,7 +19,7 @@ from c2f_core.classes.report import (
 )
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, DataError
-from c2f_core.io.images import check_frame, read_image, read_map_pixels
+from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map
 
@@ -118,9 +117,6 @@ class FilePairs:
         Class table of all maps.
     blended : bool
         Whether class colours are blended at boundaries; see `decode_colours`.
-    class_id_lookup : (256,) int16 array, optional
-        Class id by pixel value, -1 for undefined values. Needed if the maps store
-        label ids of their dataset instead of labels of the class table.
     simulation : Simulation, optional
         Simulation of the coarse maps that are missing; the same pair always gets the same map.
 
@@ -139,13 +135,11 @@ class FilePairs:
         files: Sequence[PairFiles],
         class_table: ClassTable,
         blended: bool = False,
-        class_id_lookup: NDArray[np.int16] | None = None,
         simulation: "Simulation | None" = None,
     ) -> None:
         self._files = list(files)
         self._class_table = class_table
         self._blended = blended
-        self._class_id_lookup = class_id_lookup
         self._simulation = simulation
         self.reports: dict[Path, MapReport] = {}
         self.blended_reports: dict[Path, DecodeReport] = {}
@@ -220,9 +214,7 @@ class FilePairs:
         return self._part([self._files[index]])
 
     def _part(self, files: Sequence[PairFiles]) -> "FilePairs":
-        chosen = FilePairs(
-            files, self._class_table, self._blended, self._class_id_lookup, self._simulation
-        )
+        chosen = FilePairs(files, self._class_table, self._blended, self._simulation)
         # Shared, so that the parent sees warnings raised by its subsets.
         chosen.blended_reports = self.blended_reports
         chosen.one_class_reports = self.one_class_reports
@@ -297,11 +289,6 @@ class FilePairs:
         return class_ids
 
     def _read_reported_ids(self, path: Path, image: Path) -> NDArray[np.uint8]:
-        if self._class_id_lookup is not None:
-            class_ids, ids_report = _look_up(path, self._class_id_lookup)
-            if ids_report is not None:
-                self.reports[path] = ids_report
-            return class_ids
         try:
             labels, report = read_map(path, self._class_table, image=image, blended=self._blended)
         except C2FError as error:
@@ -316,24 +303,6 @@ class FilePairs:
 
 def _warning(path: Path, report: MapReport) -> str:
     return f"{path.parent.name}/{path.name}: {report.message()}"
-
-
-def _look_up(path: Path, lookup: NDArray[np.int16]) -> tuple[NDArray[np.uint8], IdReport | None]:
-    """Return the class ids of a map of label ids, and a report if some are undefined."""
-    label_ids = read_map_pixels(path)
-    if label_ids.ndim != 2 or label_ids.dtype != np.uint8:
-        raise DataError(
-            f"{path} is not an 8-bit map of label ids (Y, X); use the original file of the dataset."
-        )
-    class_ids = lookup[label_ids]
-    unknown = class_ids < 0
-    if not unknown.any():
-        return class_ids.astype(np.uint8), None
-    class_ids[unknown] = UNLABELLED_ID
-    values = tuple(np.unique(label_ids[unknown]).tolist())
-    row, column = divmod(int(unknown.argmax()), label_ids.shape[1])
-    report = IdReport(values, int(unknown.sum()), (row, column), label_ids.size)
-    return class_ids.astype(np.uint8), report
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:

@@ -20,6 +20,7 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.embedded import embedded_table, png_text, tiff_description
 from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff, read_map_file
 from c2f_core.io.interpretation import class_indices, map_colours
+from c2f_core.io.label_ids import cityscapes_table, is_label_id_map, read_label_ids
 from c2f_core.io.pixels import Pixels
 
 MapStyle = Literal["palette", "colour", "index"]
@@ -45,7 +46,7 @@ def read_map(
     Fully transparent pixels are unlabelled.
     If the file has an embedded class table, its labels are converted by class name.
     If some classes were merely renamed, the labels are kept; if no name is known,
-    the map is rejected.
+    the map is rejected. Files of Cityscapes that end in `_labelIds.png` have its label ids.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ def read_map(
     path = Path(path)
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return read_annotations(path, class_table, image)
+    if is_label_id_map(path) and embedded_table(path) is None:
+        return _read_label_ids(path, class_table)
     pixels = read_map_file(path)
     embedded = embedded_table(path)
     if embedded is not None:
@@ -95,6 +98,15 @@ def read_map(
         indices = embedded.translate(indices, class_table)
     class_ids = class_table.to_class_ids(indices)
     return class_table.to_labels(class_ids), DecodeReport(0, 0, (), class_ids.size)
+
+
+def _read_label_ids(
+    path: Path, class_table: ClassTable
+) -> tuple[NDArray[np.unsignedinteger[Any]], MapReport]:
+    class_ids, report = read_label_ids(path)
+    source = cityscapes_table()
+    _check_shared_classes(path, source, class_table)
+    return class_table.to_labels(source.translate_ids(class_ids, class_table)), report
 
 
 def _with_unlabelled(values: NDArray[Any], pixels: Pixels, unlabelled: Any) -> NDArray[Any]:

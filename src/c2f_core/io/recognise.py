@@ -11,6 +11,7 @@ from c2f_core.errors import DataError, enough_memory
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, class_names, open_annotations, own_table
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import read_map_pixels
+from c2f_core.io.label_ids import cityscapes_table, is_label_id_map
 
 MIN_SHARE = 0.8
 """Minimum share of pixels with exactly a class colour; photographs have hardly any."""
@@ -62,6 +63,8 @@ def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassT
     embedded = embedded_table(path)
     if embedded is not None:
         return embedded
+    if is_label_id_map(path):
+        return cityscapes_table()
     pixels = read_map_pixels(path)
     nearby = table_in_folder(path)
     if nearby is not None and share_in_table(pixels, nearby) >= MIN_SHARE:
