@@ -68,9 +68,10 @@ def test_sdist_carries_sources_data_and_licence(sdist_names: set[str]) -> None:
 
 def test_sdist_has_no_pictures(sdist_names: set[str]) -> None:
     assert "docs/index.md" in sdist_names
-    assert not [name for name in sdist_names if name.startswith("docs/images/")]
+    assert not {PurePosixPath(name).suffix for name in sdist_names} & {".gif", ".jpg", ".png"}
 
 
+@pytest.mark.skipif(not any((ROOT / "docs").rglob("*.gif")), reason="an sdist has no pictures")
 def test_description_shows_pictures_and_pages_wherever_it_is_read(wheel: zipfile.ZipFile) -> None:
     (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     targets = re.findall(r"\]\(([^)]+)\)", wheel.read(name).decode())
