@@ -71,18 +71,12 @@ class GeneratorConfig(NetworkConfig):
 class ClassAgnosticConfig(Settings):
     """Shape of the network of the method any, which refines maps of any classes."""
 
-    image_widths: tuple[Width, ...] = Field(default=(32, 48, 64, 96), min_length=1, max_length=10)
-    """Number of channels of each level for the image, from the finest to the coarsest."""
-    class_widths: tuple[Width, ...] = Field(default=(32, 48, 64, 80), min_length=1, max_length=10)
-    """Number of channels of each level for one class; as many levels as for the image."""
-    stem: Literal[1, 2, 4] = 4
-    """Side length of the space-to-depth blocks in pixels; 1 works at full resolution."""
-
-    @model_validator(mode="after")
-    def _levels_are_the_same(self) -> Self:
-        if len(self.image_widths) != len(self.class_widths):
-            raise ValueError("image_widths and class_widths need as many levels as each other")
-        return self
+    class_widths: tuple[Width, Width, Width, Width] = (20, 28, 44, 64)
+    """Number of channels of each level for one class, at strides of 2, 4, 8 and 16 pixels."""
+    detail_width: Width = 20
+    """Number of channels of the trained features of the image at a stride of 2 pixels."""
+    key_width: Width = 24
+    """Number of channels by which pixels and classes are compared."""
 
 
 class DiscriminatorConfig(Settings):
@@ -279,8 +273,7 @@ class ModelConfig(Settings):
     def stride(self) -> int:
         """Side length of a pixel of the network's coarsest level, in pixels of the image."""
         if self.method == "any":
-            shape = self.class_agnostic
-            return int(shape.stem * 2 ** (len(shape.class_widths) - 1))
+            return int(2 ** len(self.class_agnostic.class_widths))
         return int(self.network.stem * 2 ** (len(self.network.widths) - 1))
 
 

@@ -14,6 +14,7 @@ from c2f_core.data.batches import CropSampling, prefetched
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import CheckpointError
 from c2f_core.metrics.calibration import expected_calibration_error
+from c2f_core.models.bundled import bundled_file
 from c2f_core.models.checkpoint import load_class_agnostic
 from c2f_core.models.metadata import ClassAgnosticMetadata, ModelMetadata, RecordedConfig
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork, class_log_probabilities
@@ -29,6 +30,8 @@ from c2f_core.training.validation import Baselines, ValidationResult, scores_of
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+BUNDLED = "any"
+"""Name of the bundled model whose image encoder all class-agnostic networks share."""
 FEWEST_PIXELS = 100
 """Number of labelled pixels by which the loss of a crop is divided at least."""
 
@@ -113,7 +116,10 @@ class ClassAgnosticLearner(Learner):
         return ClassAgnosticMetadata(**dict(common))
 
     def load_start(self) -> None:
-        """Load the weights that the config names; by default the network is the instant refiner.
+        """Load the weights that the config names.
+
+        By default, the image encoder has the weights of the bundled model, which are not
+        trained further, and the network returns what the instant refiner does.
 
         Raises
         ------
@@ -123,6 +129,11 @@ class ClassAgnosticLearner(Learner):
         source = self._config.initial_weights
         if source is not None:
             self.set_weights(_initial_weights(source, self._config.class_agnostic))
+            return
+        bundled, _ = load_class_agnostic(bundled_file(BUNDLED))
+        for network in (self.generator.module, self.average.module):
+            assert isinstance(network, ClassAgnosticNetwork)
+            network.encoder.load_state_dict(bundled.encoder.state_dict())
 
 
 def _initial_weights(source: str, shape: ClassAgnosticConfig) -> dict[str, Tensor]:

@@ -154,7 +154,7 @@ def test_classical_refiners_take_the_table_that_is_named(run, tmp_path: Path) ->
 def test_models_for_any_classes_take_the_table_of_the_map_or_the_named_one(
     run, tmp_path: Path, carries_table: bool
 ) -> None:
-    shape = ClassAgnosticConfig(image_widths=(4,), class_widths=(4,))
+    shape = ClassAgnosticConfig(class_widths=(4, 4, 4, 4), detail_width=4, key_width=4)
     metadata = ClassAgnosticMetadata(config=RecordedConfig(method="any", class_agnostic=shape))
     model = tmp_path / "own.safetensors"
     save_checkpoint(model, ClassAgnosticNetwork(shape), metadata)

@@ -76,7 +76,7 @@ def test_two_models_and_the_classical_refiners(data: Path, model: Path, capsys, 
 def test_models_for_any_classes_are_scored_in_the_classes_of_the_data(
     data: Path, model: Path, tmp_path: Path
 ) -> None:
-    shape = ClassAgnosticConfig(image_widths=(4,), class_widths=(4,))
+    shape = ClassAgnosticConfig(class_widths=(4, 4, 4, 4), detail_width=4, key_width=4)
     config = RecordedConfig(method="any", class_agnostic=shape)
     anything, table = tmp_path / "any.safetensors", tmp_path / "out.csv"
     metadata = ClassAgnosticMetadata(config=config)

@@ -22,7 +22,7 @@ from c2f_core.models.metadata import (
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import build_generator
 
-SHAPE = ClassAgnosticConfig(image_widths=(4, 6), class_widths=(6, 8), stem=2)
+SHAPE = ClassAgnosticConfig(class_widths=(6, 8, 10, 12), detail_width=4, key_width=5)
 METADATA = ClassAgnosticMetadata(
     config=RecordedConfig(method="any", class_agnostic=SHAPE), temperature=1.5
 )
@@ -81,12 +81,12 @@ def test_damaged_and_hostile_files_are_refused(
     refuse("not a readable checkpoint")
     torch.save(tensors, bad)
     refuse("not a readable checkpoint")
-    widths = '"class_widths":[6,8]'
+    widths = '"class_widths":[6,8,10,12]'
     for wanted, match in (
-        ('"class_widths":[6,9]', "do not fit"),
-        ('"class_widths":[65536,65536]', "absurdly large"),
-        ('"class_widths":[6,8,9]', "as many levels"),
-        ('"class_widths":[0,8]', "class_widths"),
+        ('"class_widths":[6,8,10,13]', "do not fit"),
+        ('"class_widths":[65536,65536,65536,65536]', "absurdly large"),
+        ('"class_widths":[6,8,9]', "class_widths"),
+        ('"class_widths":[0,8,10,12]', "class_widths"),
         ('"class_widths":"6"', "class_widths"),
     ):
         assert widths in text

@@ -14,7 +14,7 @@ from c2f_core.training.events import RunStarted, StepDone, Validated
 from c2f_core.training.evidence_batches import IGNORED, MOST_CLASSES, EvidenceBatches
 from c2f_core.training.trainer import train
 
-SHAPE = {"image_widths": (8, 8), "class_widths": (8, 8), "stem": 2}
+SHAPE = {"class_widths": (8, 8, 8, 8), "detail_width": 8, "key_width": 8}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,6 @@ def test_a_run_starts_from_another_of_the_same_shape(make_config, tmp_path):
     list(train(make_config(tmp_path / "first", steps=1, validate_every=1)))
     start = {"initial_weights": str(tmp_path / "first"), "steps": 1}
     list(train(make_config(tmp_path / "second", **start)))
-    other = make_config(tmp_path / "third", **start, class_agnostic=SHAPE | {"stem": 4})
-    with pytest.raises(CheckpointError, match=r"class_agnostic\.stem 2"):
+    other = make_config(tmp_path / "third", **start, class_agnostic=SHAPE | {"key_width": 4})
+    with pytest.raises(CheckpointError, match=r"class_agnostic\.key_width 8"):
         list(train(other))

@@ -28,7 +28,7 @@ from c2f_core.refine.run import open_refiner
 
 Array = NDArray[np.uint8]
 SIZE = 160
-SHAPE = ClassAgnosticConfig(image_widths=(4, 6), class_widths=(6, 8), stem=4)
+SHAPE = ClassAgnosticConfig(class_widths=(4, 6, 8, 8), detail_width=4, key_width=4)
 METADATA = ClassAgnosticMetadata(config=RecordedConfig(method="any", class_agnostic=SHAPE))
 
 
