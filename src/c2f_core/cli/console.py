@@ -58,15 +58,22 @@ def _status_of(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as error:
+        if _is_closed_pipe(error):
+            raise BrokenPipeError from error
         sentence = _sentence(error)
         if not sentence:
             raise
         print(f"error: {sentence}", file=sys.stderr)
         return FAILED
     return 0
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """Return whether the program that reads the output has ended."""
+    if sys.platform == "win32" and isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)
 
 
 def _sentence(error: Exception) -> str:

@@ -43,7 +43,10 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
     names = [folder.name for folder in folders]
     if len(set(names)) == len(names):
         return names
-    above = Path(os.path.commonpath([folder.absolute() for folder in folders]))
+    try:
+        above = os.path.commonpath([folder.absolute() for folder in folders])
+    except ValueError:  # They are on different drives of Windows.
+        return [str(folder.absolute()) for folder in folders]
     return [str(folder.absolute().relative_to(above)) for folder in folders]
 
 

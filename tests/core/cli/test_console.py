@@ -1,5 +1,6 @@
 """What all commands have in common: help, closed pipes, and errors of files and memory."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -103,3 +104,14 @@ def test_bugs_keep_their_traceback(error):
 @pytest.mark.parametrize(("end", "status"), [(SystemExit(2), 2), (SystemExit(), 0)])
 def test_the_status_of_the_parser_is_kept(end, status):
     assert run_command(raising(end)) == status
+
+
+def test_a_closed_pipe_of_windows_is_an_invalid_argument_without_a_file(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert run_command(raising(OSError(errno.EINVAL, "Invalid argument"))) == 141
+    assert run_command(raising(OSError(errno.EINVAL, "Invalid argument", "a?.png"))) == 2
+
+
+def test_an_invalid_argument_is_no_closed_pipe_elsewhere():
+    with pytest.raises(OSError, match="Invalid argument"):
+        run_command(raising(OSError(errno.EINVAL, "Invalid argument")))

@@ -1,6 +1,7 @@
 """The list of runs, without a widget."""
 
 import datetime
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def test_equal_names_get_those_of_parent_folders(tmp_path):
     folders = [tmp_path / "a" / "fold0-seed0", tmp_path / "b" / "fold0-seed0"]
     assert distinct_names(folders) == ["a/fold0-seed0", "b/fold0-seed0"]
     assert distinct_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+
+
+def test_runs_of_one_name_on_two_drives_have_their_whole_paths(tmp_path, monkeypatch):
+    def refuse(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr(os.path, "commonpath", refuse)
+    folders = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    assert distinct_names(folders) == [str(folder) for folder in folders]
 
 
 def summary(best_model):
