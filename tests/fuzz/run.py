@@ -34,7 +34,7 @@ from c2f_core.errors import C2FError
 FOLLOWED = tuple(str(Path(module.__file__).parent) for module in (c2f_core, tifffile, PIL))
 """Folders of the code whose new lines make a file a seed."""
 TIME_LIMIT = 5
-"""Seconds for one file."""
+"""Seconds of computing for one file; what blocks is stopped with the program, later."""
 MEMORY_LIMIT = 1 << 30
 """Bytes for one file, on top of those of the program."""
 ADDRESS_LIMIT = 3 << 30
@@ -54,20 +54,20 @@ class Limits:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         most = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESS_LIMIT, most))
-        signal.signal(signal.SIGALRM, self._stop)
+        signal.signal(signal.SIGPROF, self._stop)
         self._armed = 0.0
         self._memory = self._peak()
 
     def begin(self) -> None:
         """Start the clock of a file; code that is not Python is stopped with the program."""
-        signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+        signal.setitimer(signal.ITIMER_PROF, TIME_LIMIT)
         if time.monotonic() - self._armed > TIME_LIMIT:
             faulthandler.dump_traceback_later(12 * TIME_LIMIT, exit=True)
             self._armed = time.monotonic()
 
     def end(self) -> str | None:
         """Stop the clock, and return what is wrong with the memory that the file took."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         taken = self._peak() - self._memory
         if taken < MEMORY_LIMIT:
             return None

@@ -19,7 +19,8 @@ FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
 """Folders that every project has."""
 CONTENT_FILE = "project.json"
 JOURNAL_FILE = "journal.jsonl"
-FILES = (CONTENT_FILE, JOURNAL_FILE, TABLE_FILE, ".lock")
+LOCK_FILE = ".lock"
+FILES = (CONTENT_FILE, JOURNAL_FILE, TABLE_FILE, LOCK_FILE)
 OWN = {*FOLDERS, REMOVED, FINE_TUNING, FORMAT_1_FINE_TUNING, *FILES} - {"exports"}
 """Names in the folder of a project that exports must not touch."""
 REPLACED = {"images", *KINDS, REMOVED, "exports", "autosave"}
@@ -41,16 +42,16 @@ def check_layout(root: Path) -> None:
     ------
     DataError
         If a folder, or a file that is written into, is a link that leads out of the project, or
-        a file of the project is not a regular file.
+        a file of the project itself is a link.
     OSError
         If the folder cannot be read.
     """
     for name in FILES:
         path = root / name
-        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        if path.is_symlink():
             raise DataError(
-                f"{path} is a link or not a file, so that the project is not safe to open; replace "
-                "it by the file itself, or delete it."
+                f"{path} is a link, so that the project is not safe to open; replace it by the "
+                "file itself, or delete it."
             )
     real = root.resolve()
     for link in _links(real):

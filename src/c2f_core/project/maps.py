@@ -1,5 +1,6 @@
 """Map files of a project: one PNG file per image and kind of map."""
 
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import read_image, write_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map, write_map
-from c2f_core.project.layout import REMOVED
+from c2f_core.project.layout import KINDS, REMOVED
 from c2f_core.project.records import ImageRecord, Status
 from c2f_core.project.work import IndexMap, Work
 
@@ -28,14 +29,19 @@ class MapFiles:
     ----------
     root : Path
         Folder of the project.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the project.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def path(self, kind: str, name: str) -> Path:
         """Return the file of a map of this kind."""
-        return self._root / kind / f"{name}.png"
+        return self.root / kind / f"{name}.png"
 
     def fine_path(self, record: ImageRecord) -> Path:
         """Return the file of the fine map of an image: only reviewed maps are training data."""
@@ -69,20 +75,20 @@ class MapFiles:
         if coarse is not None:
             _check_size(f"coarse map of '{record.name}'", coarse.shape, record)
             return coarse
-        image = as_rgb8(read_image(self._root / "images" / record.image))
+        image = as_rgb8(read_image(self.root / "images" / record.image))
         _check_size(f"image of '{record.name}'", image.shape[:2], record)
         return _unlabelled(record, class_table)
 
     def table_of(self, record: ImageRecord) -> ClassTable | None:
         """Return the class table embedded in the maps of an image; None if there is none."""
-        for path in (self.path("coarse", record.name), self.fine_path(record)):
-            try:
-                table = embedded_table(path) if path.is_file() else None
-            except DataError:  # The map is damaged, as will be reported when it is read.
-                continue
-            if table is not None:
-                return table
-        return None
+        paths = (self.path("coarse", record.name), self.fine_path(record))
+        tables = (readable_table(path) for path in paths)
+        return next((table for table in tables if table is not None), None)
+
+    def all_files(self) -> Iterator[Path]:
+        """Yield the files of all maps, including those without a record."""
+        for kind in KINDS:
+            yield from sorted((self.root / kind).glob("*.png"))
 
     def ambiguities(self, name: str, class_table: ClassTable) -> dict[str, str]:
         """Return what was ambiguous in the colours of the coarse and the fine map.
@@ -153,10 +159,18 @@ class MapFiles:
 
     def free_path(self, name: str, what: str, suffix: str = ".png") -> Path:
         """Return an unused file name among the removed files, for a file that is replaced."""
-        folder = self._root / REMOVED / name
+        folder = self.root / REMOVED / name
         folder.mkdir(parents=True, exist_ok=True)
         numbers = (folder / f"{what}-{number}{suffix}" for number in count(1))
         return next(path for path in numbers if not path.exists())
+
+
+def readable_table(path: Path) -> ClassTable | None:
+    """Return the class table embedded in a map; None if there is none, or the map is damaged."""
+    try:
+        return embedded_table(path) if path.is_file() else None
+    except DataError:  # As will be reported when it is read.
+        return None
 
 
 def _check_size(what: str, found: tuple[int, ...], record: ImageRecord) -> None:

@@ -27,6 +27,7 @@ from c2f_core.project.files import (
     store_image,
 )
 from c2f_core.project.layout import CONTENT_FILE, FOLDERS, check_layout
+from c2f_core.project.rebuilding import check_recognisable, set_lock_aside
 from c2f_core.project.records import (
     ImageRecord,
     ProjectFile,
@@ -124,22 +125,24 @@ class Project:
         """Open a project, and lock it until it is closed.
 
         Work that a crash interrupted is restored, see `restored`. Damaged and missing files do not
-        prevent opening, see `problems`.
+        prevent opening, see `problems`; damaged ones are kept in `removed`.
 
         Raises
         ------
         C2FError
-            If the folder does not contain a project, the project is open elsewhere, its classes
-            are not known, or it would be written outside its folder, see `check_layout`.
+            If the folder does not contain a project, a newer program wrote it, it is open
+            elsewhere, no file of it contains its classes, or it would be written outside its
+            folder, see `check_layout`.
         """
         root = Path(root)
         with describing_errors(root):
-            ProjectFile.read(root / CONTENT_FILE)  # Leave other folders untouched.
+            check_recognisable(root)  # Leave other folders untouched.
             check_layout(root)
+            moved = set_lock_aside(root)
         lock = lock_project(root)
         try:
             with describing_errors(root):
-                store = Store(root)
+                store = Store(root, moved)
                 return cls(store, recover(store), lock)
         except BaseException:
             lock.release()
@@ -331,9 +334,8 @@ class Project:
         with self._working():
             self.autosave(work)  # If a crash interrupts the next step, opening completes it.
             self._store.commit(work)
-            self.journal.write(
-                "saved", image=work.record.name, record=work.record.model_dump(mode="json")
-            )
+            record = self.record(work.record.name)
+            self.journal.write("saved", image=record.name, record=record.model_dump(mode="json"))
 
     def review(self, name: str, reviewed: bool = True) -> ImageRecord:
         """Mark an image as reviewed or not reviewed.

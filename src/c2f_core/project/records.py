@@ -215,6 +215,14 @@ class DamagedRecord:
         )
 
 
+class DamagedProjectError(DataError):
+    """`project.json` is missing or damaged; `content` is what can be read of it."""
+
+    def __init__(self, message: str, content: Any) -> None:
+        super().__init__(message)
+        self.content = content
+
+
 class ProjectFile(Versioned):
     """Content of `project.json`."""
 
@@ -237,21 +245,32 @@ class ProjectFile(Versioned):
 
         Raises
         ------
+        DamagedProjectError
+            If the file is missing or damaged.
         DataError
-            If the file is missing or damaged, or a newer program wrote it.
+            If the file may not be read, or a newer program wrote it.
         """
+        content: Any = None
         try:
             content = read_content(cls, path)
-            records, damaged = _sorted_records(content)
+            records, damaged = sorted_records(content)
             read = current(cls.model_validate(content | {"images": records}))
         except (OSError, ValueError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            raise DataError(
+            reason = first_problem(error)[1] if isinstance(error, ValidationError) else error
+            message = (
                 f"{path.parent} does not contain a readable project ({reason}); choose the folder "
                 "of a project, or create one."
-            ) from error
-        read._damaged = tuple(damaged)
-        return read
+            )
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise DataError(message) from error
+            raise DamagedProjectError(message, content) from error
+        return read.with_damaged(damaged)
+
+    def with_damaged(self, damaged: Iterable[DamagedRecord]) -> Self:
+        """Return the content with entries that cannot be read."""
+        copy = self.model_copy()
+        copy._damaged = tuple(damaged)
+        return copy
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""
@@ -271,7 +290,7 @@ class ProjectFile(Versioned):
         return self.model_copy(update={"images": left})
 
 
-def _sorted_records(content: Any) -> tuple[list[ImageRecord], list[DamagedRecord]]:
+def sorted_records(content: Any) -> tuple[list[ImageRecord], list[DamagedRecord]]:
     """Return the valid records in the content of `project.json`, and the damaged ones.
 
     Raises

@@ -201,15 +201,18 @@ def _record_found(store: Store, name: str, path: Path) -> ImageRecord:
         raise DataError(f"An image of the project has the name '{name}'; rename {path.name}.")
     if not path.is_file():
         raise DataError(f"{path} is not a regular file; replace it by an image.")
-    for kind in ("coarse", "fine"):
+    for kind in ("coarse", "fine", "drafts"):
         _check_format(store.root / kind, name)
         _check_classes(store.maps.path(kind, name), store.class_table)
     height, width, _ = as_rgb8(read_image(path)).shape
     record = ImageRecord(name=name, image=path.name, size=(height, width))
-    if store.maps.path("fine", name).exists():
+    found = {kind for kind in ("coarse", "fine", "drafts") if store.maps.path(kind, name).exists()}
+    if "fine" in found:
         changes = {"status": Status.REVIEWED, "held_out": is_next_held_out(store.records)}
         record = record.model_copy(update=changes)
-    if any(store.maps.path(kind, name).exists() for kind in ("coarse", "fine")):
+    elif "drafts" in found:
+        record = record.model_copy(update={"status": Status.REFINED})
+    if found:
         work = store.maps.read(record, store.class_table)  # Raises if they do not fit.
         record = record.model_copy(update={"drawn": work.is_drawn})
     return record

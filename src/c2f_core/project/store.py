@@ -6,7 +6,7 @@ A step writes several files. If a crash interrupts it, repeating the step comple
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,9 @@ from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import move_maps
 from c2f_core.project.layout import CONTENT_FILE, JOURNAL_FILE
 from c2f_core.project.maps import MapFiles
+from c2f_core.project.rebuilding import known_tables, rebuilt, set_aside
 from c2f_core.project.records import (
+    DamagedProjectError,
     DamagedRecord,
     ImageRecord,
     ProjectFile,
@@ -123,6 +125,8 @@ class Store:
     ----------
     root : Path
         Folder of the project.
+    problems : sequence of str
+        What was wrong before the files were read, in sentences for the user.
 
     Attributes
     ----------
@@ -135,7 +139,7 @@ class Store:
     maps : MapFiles
         Files of the maps.
     problems : list of str
-        What is wrong with `project.json` and `classes.json`, in sentences for the user.
+        What is wrong with the files of the project itself, in sentences for the user.
 
     Raises
     ------
@@ -143,13 +147,14 @@ class Store:
         If the folder does not contain a project, or its classes are not known.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, problems: Sequence[str] = ()) -> None:
         self.root = root
+        self.problems = list(problems)
         self.journal = Journal(root / JOURNAL_FILE)
-        self.journal.own_file()
+        self._own_journal()
         self.maps = MapFiles(root)
-        self._content = ProjectFile.read(root / CONTENT_FILE)
-        self.problems = [each.message() for each in self.damaged]
+        self._content = self._read_content()
+        self.problems += [each.message() for each in self.damaged]
         self.class_table = self._read_table()
         if is_model_file(self.model) and not is_file_name(self.model):
             self.problems.append(
@@ -157,22 +162,54 @@ class Store:
                 "it is not used; choose the model again."
             )
 
+    def _own_journal(self) -> None:
+        """Make sure that the journal is a file of this project only."""
+        path = self.journal.path
+        if path.exists() and not path.is_file():
+            kept = set_aside(path, self.root)
+            self.problems.append(f"{path} was not a file; it is kept as {kept}.")
+        self.journal.own_file()
+
+    def _read_content(self) -> ProjectFile:
+        """Read the records of the images; if their file is damaged or missing, rebuild them."""
+        file = self.root / CONTENT_FILE
+        try:
+            return ProjectFile.read(file)
+        except DamagedProjectError as error:
+            content = rebuilt(error.content, self.journal.records())
+            kept = self._keep_damaged(file)
+            content.write(file)
+            self.problems.append(
+                f"{file} was {f'damaged and is kept as {kept}' if kept else 'missing'}; it was "
+                "made again from the journal and the folders: check the status of each image, and "
+                "which ones are held out."
+            )
+            return content
+
+    def _keep_damaged(self, file: Path) -> Path | None:
+        """Keep a damaged file under another name; return None if there is no file."""
+        if not os.path.lexists(file):
+            return None
+        if not file.is_file():
+            return set_aside(file, self.root)
+        kept = self.maps.free_path(file.stem, "damaged", file.suffix)
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(file, temporary)
+        return kept
+
     def _read_table(self) -> ClassTable:
         """Read the class table; if it is damaged or missing, use the largest one of the maps."""
         file = self.root / TABLE_FILE
         try:
             return ClassTable.from_file(file)
         except ClassTableError as error:
-            tables = [self.maps.table_of(record) for record in self.records]
-            known = [table for table in tables if table is not None]
-            is_unreadable = isinstance(error.__cause__, OSError) and file.exists()
-            if is_unreadable or not known:
+            tables = known_tables(self.maps, self.records)
+            if not tables:
                 raise
-            if file.exists():
-                file.rename(self.maps.free_path("classes", "damaged", file.suffix))
-            table = max(known, key=lambda each: each.number_of_classes)
+            kept = f" {file} is kept as {set_aside(file, self.root)}." if file.exists() else ""
+            table = max(tables, key=lambda each: each.number_of_classes)
             write_table(self.root, table)
-            self.problems.append(f"{error} The classes of the maps are used instead.")
+            self.problems.append(f"{error} The classes of the maps are used instead.{kept}")
             return table
 
     @property
