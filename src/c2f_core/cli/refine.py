@@ -1,7 +1,7 @@
 """`c2f-refine`: turn coarse maps into fine ones from the command line."""
 
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +40,7 @@ from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import PlaneInputs, Writable, refine_plane
+from c2f_core.scale.multiscale import is_zarr
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 FRAME_ENDINGS: Mapping[MapStyle, str] = {
@@ -102,6 +103,18 @@ class Options:
     """Average a trained model over the image and its mirror image, which takes twice the time."""
     overwrite: bool = False
     """Replace existing fine maps and confidences."""
+    level: int = 0
+    """Resolution level of an OME-Zarr image, 0 for the finest."""
+    channels: tuple[int, ...] | None = None
+    """One or three channels of an OME-Zarr image, counted from 0; by default all one or three."""
+    limits: tuple[float, float] | None = None
+    """Values of an OME-Zarr image that are black and white; by default found by reading it."""
+    workers: int | None = None
+    """Number of worker processes to start for an OME-Zarr image."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler whose workers refine an OME-Zarr image (tcp://host:8786)."""
+    shard: str | None = None
+    """Part of an OME-Zarr image that this process refines, such as 3/8, without a scheduler."""
     resume: bool = False
     """Continue an interrupted call: keep finished pairs, and refine those of which the fine map or
     the confidence is missing; both are written."""
@@ -133,20 +146,20 @@ def refine_files(options: Options) -> None:
         device cannot be used. Nothing has been written in these cases.
     """
     check_tolerance(options.tolerance)
+    if is_zarr(options.image):
+        from c2f_core.cli.refine_zarr import refine_zarr  # Imported lazily, as few need it.
+
+        refine_zarr(options)
+        return
+    _check_files_only(options)
     found = find_jobs(options)
     check_overwriting(found, options.overwrite or options.resume)
     jobs = jobs_to_do(found, options)
     if not jobs:
         print(f"Nothing to do: all of {options.output} exists.")
         return
-    scope = Scope(
-        classes=options.classes,
-        band=options.band,
-        minimal_confidence=options.minimal_confidence,
-        care=options.care,
-        smallest_region=options.smallest_region,
-    )
-    refiner = _open_refiner(options, found)
+    scope = scope_of(options)
+    refiner = open_chosen_refiner(options, lambda: _class_table(options.class_table, found))
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
@@ -158,6 +171,34 @@ def refine_files(options: Options) -> None:
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
     if len(jobs) < len(found):
         print(f"{len(found) - len(jobs)} existed already.")
+
+
+def _check_files_only(options: Options) -> None:
+    """Check that no option is given that only OME-Zarr images have."""
+    given = {
+        "--level": options.level != 0,
+        "--channels": options.channels is not None,
+        "--limits": options.limits is not None,
+        "--workers": options.workers is not None,
+        "--scheduler": options.scheduler is not None,
+        "--shard": options.shard is not None,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ConfigError(
+                f"{name} is for OME-Zarr images; {options.image} is none, so omit it."
+            )
+
+
+def scope_of(options: Options) -> Scope:
+    """Return the scope that the options mean."""
+    return Scope(
+        classes=options.classes,
+        band=options.band,
+        minimal_confidence=options.minimal_confidence,
+        care=options.care,
+        smallest_region=options.smallest_region,
+    )
 
 
 def _shown(bar: "tqdm[Any]", finished: int) -> Monitor:
@@ -298,7 +339,14 @@ def _outputs(job: RefineFiles) -> list[Path]:
     return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
-def _open_refiner(options: Options, jobs: Sequence[RefineFiles]) -> RefinerInterface:
+def open_chosen_refiner(options: Options, find_table: Callable[[], ClassTable]) -> RefinerInterface:
+    """Open the refiner that the options mean.
+
+    Raises
+    ------
+    C2FError
+        As `open_refiner`, or if a class table is given for a refiner that has its own.
+    """
     # Imported lazily, as it takes seconds.
     from c2f_core.refine.untrained import untrained_refiners
 
@@ -310,10 +358,7 @@ def _open_refiner(options: Options, jobs: Sequence[RefineFiles]) -> RefinerInter
             f"{' or '.join(flexible)} as --model."
         )
     return open_refiner(
-        options.model,
-        lambda: _class_table(options.class_table, jobs),
-        options.device,
-        average_flips=options.average_flips,
+        options.model, find_table, options.device, average_flips=options.average_flips
     )
 
 

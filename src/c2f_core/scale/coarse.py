@@ -101,6 +101,7 @@ class CoarseMap:
         self._files: tuple[Path, ...] = ()
         if is_zarr(path):
             self._group = label_group(path)
+            self.path = self._group.path
             self._level = _fitting_level(self._group, image, self.shape)
         elif path.is_dir():
             self._files = _files(path, self.shape)

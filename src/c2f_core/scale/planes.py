@@ -21,6 +21,13 @@ USUAL_CHANNELS = (1, 3)
 class PlaneStack:
     """Array of an OME-Zarr image as a stack with the channels last, loaded when it is sliced.
 
+    Attributes
+    ----------
+    shape, stack_shape : tuple of int
+        Length of each axis, with and without the channels.
+    dtype : dtype
+        Type of the values, in the byte order of this machine.
+
     Parameters
     ----------
     array : zarr.Array
@@ -43,15 +50,15 @@ class PlaneStack:
         lengths = [
             length for name, length in zip(axis_names, array.shape, strict=True) if name != "c"
         ]
-        self._axes = len(lengths)
-        self.shape = tuple(lengths) if channels is None else (*lengths, len(channels))
+        self.stack_shape = tuple(lengths)
+        self.shape = self.stack_shape if channels is None else (*lengths, len(channels))
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Load a part: integers or slices for the axes without channels, from the first on."""
         given = key if isinstance(key, tuple) else (key,)
         given = () if given == (...,) else given
-        full = (*given, *[slice(None)] * (self._axes - len(given)))
+        full = (*given, *[slice(None)] * (len(self.stack_shape) - len(given)))
         slices = [each if isinstance(each, slice) else slice(each, each + 1) for each in full]
         loaded = self._loaded(slices)
         return loaded[tuple(slice(None) if isinstance(each, slice) else 0 for each in full)]

@@ -83,3 +83,61 @@ def two_classes():
         ),
         unlabelled=ClassEntry(name="unlabelled", index=255, colour=(255, 255, 255)),
     )
+
+
+@pytest.fixture(scope="session")
+def volume(tmp_path_factory):
+    """Image of two planes with 200 x 230 pixels and three channels, and its coarse map."""
+    scenes = [scene(200, 230, seed) for seed in range(2)]
+    image = np.stack([each for each, _ in scenes])
+    path = tmp_path_factory.mktemp("volume") / "image.zarr"
+    write_multiscale(path, np.moveaxis(image, -1, 0), "czyx", levels=3)
+    named = {
+        "colors": [{"label-value": n, "rgba": [90 * n, 40, 200, 255]} for n in (1, 2)],
+        "properties": [{"label-value": n, "name": name} for n, name in ((1, "sky"), (2, "earth"))],
+    }
+    coarse = np.stack([1 + each for _, each in scenes])
+    write_labels(path, "coarse", coarse, "zyx", levels=3, label=named)
+    return path
+
+
+@pytest.fixture(scope="session")
+def plan_volume(volume):
+    """Make the plan of a run on the volume with small blocks, shards and chunks."""
+    from c2f_core.refine.run import open_refiner
+    from c2f_core.refine.scope import Scope
+    from c2f_core.scale.coarse import CoarseMap
+    from c2f_core.scale.multiscale import open_multiscale
+    from c2f_core.scale.plan import RefinerPlan
+    from c2f_core.scale.volume import VolumePlan
+
+    def plan(store, side=64, model="watershed", **changes):
+        image = open_multiscale(volume)
+        coarse = CoarseMap(volume / "labels" / "coarse", image, 0)
+        table = coarse.class_table()
+        scope = changes.pop("scope", Scope(smallest_region=4))
+        refiner = open_refiner(model, lambda: table)
+        settings = {
+            "image": volume,
+            "coarse": coarse.path,
+            "store": store,
+            "name": "fine",
+            "level": 0,
+            "channels": None,
+            "limits": None,
+            "tolerance": 64.0,
+            "levels": 3,
+            "side": side,
+            "chunk": 32,
+            "block": 64,
+        }
+        refined_by = RefinerPlan.of(refiner, model, scope, table)
+        return VolumePlan(refiner=refined_by, **{**settings, **changes})
+
+    return plan
+
+
+def pixels(store, name="fine"):
+    """Return all levels of a label group and of its confidence."""
+    group = zarr.open_group(store / "labels" / name, mode="r")
+    return [group[f"{folder}{level}"][...] for folder in ("", "confidence/") for level in range(3)]
