@@ -101,7 +101,7 @@ def run_widget(config_file: Path) -> None:
     import napari
     from qtpy.QtCore import QEventLoop, QSettings, QTimer
 
-    from napari_c2f.base.worker import IMPORTING
+    from napari_c2f.base.imports import IMPORTING
     from napari_c2f.train.model import Phase
 
     # What the widgets remember stays out of the user's own settings.

@@ -1,6 +1,5 @@
-"""Background threads and timers of the GUI thread; no other file of the plugin uses threads."""
+"""Background threads and timers of the GUI thread; besides `imports`, no other file has threads."""
 
-import gc
 import logging
 import os
 import sys
@@ -9,7 +8,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ParamSpec
 
 from qtpy.compat import isalive
@@ -17,15 +15,13 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from superqt.utils import QSignalDebouncer
 
 from c2f_core.errors import C2FError, enough_memory
+from napari_c2f.base.imports import finish_imports
 
 LOGGER = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
 """Seconds to wait for the current step when the window closes."""
 REPORT_INTERVAL = 400
 """Milliseconds between deliveries of reports, so that frequent reports do not slow the window."""
-
-IMPORTING = "coarse-to-fine imports"
-"""Name of the thread that imports slow modules."""
 
 NO_MEMORY = "There is not enough memory; close other layers and programs, or use smaller images."
 
@@ -47,23 +43,6 @@ def simple_task(
         return function(*args, **kwargs)
 
     return run
-
-
-def import_in_background(*modules: str) -> None:
-    """Import slow modules in a background thread.
-
-    Afterwards the garbage of the imports is collected. That stops all threads for a third of a
-    second, which disturbs less when a widget has just opened than while it works.
-    """
-    missing = [name for name in modules if name not in sys.modules]
-
-    def load() -> None:
-        for name in missing:
-            import_module(name)
-        gc.collect()
-
-    if missing:
-        threading.Thread(target=load, name=IMPORTING).start()
 
 
 @dataclass(frozen=True)
@@ -132,7 +111,6 @@ class Task(QObject):
             LOGGER.error("A step took longer than %s s to stop.", LONGEST_WAIT)
 
     def _run(self) -> None:
-        _lower_priority()
         try:
             result = self._result()
         finally:
@@ -141,6 +119,8 @@ class Task(QObject):
 
     def _result(self) -> Any:
         try:
+            finish_imports()
+            _lower_priority()
             with enough_memory(C2FError, NO_MEMORY):
                 return self._work(self._values.append, self._stop.is_set)
         except C2FError as error:

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 from c2f_core.classes.table import ClassTable
 from c2f_core.models.bundled import is_model_file
 from c2f_core.refine.report import ScopeReport
+from napari_c2f.base.imports import import_in_background
 from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.settings import RECENT_MODELS
-from napari_c2f.base.worker import import_in_background
 from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.layers.display import KEYS as MAP_KEYS
 from napari_c2f.layers.display_switches import DisplaySwitches
@@ -123,7 +123,7 @@ class RefineWidget(DockedWidget):
         self._show_table(self.state.class_table)
         self._show_coarse(self.coarse.value)
         self._update()
-        import_in_background("c2f_core.refine.learned")
+        import_in_background("torch", "c2f_core.refine.learned")
 
     def _make_choices(self) -> None:
         self.image = LayerChoice(self._viewer, Image, preferred_layer)

@@ -8,7 +8,7 @@ from napari.utils.action_manager import action_manager
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton
 
 from c2f_core.review.decisions import Decision
-from napari_c2f.base.worker import import_in_background
+from napari_c2f.base.imports import import_in_background
 from napari_c2f.layers.display import KEYS as MAP_KEYS
 from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
@@ -66,7 +66,7 @@ class ReviewWidget(DockedWidget):
         self._show_tips()
         self._show_reviewing()
         self._show_buttons()
-        import_in_background("c2f_core.training.realism")
+        import_in_background("torch", "c2f_core.training.realism")
 
     def _lay_out(self) -> None:
         self.begin_button.setToolTip(TIPS["begin"])

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QPalette, QShowEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from c2f_core.training.curves import VALIDATION, Curves, Series
@@ -84,9 +85,6 @@ class Plot(QWidget):
         self._title = title
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._drawn: dict[str, int] = {}
-        self.plot = _Canvas()
-        self.plot.setToolTip("Drag to move, scroll to zoom, right click for more")
-        self.plot.showGrid(x=True, y=True, alpha=0.2)
         self.legend = QLabel(title)
         self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
@@ -94,11 +92,28 @@ class Plot(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.legend)
-        layout.addWidget(self.plot, 1)
+
+    @cached_property
+    def plot(self) -> _Canvas:
+        """Canvas of the curves; it takes time, and is made when it is first seen or drawn on."""
+        canvas = _Canvas()
+        canvas.setToolTip("Drag to move, scroll to zoom, right click for more")
+        canvas.showGrid(x=True, y=True, alpha=0.2)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)  # It is set above.
+        layout.addWidget(canvas, 1)
+        self._colour_axes(canvas)
+        return canvas
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Make the canvas before it is seen."""
+        _ = self.plot
+        super().showEvent(event)
 
     def clear(self) -> None:
         """Remove all curves and levels."""
-        self.plot.clear()
+        if self._has_canvas:
+            self.plot.clear()
         self._curves.clear()
         self._drawn.clear()
         self.legend.setText(f"<b>{self._title}</b>")
@@ -152,10 +167,17 @@ class Plot(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Follow napari's theme."""
         super().changeEvent(event)
+        if self._has_canvas:
+            self._colour_axes(self.plot)
+
+    @property
+    def _has_canvas(self) -> bool:
+        return "plot" in vars(self)
+
+    def _colour_axes(self, canvas: _Canvas) -> None:
         colour = self.palette().color(QPalette.ColorRole.WindowText)
-        if hasattr(self, "plot"):
-            for side in ("left", "bottom"):
-                self.plot.getAxis(side).setTextPen(colour)
+        for side in ("left", "bottom"):
+            canvas.getAxis(side).setTextPen(colour)
 
 
 def _mark(index: int) -> str:

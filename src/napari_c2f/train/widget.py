@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from c2f_core.config.settings import TrainConfig
-from napari_c2f.base.worker import import_in_background
+from napari_c2f.base.imports import import_in_background
 from napari_c2f.layers.pairs import pairs_of_layers
 from napari_c2f.train.controller import TrainController
 from napari_c2f.train.data_view import DataView
@@ -88,7 +88,7 @@ class TrainWidget(DockedWidget):
         self._show_phase(self.model.phase)
         self._show_interrupted(None)
         import_in_background(
-            "c2f_core.training.trainer", "lightning_fabric", "torch.utils.tensorboard"
+            "torch", "c2f_core.training.trainer", "lightning_fabric", "torch.utils.tensorboard"
         )
 
     def _lay_out(self) -> None:

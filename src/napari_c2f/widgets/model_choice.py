@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy
 from c2f_core.errors import C2FError
 from c2f_core.models.bundled import bundled_for_any_classes, bundled_models, is_model_file
 from c2f_core.models.metadata import CheckpointMetadata, read_model_metadata
+from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.fitting import INSTANT
 from c2f_core.training.catalogue import name_with_run
 from napari_c2f.base.settings import RECENT_MODELS
@@ -97,8 +98,6 @@ class KnowledgeLine(QLabel):
 
 def known_models() -> dict[str, str]:
     """Return the text of each bundled, instant or classical refiner, by its name."""
-    from c2f_core.refine.classical import CLASSICAL_REFINERS
-
     general = bundled_for_any_classes()
     bundled = [name for name in bundled_models() if name not in general]
     return {

@@ -233,6 +233,16 @@ def test_the_form_shows_a_stored_run(setup, tmp_path):
     assert setup.stage2_steps.isVisibleTo(setup)
 
 
+def test_settings_that_were_never_looked_at_are_the_same(setup, choose_preset, tmp_path):
+    choose_preset("thorough")
+    before = config_of(setup, tmp_path)
+    setup.show()
+    setup.all_settings.expand(animate=False)
+    assert all(group.isVisibleTo(setup) for group in setup.form.groups.values())
+    assert config_of(setup, tmp_path) == before
+    assert setup.preset.value() == "thorough"
+
+
 def test_names_are_written_as_words():
     assert words("learning_rate") == "Learning rate"
     assert words("stage2") == "Stage 2"
