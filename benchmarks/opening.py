@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
 
 TOOLS = ("Draw", "Refine", "Review", "Project", "Train")
 WINDOW = (1500, 950)

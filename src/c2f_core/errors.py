@@ -56,6 +56,10 @@ class CheckpointError(C2FError):
     """A checkpoint is of another program, damaged or does not match the data."""
 
 
+class MissingPackageError(C2FError, ImportError):
+    """A package is missing that no other package brings."""
+
+
 class Cancelled(C2FError):
     """The user stopped the work before it was finished."""
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from c2f_core.data.outlines import (
     regions_of,
     without,
 )
+from c2f_core.opencv import cv2
 
 ByStrength = Callable[[float], NDArray[np.uint8]]
 """Function from a strength, above 0 and in pixels, to a coarser map (Y, X)."""

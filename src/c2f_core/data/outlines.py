@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from c2f_core.opencv import cv2
 
 Points = NDArray[np.int32]
 """Points (N, 1, 2) of a closed contour, x and y in pixels."""

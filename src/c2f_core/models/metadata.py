@@ -19,7 +19,7 @@ METADATA_KEY = "c2f"
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that a result depends on."""
-    import cv2  # Asked itself, as its package has several names; not needed for reading.
+    from c2f_core.opencv import cv2  # Not needed for reading; its package has several names.
 
     packages = ("napari-c2f", "torch", "numpy", "scikit-image")
     return {name: version(name) for name in packages} | {"opencv": cv2.__version__}

@@ -7,12 +7,12 @@ boundaries of the result are. `scripts/calibrate_classical.py` fits it.
 
 from dataclasses import astuple, dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import UNLABELLED_ID
 from c2f_core.geometry.arrays import boundary_pixels
+from c2f_core.opencv import cv2
 from c2f_core.refine.interface import ClassIds, Confidence
 
 FARTHEST = 50.0

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label
 
 from c2f_core.classes.codec import UNLABELLED_ID
+from c2f_core.opencv import cv2
 from c2f_core.refine.interface import ClassIds, Confidence
 
 SURROUNDINGS = 8.0

@@ -6,7 +6,6 @@ trained model fits.
 
 from abc import abstractmethod
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
@@ -14,6 +13,7 @@ from skimage.segmentation import watershed
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import ImageError
 from c2f_core.geometry.arrays import Size, Window, boundary_pixels, bounding_box, grown, whole
+from c2f_core.opencv import cv2
 from c2f_core.refine.certainty import Certainty, distance_to
 from c2f_core.refine.gradients import colour_gradient
 from c2f_core.refine.interface import (

@@ -1,8 +1,9 @@
 """Colour differences in images, in CIELAB, where edges of equal lightness count as others do."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from c2f_core.opencv import cv2
 
 BAND = 512
 """Number of rows whose gradient is computed at a time, to bound the memory."""

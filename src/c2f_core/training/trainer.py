@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import torch
 
 from c2f_core.config.settings import TrainConfig
@@ -14,6 +13,7 @@ from c2f_core.data.pairs import fingerprint
 from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import ModelMetadata, RecordedConfig, library_versions
+from c2f_core.opencv import cv2
 from c2f_core.training.class_agnostic import ClassAgnosticLearner
 from c2f_core.training.data_record import DataRecord
 from c2f_core.training.events import (

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.geometry.arrays import Window
+from c2f_core.opencv import cv2
 
 COLOUR_BINS = (16, 16, 16)
 """Bins of lightness and of the two colour axes (CIELAB)."""

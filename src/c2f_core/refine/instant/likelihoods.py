@@ -4,11 +4,11 @@ The likelihoods are cross-fitted: a pixel is judged by pixels of other squares o
 image, so that a class whose own pixels are not recognised is noticed.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from c2f_core.opencv import cv2
 from c2f_core.refine.instant.descriptors import Describer, Descriptors
 
 FOLDS = 4

@@ -4,12 +4,12 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
 from c2f_core.geometry.arrays import Window, from_corner, grown
+from c2f_core.opencv import cv2
 from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.fusion import (

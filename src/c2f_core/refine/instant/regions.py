@@ -1,12 +1,12 @@
 """Geometry of the regions of a coarse map: depth, examples and signed distances."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label
 
 from c2f_core.classes.codec import UNLABELLED_ID
+from c2f_core.opencv import cv2
 from c2f_core.refine.interface import ClassIds
 
 EXAMPLE_DEPTH = 4.0

@@ -1,8 +1,9 @@
 """Guided filter by colours (He, Sun and Tang, PAMI 2013): smooth, but not across edges."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from c2f_core.opencv import cv2
 
 RADIUS = 4
 """Half side in pixels of the windows."""
