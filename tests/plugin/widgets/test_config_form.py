@@ -233,12 +233,13 @@ def test_the_form_shows_a_stored_run(setup, tmp_path):
     assert setup.stage2_steps.isVisibleTo(setup)
 
 
-def test_settings_that_were_never_looked_at_are_the_same(setup, choose_preset, tmp_path):
+def test_settings_are_the_same_before_they_are_looked_at(setup, choose_preset, qtbot, tmp_path):
     choose_preset("thorough")
     before = config_of(setup, tmp_path)
     setup.show()
     setup.all_settings.expand(animate=False)
-    assert all(group.isVisibleTo(setup) for group in setup.form.groups.values())
+    groups = setup.form.groups.values()
+    qtbot.waitUntil(lambda: all(group.isVisible() for group in groups), timeout=5000)
     assert config_of(setup, tmp_path) == before
     assert setup.preset.value() == "thorough"
 
