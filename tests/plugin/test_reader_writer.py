@@ -106,7 +106,8 @@ def test_plain_files_and_folders_are_never_offered_to_this_plugin(plugins, tmp_p
     else:
         path.write_bytes(b"")
     is_document = path.suffix in (".json", ".xml")
-    assert readers(plugins, path) == (set() if is_document else {"napari"})
+    offered = readers(plugins, path) & {"napari", PLUGIN}  # Other plugins may read folders.
+    assert offered == (set() if is_document else {"napari"})
 
 
 @pytest.mark.parametrize(
@@ -382,10 +383,11 @@ def test_samples_hold_an_image_a_coarse_map_and_a_hidden_fine_map(sample):
         assert len(np.unique(table.to_class_ids(layer[0]))) > 3
 
 
-def test_the_manifest_offers_all_widgets_and_no_menus():
+def test_the_manifest_offers_all_widgets_and_no_command_in_menus():
     manifest = PluginManifest.from_file(ROOT / "napari.yaml")
     assert manifest.display_name == "Coarse-to-Fine Refine"
     names = [widget.display_name for widget in manifest.contributions.widgets]
     assert names == ["Draw", "Refine", "Review", "Train", "Project"]
-    assert not manifest.contributions.menus
+    items = [item for menu in manifest.contributions.menus.values() for item in menu]
+    assert not [item for item in items if hasattr(item, "command")], "entries would get long names"
     assert (ROOT / "napari.yaml").samefile(ROOT / "src" / "napari_c2f" / "napari.yaml")
