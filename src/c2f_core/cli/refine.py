@@ -36,7 +36,7 @@ from c2f_core.io.maps import MapStyle, read_map, write_map
 from c2f_core.io.recognise import plain_values, recognise_table
 from c2f_core.io.scratch import Scratch
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
-from c2f_core.refine.interface import Monitor, RefinerInterface, check_inputs
+from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface, check_inputs
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
 from c2f_core.refine.within import PlaneInputs, Writable, refine_plane
@@ -110,11 +110,12 @@ class Options:
     limits: tuple[float, float] | None = None
     """Values of an OME-Zarr image that are black and white; by default found by reading it."""
     workers: int | None = None
-    """Number of worker processes to start for an OME-Zarr image."""
+    """Number of worker processes to start for a folder or an OME-Zarr image."""
     scheduler: str | None = None
-    """Address of a Dask scheduler whose workers refine an OME-Zarr image (tcp://host:8786)."""
+    """Address of a Dask scheduler whose workers refine the folder or OME-Zarr image, such as
+    tcp://host:8786."""
     shard: str | None = None
-    """Part of an OME-Zarr image that this process refines, such as 3/8, without a scheduler."""
+    """Part of the folder or OME-Zarr image that this process refines, such as 3/8."""
     resume: bool = False
     """Continue an interrupted call: keep finished pairs, and refine those of which the fine map or
     the confidence is missing; both are written."""
@@ -151,9 +152,9 @@ def refine_files(options: Options) -> None:
 
         refine_zarr(options)
         return
-    _check_files_only(options)
+    in_shards = _asks_for_shards(options)
     found = find_jobs(options)
-    check_overwriting(found, options.overwrite or options.resume)
+    check_overwriting(found, options.overwrite or options.resume or in_shards)
     jobs = jobs_to_do(found, options)
     if not jobs:
         print(f"Nothing to do: all of {options.output} exists.")
@@ -161,6 +162,11 @@ def refine_files(options: Options) -> None:
     scope = scope_of(options)
     refiner = open_chosen_refiner(options, lambda: _class_table(options.class_table, found))
     ClassRules.of(scope, refiner.class_table)  # Raises if a class does not exist.
+    if in_shards:
+        from c2f_core.cli.refine_folder import refine_folder  # Imported lazily, as few need it.
+
+        refine_folder(options, found, refiner)
+        return
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
         _check(job, refiner.class_table, options.tolerance)
     delete_temporaries(jobs)
@@ -173,21 +179,30 @@ def refine_files(options: Options) -> None:
         print(f"{len(found) - len(jobs)} existed already.")
 
 
-def _check_files_only(options: Options) -> None:
-    """Check that no option is given that only OME-Zarr images have."""
-    given = {
+def _asks_for_shards(options: Options) -> bool:
+    """Return whether a folder is refined in shards; check that no other option of those is given.
+
+    Raises
+    ------
+    ConfigError
+        If an option is given that only OME-Zarr images, or only they and folders, have.
+    """
+    of_zarr = {
         "--level": options.level != 0,
         "--channels": options.channels is not None,
         "--limits": options.limits is not None,
+    }
+    of_many = {
         "--workers": options.workers is not None,
         "--scheduler": options.scheduler is not None,
         "--shard": options.shard is not None,
     }
-    for name, is_given in given.items():
+    refused = of_zarr if options.image.is_dir() else of_zarr | of_many
+    for name, is_given in refused.items():
         if is_given:
-            raise ConfigError(
-                f"{name} is for OME-Zarr images; {options.image} is none, so omit it."
-            )
+            kinds = "OME-Zarr images" if name in of_zarr else "folders and OME-Zarr images"
+            raise ConfigError(f"{name} is for {kinds}; {options.image} is none, so omit it.")
+    return any(of_many.values())
 
 
 def scope_of(options: Options) -> Scope:
@@ -281,6 +296,21 @@ def jobs_to_do(jobs: Sequence[RefineFiles], options: Options) -> list[RefineFile
     if not options.resume:
         return list(jobs)
     return [job for job in jobs if not all(path.exists() for path in _outputs(job))]
+
+
+def refine_checked(
+    job: RefineFiles, refiner: RefinerInterface, options: Options, scope: Scope
+) -> None:
+    """Check one pair, and refine it.
+
+    Raises
+    ------
+    C2FError
+        If the pair does not fit the refiner, or cannot be read or written.
+    """
+    _check(job, refiner.class_table, options.tolerance)
+    delete_temporaries([job])
+    _refine(job, refiner, options, scope, SILENT)
 
 
 def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:

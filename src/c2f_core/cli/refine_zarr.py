@@ -37,7 +37,7 @@ def refine_zarr(options: "Options") -> None:
     """
     if options.confidence is not None:
         raise ConfigError("OME-Zarr outputs always have the confidence; omit --confidence.")
-    execution = Execution(options.workers, options.scheduler, share_of(options.shard))
+    execution = execution_of(options)
     plan = plan_of(options)
     with tqdm(desc="Refining", unit="shard", disable=None) as bar:
 
@@ -47,6 +47,17 @@ def refine_zarr(options: "Options") -> None:
 
         report = refine_volume(plan, execution, overwrite=options.overwrite, progress=show)
     _summarise(report, plan, execution)
+
+
+def execution_of(options: "Options") -> Execution:
+    """Return who does the work.
+
+    Raises
+    ------
+    ConfigError
+        If the options contradict each other.
+    """
+    return Execution(options.workers, options.scheduler, share_of(options.shard))
 
 
 def share_of(text: str | None) -> Share:
@@ -128,7 +139,14 @@ def _plain_table(coarse: CoarseMap) -> ClassTable:
     return table
 
 
-def _summarise(report: RunReport, plan: VolumePlan, execution: Execution) -> None:
+def raise_failures(report: RunReport) -> None:
+    """Print which shards failed, if any.
+
+    Raises
+    ------
+    DataError
+        If there are some.
+    """
     for failure in report.failures[:SHOWN_FAILURES]:
         print(f"error: {failure.place}: {failure.error}", file=sys.stderr)
     if report.failures:
@@ -138,6 +156,10 @@ def _summarise(report: RunReport, plan: VolumePlan, execution: Execution) -> Non
             f"finished; remove the {'cause' if count == 1 else 'causes'}, then run the same "
             "command again."
         )
+
+
+def _summarise(report: RunReport, plan: VolumePlan, execution: Execution) -> None:
+    raise_failures(report)
     shards = "1 shard" if report.shards == 1 else f"{report.shards} shards"
     if report.shards == 0 and report.is_complete:
         print(f"Nothing to do: {plan.group.path} is finished.")

@@ -88,5 +88,5 @@ def test_several_label_groups_need_a_choice(image, capsys):
 
 
 def test_options_of_ome_zarr_are_refused_for_files(tmp_path, capsys):
-    status, printed = run(capsys, tmp_path, tmp_path, "-o", tmp_path / "x", "--workers", "2")
-    assert (status, "--workers is for OME-Zarr images" in printed) == (2, True)
+    status, printed = run(capsys, tmp_path, tmp_path, "-o", tmp_path / "x", "--level", "2")
+    assert (status, "--level is for OME-Zarr images" in printed) == (2, True)
