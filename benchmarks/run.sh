@@ -31,6 +31,10 @@ section() { printf '\n## %s\n\n' "$1"; }
     printf 'Goal: 300 ms on 1,000 x 1,000.\n\n'
     python benchmarks/instant_session.py
     if [ "${#screen[@]}" -gt 0 ]; then
+        section "Opening the widgets"
+        printf 'Goal: no stall above 300 ms, in a napari that has not used the plugin before. A stall is how late a timer of the window\n'
+        printf 'comes, from the click until the modules for later are imported in the background.\n\n'
+        "${screen[@]}" python benchmarks/opening.py
         section "Refining inside napari"
         printf 'Goal: no stall above 100 ms. An image of 2,000 x 2,000; a stall is how late a timer of the window comes.\n\n'
         "${screen[@]}" python benchmarks/refine_widget.py

@@ -90,10 +90,11 @@ urllib.request.urlopen('https://download.pytorch.org/whl/cpu/torch/', timeout=10
 }
 
 install_python_packages() {
-    local python stamp
+    local python stamp backend=()
+    [ "${QT_API:-}" = pyside6 ] && backend=(PySide6)
     python="$(find_python)" || fail "Python $minimum_python or newer with venv is needed;" \
         "Debian 12, Ubuntu 24.04 and newer have it as python3 and python3-venv."
-    stamp="$({ echo "$PWD"; "$python" --version; cat pyproject.toml constraints.txt; } | sha256sum)"
+    stamp="$({ echo "$PWD"; "$python" --version; cat pyproject.toml constraints.txt; echo "${QT_API:-}"; } | sha256sum)"
     [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$stamp" ] && return
     say "Creating the virtual environment $venv ($("$python" --version))"
     rm -rf "$venv"
@@ -101,7 +102,7 @@ install_python_packages() {
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     choose_sources
     say "Installing the Python packages (2.3 GB on disk; some minutes when first fetched)"
-    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e . --group dev
+    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e . --group dev "${backend[@]}"
     printf '%s\n' "$stamp" > "$venv/stamp"
 }
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.data.writing import write_pairs
 
+with suppress(ImportError):  # The tests of the core need no Qt.
+    from qtpy import API_NAME
+
+    os.environ.setdefault("PYTEST_QT_API", API_NAME.lower())
 os.environ.setdefault("NAPARI_STRICT_QT", "raise")  # leaked top-level widgets fail the test
 settings.register_profile("untimed", deadline=None)  # A busy machine is not a failure.
 settings.load_profile("untimed")

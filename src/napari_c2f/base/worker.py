@@ -89,7 +89,7 @@ class Task(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(interval)
         self._timer.timeout.connect(self._deliver)
-        # PyQt6's stubs do not know the type of a connection.
+        # The stubs do not know the type of a connection.
         self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)  # type: ignore[call-arg]
 
     def start(self) -> None:
