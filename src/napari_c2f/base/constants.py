@@ -11,8 +11,8 @@ MANY = 1 << 40
 def keep_constants() -> None:
     """Give None, True and False so many references that they are never deleted.
 
-    Each call of PySide6 6.12.0 that returns one of them takes a reference away from it. Since
-    Python 3.12 this has no effect; older ones abort after some thousand calls ("deallocating None").
+    Each call of PySide6 6.12.0 that returns one of them takes a reference away from it. Python 3.12
+    and newer do not count them; older ones abort after some thousand calls ("deallocating None").
     """
     if sys.version_info < (3, 12) and find_spec("PySide6") is not None:
         for constant in (None, True, False):
