@@ -14,10 +14,11 @@ import tifffile
 import torch
 from PIL import Image
 
-from c2f_core.classes import colours
+from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import C2FError, DataError, ImageError, enough_memory, is_out_of_memory
+from c2f_core.geometry import arrays
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.refine.classical import WatershedRefiner
 from c2f_core.refine.run import RefineJob, run_refinement
@@ -92,7 +93,7 @@ def test_reading_and_writing_end_with_a_sentence(
     monkeypatch.setattr(ClassTable, "to_class_ids", exhaust)
     with pytest.raises(DataError, match="not enough memory to write"):
         write_map(tmp_path / "other.png", labels, SHAPES)
-    monkeypatch.setattr(colours, "_distinct_colours", exhaust)
+    monkeypatch.setattr("c2f_core.classes.colours._distinct_colours", exhaust)
     with pytest.raises(DataError, match="not enough memory to read"):
         read_map(path, SHAPES)
     assert [file.name for file in tmp_path.iterdir()] == ["map.png"]
@@ -144,11 +145,11 @@ def test_commands_end_with_a_sentence_when_memory_is_limited(tmp_path: Path, mod
 
 def test_colour_maps_are_read_in_bands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    pixels = colours.encode_colours(random.integers(0, 4, (40, 9), dtype=np.uint8), SHAPES)
+    pixels = encode_colours(random.integers(0, 4, (40, 9), dtype=np.uint8), SHAPES)
     pixels[3:30:7, 2] = (1, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "map.png")
     expected = read_map(tmp_path / "map.png", SHAPES)
-    monkeypatch.setattr(colours, "BAND", 3)
+    monkeypatch.setattr(arrays, "BAND", 27)
     found = read_map(tmp_path / "map.png", SHAPES)
     np.testing.assert_array_equal(found[0], expected[0])
     assert found[1] == expected[1]

@@ -1,6 +1,7 @@
 """Conversion between the labels in maps and class ids."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,28 @@ class LabelCodec:
             converted[part] = self._labels.take(flat[part])
         return labels
 
+    def check(self, bands: Iterable[NDArray[Any]]) -> None:
+        """Check the labels of a map in bands of rows; see `ClassTable.check_labels`."""
+        counts, first, top = Counter[int](), (0, 0), 0
+        for band in bands:
+            unknown = ~np.isin(band, self._known)
+            if not counts and unknown.any():
+                row, column = (int(axis[0]) for axis in np.nonzero(unknown))
+                first = top + row, column
+            values, numbers = np.unique(band[unknown], return_counts=True)
+            counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+            top += len(band)
+        if counts:
+            raise self._error(sorted(counts.items()), first)
+
     def _unknown_labels(self, labels: NDArray[Any]) -> ClassTableError:
         unknown = ~np.isin(labels, self._known)
         values, counts = np.unique(labels[unknown], return_counts=True)
-        shown = ", ".join(
-            f"{value} ({count} px)" for value, count in zip(values[:5], counts[:5], strict=True)
-        )
         first = tuple(int(axis[0]) for axis in np.nonzero(unknown))
+        return self._error([*zip(values.tolist(), counts.tolist(), strict=True)], first)
+
+    def _error(self, counts: Sequence[tuple[int, int]], first: tuple[int, ...]) -> ClassTableError:
+        shown = ", ".join(f"{value} ({count} px)" for value, count in counts[:5])
         return ClassTableError(
             f"The map has values that are not in the class table '{self._table_name}': {shown}, "
             f"first at {first}; choose the class table that the map was drawn with, or relabel "

@@ -77,29 +77,67 @@ def decode_colours(
     ConfigError
         If the tolerance is negative or NaN.
     """
-    check_tolerance(tolerance)
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ImageError(
             f"The colour image has shape {rgb.shape}; give (Y, X, 3), or read a grey image as "
             "class indices."
         )
-    # Imported lazily, as it takes a quarter of a second.
-    from scipy.spatial import cKDTree
-
-    palette = cKDTree(np.array([entry.colour for entry in class_table.entries], dtype=float))
-    labels = np.empty(rgb.shape[:2], class_table.to_labels(np.empty(0, np.uint8)).dtype)
-    report = DecodeReport(0, 0, (), labels.size, blended)
+    decoder = ColourDecoder(class_table, tolerance, blended=blended)
+    labels = np.empty(rgb.shape[:2], class_table.label_dtype)
     for start in range(0, len(rgb), BAND):
-        rows = slice(start, start + BAND)
-        colours, inverse = _distinct_colours(rgb[rows])
-        distance, class_ids = palette.query(colours)
-        beyond = distance > tolerance
-        class_ids[class_ids == class_table.number_of_classes] = UNLABELLED_ID
-        if not blended:
+        labels[start : start + BAND] = decoder.decode_next(rgb[start : start + BAND])
+    return labels, decoder.report
+
+
+class ColourDecoder:
+    """Reader of a colour image as a map, band by band from the top; see `decode_colours`.
+
+    Attributes
+    ----------
+    report : DecodeReport
+        Report on the bands that were read.
+
+    Parameters
+    ----------
+    class_table : ClassTable
+        Classes whose colours are looked for.
+    tolerance : float
+        Maximum Euclidean RGB distance; pixels beyond it become unlabelled.
+    blended : bool
+        Whether class colours are blended at boundaries; see `decode_colours`.
+
+    Raises
+    ------
+    ConfigError
+        If the tolerance is negative or NaN.
+    """
+
+    def __init__(
+        self,
+        class_table: ClassTable,
+        tolerance: float = DEFAULT_TOLERANCE,
+        *,
+        blended: bool = False,
+    ) -> None:
+        check_tolerance(tolerance)
+        # Imported lazily, as it takes a quarter of a second.
+        from scipy.spatial import cKDTree
+
+        self._table, self._tolerance, self._rows = class_table, tolerance, 0
+        self._palette = cKDTree([[*map(float, entry.colour)] for entry in class_table.entries])
+        self.report = DecodeReport(0, 0, (), 0, blended)
+
+    def decode_next(self, rgb: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+        """Return the labels (y, X) of the next band (y, X, 3)."""
+        colours, inverse = _distinct_colours(rgb)
+        distance, class_ids = self._palette.query(colours)
+        beyond = distance > self._tolerance
+        class_ids[class_ids == self._table.number_of_classes] = UNLABELLED_ID
+        if not self.report.blended:
             class_ids[beyond] = UNLABELLED_ID
-        labels[rows] = class_table.to_labels(class_ids.astype(np.uint8)[inverse])
-        report = _extended(report, (distance > 0)[inverse], beyond[inverse], start)
-    return labels, report
+        self.report = _extended(self.report, (distance > 0)[inverse], beyond[inverse], self._rows)
+        self._rows += len(rgb)
+        return self._table.to_labels(class_ids.astype(np.uint8)[inverse])
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -131,6 +169,7 @@ def _extended(
     first = tuple((top + row, column) for row, column in zip(rows, columns, strict=True))
     return replace(
         report,
+        pixels=report.pixels + outside.size,
         off_palette=report.off_palette + int(off_palette.sum()),
         outside=report.outside + int(outside.sum()),
         first_outside=report.first_outside + first,

@@ -64,11 +64,24 @@ def one_class_report(class_ids: NDArray[np.uint8], names: Sequence[str]) -> OneC
         Names of the classes; with a single one there is nothing to report.
     """
     counts = sum((np.bincount(row, minlength=256) for row in class_ids), np.zeros(256, np.int64))
+    return one_class_report_of(counts, names)
+
+
+def one_class_report_of(counts: NDArray[np.int64], names: Sequence[str]) -> OneClassReport | None:
+    """Return a report on a map that has one class only, or none; None for all other maps.
+
+    Parameters
+    ----------
+    counts : (256,) int64 array
+        Number of pixels of each class id of the map, 255 where unlabelled.
+    names : sequence of str
+        Names of the classes; with a single one there is nothing to report.
+    """
     present = np.flatnonzero(counts[: len(names)])
-    if len(names) < 2 or present.size > 1 or class_ids.size == 0:
+    if len(names) < 2 or present.size > 1 or not counts.any():
         return None
     name = names[present[0]] if present.size else None
-    return OneClassReport(name, int(counts[present].sum()), class_ids.size)
+    return OneClassReport(name, int(counts[present].sum()), int(counts.sum()))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ table, and `UNLABELLED_ID` where unlabelled.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,6 +152,11 @@ class ClassTable(BaseModel):
         return np.array([entry.colour for entry in self.classes], dtype=np.uint8)
 
     @cached_property
+    def label_dtype(self) -> np.dtype[Any]:
+        """Smallest unsigned dtype that can store all labels."""
+        return self.to_labels(np.empty(0, np.uint8)).dtype
+
+    @cached_property
     def _codec(self) -> LabelCodec:
         class_ids = {entry.index: class_id for class_id, entry in enumerate(self.classes)}
         return LabelCodec(self.name, class_ids, self.unlabelled.index)
@@ -175,6 +180,21 @@ class ClassTable(BaseModel):
             If the map is not of integers, or has a label that is not in the table.
         """
         return self._codec.to_class_ids(labels)
+
+    def check_labels(self, bands: Iterable[NDArray[Any]]) -> None:
+        """Check that a map has no labels that are not in the table.
+
+        Parameters
+        ----------
+        bands : iterable of (y, X) integer arrays
+            Bands of rows of the map, from the top.
+
+        Raises
+        ------
+        ClassTableError
+            If the map has such a label; how many pixels have it, and where the first one is.
+        """
+        self._codec.check(bands)
 
     def to_labels(self, class_ids: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
         """Convert class ids to labels.

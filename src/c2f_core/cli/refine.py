@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from c2f_core.classes.codec import MAX_CLASS_IDS
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
 from c2f_core.classes.editing import table_of_colours, table_of_labels
-from c2f_core.classes.report import MapReport, one_class_report, uses_other_table
+from c2f_core.classes.report import MapReport, one_class_report_of, uses_other_table
 from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.data.cityscapes import frames_of
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
-from c2f_core.errors import ClassTableError, ConfigError, DataError, ImageError
-from c2f_core.geometry.arrays import blocks, extent
+from c2f_core.errors import ConfigError, DataError, ImageError
+from c2f_core.geometry.arrays import Sliceable, blocks, extent, row_bands
+from c2f_core.geometry.lazy import Writable
 from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
-from c2f_core.io.images import check_frame, read_image
-from c2f_core.io.intensity import intensity_limits
+from c2f_core.io.images import check_frame
+from c2f_core.io.intensity import as_rgb8, intensity_limits
 from c2f_core.io.label_ids import (
     COARSE_ENDING,
     FINE_ENDING,
@@ -32,14 +34,15 @@ from c2f_core.io.label_ids import (
     is_label_id_map,
     write_label_ids,
 )
-from c2f_core.io.maps import MapStyle, read_map, write_map
+from c2f_core.io.large import open_image
+from c2f_core.io.maps import MapStyle, open_map, write_map
 from c2f_core.io.recognise import plain_values, recognise_table
-from c2f_core.io.scratch import Scratch
+from c2f_core.io.scratch import new_array
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
-from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface, check_inputs
+from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface, check_sizes
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
-from c2f_core.refine.within import PlaneInputs, Writable, refine_plane
+from c2f_core.refine.within import PlaneInputs, refine_plane
 from c2f_core.scale.multiscale import is_zarr
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
@@ -50,8 +53,6 @@ FRAME_ENDINGS: Mapping[MapStyle, str] = {
 }
 """Ends of the names of fine maps of Cityscapes."""
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
-IN_MEMORY = 1 << 24
-"""Number of pixels up to which images and maps are kept in memory, not in temporary files."""
 CONFIDENCE_TILE = 256
 """Side in pixels of the tiles in which a confidence is compressed, one at a time."""
 
@@ -428,26 +429,36 @@ def _plain_table(jobs: Sequence[RefineFiles]) -> ClassTable:
 
 
 def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
-    image, coarse, report = _read(job, class_table, tolerance)
-    class_ids = class_table.to_class_ids(coarse)
-    one_class = one_class_report(class_ids, class_table.names)
+    folder = next(each for each in job.output.absolute().parents if each.exists())
+    image, coarse, report = _open(job, class_table, tolerance, folder)
+    one_class = one_class_report_of(_class_counts(coarse, class_table), class_table.names)
     warning = report.message() or (one_class.message() if one_class else "")
     if uses_other_table(report):
         raise DataError(f"{job.coarse}: {warning}")
     try:
-        check_inputs(image, coarse, class_table)
-    except (ImageError, ClassTableError) as error:
+        check_sizes(image.shape, coarse.shape)
+        as_rgb8(np.asarray(image[:1]), intensity_limits(image))
+    except ImageError as error:
         raise DataError(f"{job.image} with {job.coarse}: {error}") from error
     if warning:
         tqdm.write(f"warning: {job.coarse}: {warning}", file=sys.stderr)
 
 
-def _read(
-    job: RefineFiles, class_table: ClassTable, tolerance: float
-) -> tuple[NDArray[Any], NDArray[Any], MapReport]:
-    """Read the image, the coarse map, and the report on the map."""
-    coarse, report = read_map(job.coarse, class_table, tolerance, job.image)
-    image = read_image(job.image)
+def _class_counts(coarse: Sliceable, class_table: ClassTable) -> NDArray[np.int64]:
+    """Return the number of pixels of each class id."""
+    counts = np.zeros(MAX_CLASS_IDS, np.int64)
+    for rows in row_bands(coarse.shape):
+        class_ids = class_table.to_class_ids(np.asarray(coarse[rows]))
+        counts += np.bincount(class_ids.ravel(), minlength=MAX_CLASS_IDS)
+    return counts
+
+
+def _open(
+    job: RefineFiles, class_table: ClassTable, tolerance: float, folder: Path
+) -> tuple[Sliceable, Sliceable, MapReport]:
+    """Open the image, the coarse map, and the report on the map; large ones are in the folder."""
+    coarse, report = open_map(job.coarse, class_table, folder, tolerance, job.image)
+    image = open_image(job.image, folder)
     check_frame(job.image, image.shape[:2], coarse.shape)
     return image, coarse, report
 
@@ -458,23 +469,14 @@ def _refine(
     """Refine one pair and write the result; large arrays are on disk meanwhile."""
     for path in _outputs(job):
         _make_folder(path.parent)
-    image, coarse, _ = _read(job, refiner.class_table, options.tolerance)
+    folder = job.output.parent
+    image, coarse, _ = _open(job, refiner.class_table, options.tolerance, folder)
     limits = intensity_limits(image)
-    kept_image, kept_coarse = _kept(image, job), _kept(coarse, job)
-    del image, coarse
-    size = kept_coarse.shape
-    labels = _kept(np.broadcast_to(np.zeros((), kept_coarse.dtype), size), job)
-    confidence = _kept(np.broadcast_to(np.float32(np.nan), size), job)
-    plane = PlaneInputs(kept_image, kept_coarse, refiner.class_table, scope, limits)
+    plane = PlaneInputs(image, coarse, refiner.class_table, scope, limits, folder)
+    labels = new_array(plane.size, coarse.dtype, folder)
+    confidence = new_array(plane.size, np.float32, folder)
     refine_plane(refiner, plane, labels, confidence, monitor)
     _write(job, labels, confidence, refiner.class_table, options.style)
-
-
-def _kept(array: NDArray[Any], job: RefineFiles) -> Writable:
-    """Return an array that can be written: a copy on disk if it is large."""
-    if array.shape[0] * array.shape[1] > IN_MEMORY:
-        return Scratch.of(array, job.output.parent)
-    return array if array.flags.writeable else np.array(array)
 
 
 def _write(
@@ -488,7 +490,7 @@ def _write(
         if is_label_id_map(job.output):
             _write_label_ids(fine, job.coarse, np.asarray(labels[...]), class_table)
         else:
-            write_map(fine, np.asarray(labels[...]), class_table, style)
+            write_map(fine, labels, class_table, style)
         for temporary in others:
             _write_confidence(temporary, confidence)
 

@@ -22,6 +22,9 @@ Slices = tuple[slice, ...]
 ArrayKey = EllipsisType | tuple[int | slice, ...]
 """Indices that select a part of an array."""
 
+BAND = 1 << 22
+"""Number of pixels that are computed at a time where the memory has to be bounded."""
+
 
 def clipped(first: int, last: int, size: int) -> slice:
     """Return the part of [first, last) that lies in [0, size)."""
@@ -136,6 +139,12 @@ def blocks(size: Size, side: int) -> Iterator[Window]:
     for row in range(0, size[0], side):
         for column in range(0, size[1], side):
             yield clipped(row, row + side, size[0]), clipped(column, column + side, size[1])
+
+
+def row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut an array (Y, X, ...) into bands of rows of about `BAND` pixels, to bound the memory."""
+    step = max(1, BAND // max(1, shape[1]))
+    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
 def halves(window: Window) -> tuple[Window, Window]:

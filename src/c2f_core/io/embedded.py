@@ -1,6 +1,7 @@
 """Class tables embedded in map files, so that labels, names and colours stay together."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from c2f_core.errors import DataError
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, open_annotations
 from c2f_core.io.formats.base import EMBEDDED_TABLE_KEY
 from c2f_core.io.images import ARRAY_SUFFIX, is_tiff
+from c2f_core.io.png import is_png, png_head
 from c2f_core.io.tiff import first_page
 
 
@@ -57,11 +59,11 @@ def tiff_description(class_table: ClassTable) -> str:
     return json.dumps({EMBEDDED_TABLE_KEY: class_table.model_dump()})
 
 
-def png_text(class_table: ClassTable) -> PngInfo:
-    """Return the text chunks of a PNG file with an embedded class table."""
+def png_text(class_table: ClassTable) -> list[tuple[bytes, bytes]]:
+    """Return the text chunks, type and content, of a PNG file with an embedded class table."""
     texts = PngInfo()
     texts.add_itxt(EMBEDDED_TABLE_KEY, class_table.model_dump_json())
-    return texts
+    return [(kind, content) for kind, content, *_ in texts.chunks]
 
 
 def _read_tiff(path: Path) -> Any:
@@ -74,6 +76,7 @@ def _read_tiff(path: Path) -> Any:
 
 
 def _read_image_text(path: Path) -> Any:
-    with Image.open(path) as opened:
+    # Of a PNG file only the head, as Pillow refuses those of very many pixels.
+    with Image.open(BytesIO(png_head(path)) if is_png(path) else path) as opened:
         text = opened.info.get(EMBEDDED_TABLE_KEY)
     return None if text is None else json.loads(text)

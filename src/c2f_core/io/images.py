@@ -1,6 +1,9 @@
 """Read and write image files, and read the pixels of maps."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,8 @@ from PIL import Image
 from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels, paint
-from c2f_core.io.png import check_png, is_deep_colour, is_png
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels
+from c2f_core.io.png import check_png, is_deep_colour, is_png, png_head
 from c2f_core.io.tiff import read_tiff, tiff_orientation
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -60,10 +63,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
         If the file is missing, truncated, not an image, not a regular file, or of a kind that
         cannot be read.
     """
-    pixels = read_pixels(path, "image")
-    if pixels.palette is not None:
-        return paint(pixels.channels, pixels.palette)
-    return pixels.channels if pixels.values.shape[2:] == (2,) else pixels.values
+    return read_pixels(path, "image").shown
 
 
 def read_pixels(path: str | Path, kind: str) -> Pixels:
@@ -82,9 +82,29 @@ def read_pixels(path: str | Path, kind: str) -> Pixels:
         If the file cannot be read; see `read_image`.
     """
     path = Path(path)
+    with reading(path, kind):
+        return read_tiff(path) if is_tiff(path) else _read_with_pillow(path)
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Raise an error with a sentence for the user if an image cannot be read inside this block.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the image file.
+    kind : str
+        What the file should be, for the error message: "image" or "map".
+
+    Raises
+    ------
+    DataError
+        If the file is not a regular file, or an error occurs.
+    """
     check_regular_file(path, DataError)
     try:
-        return read_tiff(path) if is_tiff(path) else _read_with_pillow(path)
+        yield
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -113,11 +133,7 @@ def stored_orientation(path: str | Path) -> int:
     path = Path(path)
     check_regular_file(path, DataError)
     try:
-        if is_tiff(path):
-            found = tiff_orientation(path)
-        else:
-            with Image.open(path) as opened:
-                found = _orientation(opened)
+        found = tiff_orientation(path) if is_tiff(path) else exif_orientation(path)
     except Exception as error:  # Each codec raises its own errors, with its own messages.
         raise DataError(
             f"{path} cannot be read as an image; check that the file is complete."
@@ -190,10 +206,7 @@ def read_map_pixels(path: Path) -> NDArray[Any]:
     DataError
         If the file is missing, truncated or not an image.
     """
-    pixels = read_map_file(path)
-    if pixels.palette is not None:
-        return paint(pixels.channels, pixels.palette)
-    return pixels.channels if pixels.values.shape[2:] == (2,) else pixels.values
+    return read_map_file(path).shown
 
 
 def read_map_file(path: Path) -> Pixels:
@@ -211,14 +224,24 @@ def read_map_file(path: Path) -> Pixels:
     """
     if path.suffix.lower() != ARRAY_SUFFIX:
         return read_pixels(path, "map")
-    array = _read_array(path)
+    return Pixels(map_plane(path, open_array(path)))
+
+
+def map_plane(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the plane of an array of a map, without axes of length one.
+
+    Raises
+    ------
+    DataError
+        If the array is not a plane of class indices or colours.
+    """
     plane = _without_single_axes(array)
     if plane.ndim not in (2, 3) or plane.shape[2:] not in ((), (3,), (4,)):
         raise DataError(
             f"{path} has shape {array.shape}; a map is one plane of class indices (Y, X), or of "
             "colours (Y, X, 3)."
         )
-    return Pixels(plane)
+    return plane
 
 
 def _without_single_axes(array: NDArray[Any]) -> NDArray[Any]:
@@ -240,14 +263,24 @@ def is_tiff(path: Path) -> bool:
 def _read_with_pillow(path: Path) -> Pixels:
     if is_png(path):
         check_png(path)
+        return png_pixels(path.read_bytes()).upright(exif_orientation(path))
     with Image.open(path) as opened:
-        opened.load()
-        orientation = _orientation(opened)
-        if opened.format == "PNG" and is_deep_colour(path):
-            pixels = Pixels(imagecodecs.png_decode(path.read_bytes()))
-        else:
-            pixels = _pillow_pixels(opened)
-    return pixels.upright(orientation)
+        return pillow_pixels(opened).upright(_orientation(opened))
+
+
+def png_pixels(content: bytes) -> Pixels:
+    """Decode a PNG file, as it is stored."""
+    if is_deep_colour(content):
+        return Pixels(imagecodecs.png_decode(content))
+    with Image.open(BytesIO(content)) as opened:
+        return pillow_pixels(opened)
+
+
+def exif_orientation(path: Path) -> Any:
+    """Return the EXIF orientation of an image file that Pillow reads."""
+    # Pillow would decode all of a PNG file.
+    with Image.open(BytesIO(png_head(path)) if is_png(path) else path) as opened:
+        return _orientation(opened)
 
 
 def _orientation(picture: Image.Image) -> Any:
@@ -257,7 +290,8 @@ def _orientation(picture: Image.Image) -> Any:
         return UPRIGHT
 
 
-def _pillow_pixels(picture: Image.Image) -> Pixels:
+def pillow_pixels(picture: Image.Image) -> Pixels:
+    """Return the pixels of a picture, as it is stored."""
     if picture.mode == "P":
         return _palette_pixels(picture)
     if picture.mode in ("L", "RGB") and "transparency" in picture.info:
@@ -276,10 +310,26 @@ def _palette_pixels(picture: Image.Image) -> Pixels:
     return Pixels(indices, colours)
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def open_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """Read the array in a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file.
+    mapped : bool
+        Whether the values are only read where they are sliced.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or not a single array.
+    """
     check_regular_file(path, DataError)
     try:
         # Unpickling could execute code.
+        if mapped:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         with path.open("rb") as file:
             array: NDArray[Any] = np.load(file, allow_pickle=False)
     except Exception as error:  # A damaged header raises errors of many types.

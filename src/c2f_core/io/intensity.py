@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.errors import ImageError
+from c2f_core.geometry.arrays import Sliceable, row_bands
 
 FIXED_LIMITS = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}
 """Fixed intensity limits (black, white) by dtype."""
@@ -57,7 +58,7 @@ def as_rgb8(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
 
 
-def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
+def intensity_limits(image: Sliceable) -> tuple[float, float]:
     """Return the values of an image that are shown as black and white.
 
     These are (0, 1) for bool, (0, 255) for uint8, and otherwise the range that the values
@@ -68,7 +69,7 @@ def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
     Parameters
     ----------
     image : (Y, X) or (Y, X, 1, 3 or 4) array
-        Image of bool, integer or float values; alpha is ignored.
+        Image of bool, integer or float values, in memory or on disk; alpha is ignored.
 
     Returns
     -------
@@ -83,8 +84,10 @@ def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
     name = image.dtype.name
     if name in FIXED_LIMITS:
         return FIXED_LIMITS[name]
-    colours = image[..., :3] if image.ndim == 3 else image
-    low, high = float(colours.min()), float(colours.max())
+    bands = (np.asarray(image[rows]) for rows in row_bands(image.shape))
+    colours = (band[..., :3] if band.ndim == 3 else band for band in bands)
+    ranges = np.array([(band.min(), band.max()) for band in colours])
+    low, high = float(ranges[:, 0].min()), float(ranges[:, 1].max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise _not_finite()
     white = _usual_white(image.dtype, low, high)
@@ -100,7 +103,7 @@ def _usual_white(dtype: np.dtype[Any], low: float, high: float) -> float | None:
     return 1.0 if dtype.kind == "f" and low >= 0 and high <= 1 else None
 
 
-def _check_numeric(image: NDArray[Any]) -> None:
+def _check_numeric(image: Sliceable) -> None:
     if image.dtype.kind not in "buif":
         raise ImageError(f"The image has {image.dtype} values; convert it to uint8 or float.")
 

@@ -1,6 +1,6 @@
 """Decide whether the pixels of a map are class indices or class colours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.io.pixels import Pixels, paint
+from c2f_core.io.pixels import Pixels, StoredPixels, paint
 
-BAND = 2**22
-"""Approximate number of pixels that are compared at once."""
 SHOWN_VALUES = 8
 DEEP_WHITE = 65535
 """Full intensity of a channel of 16 bits."""
 
 
-def class_indices(
-    path: Path, pixels: Pixels, class_table: ClassTable, tolerance: float
-) -> NDArray[Any] | None:
-    """Return the class indices of a map; None if its pixels are class colours.
+def holds_indices(
+    path: Path, pixels: StoredPixels, class_table: ClassTable, tolerance: float
+) -> bool:
+    """Return whether the pixels of a map are class indices, and not class colours.
 
     Grey values are indices. Palette images, RGB images that are grey, and RGB images that only
     use their red channel are indices if their values are labels of the table while their colours
@@ -31,7 +29,7 @@ def class_indices(
     ----------
     path : Path
         File, for error messages.
-    pixels : Pixels
+    pixels : StoredPixels
         Pixels of the map.
     class_table : ClassTable
         Class table that the map was drawn with.
@@ -43,21 +41,20 @@ def class_indices(
     DataError
         If the pixels might be both, or clearly are neither.
     """
-    channels = pixels.channels
-    if pixels.palette is None and channels.ndim == 2:
-        return channels
-    indices = channels if channels.ndim == 2 else _single_channel(channels)
-    if indices is None:
-        _check_not_one_hot(path, channels)
-        return None
-    used = _used(indices, pixels.transparent)
-    colours = _colours(used, channels, pixels.palette)
+    is_plane = pixels[:1, :1].channels.ndim == 2
+    if pixels.palette is None and is_plane:
+        return True
+    if not is_plane and not _is_single_channel(pixels):
+        _check_not_one_hot(path, pixels)
+        return False
+    used = _used(pixels)
+    colours = _colours(used, pixels)
     meant = _labels_of(colours, class_table)
     if None not in meant:
-        return None
+        return False
     are_labels = set(used) <= {entry.index for entry in class_table.entries}
     if are_labels and all(label in (None, value) for label, value in zip(meant, used, strict=True)):
-        return indices.astype(np.uint16)
+        return True
     if all(red == green == blue for red, green, blue in colours):
         if are_labels:
             raise _unclear(path, used, "as indices and in part as colours", class_table)
@@ -65,7 +62,15 @@ def class_indices(
             colours, meant, class_table, tolerance
         ):
             raise _unclear(path, used, "neither as indices nor as colours", class_table)
-    return None
+    return False
+
+
+def class_indices(part: Pixels) -> NDArray[Any]:
+    """Return the class indices (Y, X) of a part of a map that holds some; see `holds_indices`."""
+    channels = part.channels
+    if part.palette is None and channels.ndim == 2:
+        return channels
+    return (channels if channels.ndim == 2 else channels[..., 0]).astype(np.uint16)
 
 
 def _labels_of(colours: list[tuple[float, ...]], class_table: ClassTable) -> list[int | None]:
@@ -99,94 +104,101 @@ def _unclear(path: Path, used: list[Any], fit: str, class_table: ClassTable) -> 
     )
 
 
-def _single_channel(colours: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the red channel if it alone counts: all channels are equal, or the others are zero."""
-    red, green, blue = (colours[..., channel] for channel in range(3))
-    is_grey = all(
-        np.array_equal(red[rows], green[rows]) and np.array_equal(red[rows], blue[rows])
-        for rows in _bands(red)
-    )
-    if is_grey or not (green.any() or blue.any()):
-        return red
-    return None
+def _is_single_channel(pixels: StoredPixels) -> bool:
+    """Return whether the red channel alone counts: all channels are equal, or the others zero."""
+    is_grey = is_red = True
+    for _, part in pixels.bands():
+        red, green, blue = (part.channels[..., channel] for channel in range(3))
+        is_grey = is_grey and np.array_equal(red, green) and np.array_equal(red, blue)
+        is_red = is_red and not (green.any() or blue.any())
+        if not (is_grey or is_red):
+            return False
+    return True
 
 
-def _bands(plane: NDArray[Any]) -> Iterator[slice]:
-    step = max(1, BAND // max(1, plane.shape[1]))
-    return (slice(start, start + step) for start in range(0, plane.shape[0], step))
-
-
-def _used(indices: NDArray[Any], transparent: NDArray[np.bool_] | None) -> list[Any]:
+def _used(pixels: StoredPixels) -> list[Any]:
     """Return the values of the pixels that are not transparent."""
     found: set[Any] = set()
-    for rows in _bands(indices):
-        part = indices[rows]
-        found.update(np.unique(part if transparent is None else part[~transparent[rows]]).tolist())
+    for _, part in pixels.bands():
+        values = part.channels if part.channels.ndim == 2 else part.channels[..., 0]
+        transparent = part.transparent
+        found.update(np.unique(values if transparent is None else values[~transparent]).tolist())
     return sorted(found)
 
 
-def _colours(
-    used: list[Any], channels: NDArray[Any], palette: NDArray[np.uint8] | None
-) -> list[tuple[float, ...]]:
+def _colours(used: list[Any], pixels: StoredPixels) -> list[tuple[float, ...]]:
     """Return the colours of values in 0 to 255."""
-    if palette is not None:
-        return [tuple(colour) for colour in paint(np.array(used, np.uint16), palette).tolist()]
-    white = full_intensity(channels)
+    if pixels.palette is not None:
+        painted = paint(np.array(used, np.uint16), pixels.palette)
+        return [tuple(colour) for colour in painted.tolist()]
+    white = full_intensity(pixels)
     shown = [value * 255 / white for value in used]
-    is_red = bool(channels[..., 0].any() and not channels[..., 1].any())
+    is_red = _is_used(pixels, 0) and not _is_used(pixels, 1)
     return [(value, 0, 0) if is_red else (value, value, value) for value in shown]
 
 
-def _check_not_one_hot(path: Path, channels: NDArray[Any]) -> None:
-    if (
-        channels.dtype.kind in "iu"
-        and channels.min(initial=0) == 0
-        and channels.max(initial=0) == 1
-    ):
+def _is_used(pixels: StoredPixels, channel: int) -> bool:
+    return any(part.channels[..., channel].any() for _, part in pixels.bands())
+
+
+def _check_not_one_hot(path: Path, pixels: StoredPixels) -> None:
+    if pixels.values.dtype.kind in "iu" and _range(pixels) == (0, 1):
         raise DataError(
             f"{path} has three channels with the values 0 and 1, probably one mask per class; save "
             "one plane of class indices (Y, X)."
         )
 
 
-def full_intensity(channels: NDArray[Any]) -> float:
+def _range(pixels: StoredPixels) -> tuple[Any, Any]:
+    """Return the smallest and the largest value, 0 at most and at least."""
+    lowest = highest = 0
+    for _, part in pixels.bands():
+        lowest = min(lowest, part.channels.min(initial=0))
+        highest = max(highest, part.channels.max(initial=0))
+    return lowest, highest
+
+
+def full_intensity(pixels: StoredPixels) -> float:
     """Return the value of full intensity in a colour map: 1, 255 or 65535."""
-    if channels.dtype.kind == "b":
+    kind = pixels.values.dtype.kind
+    if kind == "b":
         return 1
-    brightest = channels.max(initial=0)
-    if channels.dtype.kind == "f":
+    brightest = 255 if pixels.values.dtype == np.uint8 else _range(pixels)[1]
+    if kind == "f":
         return 1 if brightest <= 1 else 255
     return 255 if brightest <= 255 else DEEP_WHITE
 
 
-def map_colours(path: Path, pixels: Pixels) -> NDArray[np.uint8]:
-    """Return the colours of a map, without the contrast stretching of images.
+def map_colours(path: Path, pixels: StoredPixels) -> Callable[[Pixels], NDArray[np.uint8]]:
+    """Return a function for the colours of a map, without the contrast stretching of images.
 
     Parameters
     ----------
     path : Path
         File, for error messages.
-    pixels : Pixels
+    pixels : StoredPixels
         Palette indices or colours.
 
     Returns
     -------
-    (Y, X, 3) uint8 array
+    callable
+        Function of a part of the pixels that returns its colours, (Y, X, 3) uint8.
 
     Raises
     ------
     DataError
         If a value is not finite or out of range.
     """
-    channels = pixels.channels
-    if pixels.palette is not None:
-        return paint(channels, pixels.palette)
-    if channels.dtype == np.uint8:
-        return channels
-    white = full_intensity(channels)
-    if channels.dtype.kind not in "buif" or not ((channels >= 0) & (channels <= white)).all():
+    if pixels.palette is not None or pixels.values.dtype == np.uint8:
+        return lambda part: part.channels if part.palette is None else part.shown
+    white = full_intensity(pixels)
+    if not all(_are_shares(part.channels, white) for _, part in pixels.bands()):
         raise DataError(
-            f"{path} has colours of the type {channels.dtype} that are not between 0 and "
+            f"{path} has colours of the type {pixels.values.dtype} that are not between 0 and "
             f"{white:g}; save it as an RGB image of 8 bits."
         )
-    return np.rint(channels * (255 / white)).astype(np.uint8)
+    return lambda part: np.rint(part.channels * (255 / white)).astype(np.uint8)
+
+
+def _are_shares(channels: NDArray[Any], white: float) -> bool:
+    return channels.dtype.kind in "buif" and bool(((channels >= 0) & (channels <= white)).all())

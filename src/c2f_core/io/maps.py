@@ -3,36 +3,46 @@
 Annotation files are read, too; see `c2f_core.io.annotations` for writing them.
 """
 
+import math
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
-from c2f_core.classes.colours import DEFAULT_TOLERANCE, decode_colours, encode_colours
+from c2f_core.classes.colours import DEFAULT_TOLERANCE, ColourDecoder, encode_colours
 from c2f_core.classes.report import DecodeReport, MapReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ClassTableError, DataError, ImageError, enough_memory
+from c2f_core.geometry.arrays import Sliceable, row_bands
+from c2f_core.geometry.lazy import Writable
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, read_annotations
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.embedded import embedded_table, png_text, tiff_description
-from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff, read_map_file
-from c2f_core.io.interpretation import class_indices, map_colours
+from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff
+from c2f_core.io.interpretation import class_indices, holds_indices, map_colours
 from c2f_core.io.label_ids import cityscapes_table, is_label_id_map, read_label_ids
-from c2f_core.io.pixels import Pixels
+from c2f_core.io.large import open_map_pixels
+from c2f_core.io.pixels import Pixels, StoredPixels
+from c2f_core.io.png import write_png
+from c2f_core.io.scratch import new_array
 
 MapStyle = Literal["palette", "colour", "index"]
 MAP_SUFFIXES = (".png", *TIFF_SUFFIXES, ARRAY_SUFFIX)
 """Suffixes of the files that `write_map` writes."""
+STRIP = 1 << 18
+"""Approximate number of bytes that are compressed at a time in a TIFF file."""
 
 
-@enough_memory(
-    DataError,
+NO_MEMORY = (
     "There is not enough memory to read this map; close other programs, or cut image and map into "
-    "parts.",
+    "parts."
 )
+
+
 def read_map(
     path: str | Path,
     class_table: ClassTable,
@@ -79,25 +89,91 @@ def read_map(
         If a label or class is not in the table, or the embedded table has none of
         its classes.
     """
+    labels, report = open_map(path, class_table, None, tolerance, image, blended=blended)
+    return labels[...], report
+
+
+@enough_memory(DataError, NO_MEMORY)
+def open_map(
+    path: str | Path,
+    class_table: ClassTable,
+    folder: Path | None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    image: str | Path | None = None,
+    *,
+    blended: bool = False,
+) -> tuple[Writable, MapReport]:
+    """Open a map as `read_map` reads it, without keeping a large one in memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        Image, NumPy array (.npy), or annotation file (.json, .xml).
+    class_table : ClassTable
+        Class table of the result.
+    folder : Path, optional
+        Folder for the temporary files of a large map; without one, it is read into memory.
+    tolerance, image, blended
+        See `read_map`.
+
+    Returns
+    -------
+    labels : (Y, X) unsigned integer array
+        Labels of `class_table`: in memory if the map is small or from an annotation file, else
+        on disk.
+    report : MapReport
+        Report on pixels that could not be read exactly.
+
+    Raises
+    ------
+    C2FError
+        As `read_map`.
+    WritingError
+        If a temporary file cannot be written.
+    """
     path = Path(path)
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return read_annotations(path, class_table, image)
     if is_label_id_map(path) and embedded_table(path) is None:
         return _read_label_ids(path, class_table)
-    pixels = read_map_file(path)
+    pixels = open_map_pixels(path, folder)
     embedded = embedded_table(path)
     if embedded is not None:
         _check_shared_classes(path, embedded, class_table)
     source = embedded or class_table
-    indices = class_indices(path, pixels, source, tolerance)
-    if indices is None:
-        colours = _with_unlabelled(map_colours(path, pixels), pixels, class_table.unlabelled.colour)
-        return decode_colours(colours, class_table, tolerance, blended=blended)
-    indices = _with_unlabelled(indices, pixels, source.unlabelled.index)
-    if embedded is not None and _converts_by_name(embedded, class_table):
-        indices = embedded.translate(indices, class_table)
-    class_ids = class_table.to_class_ids(indices)
-    return class_table.to_labels(class_ids), DecodeReport(0, 0, (), class_ids.size)
+    labels = new_array(pixels.size, class_table.label_dtype, folder)
+    if holds_indices(path, pixels, source, tolerance):
+        _read_indices(pixels, source, class_table, labels)
+        return labels, DecodeReport(0, 0, (), math.prod(pixels.size))
+    as_colours = map_colours(path, pixels)
+    decoder = ColourDecoder(class_table, tolerance, blended=blended)
+    for rows, part in pixels.bands():
+        colours = _with_unlabelled(as_colours(part), part, class_table.unlabelled.colour)
+        labels[rows] = decoder.decode_next(colours)
+    return labels, decoder.report
+
+
+def _read_indices(
+    pixels: StoredPixels, source: ClassTable, class_table: ClassTable, labels: Writable
+) -> None:
+    """Convert class indices of the table of the source."""
+    by_name = source != class_table and _converts_by_name(source, class_table)
+    known = source if by_name else class_table
+    for rows, part in pixels.bands():
+        indices = _indices(part, source)
+        try:
+            class_ids = known.to_class_ids(indices)
+        except ClassTableError:
+            # Its message is to count the pixels of the whole map.
+            known.check_labels(_indices(each, source) for _, each in pixels.bands())
+            raise
+        if by_name:
+            class_ids = source.translate_ids(class_ids, class_table)
+        labels[rows] = class_table.to_labels(class_ids)
+
+
+def _indices(part: Pixels, source: ClassTable) -> NDArray[Any]:
+    return _with_unlabelled(class_indices(part), part, source.unlabelled.index)
 
 
 def _read_label_ids(
@@ -145,18 +221,20 @@ def _converts_by_name(embedded: ClassTable, wanted: ClassTable) -> bool:
 @enough_memory(DataError, "There is not enough memory to write this map; close other programs.")
 def write_map(
     path: str | Path,
-    labels: NDArray[Any],
+    labels: Sliceable,
     class_table: ClassTable,
     style: MapStyle = "palette",
 ) -> None:
     """Write a map atomically as PNG or TIFF, both with an embedded class table, or as NPY.
+
+    It is read, converted and written in bands of rows.
 
     Parameters
     ----------
     path : str or Path
         File name that ends in .png, .tif, .tiff or .npy.
     labels : (Y, X) integer array
-        Labels of `class_table`.
+        Labels of `class_table`, in memory or on disk.
     class_table : ClassTable
         Class table of the map.
     style : {"palette", "colour", "index"}
@@ -174,19 +252,27 @@ def write_map(
     """
     path = Path(path)
     check_map_suffix(path)
-    if np.ndim(labels) != 2:
+    if len(labels.shape) != 2:
         raise ImageError(
-            f"The map has shape {np.shape(labels)}, but only two-dimensional maps can be written; "
-            "give one plane of it."
+            f"The map has shape {tuple(labels.shape)}, but only two-dimensional maps can be "
+            "written; give one plane of it."
         )
-    labels = class_table.to_labels(class_table.to_class_ids(labels))
     if is_tiff(path):
         _write_tiff(path, labels, class_table, style)
     elif path.suffix.lower() == ARRAY_SUFFIX:
-        with atomic_path(path) as temporary:
-            np.save(temporary, labels, allow_pickle=False)
+        _write_array(path, labels, class_table)
     else:
         _write_png(path, labels, class_table, style)
+
+
+def _bands(
+    labels: Sliceable, class_table: ClassTable, style: MapStyle, rows: Iterable[slice]
+) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+    """Yield bands of rows as they are written: labels, or colours in this style."""
+    for each in rows:
+        class_ids = class_table.to_class_ids(np.asarray(labels[each]))
+        band = class_table.to_labels(class_ids)
+        yield encode_colours(band, class_table) if style == "colour" else band
 
 
 def check_map_suffix(path: Path) -> None:
@@ -201,25 +287,54 @@ def check_map_suffix(path: Path) -> None:
         raise DataError(f"Maps are written as .png, .tif or .npy; rename {path.name}.")
 
 
-def _write_tiff(path: Path, labels: NDArray[Any], class_table: ClassTable, style: MapStyle) -> None:
-    pixels = encode_colours(labels, class_table) if style == "colour" else labels
-    description = tiff_description(class_table)
+def _write_array(path: Path, labels: Sliceable, class_table: ClassTable) -> None:
+    dtype = class_table.label_dtype
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": labels.shape,
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for band in _bands(labels, class_table, "index", row_bands(labels.shape)):
+            file.write(band.tobytes())
+
+
+def _write_tiff(path: Path, labels: Sliceable, class_table: ClassTable, style: MapStyle) -> None:
+    is_colour = style == "colour"
+    shape = (*labels.shape, 3) if is_colour else labels.shape
+    dtype = np.dtype(np.uint8) if is_colour else class_table.label_dtype
+    rows = max(1, STRIP // max(1, math.prod(shape[1:]) * dtype.itemsize))
+    strips = (slice(start, start + rows) for start in range(0, shape[0], rows))
+    bands = _bands(labels, class_table, style, strips)
     with atomic_path(path) as temporary:
-        tifffile.imwrite(temporary, pixels, compression="zlib", description=description)
+        tifffile.imwrite(
+            temporary,
+            (zlib.compress(band.astype(dtype.newbyteorder("<")).tobytes()) for band in bands),
+            shape=shape,
+            dtype=dtype,
+            byteorder="<",
+            photometric="rgb" if is_colour else "minisblack",
+            rowsperstrip=rows,
+            compression="zlib",
+            description=tiff_description(class_table),
+        )
 
 
-def _write_png(path: Path, labels: NDArray[Any], class_table: ClassTable, style: MapStyle) -> None:
-    if style == "palette":
-        picture = _palette_image(labels, class_table)
-    else:
-        colours = encode_colours(labels, class_table) if style == "colour" else labels
-        picture = Image.fromarray(colours)
+def _write_png(path: Path, labels: Sliceable, class_table: ClassTable, style: MapStyle) -> None:
+    palette = _palette(class_table) if style == "palette" else b""
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=png_text(class_table))
+        write_png(
+            temporary,
+            (labels.shape[0], labels.shape[1]),
+            _bands(labels, class_table, style, row_bands(labels.shape)),
+            palette,
+            png_text(class_table),
+        )
 
 
-def _palette_image(labels: NDArray[Any], class_table: ClassTable) -> Image.Image:
-    if labels.dtype != np.uint8:
+def _palette(class_table: ClassTable) -> bytes:
+    if class_table.label_dtype != np.uint8:
         raise DataError(
             "A palette PNG can only store indices up to 255; write this class table as a colour or "
             "index image."
@@ -227,6 +342,4 @@ def _palette_image(labels: NDArray[Any], class_table: ClassTable) -> Image.Image
     palette = np.zeros((256, 3), dtype=np.uint8)
     for entry in class_table.entries:
         palette[entry.index] = entry.colour
-    picture = Image.fromarray(labels)
-    picture.putpalette(palette.tobytes())
-    return picture
+    return palette.tobytes()

@@ -10,10 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.errors import WritingError
-from c2f_core.geometry.arrays import Sliceable
+from c2f_core.geometry.arrays import Sliceable, row_bands
+from c2f_core.geometry.lazy import Writable
 
-BAND = 1024
-"""Number of rows that are copied at a time."""
+IN_MEMORY = 1 << 24
+"""Number of pixels up to which images and maps are kept in memory, not in temporary files."""
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Return whether an image or map of this shape, (Y, X, ...), should not be in memory whole."""
+    return shape[0] * shape[1] > IN_MEMORY
+
+
+def new_array(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> Writable:
+    """Return an array of zeros: in memory, or in a temporary file if it is large.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Length of each axis; the first two are rows and columns.
+    dtype : dtype
+        Type of the values.
+    folder : Path, optional
+        Folder of the temporary file; without one, the array is in memory.
+
+    Raises
+    ------
+    WritingError
+        If the folder does not exist or the disk is full.
+    """
+    if folder is None or not is_large(shape):
+        return np.zeros(shape, dtype)
+    return Scratch(shape, dtype, folder)
 
 
 class Scratch:
@@ -53,8 +81,7 @@ class Scratch:
     def of(cls, array: Sliceable, folder: Path) -> "Scratch":
         """Return a copy of an array, made in bands of rows."""
         scratch = cls(tuple(array.shape), array.dtype, folder)
-        for start in range(0, scratch.shape[0], BAND):
-            rows = slice(start, start + BAND)
+        for rows in row_bands(scratch.shape):
             scratch[rows] = array[rows]
         return scratch
 

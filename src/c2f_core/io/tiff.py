@@ -17,7 +17,8 @@ from PIL import Image, ImageCms
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from c2f_core.errors import DataError
-from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels
+from c2f_core.geometry.arrays import Window, clipped, extent
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Parts, Pixels
 
 ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 GREY = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK}
@@ -28,6 +29,8 @@ CLASSIC = 42
 """Version number of TIFF; that of BigTIFF is 43."""
 LAYOUTS = {CLASSIC: ("H", "I", 12), 43: ("Q", "Q", 20)}
 """Formats of a count and of an offset, and bytes of an entry, in TIFF and BigTIFF."""
+PART = 1 << 24
+"""Approximate number of bytes that are read at once."""
 LOGGED = 5
 """Maximum number of messages that tifffile logs about one file."""
 
@@ -48,16 +51,86 @@ def read_tiff(path: Path) -> Pixels:
     Exception
         Any error of a decoder, if the file is damaged.
     """
+    with _only_plane(path) as (page, series, axes):
+        if page.photometric in CONVERTED:
+            return _converted(path, page)
+        values = _arranged(_decoded(path, page, series), series.axes, axes)
+        return _interpreted(path, values, page).upright(_orientation(page))
+
+
+@contextmanager
+def _only_plane(path: Path) -> Iterator[tuple[TiffPage, tifffile.TiffPageSeries, str]]:
+    """Open a TIFF file, and yield its first page, its only series, and the axes of the result."""
     _check_pages(path)
     with first_page(path) as page:
         if page.photometric not in READ:
             raise _unreadable(path, f"the photometric interpretation {_name(page.photometric)}")
-        if page.photometric in CONVERTED:
-            return _converted(path, page)
         series = page.parent.series[0]
-        axes = _plane_axes(path, series.axes, series.shape, page)
-        values = _arranged(_decoded(path, page, series), series.axes, axes)
-        return _interpreted(path, values, page).upright(_orientation(page))
+        yield page, series, _plane_axes(path, series.axes, series.shape, page)
+
+
+@contextmanager
+def tiff_parts(path: Path) -> Iterator[Parts | None]:
+    """Open the only plane of a TIFF file, to be decoded part by part.
+
+    Yields None if it has to be decoded at once: its channels are on several pages, or its
+    colours are printing colours, CIELab, or YCbCr without JPEG.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a regular file.
+
+    Raises
+    ------
+    DataError, Exception
+        As `read_tiff`.
+    """
+    with _only_plane(path) as (page, series, axes):
+        is_jpeg = page.photometric == PHOTOMETRIC.YCBCR and page.compression == COMPRESSION.JPEG
+        is_converted = page.photometric in CONVERTED and not is_jpeg
+        is_scattered = page.size != series.size or (page.shaped[0] > 1 and not page.is_final)
+        if is_converted or is_scattered or page.imagedepth != 1:
+            yield None
+            return
+        _check_compression(path, page)
+        _check_complete(path, page)
+        found = _lines(page) if page.is_final else _segments(page)
+        decoded = (
+            (window, _interpreted(path, values if len(axes) == 3 else values[..., 0], page))
+            for window, values in found
+        )
+        yield Parts((page.imagelength, page.imagewidth), _orientation(page), decoded)
+
+
+def _lines(page: TiffPage) -> Iterator[tuple[Window, NDArray[Any]]]:
+    """Yield bands of rows (y, X, C) of pixels that are not compressed."""
+    planes, _, height, width, samples = page.shaped
+    assert page.dtype is not None  # Only None if its type is unknown, which no plane has.
+    dtype = page.dtype.newbyteorder(page.parent.byteorder)
+    file, step = page.parent.filehandle, max(1, PART // (width * samples * dtype.itemsize))
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        band = []
+        for plane in range(planes):
+            skipped = (plane * height + start) * width * samples * dtype.itemsize
+            file.seek(page.dataoffsets[0] + skipped)
+            band.append(file.read_array(dtype, (rows.stop - start) * width * samples))
+        values = np.stack(band).reshape(planes, rows.stop - start, width, samples)
+        yield (rows, slice(0, width)), np.concatenate(values, axis=-1)
+
+
+def _segments(page: TiffPage) -> Iterator[tuple[Window, NDArray[Any]]]:
+    """Yield the strips or tiles (y, x, C) of a page whose channels are stored together."""
+    height, width = page.imagelength, page.imagewidth
+    for segment, (_, _, top, left, _), shape in page.segments(maxworkers=1, buffersize=PART):
+        window = clipped(top, top + shape[1], height), clipped(left, left + shape[2], width)
+        rows, columns = extent(window)
+        if segment is None:
+            empty = np.full((rows, columns, page.shaped[-1]), page.nodata, page.dtype)
+            yield window, empty
+        else:
+            yield window, segment[0, :rows, :columns]
 
 
 @contextmanager
@@ -180,13 +253,18 @@ def _decoded(path: Path, page: TiffPage, series: tifffile.TiffPageSeries) -> NDA
     """
     _check_compression(path, page)
     _check_memory(path, series)
+    _check_complete(path, page)
+    values: NDArray[Any] = series.asarray()
+    return values
+
+
+def _check_complete(path: Path, page: TiffPage) -> None:
+    """Check that no part of the image lies beyond the end of the file."""
     end = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     is_short = not page.is_contiguous and len(segments) < math.prod(page.chunked)
     if is_short or any(offset + length > end for offset, length in segments):
         raise DataError(f"{path} is truncated; check that the file is complete, or save it again.")
-    values: NDArray[Any] = series.asarray()
-    return values
 
 
 def _check_memory(path: Path, series: tifffile.TiffPageSeries) -> None:

@@ -13,7 +13,7 @@ from c2f_core.classes.codec import UNLABELLED_ID, LabelCodec
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import Cancelled, ImageError, enough_memory
 from c2f_core.geometry.arrays import Size, Sliceable, Window, whole
-from c2f_core.io.intensity import as_rgb8, intensity_limits
+from c2f_core.io.intensity import as_rgb8
 
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
@@ -177,11 +177,17 @@ class RefinerInterface(ABC):
         """
 
     def refine_parts(
-        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+        self,
+        rgb: Sliceable,
+        class_ids: Sliceable,
+        monitor: Monitor,
+        /,
+        place: Window | None = None,
     ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
         """Refine one coarse map of class ids part by part, so that a large one needs less memory.
 
-        Refiners that can do so override this; by default there is one part, the whole map.
+        Refiners that can do so override this; by default there is one part, all that
+        `receptive_window` contains.
 
         Parameters
         ----------
@@ -191,11 +197,14 @@ class RefinerInterface(ABC):
             Class ids of the coarse map, in memory or loaded lazily.
         monitor : Monitor
             Receives the progress, and is asked between steps whether to stop.
+        place : (slice, slice), optional
+            Rows and columns that are asked for, by default all. Only the `receptive_window`
+            of them is read.
 
         Yields
         ------
         window : (slice, slice)
-            Rows and columns of the part. Together, the parts cover the map. If memory runs
+            Rows and columns of the part. Together, the parts cover the place. If memory runs
             out, the refiner starts again with smaller parts, and the new ones count.
         class_ids : (y, x) uint8 array
             Class ids of the fine map in this part.
@@ -207,9 +216,53 @@ class RefinerInterface(ABC):
         C2FError
             As `refine`.
         """
-        window = whole((class_ids.shape[0], class_ids.shape[1]))
+        size = class_ids.shape[0], class_ids.shape[1]
+        window = self.receptive_window(place or whole(size), size)
         loaded = np.asarray(rgb[window]), np.asarray(class_ids[window])
         yield window, *self.refine_ids(*loaded, monitor)
+
+    def learning_cost(self, size: Size, /) -> int:  # noqa: ARG002
+        """Return what `prepared` costs, in pixels that are refined in the same time.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width of the image in pixels.
+        """
+        return 0
+
+    def prepared(
+        self,
+        rgb: Sliceable,  # noqa: ARG002
+        class_ids: Sliceable,  # noqa: ARG002
+        monitor: Monitor,  # noqa: ARG002
+        /,
+    ) -> "RefinerInterface":
+        """Return a refiner that knows what all parts of an image share.
+
+        It refines each part of this image as it refines the whole image, also in another
+        process. It is learned from a bounded sample of the image.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+            RGB image, in memory or loaded lazily.
+        class_ids : (Y, X) uint8 array
+            Class ids of the coarse map, in memory or loaded lazily.
+        monitor : Monitor
+            Receives the progress, and is asked between steps whether to stop.
+
+        Returns
+        -------
+        RefinerInterface
+            The same refiner if its parts share nothing, or the image is refined as a whole.
+
+        Raises
+        ------
+        C2FError
+            As `refine`.
+        """
+        return self
 
     @abstractmethod
     def receptive_window(self, part: Window, size: Size, /) -> Window:
@@ -262,19 +315,6 @@ def encode_inputs(
     image, labels = np.asarray(image), np.asarray(labels)
     check_sizes(image.shape, labels.shape)
     return as_rgb8(image), class_table.to_class_ids(labels)
-
-
-def check_inputs(image: NDArray[Any], labels: NDArray[Any], class_table: ClassTable) -> None:
-    """Check that an image and a map of it can be refined, without converting them.
-
-    Raises
-    ------
-    ImageError, ClassTableError
-        As `encode_inputs`.
-    """
-    check_sizes(image.shape, labels.shape)
-    as_rgb8(image[:1], intensity_limits(image))
-    class_table.to_class_ids(labels)
 
 
 def check_sizes(image: tuple[int, ...], coarse: tuple[int, ...]) -> Size:

@@ -12,7 +12,15 @@ from torch.nn import functional
 from c2f_core.classes.table import ClassTable
 from c2f_core.device import choose_device, free_memory, memory_format
 from c2f_core.errors import CheckpointError, ImageError, is_out_of_memory
-from c2f_core.geometry.arrays import Size, Sliceable, Window, grown
+from c2f_core.geometry.arrays import (
+    Size,
+    Sliceable,
+    Window,
+    extent,
+    grown,
+    to_corner,
+    whole,
+)
 from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, takes_any_classes
@@ -198,18 +206,25 @@ class Refiner(RefinerInterface):
         return fine, confidence
 
     def refine_parts(
-        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+        self,
+        rgb: Sliceable,
+        class_ids: Sliceable,
+        monitor: Monitor,
+        /,
+        place: Window | None = None,
     ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
         """Refine one coarse map tile by tile; see `RefinerInterface.refine_parts`."""
+        size = class_ids.shape[0], class_ids.shape[1]
+        window = self.receptive_window(place or whole(size), size)
         tile = self._tile_side()
         while True:
             try:
-                yield from self._refine_in_tiles(rgb, class_ids, tile, monitor)
+                yield from self._refine_in_tiles(rgb, class_ids, window, tile, monitor)
                 return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                tile = min(tile, max(class_ids.shape)) // 2
+                tile = min(tile, max(extent(window))) // 2
                 if tile < 2 * self._overlap:
                     raise ImageError(
                         "There is not enough memory to refine this image; close other programs, "
@@ -230,9 +245,9 @@ class Refiner(RefinerInterface):
         return grown(part, self._generator.reach, size, self._generator.stride)
 
     def _refine_in_tiles(
-        self, rgb: Sliceable, class_ids: Sliceable, tile: int, monitor: Monitor
+        self, rgb: Sliceable, class_ids: Sliceable, window: Window, tile: int, monitor: Monitor
     ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
-        height, width = class_ids.shape
+        height, width = extent(window)
         rows = spans(height, tile, self._overlap, self._generator.stride)
         columns = spans(width, tile, self._overlap, self._generator.stride)
         tiles = monitor.split([1] * (len(rows) * len(columns)))
@@ -240,12 +255,14 @@ class Refiner(RefinerInterface):
         @torch.inference_mode()
         def logits_of(row: slice, column: slice) -> Tensor:
             monitor.raise_if_stopped()
-            logits = self._logits(rgb[row, column], class_ids[row, column])
+            there = to_corner((row, column), window)
+            logits = self._logits(rgb[there], class_ids[there])
             next(tiles).report(1.0)
             return logits
 
         for finished_rows, finished_columns, logits in blend(rows, columns, logits_of):
-            yield (finished_rows, finished_columns), *self._decide(logits)
+            finished = to_corner((finished_rows, finished_columns), window)
+            yield finished, *self._decide(logits)
         monitor.raise_if_stopped()
 
     def _logits(self, rgb: NDArray[np.uint8], class_ids: ClassIds) -> Tensor:

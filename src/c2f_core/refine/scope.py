@@ -22,6 +22,7 @@ from c2f_core.geometry.arrays import (
     boundary_pixels,
     bounding_box,
     clipped,
+    extent,
     from_corner,
     grown,
     plane_of,
@@ -302,6 +303,12 @@ def _labels_of(names: Sequence[str], class_table: ClassTable) -> list[int]:
     return [labels[name] for name in names]
 
 
+def edits_everything(scope: Scope, class_table: ClassTable) -> bool:
+    """Return whether all pixels of the region of a scope may change."""
+    masks = (scope.mask, scope.protected, scope.band, *scope.locked)
+    return all(mask is None for mask in masks) and scope.classes != (class_table.unlabelled.name,)
+
+
 def editable_pixels(
     scope: Scope, known: NDArray[Any], around: Window, region: Window, class_table: ClassTable
 ) -> NDArray[np.bool_]:
@@ -331,9 +338,8 @@ def editable_pixels(
     """
     part = from_corner(region, around)
     unlabelled = class_table.unlabelled
-    masks = (scope.mask, scope.protected, scope.band, *scope.locked)
-    if all(mask is None for mask in masks) and scope.classes != (unlabelled.name,):
-        return np.broadcast_to(np.True_, known[part].shape)  # Needs no memory.
+    if edits_everything(scope, class_table):
+        return np.broadcast_to(np.True_, extent(region))  # Needs no memory.
     editable = ~np.isin(known[part], _labels_of(scope.locked, class_table))
     if scope.mask is not None:
         editable &= np.asarray(scope.mask[region], dtype=bool)
@@ -376,15 +382,13 @@ def boundary_band(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
     return band
 
 
-def cheapest_parts(
-    editable: NDArray[np.bool_], cost_window: Callable[[Window], Window]
-) -> list[Window]:
+def cheapest_parts(editable: Sliceable, cost_window: Callable[[Window], Window]) -> list[Window]:
     """Return windows to refine: one, or one in each block if that is less work.
 
     Parameters
     ----------
     editable : (Y, X) boolean array
-        Pixels that may change.
+        Pixels that may change, in memory or on disk.
     cost_window : callable
         Function that returns the window that a refiner has to see for a part.
 
@@ -393,12 +397,17 @@ def cheapest_parts(
     list of (slice, slice)
         Disjoint windows that together contain all pixels that are True.
     """
-    scattered = []
-    for block in blocks(editable.shape, BLOCK):
+    scattered: list[Window] = []
+    for block in blocks((editable.shape[0], editable.shape[1]), BLOCK):
         box = to_corner(bounding_box(editable[block]), block)
         if area(box):
             scattered.append(box)
-    together = bounding_box(editable)
+    if not scattered:
+        return []
+    together = (
+        slice(min(rows.start for rows, _ in scattered), max(rows.stop for rows, _ in scattered)),
+        slice(min(part.start for _, part in scattered), max(part.stop for _, part in scattered)),
+    )
     if sum(area(cost_window(part)) for part in scattered) < area(cost_window(together)):
         return scattered
     return [together]

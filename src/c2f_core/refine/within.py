@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,13 @@ from c2f_core.geometry.arrays import (
     extent,
     from_corner,
     grown,
+    row_bands,
     to_corner,
+    whole,
 )
+from c2f_core.geometry.lazy import Computed, Writable
 from c2f_core.io.intensity import FIXED_LIMITS, as_rgb8, intensity_limits
+from c2f_core.io.scratch import is_large, new_array
 from c2f_core.refine.interface import (
     NO_MEMORY,
     SILENT,
@@ -37,21 +42,18 @@ from c2f_core.refine.interface import (
     check_sizes,
 )
 from c2f_core.refine.report import ScopeReport, by_frequency
-from c2f_core.refine.scope import ClassRules, Scope, cheapest_parts, editable_pixels
+from c2f_core.refine.scope import (
+    ClassRules,
+    Scope,
+    cheapest_parts,
+    editable_pixels,
+    edits_everything,
+)
 
 Limits = tuple[float, float]
 GATED_BLOCK = 2048
 """Side in pixels of the largest blocks in which changes are examined."""
 EVERYWHERE = Scope()
-BAND = 512
-"""Number of rows that are summarised at a time, to bound the memory."""
-
-
-class Writable(Sliceable, Protocol):
-    """Array in memory or on disk whose parts can be written."""
-
-    def __setitem__(self, key: Any, values: Any, /) -> None:
-        """Write a part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,8 @@ def refine_within(
     labels = np.empty(extent(plane.region), label_dtype(coarse.dtype, refiner.class_table))
     confidence = np.empty(labels.shape, np.float32)
     before, report = refine_plane(refiner, plane, labels, confidence, monitor)
-    return ScopedResult(plane.region, labels, confidence, labels != before, report)
+    changed = labels != before[whole(labels.shape)]
+    return ScopedResult(plane.region, labels, confidence, changed, report)
 
 
 def label_dtype(coarse: Any, class_table: ClassTable) -> np.dtype[Any]:
@@ -157,6 +160,8 @@ class PlaneInputs:
         Region in which the map may change.
     limits : (float, float), optional
         Values of the image that are black and white; see `refine_within`.
+    folder : Path, optional
+        Folder for temporary files of a large plane; without one, copies are in memory.
     """
 
     image: Sliceable
@@ -164,6 +169,7 @@ class PlaneInputs:
     class_table: ClassTable
     scope: Scope
     limits: Limits | None = None
+    folder: Path | None = None
 
     @cached_property
     def size(self) -> Size:
@@ -185,7 +191,7 @@ def refine_plane(
     labels: Writable,
     confidence: Writable,
     monitor: Monitor,
-) -> tuple[NDArray[Any], ScopeReport]:
+) -> tuple[Sliceable, ScopeReport]:
     """Refine a plane into arrays of the size of its region.
 
     Parameters
@@ -204,7 +210,7 @@ def refine_plane(
     Returns
     -------
     before : (Y, X) integer array
-        Labels of the coarse map in the region.
+        Labels of the coarse map in the region, in memory or on disk.
     report : ScopeReport
         What changed, in numbers.
 
@@ -217,8 +223,10 @@ def refine_plane(
     monitor.raise_if_stopped()
     work = _PlaneRefinement(refiner, plane, labels, confidence)
     parts = work.parts()
-    costs = [area(work.seen(part)) for part in parts]
-    for part, share in zip(parts, monitor.split(costs), strict=True):
+    costs = [refiner.learning_cost(plane.size), *(area(work.seen(part)) for part in parts)]
+    learning, *shares = monitor.split(costs)
+    work.learn(learning)
+    for part, share in zip(parts, shares, strict=True):
         work.refine(part, share)
     monitor.report(1.0)
     return work.before, work.report(time.perf_counter() - started)
@@ -242,19 +250,44 @@ class _PlaneRefinement:
 
         around = grown(plane.region, plane.scope.band or 0, plane.size)
         self._around = refiner.receptive_window(around, plane.size)
-        self._known = np.array(plane.coarse[self._around])  # A copy: the user may go on drawing.
-        self._editable = editable_pixels(
-            plane.scope, self._known, self._around, plane.region, plane.class_table
+        self._known = self._copy_of_known()
+        self._rgb = Computed((*plane.size, 3), np.uint8, self._rgb_of)
+        self._class_ids = Computed(plane.size, np.uint8, self._class_ids_of)
+        self._editable = self._editable_pixels()
+        inner = from_corner(plane.region, self._around)
+        self.before: Sliceable = Computed(
+            extent(inner), self._known.dtype, lambda key: self._known[to_corner(key, inner)]
         )
-        self.before = self._known[from_corner(plane.region, self._around)]
-        for rows in self._bands():
-            labels[rows] = self.before[rows]
-            confidence[rows] = np.nan
+        for rows in row_bands(self.before.shape):
+            band = rows, slice(0, self.before.shape[1])
+            labels[band] = self.before[band]
+            confidence[band] = np.nan
 
-    def _bands(self) -> Iterator[slice]:
-        """Yield bands of rows of the region, which bound the memory of what is computed in them."""
-        for start in range(0, len(self.before), BAND):
-            yield slice(start, start + BAND)
+    def _copy_of_known(self) -> Writable:
+        """Return a copy of what is known of the coarse map: the user may go on drawing."""
+        coarse, size = self._plane.coarse, extent(self._around)
+        if self._plane.folder is None or not is_large(size):
+            return np.array(coarse[self._around])
+        known = new_array(size, coarse.dtype, self._plane.folder)
+        for block in blocks(size, GATED_BLOCK):
+            known[block] = coarse[to_corner(block, self._around)]
+        return known
+
+    def _editable_pixels(self) -> Sliceable:
+        plane, size = self._plane, extent(self._plane.region)
+        in_one = edits_everything(plane.scope, plane.class_table) or not is_large(size)
+        if plane.folder is None or in_one:
+            known = self._known[...]
+            return editable_pixels(
+                plane.scope, known, self._around, plane.region, plane.class_table
+            )
+        editable = new_array(size, np.bool_, plane.folder)
+        for block in blocks(size, GATED_BLOCK):
+            region = to_corner(block, plane.region)
+            seen = grown(region, plane.scope.band or 0, plane.size)
+            known = self._known[from_corner(seen, self._around)]
+            editable[block] = editable_pixels(plane.scope, known, seen, region, plane.class_table)
+        return editable
 
     def seen(self, part: Window) -> Window:
         """Return the window of the image that the refiner has to see for a part of the region."""
@@ -263,22 +296,27 @@ class _PlaneRefinement:
 
     def parts(self) -> list[Window]:
         """Return the parts of the region that are to be refined."""
-        return cheapest_parts(self._editable, self.seen) if self._editable.any() else []
+        return cheapest_parts(self._editable, self.seen)
+
+    def learn(self, monitor: Monitor) -> None:
+        """Let the refiner learn what all parts share."""
+        plane = self._plane
+        coarse = Computed(
+            plane.size, np.uint8, lambda key: self._encoded(np.asarray(plane.coarse[key]), key)
+        )
+        self._refiner = self._refiner.prepared(self._rgb, coarse, monitor)
 
     def refine(self, part: Window, monitor: Monitor) -> None:
         """Refine one part of the region."""
-        window = self.seen(part)
-        size = extent(window)
-        rgb = _Converted((*size, 3), lambda asked: self._rgb(to_corner(asked, window)))
-        class_ids = _Converted(size, lambda asked: self._class_ids(to_corner(asked, window)))
-        inner = from_corner(to_corner(part, self._plane.region), window)
-        for finished, after, confidence in self._refiner.refine_parts(rgb, class_ids, monitor):
-            for block in _gated_blocks(common(finished, inner)):
+        place = to_corner(part, self._plane.region)
+        refined = self._refiner.refine_parts(self._rgb, self._class_ids, monitor, place)
+        for finished, after, confidence in refined:
+            for block in _gated_blocks(common(finished, place)):
                 there = from_corner(block, finished)
                 kept = after[there], confidence[there]
                 if self._plane.scope.examines:
-                    kept = self._examined(rgb[block], class_ids[block], *kept)
-                self._write(to_corner(block, window), *kept)
+                    kept = self._examined(self._rgb[block], self._class_ids[block], *kept)
+                self._write(block, *kept)
 
     def _examined(
         self, rgb: NDArray[np.uint8], before: ClassIds, after: ClassIds, confidence: Confidence
@@ -298,16 +336,18 @@ class _PlaneRefinement:
             calibrated=self._refiner.calibrated,
         )
 
-    def _rgb(self, window: Window) -> NDArray[np.uint8]:
+    def _rgb_of(self, window: Window) -> NDArray[np.uint8]:
         """Convert the image as the refiner sees it."""
         return as_rgb8(np.asarray(self._plane.image[window]), self._limits)
 
-    def _class_ids(self, window: Window) -> ClassIds:
-        """Encode the coarse map as the refiner sees it."""
+    def _class_ids_of(self, window: Window) -> ClassIds:
+        """Encode the copy of the coarse map as the refiner sees it."""
+        return self._encoded(self._known[from_corner(window, self._around)], window)
+
+    def _encoded(self, labels: NDArray[Any], window: Window) -> ClassIds:
         protected = self._plane.scope.protected
         return self._codec.to_class_ids(
-            self._known[from_corner(window, self._around)],
-            None if protected is None else np.asarray(protected[window], dtype=bool),
+            labels, None if protected is None else np.asarray(protected[window], dtype=bool)
         )
 
     def _write(self, window: Window, after: ClassIds, confidence: Confidence) -> None:
@@ -325,9 +365,10 @@ class _PlaneRefinement:
         counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
         pixels, total, total_changed = 0, 0.0, 0.0
         encode = self._plane.class_table.to_class_ids
-        for rows in self._bands():
-            before, after = self.before[rows], np.asarray(self._labels[rows])
-            confidence, editable = np.asarray(self._confidence[rows]), self._editable[rows]
+        for rows in row_bands(self.before.shape):
+            band = rows, slice(0, self.before.shape[1])
+            before, after = self.before[band], np.asarray(self._labels[band])
+            confidence, editable = np.asarray(self._confidence[band]), self._editable[band]
             changed = after != before
             pairs = encode(before[changed]).astype(np.intp) * MAX_CLASS_IDS + encode(after[changed])
             counts += np.bincount(pairs, minlength=len(counts))
@@ -362,23 +403,6 @@ def _gated_blocks(window: Slices) -> Iterator[Window]:
     rows, columns = window
     for block in blocks((rows.stop - rows.start, columns.stop - columns.start), GATED_BLOCK):
         yield to_corner(block, (rows, columns))
-
-
-class _Converted:
-    """Part of an image or map that is converted when it is read, once if read again at once."""
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(
-        self, shape: tuple[int, ...], convert: Callable[[Window], NDArray[np.uint8]]
-    ) -> None:
-        self.shape, self._convert = shape, convert
-        self._last: tuple[Window, NDArray[np.uint8]] | None = None
-
-    def __getitem__(self, window: Window, /) -> NDArray[np.uint8]:
-        if self._last is None or self._last[0] != window:
-            self._last = window, self._convert(window)
-        return self._last[1]
 
 
 def _limits_of(image: Sliceable) -> Limits | None:

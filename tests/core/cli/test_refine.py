@@ -11,10 +11,10 @@ from PIL import Image
 
 from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
-from c2f_core.cli import refine
 from c2f_core.cli.refine import main
 from c2f_core.config.settings import ClassAgnosticConfig, NetworkConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
+from c2f_core.geometry import arrays
 from c2f_core.io import scratch
 from c2f_core.io.atomic import atomic_path, atomic_paths
 from c2f_core.io.maps import read_map, write_map
@@ -22,7 +22,6 @@ from c2f_core.models.checkpoint import save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, ClassAgnosticMetadata, RecordedConfig
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import build_generator
-from c2f_core.refine import within
 from c2f_core.refine.classical import WatershedRefiner
 from c2f_core.refine.interface import RefineResult
 from c2f_core.refine.learned import Refiner
@@ -417,9 +416,8 @@ def test_large_images_are_refined_on_disk_with_the_same_result(
             "--confidence", tmp_path / folder / "sure.tif", "--band", "9", model=chosen,
         )  # fmt: skip
         assert (code, err) == (0, "")
-        monkeypatch.setattr(refine, "IN_MEMORY", 100)
-        monkeypatch.setattr(within, "BAND", 7)
-        monkeypatch.setattr(scratch, "BAND", 11)
+        monkeypatch.setattr(scratch, "IN_MEMORY", 100)
+        monkeypatch.setattr(arrays, "BAND", 2000)
     expected, found = (tmp_path / folder for folder in ("memory", "disk"))
     np.testing.assert_array_equal(
         read_map(found / f"fine{suffix}", TABLE)[0], read_map(expected / f"fine{suffix}", TABLE)[0]
@@ -437,7 +435,7 @@ def test_deep_images_keep_their_limits_on_disk(
     image = tmp_path / "deep.tif"
     tifffile.imwrite(image, np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32))
     assert run(image, coarse, "-o", tmp_path / "memory.npy")[0] == 0
-    monkeypatch.setattr(refine, "IN_MEMORY", 100)
+    monkeypatch.setattr(scratch, "IN_MEMORY", 100)
     assert run(image, coarse, "-o", tmp_path / "disk.npy")[0] == 0
     np.testing.assert_array_equal(np.load(tmp_path / "disk.npy"), np.load(tmp_path / "memory.npy"))
 

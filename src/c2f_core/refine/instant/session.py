@@ -139,11 +139,16 @@ class SessionRefiner(InstantRefiner):
         self._session: InstantSession | None = None
 
     def refine_parts(
-        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+        self,
+        rgb: Sliceable,
+        class_ids: Sliceable,
+        monitor: Monitor,
+        /,
+        place: Window | None = None,
     ) -> Iterator[tuple[Window, ClassIds, Confidence]]:
-        """Refine the window `part` of the map, or all of it if that is None."""
+        """Refine the window `part` of the map or, if that is None, what is asked for."""
         everything = whole((class_ids.shape[0], class_ids.shape[1]))
         if self._session is None:
             self._session = InstantSession(np.asarray(rgb[everything]))
-        part = self.part or everything
+        part = self.part or place or everything
         yield part, *self._session.refine_part(np.asarray(class_ids[everything]), part, monitor)
