@@ -46,9 +46,9 @@ from c2f_core.metrics.scores import (
     pixel_accuracy,
     trimap_accuracy,
 )
-from c2f_core.refine.classical import markers
 from c2f_core.refine.instant.smoothing import GuidedFilter
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.markers import markers
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.within import refine_within
 

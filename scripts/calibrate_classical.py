@@ -28,9 +28,10 @@ from c2f_core.data.sample import astronaut_pair
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import markdown_table
 from c2f_core.refine.certainty import boundary_distance, features, log_contrast
-from c2f_core.refine.classical import CLASSICAL_REFINERS, markers
+from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.gradients import colour_gradient
 from c2f_core.refine.interface import SILENT
+from c2f_core.refine.markers import markers
 
 STRENGTHS = (0.6, 1.0, 1.6)
 GAPS = (0, 0, 0, 6, 12, 24)

@@ -46,10 +46,7 @@ class LabelCodec:
     def to_class_ids(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Convert labels to class ids; see `ClassTable.to_class_ids`."""
         labels = np.asarray(labels)
-        if labels.dtype.kind not in "bui":
-            raise ClassTableError(
-                f"The map has {labels.dtype} values; convert it to integer class indices."
-            )
+        _check_integers(labels)
         if labels.size and (labels.min() < 0 or labels.max() > MAX_LABEL):
             raise self._unknown_labels(labels)
         class_ids = np.empty(labels.shape, dtype=np.uint8)
@@ -76,6 +73,7 @@ class LabelCodec:
         """Check the labels of a map in bands of rows; see `ClassTable.check_labels`."""
         counts, first, top = Counter[int](), (0, 0), 0
         for band in bands:
+            _check_integers(band)
             unknown = ~np.isin(band, self._known)
             if not counts and unknown.any():
                 row, column = (int(axis[0]) for axis in np.nonzero(unknown))
@@ -98,6 +96,13 @@ class LabelCodec:
             f"The map has values that are not in the class table '{self._table_name}': {shown}, "
             f"first at {first}; choose the class table that the map was drawn with, or relabel "
             "these pixels."
+        )
+
+
+def _check_integers(labels: NDArray[Any]) -> None:
+    if labels.dtype.kind not in "bui":
+        raise ClassTableError(
+            f"The map has {labels.dtype} values; convert it to integer class indices."
         )
 
 

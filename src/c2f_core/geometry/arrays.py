@@ -141,6 +141,12 @@ def blocks(size: Size, side: int) -> Iterator[Window]:
             yield clipped(row, row + side, size[0]), clipped(column, column + side, size[1])
 
 
+def grid_blocks(place: Window, side: int, size: Size) -> list[Window]:
+    """Return the squares of `side` pixels, of those that `blocks` cuts a map into, at a place."""
+    aligned = grown(place, 0, size, side)
+    return [to_corner(block, aligned) for block in blocks(extent(aligned), side)]
+
+
 def row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
     """Cut an array (Y, X, ...) into bands of rows of about `BAND` pixels, to bound the memory."""
     step = max(1, BAND // max(1, shape[1]))

@@ -62,7 +62,7 @@ class Certainty:
         self,
         coarse: ClassIds,
         fine: ClassIds,
-        gradient: NDArray[np.float32],
+        contrast: float,
         probability: Confidence | None,
     ) -> Confidence:
         """Return the probability that each label is right.
@@ -72,8 +72,8 @@ class Certainty:
         coarse, fine : (Y, X) uint8 array
             Class ids of the coarse map, `UNLABELLED_ID` where unlabelled, and of the
             fine map.
-        gradient : (Y, X) float32 array
-            Colour gradient of the image.
+        contrast : float
+            Log contrast of the result; see `log_contrast`.
         probability : (Y, X) float32 array, optional
             The refiner's own probability of the labels in [0, 1].
 
@@ -82,7 +82,6 @@ class Certainty:
         (Y, X) float32 array
         """
         distance = boundary_distance(coarse)
-        contrast = log_contrast(fine, gradient)
         found = np.empty(coarse.shape, np.float32)
         for start in range(0, len(coarse), BAND):
             rows = slice(start, start + BAND)
@@ -146,14 +145,29 @@ def boundary_distance(class_ids: ClassIds) -> NDArray[np.float32]:
 def log_contrast(fine: ClassIds, gradient: NDArray[np.float32]) -> float:
     """Return the logarithm of how much sharper the boundaries of a map are than the image.
 
-    Both are medians of the colour gradient: along the boundaries, and everywhere.
+    Parameters
+    ----------
+    fine : (Y, X) uint8 array
+        Class ids of the fine map.
+    gradient : (Y, X) float32 array
+        Colour gradient of the image.
     """
     step = max(1, round((gradient.size / SAMPLED) ** 0.5))
-    boundary = gradient[boundary_pixels(fine)]
+    return contrast_of(gradient[boundary_pixels(fine)], gradient[::step, ::step])
+
+
+def contrast_of(boundary: NDArray[np.float32], everywhere: NDArray[np.float32]) -> float:
+    """Return the logarithm of how much sharper boundaries are than the image, in medians.
+
+    Parameters
+    ----------
+    boundary, everywhere : float32 array
+        Colour gradients of pixels along the boundaries, and all over the image.
+    """
     if not boundary.size:
         return 0.0
-    everywhere = np.median(gradient[::step, ::step])
-    contrast = (np.median(boundary) + SMALLEST_GRADIENT) / (everywhere + SMALLEST_GRADIENT)
+    of_image = np.median(everywhere)
+    contrast = (np.median(boundary) + SMALLEST_GRADIENT) / (of_image + SMALLEST_GRADIENT)
     return float(np.log(np.clip(contrast, *CONTRASTS)))
 
 

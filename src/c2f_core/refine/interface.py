@@ -145,8 +145,25 @@ class RefinerInterface(ABC):
         """
         with enough_memory(ImageError, NO_MEMORY):
             rgb, class_ids = encode_inputs(image, coarse, self.class_table)
-            refined, confidence = self.refine_ids(rgb, class_ids, Monitor(progress, should_stop))
+            size = class_ids.shape[0], class_ids.shape[1]
+            costs = [self.learning_cost(size), class_ids.size]
+            learning, refining = Monitor(progress, should_stop).split(costs)
+            refiner = self.prepared(rgb, class_ids, learning)
+            refined, confidence = refiner.assembled(rgb, class_ids, refining)
             return RefineResult(self.class_table.to_labels(refined), confidence)
+
+    def assembled(
+        self, rgb: Sliceable, class_ids: Sliceable, monitor: Monitor, /
+    ) -> tuple[ClassIds, Confidence]:
+        """Refine one coarse map of class ids part by part, and return it in memory.
+
+        Parameters and results are those of `refine_ids`; image and map may be loaded lazily.
+        """
+        fine = np.empty(class_ids.shape, np.uint8)
+        confidence = np.empty(class_ids.shape, np.float32)
+        for window, labels, shares in self.refine_parts(rgb, class_ids, monitor):
+            fine[window], confidence[window] = labels, shares
+        return fine, confidence
 
     @abstractmethod
     def refine_ids(

@@ -199,11 +199,7 @@ class Refiner(RefinerInterface):
         The confidence is the largest class probability, calibrated by the
         temperature of the checkpoint.
         """
-        fine = np.empty(class_ids.shape, dtype=np.uint8)
-        confidence = np.empty(class_ids.shape, dtype=np.float32)
-        for window, labels, shares in self.refine_parts(rgb, class_ids, monitor):
-            fine[window], confidence[window] = labels, shares
-        return fine, confidence
+        return self.assembled(rgb, class_ids, monitor)
 
     def refine_parts(
         self,

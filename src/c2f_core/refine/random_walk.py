@@ -15,7 +15,6 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, cg
 from threadpoolctl import threadpool_limits
 
-from c2f_core.errors import ImageError
 from c2f_core.refine.gradients import to_lab
 from c2f_core.refine.interface import Monitor
 
@@ -25,9 +24,6 @@ SMALLEST_WEIGHT = 1e-6
 """Weight of edges between very different colours; zero would isolate pixels in noise."""
 SOLVER_TOLERANCE = 1e-5
 """Residual of the equations, relative to their right side."""
-MAX_UNKNOWN = 8_000_000
-"""Maximum number of pixels without a marker; the equations of so many take an estimated 3 GB."""
-
 MAX_STEPS = 3000
 """Maximum number of steps of the solver for each class."""
 CHUNK = 1 << 20
@@ -38,7 +34,10 @@ Edges = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 
 
 def walk(
-    rgb: NDArray[np.uint8], markers: NDArray[np.uint8], monitor: Monitor
+    rgb: NDArray[np.uint8],
+    markers: NDArray[np.uint8],
+    monitor: Monitor,
+    difference: float | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Give each pixel the marker that a random walker from there reaches most probably [1]_.
 
@@ -50,6 +49,9 @@ def walk(
         Markers, 0 where there is none; there must be at least one.
     monitor : Monitor
         Receives the progress, and is asked in each step of the solver whether to stop.
+    difference : float, optional
+        Mean squared difference of the colours of neighbours to which others are compared; by
+        default `mean_difference` of this image. Parts of one image share it.
 
     Returns
     -------
@@ -60,8 +62,6 @@ def walk(
 
     Raises
     ------
-    ImageError
-        If more than `MAX_UNKNOWN` pixels have no marker.
     Cancelled
         If the monitor asked to stop.
     """
@@ -69,15 +69,9 @@ def walk(
     unknown = np.flatnonzero(markers == 0)
     if not unknown.size:
         return flooded, probability
-    if unknown.size > MAX_UNKNOWN:
-        raise ImageError(
-            f"The random walker can decide at most {MAX_UNKNOWN / 1e6:.0f} megapixels between the "
-            f"classes, and here it would have to decide {unknown.size / 1e6:.1f}; choose the "
-            "watershed, or draw more of the coarse map."
-        )
     # More threads make the solver's short vectors up to thirty times slower.
     with threadpool_limits(limits=1):
-        best = _most_probable(rgb, markers, unknown, monitor)
+        best = _most_probable(rgb, markers, unknown, monitor, difference)
     flooded.flat[unknown], probability.flat[unknown] = best
     return flooded, probability
 
@@ -87,6 +81,7 @@ def _most_probable(
     markers: NDArray[np.uint8],
     unknown: NDArray[np.intp],
     monitor: Monitor,
+    difference: float | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return the most probable marker of each unknown pixel, and its probability."""
     values = np.flatnonzero(np.bincount(markers.ravel(), minlength=256)[1:]) + 1
@@ -94,7 +89,7 @@ def _most_probable(
     largest, total = np.zeros(unknown.size, np.float32), np.zeros(unknown.size, np.float32)
     if len(values) == 1:
         return best, np.ones(unknown.size, np.float32)
-    matrix, to_markers = _equations(rgb, markers, unknown)
+    matrix, to_markers = _equations(rgb, markers, unknown, difference)
     for value, share in zip(values, monitor.split([1] * len(values)), strict=True):
         probability = _solve(matrix, to_markers, int(value), share)
         best[probability > largest] = value
@@ -106,13 +101,17 @@ def _most_probable(
 
 
 def _equations(
-    rgb: NDArray[np.uint8], markers: NDArray[np.uint8], unknown: NDArray[np.intp]
+    rgb: NDArray[np.uint8],
+    markers: NDArray[np.uint8],
+    unknown: NDArray[np.intp],
+    difference: float | None,
 ) -> tuple[sparse.csr_array, Edges]:
     """Return the Laplacian of the unknown pixels, and the edges from them to markers.
 
     The edges name an unknown pixel by its number, and the marker by its value.
     """
-    first, second, weights = _edges(rgb, markers)
+    first, second = _edges(markers)
+    weights = _weights(_squared_differences(rgb, first, second), difference)
     numbers = np.full(markers.size, -1, np.int32)
     numbers[unknown] = np.arange(unknown.size, dtype=np.int32)
     one, other = numbers[first], numbers[second]
@@ -128,7 +127,21 @@ def _equations(
     return matrix, (rim, reached, np.concatenate([weights[other < 0], weights[one < 0]]))
 
 
-def _edges(rgb: NDArray[np.uint8], markers: NDArray[np.uint8]) -> Edges:
+def mean_difference(rgb: NDArray[np.uint8], markers: NDArray[np.uint8]) -> float:
+    """Return the mean squared difference of the colours of neighbours, of which one has no marker.
+
+    Parameters
+    ----------
+    rgb : (Y, X, 3) uint8 array
+        RGB image.
+    markers : (Y, X) uint8 array
+        Markers, 0 where there is none; everywhere, there is no difference.
+    """
+    squared = _squared_differences(rgb, *_edges(markers))
+    return float(squared.mean()) if squared.size else 0.0
+
+
+def _edges(markers: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the edges of 4-neighbours of which at least one has no marker."""
     unknown = markers == 0
     below, right = np.zeros_like(unknown), np.zeros_like(unknown)
@@ -137,19 +150,25 @@ def _edges(rgb: NDArray[np.uint8], markers: NDArray[np.uint8]) -> Edges:
     below_first, right_first = np.flatnonzero(below), np.flatnonzero(right)
     first = np.concatenate([below_first, right_first])
     second = np.concatenate([below_first + markers.shape[1], right_first + 1])
-    return first, second, _weights(rgb.reshape(-1, 3), first, second)
+    return first, second
 
 
-def _weights(
-    colours: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp]
+def _squared_differences(
+    rgb: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return the weights of edges: 1 between equal colours, less the more they differ."""
+    """Return the squared differences of the colours of edges."""
+    colours = rgb.reshape(-1, 3)
     squared = np.empty(first.size)
     for start in range(0, first.size, CHUNK):
         part = slice(start, start + CHUNK)
         difference = to_lab(colours[first[part]][None]) - to_lab(colours[second[part]][None])
         squared[part] = np.square(difference[0]).sum(axis=1)
-    mean = squared.mean()
+    return squared
+
+
+def _weights(squared: NDArray[np.float64], mean: float | None) -> NDArray[np.float64]:
+    """Return the weights of edges: 1 between equal colours, less the more they differ."""
+    mean = squared.mean() if mean is None else mean
     return np.exp(-BETA * squared / mean if mean else squared) + SMALLEST_WEIGHT
 
 

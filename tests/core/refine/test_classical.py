@@ -1,18 +1,23 @@
 """Watershed and random walker: what they find, preserve and refuse."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.sparse.linalg import cg
 from skimage.segmentation import random_walker
 from threadpoolctl import threadpool_info
 
+from c2f_core.classes.codec import UNLABELLED_ID
 from c2f_core.data.sample import astronaut_class_table, astronaut_pair
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import Cancelled, ImageError
-from c2f_core.refine import certainty, gradients, random_walk
-from c2f_core.refine.classical import CLASSICAL_REFINERS, RandomWalkerRefiner, markers
+from c2f_core.geometry.arrays import area
+from c2f_core.refine import certainty, classical, gradients, random_walk, reduced
+from c2f_core.refine.classical import CLASSICAL_REFINERS, RandomWalkerRefiner
 from c2f_core.refine.gradients import to_lab
-from c2f_core.refine.interface import SILENT, Monitor
+from c2f_core.refine.interface import SILENT, ClassIds, Monitor
+from c2f_core.refine.markers import markers
 from c2f_core.refine.random_walk import walk
 
 
@@ -76,12 +81,6 @@ def test_random_walkers_give_the_exact_probabilities() -> None:
     exact = random_walker_of_all_pixels(image, sure)
     assert (found == exact.argmax(axis=0) + 1).mean() > 0.999
     assert np.abs(probability - exact.max(axis=0)).mean() < 1e-3
-
-
-def test_random_walkers_refuse_more_than_they_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_walk, "MAX_UNKNOWN", 1000)
-    with pytest.raises(ImageError, match=r"choose the watershed"):
-        RandomWalkerRefiner(SHAPES).refine(*noisy_disk())
 
 
 def test_the_solver_can_be_cancelled() -> None:
@@ -179,3 +178,73 @@ def test_small_regions_keep_a_marker() -> None:
     assert found[5, 5] == 3
     assert (found[30:34, 30:40] == 3).any()
     assert found[60 - 15, 30] == 1
+
+
+@pytest.fixture
+def in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make blocks and the reduced image as small against the images as for very large images."""
+    monkeypatch.setattr(classical, "BLOCK", 128)
+    monkeypatch.setattr(classical, "SAMPLE_SIDE", 64)
+    monkeypatch.setattr(reduced, "PIXELS", 40_000)
+
+
+def with_gap(coarse: ClassIds) -> ClassIds:
+    """Return a coarse map of which the middle is unlabelled but for a spot."""
+    gap = coarse.copy()
+    gap[100:300, 60:340] = UNLABELLED_ID
+    gap[190:200, 190:200] = coarse[190:200, 190:200]
+    return gap
+
+
+@pytest.mark.parametrize(("gap", "different"), [(False, 0.001), (True, 0.01)])
+@pytest.mark.parametrize("kind", CLASSICAL_REFINERS.values())
+def test_blocks_have_no_seams(monkeypatch, in_blocks, kind, gap: bool, different: float) -> None:
+    pair, table = astronaut_pair(400), astronaut_class_table()
+    coarse = with_gap(pair.coarse) if gap else pair.coarse
+    expected, sure = kind(table).refine_ids(pair.image, coarse, SILENT)
+    for most_unknown in (kind.most_unknown, 20_000):  # With the latter, blocks are cut again.
+        monkeypatch.setattr(kind, "most_unknown", most_unknown)
+        result = kind(table).refine(pair.image, table.to_labels(coarse))
+        found = table.to_class_ids(result.labels)
+        assert (found != expected).mean() < different
+        if not gap:
+            assert np.abs(result.confidence - sure).mean() < 0.005
+            assert np.quantile(np.abs(result.confidence - sure), 0.999) < 0.05
+        errors = [(refined != pair.fine).mean() for refined in (found, expected)]
+        assert errors[0] < errors[1] + 0.003
+
+
+@pytest.mark.parametrize("kind", CLASSICAL_REFINERS.values())
+def test_parts_of_a_prepared_image_are_those_of_the_whole(in_blocks, kind) -> None:
+    pair = astronaut_pair(400)
+    coarse = with_gap(pair.coarse)
+    refiner = kind(astronaut_class_table()).prepared(pair.image, coarse, SILENT)
+    expected, sure = refiner.assembled(pair.image, coarse, SILENT)
+    again = pickle.loads(pickle.dumps(refiner))
+    place = slice(120, 140), slice(250, 300)
+    seen = refiner.receptive_window(place, coarse.shape)
+    assert area(seen) < coarse.size
+    hidden = np.full_like(coarse, 200)  # A class that does not exist: what is not seen.
+    hidden[seen] = coarse[seen]
+    covered = np.zeros(coarse.shape, bool)
+    for window, fine, confidence in again.refine_parts(pair.image, hidden, SILENT, place):
+        covered[window] = True
+        np.testing.assert_array_equal(fine, expected[window])
+        np.testing.assert_array_equal(confidence, sure[window])
+    assert covered[place].all()
+
+
+def test_blocks_report_progress_and_can_be_cancelled(in_blocks, refiner) -> None:
+    pair = synthetic_pair(400)
+    coarse, shares = SHAPES.to_labels(pair.coarse), list[float]()
+    refiner.refine(pair.image, coarse, progress=shares.append)
+    assert shares == sorted(shares)
+    assert len(set(shares)) >= 16
+    assert shares[-1] == 1
+    with pytest.raises(Cancelled):
+        refiner.refine(pair.image, coarse, should_stop=lambda: len(shares) > 0)
+
+
+def test_nothing_labelled_is_refused_in_blocks(in_blocks, refiner) -> None:
+    with pytest.raises(ImageError, match="draw at least one class"):
+        refiner.refine(np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8))
