@@ -183,6 +183,51 @@ class PlaneInputs:
         """Smallest window that contains box and mask of the scope."""
         return self.scope.region(self.size)
 
+    def rgb(self) -> Sliceable:
+        """Return the image as refiners see it, (Y, X, 3) uint8, converted where it is sliced."""
+        limits = self.limits or _limits_of(self.image)
+        return Computed(
+            (*self.size, 3), np.uint8, lambda key: as_rgb8(np.asarray(self.image[key]), limits)
+        )
+
+    def class_ids_of(self, labels: NDArray[Any], window: Window, codec: ClassCodec) -> ClassIds:
+        """Return the labels of a window of the coarse map as a refiner sees them."""
+        protected = self.scope.protected
+        return codec.to_class_ids(
+            labels, None if protected is None else np.asarray(protected[window], dtype=bool)
+        )
+
+
+def prepared_for(
+    refiner: RefinerInterface, plane: PlaneInputs, monitor: Monitor = SILENT
+) -> RefinerInterface:
+    """Return a refiner that knows what all parts of a plane share.
+
+    Whoever refines a large plane part by part prepares the refiner once; it can be sent to
+    other processes.
+
+    Parameters
+    ----------
+    refiner : RefinerInterface
+        The refiner.
+    plane : PlaneInputs
+        Image, coarse map and scope.
+    monitor : Monitor
+        Receives the progress, and is asked between steps whether to stop.
+
+    Raises
+    ------
+    C2FError
+        As `refine_within`.
+    """
+    codec = ClassCodec(plane.class_table, refiner.class_table)
+    class_ids = Computed(
+        plane.size,
+        np.uint8,
+        lambda key: plane.class_ids_of(np.asarray(plane.coarse[key]), key, codec),
+    )
+    return refiner.prepared(plane.rgb(), class_ids, monitor)
+
 
 @enough_memory(ImageError, NO_MEMORY)
 def refine_plane(
@@ -243,15 +288,14 @@ class _PlaneRefinement:
         confidence: Writable,
     ) -> None:
         self._refiner, self._plane = refiner, plane
-        self._limits = plane.limits or _limits_of(plane.image)
         self._labels, self._confidence = labels, confidence
         self._codec = ClassCodec(plane.class_table, refiner.class_table)
+        self._rgb = plane.rgb()
         self._rules = ClassRules.of(plane.scope, plane.class_table)
 
         around = grown(plane.region, plane.scope.band or 0, plane.size)
         self._around = refiner.receptive_window(around, plane.size)
         self._known = self._copy_of_known()
-        self._rgb = Computed((*plane.size, 3), np.uint8, self._rgb_of)
         self._class_ids = Computed(plane.size, np.uint8, self._class_ids_of)
         self._editable = self._editable_pixels()
         inner = from_corner(plane.region, self._around)
@@ -300,11 +344,7 @@ class _PlaneRefinement:
 
     def learn(self, monitor: Monitor) -> None:
         """Let the refiner learn what all parts share."""
-        plane = self._plane
-        coarse = Computed(
-            plane.size, np.uint8, lambda key: self._encoded(np.asarray(plane.coarse[key]), key)
-        )
-        self._refiner = self._refiner.prepared(self._rgb, coarse, monitor)
+        self._refiner = prepared_for(self._refiner, self._plane, monitor)
 
     def refine(self, part: Window, monitor: Monitor) -> None:
         """Refine one part of the region."""
@@ -336,19 +376,10 @@ class _PlaneRefinement:
             calibrated=self._refiner.calibrated,
         )
 
-    def _rgb_of(self, window: Window) -> NDArray[np.uint8]:
-        """Convert the image as the refiner sees it."""
-        return as_rgb8(np.asarray(self._plane.image[window]), self._limits)
-
     def _class_ids_of(self, window: Window) -> ClassIds:
         """Encode the copy of the coarse map as the refiner sees it."""
-        return self._encoded(self._known[from_corner(window, self._around)], window)
-
-    def _encoded(self, labels: NDArray[Any], window: Window) -> ClassIds:
-        protected = self._plane.scope.protected
-        return self._codec.to_class_ids(
-            labels, None if protected is None else np.asarray(protected[window], dtype=bool)
-        )
+        known = self._known[from_corner(window, self._around)]
+        return self._plane.class_ids_of(known, window, self._codec)
 
     def _write(self, window: Window, after: ClassIds, confidence: Confidence) -> None:
         """Write what may change in a window of the image."""

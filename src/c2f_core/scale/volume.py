@@ -27,9 +27,9 @@ from c2f_core.geometry.arrays import (
     to_corner,
 )
 from c2f_core.io.intensity import FIXED_LIMITS, intensity_limits
-from c2f_core.refine.interface import SILENT
+from c2f_core.refine.interface import SILENT, RefinerInterface
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import Limits, PlaneInputs, refine_plane
+from c2f_core.refine.within import Limits, PlaneInputs, prepared_for, refine_plane
 from c2f_core.scale.coarse import CoarseMap
 from c2f_core.scale.ledger import Task
 from c2f_core.scale.multiscale import Version, open_multiscale
@@ -173,6 +173,7 @@ class _OpenedVolume:
         self._coarse = coarse.planes(plan.refiner.class_table, plan.tolerance)
         self._scope = Scope.from_record(plan.refiner.scope)
         self._refiner = plan.refiner.open()
+        self._prepared: tuple[tuple[int, ...], RefinerInterface] | None = None
         self.arrays = OutputArrays(plan.group, output.pyramid)
 
     def refine(self, part: Slices) -> None:
@@ -202,7 +203,10 @@ class _OpenedVolume:
                 self._plan.limits,
             )
             there = from_corner(block, window)
-            refine_plane(self._refiner, inputs, labels[there], confidence[there], SILENT)
+            if self._prepared is None or self._prepared[0] != index:
+                self._prepared = index, prepared_for(self._refiner, inputs)
+            refiner = self._prepared[1]
+            refine_plane(refiner, inputs, labels[there], confidence[there], SILENT)
 
     def _blocks(self, window: Window) -> list[Window]:
         """Return the blocks of a window, whose corner is one of the grid."""
