@@ -53,7 +53,7 @@ def keep_gains(
     care: Care = "careful",
     smallest_region: int = 0,
     *,
-    calibrated: bool = False,
+    confidence_weight: float = 0.0,
 ) -> tuple[ClassIds, Confidence]:
     """Take back the changes of a refined map that are not expected to gain.
 
@@ -75,9 +75,9 @@ def keep_gains(
     smallest_region : int
         Number of pixels below which regions that the coarse map does not have are
         dissolved; see `dissolve_islands`.
-    calibrated : bool
-        Whether the expected gain follows from the confidence alone; see
-        `RefinerInterface.calibrated`.
+    confidence_weight : float
+        Weight in [0, 1] of the gain that the confidence promises, against the one that is
+        estimated from the look of a change; see `RefinerInterface.confidence_weight`.
 
     Returns
     -------
@@ -90,8 +90,9 @@ def keep_gains(
     if care == "model":
         return cleaned, confidence
     changes = find_changes(rgb, coarse, cleaned, confidence)
-    gains = _gains_by_confidence if calibrated else expected_gains
-    rejected = _rejected(changes.sizes, gains(changes.features), DEMANDS[care])[changes.regions]
+    gains = (1 - confidence_weight) * expected_gains(changes.features)
+    gains += confidence_weight * _gains_by_confidence(changes.features)
+    rejected = _rejected(changes.sizes, gains, DEMANDS[care])[changes.regions]
     kept = np.where(rejected, coarse, cleaned)
     return (
         dissolve_islands(coarse, kept, smallest_region),

@@ -97,15 +97,16 @@ class RefinerInterface(ABC):
         Class table of the coarse and fine maps.
     source : Path, optional
         File from which a learned refiner was loaded.
-    calibrated : bool
-        Whether the confidence was calibrated on images of the refiner's own kind, so that
-        it tells by itself what a change is expected to gain.
+    confidence_weight : float
+        How far the confidence decides what a change is expected to gain, in [0, 1]: 0
+        leaves it to the look of the change, 1 is for confidence that was calibrated on
+        images of the refiner's own kind. See `c2f_core.refine.gate`.
     """
 
     name: str
     class_table: ClassTable
     source: Path | None = None
-    calibrated: bool = False
+    confidence_weight: float = 0.0
 
     def refine(
         self,

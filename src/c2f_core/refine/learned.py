@@ -99,7 +99,7 @@ class Refiner(RefinerInterface):
         self.class_table = metadata.class_table
         self.device = choose_device(device)
         self.average_flips = average_flips
-        self.calibrated = True
+        self.confidence_weight = 1.0
         self._generator = for_inference(generator)
         if self.device.type == "cpu":
             with_strided_stem(self._generator)

@@ -373,7 +373,7 @@ class _PlaneRefinement:
             confidence,
             scope.care,
             scope.smallest_region,
-            calibrated=self._refiner.calibrated,
+            confidence_weight=self._refiner.confidence_weight,
         )
 
     def _class_ids_of(self, window: Window) -> ClassIds:

@@ -86,7 +86,17 @@ def test_a_calibrated_confidence_decides_by_itself(scene: tuple[Array, Array, Ar
     planted[70:90, 60:80] = 0
     sure, unsure = _sure(fine.shape), _sure(fine.shape)
     unsure[70:90, 60:80] = 0.52
-    kept, _ = keep_gains(rgb, fine, planted, sure, calibrated=True)
+    kept, _ = keep_gains(rgb, fine, planted, sure, confidence_weight=1.0)
     np.testing.assert_array_equal(kept, planted)
-    kept, _ = keep_gains(rgb, fine, planted, unsure, calibrated=True)
+    kept, _ = keep_gains(rgb, fine, planted, unsure, confidence_weight=1.0)
     np.testing.assert_array_equal(kept, fine)
+
+
+def test_half_the_weight_needs_both_look_and_confidence(scene: tuple[Array, Array, Array]) -> None:
+    rgb, coarse, fine = scene
+    planted = fine.copy()
+    planted[70:90, 60:80] = 0
+    kept, _ = keep_gains(rgb, fine, planted, _sure(fine.shape) * 0 + 0.6, confidence_weight=0.5)
+    np.testing.assert_array_equal(kept, fine)
+    kept, _ = keep_gains(rgb, coarse, fine, _sure(fine.shape), confidence_weight=0.5)
+    assert (kept == fine).mean() > (coarse == fine).mean()
