@@ -145,13 +145,14 @@ def _write_project(folder: Path) -> None:
 
 def _read_project(path: Path) -> None:
     """Read a project as the Project widget does; every eighth is saved, too, which takes longer."""
+    saves = path.stat().st_size % 8 == 0
     with Project.open(root_of(path, 1)) as project:
         effort_rows(project)
         for record in project.by_doubt():
             project.read_image(record.name)
             work = project.read(record.name)
             undecided_regions(work)
-            if path.stat().st_size % 8 == 0:
+            if saves:
                 project.save(work)
 
 

@@ -62,7 +62,7 @@ class Limits:
         """Start the clock of a file; code that is not Python is stopped with the program."""
         signal.setitimer(signal.ITIMER_PROF, TIME_LIMIT)
         if time.monotonic() - self._armed > TIME_LIMIT:
-            faulthandler.dump_traceback_later(12 * TIME_LIMIT, exit=True)
+            faulthandler.dump_traceback_later(120 * TIME_LIMIT, exit=True)
             self._armed = time.monotonic()
 
     def end(self) -> str | None:

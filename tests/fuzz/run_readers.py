@@ -49,7 +49,7 @@ def _is_in_run(path: Path) -> bool:
 
 def _read_run(path: Path) -> None:
     """Read a run as the list of runs and a resumed run do; every eighth is resumed."""
-    root = root_of(path, 0)
+    root, resumes = root_of(path, 0), path.stat().st_size % 8 == 0
     run, problems = RunFolder(root / "run"), []
     for found in list_runs(root, problems.append):
         found.folder.joinpath(*found.scores, found.note)
@@ -58,7 +58,7 @@ def _read_run(path: Path) -> None:
             read()
     Curves.read(run.log).minutes_at([1, 2])
     has_discriminator(run.last)
-    if path.stat().st_size % 8 == 0:
+    if resumes:
         list(train(_config(root, "run"), resume=True, should_stop=lambda: True))
 
 

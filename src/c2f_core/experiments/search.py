@@ -18,6 +18,7 @@ import numpy as np
 
 from c2f_core.config.files import with_settings
 from c2f_core.config.settings import TrainConfig
+from c2f_core.documents import check_regular_file
 from c2f_core.errors import C2FError, ConfigError, WritingError
 from c2f_core.experiments.plan import BEST, write_or_check_plan
 from c2f_core.experiments.ranges import Choices, Range, Ranges, check_ranges, number_kind
@@ -218,7 +219,10 @@ def _readable_trials(config: TrainConfig) -> Iterator[None]:
 def _tidy(journal: Path) -> None:
     """Remove what a killed process may leave: a stale lock, and an incomplete last line."""
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
-    content = journal.read_bytes() if journal.exists() else b""
+    if not journal.exists():
+        return
+    check_regular_file(journal, ConfigError)
+    content = journal.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         with atomic_path(journal) as temporary:

@@ -14,6 +14,7 @@ import tifffile
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.geometry.arrays import Size
 from c2f_core.io.atomic import atomic_path
@@ -175,6 +176,7 @@ def copy_model(path: Path, folder: Path) -> Path:
     """
     if path.parent.resolve() == folder.resolve():
         return path
+    check_regular_file(path, DataError)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -327,6 +328,7 @@ class RunFolder:
             kind = irregular_kind(self.state)
             if kind:
                 raise CheckpointError(f"{self.state} is {kind}; start a new run.")
+            _check_stored(self.state)
             state = torch.load(self.state, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             began = self.config.exists()
@@ -350,6 +352,13 @@ class RunFolder:
                 f"{self.state} is of another program; start a new run, or use last.safetensors."
             )
         return state
+
+
+def _check_stored(path: Path) -> None:
+    """Check that an archive is not compressed, as torch writes it: it could grow without limit."""
+    with zipfile.ZipFile(path) as archive:
+        if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
+            raise ValueError("it is compressed")
 
 
 def _is_missing(path: Path) -> bool:

@@ -308,6 +308,14 @@ def test_a_linked_model_is_not_used(project, model):
         Project.open(project.root)
 
 
+@links
+def test_a_model_that_is_no_file_is_not_copied(project, tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(DataError, match="give a regular file"):
+        project.choose_model(tmp_path / "pipe.safetensors")
+    assert (project.model, project.models) == ("", [])
+
+
 # Records
 
 

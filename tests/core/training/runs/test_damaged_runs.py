@@ -1,6 +1,7 @@
 """Run folders with damaged, foreign or unreadable files."""
 
 import os
+import zipfile
 
 import pytest
 import torch
@@ -230,3 +231,14 @@ def test_a_pipe_is_no_checkpoint(tmp_path):
     os.mkfifo(tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="is a pipe"):
         read_metadata(tmp_path / "model.safetensors")
+
+
+def test_a_state_that_grows_when_unpacked_is_not_unpacked(stopped, run):
+    file = RunFolder(stopped.run_folder).state
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(CheckpointError, match="compressed"):
+        run(stopped, resume=True)
