@@ -46,7 +46,11 @@ def with_colour_models(logits: Tensor, images: Tensor, weight: float) -> Tensor:
     """
     if not weight:
         return logits
-    return logits.float() + weight * colour_likelihoods(images, logits).log()
+    seen, likelihoods = _sampled(images, logits)
+    logs = weight * likelihoods.log()
+    corrected = logits.float() + logs[:, -1:]
+    corrected[:, seen] = logits[:, seen].float() + logs[:, :-1]
+    return corrected
 
 
 def colour_likelihoods(images: Tensor, logits: Tensor) -> Tensor:
@@ -65,16 +69,29 @@ def colour_likelihoods(images: Tensor, logits: Tensor) -> Tensor:
         P(x | c), positive. A class without pixels well inside a region is taken to be
         coloured like all others.
     """
+    seen, likelihoods = _sampled(images, logits)
+    found = likelihoods[:, -1:].repeat(1, logits.shape[1], 1, 1)
+    found[:, seen] = likelihoods[:, :-1]
+    return found
+
+
+def _sampled(images: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the classes with pixels well inside a region, (K,), and likelihoods (N, K + 1, Y, X).
+
+    The last likelihood is that of all other classes: of hundreds, few are in one image.
+    """
     bins = _bins_of(images)
     histograms = _smooth(_histograms(bins, logits))
     masses = histograms.sum(dim=(2, 3, 4), keepdim=True)
     of_all = histograms.sum(dim=1, keepdim=True)
     of_all = of_all / of_all.sum(dim=(2, 3, 4), keepdim=True).clamp(min=1)
-    densities = (histograms + PRIOR_PIXELS * of_all) / (masses + PRIOR_PIXELS)
+    seen = masses.flatten(1).gt(0).any(dim=0).nonzero()[:, 0]
+    densities = (histograms[:, seen] + PRIOR_PIXELS * of_all) / (masses[:, seen] + PRIOR_PIXELS)
+    densities = torch.cat([densities, of_all], dim=1)
     # grid_sample takes coordinates in [-1, 1] in the order of the axes 4, 3, 2.
     places = bins.flip(1).movedim(1, -1).mul(2 / (BINS - 1)).sub(1)[:, None]
     found: Tensor = functional.grid_sample(densities, places, align_corners=True)[:, :, 0]
-    return found + RARE
+    return seen, found + RARE
 
 
 def _bins_of(images: Tensor) -> Tensor:

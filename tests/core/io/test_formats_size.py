@@ -16,6 +16,7 @@ from c2f_core.geometry import shapes
 from c2f_core.geometry.shapes import Area
 from c2f_core.io.formats import cityscapes
 from c2f_core.io.formats.cityscapes import PixelPolygon
+from c2f_core.io.formats.run_lengths import RunLengthMask, run_lengths
 from c2f_core.io.maps import read_map
 
 TABLE = table_from_colours("plant", {1: ("leaf", (60, 160, 60))})
@@ -161,3 +162,30 @@ def test_a_large_image_without_shapes_takes_two_bytes_per_pixel(tmp_path):
     path.write_text(json.dumps(document))
     with peak_below(3 * 6000**2):
         read_map(path, TABLE)
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_masks_in_run_lengths_are_only_decoded_in_their_box(by_columns):
+    side = 6000
+    mask = np.zeros((side, side), dtype=np.bool_)
+    mask[200:5800, 3000:3007] = True
+    runs = np.array(run_lengths((mask.T if by_columns else mask).ravel()))
+    with peak_below(side**2 // 4):
+        window, covered = RunLengthMask(runs, mask.shape, 0, 0, by_columns).cover(mask.shape)
+    assert window == (slice(200, 5800), slice(3000, 3007))
+    assert covered.all()
+
+
+def test_run_lengths_of_any_mask_are_drawn_exactly():
+    random = np.random.default_rng(0)
+    for number in range(300):
+        mask = random.random(random.integers(1, 9, 2)) < random.random()
+        if mask.any():
+            by_columns = bool(number % 2)
+            runs = np.array(run_lengths((mask.T if by_columns else mask).ravel()))
+            window, covered = RunLengthMask(runs, mask.shape, 2, 1, by_columns).cover((12, 12))
+            drawn = np.zeros((12, 12), dtype=np.bool_)
+            drawn[window] = covered
+            expected = np.zeros_like(drawn)
+            expected[2 : 2 + mask.shape[0], 1 : 1 + mask.shape[1]] = mask
+            np.testing.assert_array_equal(drawn, expected)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from c2f_core.networks.colour_prior import colour_likelihoods, with_colour_models
 
@@ -79,3 +80,19 @@ def test_without_interior_pixels_no_probability_changes():
     believed = guess(4, size=8)
     corrected = with_colour_models(believed, halves(4, size=8), 1.0)
     torch.testing.assert_close(corrected.softmax(dim=1), believed.softmax(dim=1))
+
+
+def test_of_many_classes_only_those_in_the_image_are_looked_up(monkeypatch: pytest.MonkeyPatch):
+    logits = torch.cat([guess(28), torch.full((1, 252, 64, 64), -9.0)], dim=1)
+    looked_up, sample = [], functional.grid_sample
+
+    def counted(densities: torch.Tensor, *arguments, **options) -> torch.Tensor:
+        looked_up.append(densities.shape[1])
+        return sample(densities, *arguments, **options)
+
+    monkeypatch.setattr(functional, "grid_sample", counted)
+    likelihoods = colour_likelihoods(halves(32), logits)
+    assert looked_up == [3]
+    torch.testing.assert_close(likelihoods[:, 2:], likelihoods[:, 2:3].expand(-1, 252, -1, -1))
+    corrected = with_colour_models(logits, halves(32), 1.0)
+    torch.testing.assert_close(corrected, logits + likelihoods.log())

@@ -44,19 +44,25 @@ class RunLengthMask(Shape):
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
         """Return a window of the image, and a mask of the pixels in it that the shape covers.
 
-        Only the lines between the first and the last covered pixel are decoded.
+        Only the box around the covered pixels is decoded. If a run continues in the next line,
+        the box has whole lines.
         """
         length = self.size[0] if self.by_columns else self.size[1]
         bounds = np.cumsum(self.runs)
         covered = np.flatnonzero(self.runs[1::2]) * 2 + 1
-        first = int(bounds[covered[0] - 1]) // length
-        last = (int(bounds[covered[-1]]) - 1) // length + 1
-        within = np.clip(bounds, first * length, last * length)
-        runs = within - np.concatenate([[first * length], within[:-1]])
-        lines = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(last - first, length)
+        first_lines, low = np.divmod(bounds[covered - 1], length)
+        last_lines, high = np.divmod(bounds[covered] - 1, length)
+        first, last = int(first_lines[0]), int(last_lines[-1]) + 1
+        is_whole = (first_lines != last_lines).any()
+        left, right = (0, length) if is_whole else (int(low.min()), int(high.max()) + 1)
+        starts = (first_lines - first) * (right - left) + low - left
+        stops = (last_lines - first) * (right - left) + high - left + 1
+        edges = np.stack([starts, stops], axis=1).ravel()
+        runs = np.diff(edges, prepend=0, append=(last - first) * (right - left))
+        lines = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(last - first, right - left)
         if self.by_columns:
-            return Pixels(_transposed(lines), self.top, self.left + first).cover(size)
-        return Pixels(lines, self.top + first, self.left).cover(size)
+            return Pixels(_transposed(lines), self.top + left, self.left + first).cover(size)
+        return Pixels(lines, self.top + first, self.left + left).cover(size)
 
 
 def _transposed(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
