@@ -4,7 +4,7 @@
     python scripts/camvid.py --tables-only
 
 CAMVID has the folders train, trainannot, val and valannot of the SegNet tutorial. Coarse
-maps are simulated (see `CityscapesLike`) and kept in the folder of the runs. Two
+maps are simulated (see `cityscapes_like`) and kept in the folder of the runs. Two
 sequences train, and all frames of the third are held out: those of val, and every
 second of its other frames, on which settings are chosen. Every run and every refiner
 without training is one record in docs/results/camvid.json. What is recorded is not
@@ -54,7 +54,7 @@ SIZE = (240, 180)
 """Width and height to which the frames are reduced, in pixels."""
 TRAINING_SEQUENCES = ("0001TP", "0006R0")
 DEFORMED, INSIDE = (0.4, 0.6), (0.4, 0.55)
-"""Ranges of the mean IoU of both steps of `CityscapesLike`."""
+"""Ranges of the mean IoU of both steps of `cityscapes_like`."""
 EVERY = {"val": 1, "drive": 2}
 """Of each held-out list, one frame in so many is scored."""
 PROBE = 20
@@ -89,20 +89,17 @@ STAGE2: dict[str, dict[str, Any]] = {
 Map = NDArray[np.uint8]
 
 
-class CityscapesLike:
-    """Simulates coarse maps like those of Cityscapes.
+def cityscapes_like(fine: Map, name: str) -> Map:
+    """Simulate a coarse map like those of Cityscapes; the same name gives the same map.
 
     Regions are redrawn as jittered polygons, without those that are small or thin; then
     polygons are drawn inside of what this leaves, with unlabelled gaps between them. As in
     Cityscapes (Cordts et al., CVPR 2016, section 2.2 and table 1), about two thirds of the
     pixels are labelled, and about 97 % of these are right.
     """
-
-    def simulate(self, fine: Map, name: str) -> Map:
-        """Make the coarse map of a fine map; the same name gives the same map."""
-        rng = np.random.default_rng([0, zlib.crc32(name.encode())])
-        deformed = CoarseSimulation("polygons", DEFORMED).simulate(fine, rng).class_ids
-        return CoarseSimulation("inside_polygons", INSIDE).simulate(deformed, rng).class_ids
+    rng = np.random.default_rng([0, zlib.crc32(name.encode())])
+    deformed = CoarseSimulation("polygons", DEFORMED).simulate(fine, rng).class_ids
+    return CoarseSimulation("inside_polygons", INSIDE).simulate(deformed, rng).class_ids
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ def read_pair(path: Path) -> Pair:
     image = Image.open(path).convert("RGB").resize(SIZE, Image.Resampling.BOX)
     labels = Image.open(path.parents[1] / f"{path.parent.name}annot" / path.name)
     fine = table.to_class_ids(np.array(labels.resize(SIZE, Image.Resampling.NEAREST)))
-    return Pair(path.stem, np.array(image), CityscapesLike().simulate(fine, path.stem), fine)
+    return Pair(path.stem, np.array(image), cityscapes_like(fine, path.stem), fine)
 
 
 def pairs_of(options: argparse.Namespace, names: Sequence[str]) -> FilePairs:
