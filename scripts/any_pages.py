@@ -64,9 +64,8 @@ in an image whose longest side is 512 px. Pixels that are unknown in the fine ma
 *instant* is the instant refiner as the widget and `c2f-refine` run it by default: changes that are
 not expected to gain are taken back, and islands are dissolved. *instant, all changes* leaves that
 out. Networks run by default, too; the other methods run alone, as published. *{left_out}*
-is two networks for any classes, so that each set is refined by one that was not trained on it: one
-was trained on {free},
-the other on all other sets.
+is the bundled network for any classes on the sets that it was not trained on; it was trained on
+{free}.
 
 ## All sets
 
