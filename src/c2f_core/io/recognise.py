@@ -84,8 +84,8 @@ def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
     -------
     list of int, or list of (int, int, int)
         Different values of a grey image or integer array, or different colours of a
-        colour or palette image; None if there is one colour only, or so many values that it
-        cannot be a map.
+        colour or palette image without its transparent pixels; None if there is one colour
+        everywhere, or so many values that it cannot be a map.
 
     Raises
     ------
@@ -100,8 +100,12 @@ def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
         labels = [int(label) for label in np.unique(pixels)]
         return labels if len(labels) <= MOST_VALUES and labels[0] >= 0 else None
     if pixels.ndim == 3 and pixels.dtype == np.uint8:
-        rows = np.unique(pixels[..., :3].reshape(-1, 3), axis=0)
-        if 1 < len(rows) <= MOST_VALUES:
+        colours = pixels[..., :3].reshape(-1, 3)
+        # What was not painted is transparent, and unlabelled, whatever colour it hides.
+        painted = colours if pixels.shape[2] == 3 else colours[pixels[..., 3].ravel() > 0]
+        rows = np.unique(painted, axis=0)
+        fewest = 1 if len(painted) < len(colours) else 2
+        if fewest <= len(rows) <= MOST_VALUES:
             return [(int(red), int(green), int(blue)) for red, green, blue in rows]
     return None
 

@@ -11,7 +11,7 @@ from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.maps import read_map, write_map
-from c2f_core.io.recognise import recognise_table
+from c2f_core.io.recognise import plain_values, recognise_table
 
 FASSEG = ClassTable.preset("fasseg")
 
@@ -106,3 +106,15 @@ def test_a_damaged_class_table_in_a_file_is_reported(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"classes":', b'"klasses":'))
     with pytest.raises(DataError):
         recognise_table(path)
+
+
+def test_transparent_pixels_of_strokes_are_no_class(tmp_path):
+    strokes = np.zeros((20, 30, 4), np.uint8)
+    strokes[2:6, 3:9] = 60, 160, 60, 255
+    Image.fromarray(strokes).save(tmp_path / "strokes.png")
+    assert plain_values(tmp_path / "strokes.png") == [(60, 160, 60)]
+    strokes[10:15, 3:9] = 140, 90, 40, 255
+    Image.fromarray(strokes).save(tmp_path / "strokes.png")
+    assert plain_values(tmp_path / "strokes.png") == [(60, 160, 60), (140, 90, 40)]
+    Image.fromarray(strokes[2:4, 3:9, :3]).save(tmp_path / "plain.png")
+    assert plain_values(tmp_path / "plain.png") is None
