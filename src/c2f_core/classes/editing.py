@@ -165,6 +165,31 @@ def with_class(table: ClassTable, name: str = "", colour: Colour | None = None) 
     return _edited(table, (*table.classes, added))
 
 
+def with_background(table: ClassTable) -> ClassTable:
+    """Return a table in which the unlabelled label is a class, "background".
+
+    Another label, 255 if it is free, stands for unlabelled.
+
+    Parameters
+    ----------
+    table : ClassTable
+        Class table of a map in which everything that is not drawn is background; it is
+        not changed.
+
+    Raises
+    ------
+    ClassTableError
+        If the table has a class "background" already, or is full.
+    """
+    old = table.unlabelled
+    taken = {entry.index for entry in table.entries}
+    index = next(i for i in (UNLABELLED_ID, *range(MAX_LABEL + 1)) if i not in taken)
+    colour = distant_colour(entry.colour for entry in table.entries)
+    background = ClassEntry(name="background", index=old.index, colour=old.colour)
+    unlabelled = ClassEntry(name=old.name, index=index, colour=colour)
+    return _edited(table, (background, *table.classes), unlabelled)
+
+
 def renamed(table: ClassTable, index: int, name: str) -> ClassTable:
     """Return a table with a renamed class.
 
@@ -288,10 +313,12 @@ def _check_class(table: ClassTable, index: int) -> None:
         raise ClassTableError(f"'{table.name}' has no class {index}; choose one of its classes.")
 
 
-def _edited(table: ClassTable, classes: tuple[ClassEntry, ...]) -> ClassTable:
+def _edited(
+    table: ClassTable, classes: tuple[ClassEntry, ...], unlabelled: ClassEntry | None = None
+) -> ClassTable:
     name = f"{table.name}, edited" if table.name in PRESETS else table.name
     try:
-        return ClassTable(name=name, classes=classes, unlabelled=table.unlabelled)
+        return ClassTable(name=name, classes=classes, unlabelled=unlabelled or table.unlabelled)
     except ValidationError as error:
         reason = first_problem(error)[1]
         raise ClassTableError(f"The classes cannot be changed like this: {reason}.") from error

@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from c2f_core.classes.editing import with_background
 from c2f_core.classes.report import OneClassReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
@@ -20,10 +21,13 @@ from c2f_core.refine.scope import Scope
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.layers.convert import (
+    TABLE_KEY,
     add_map,
+    class_table_of_layer,
     confidence_layer_data,
     level0,
     new_map,
+    set_class_table,
     unique_name,
 )
 from napari_c2f.layers.lineage import placed_keywords
@@ -236,6 +240,22 @@ class RefineController(MapController[Refining]):
             work = refining(prepared.job, request.model)
             self._start(work, self._show_progress, succeed)
 
+    def may_take_background(self, coarse: Labels | None) -> bool:
+        """Return whether a map is a plain Labels layer, whose undrawn pixels may be background."""
+        return coarse is not None and TABLE_KEY not in coarse.metadata
+
+    def take_background(self, coarse: Labels | None) -> None:
+        """Make the undrawn pixels of a plain Labels layer a class, "background"."""
+        with self._showing_errors():
+            if coarse is None:
+                raise C2FError("Choose the coarse map first.")
+            table = with_background(class_table_of_layer(coarse))
+            set_class_table(coarse, table)
+            self.model.message = (
+                f"The label {table.classes[0].index} of '{coarse.name}' is now the class "
+                f"'background'; the label {table.unlabelled.index} means unlabelled."
+            )
+
     def remove_old(self, coarse: Labels | None) -> None:
         """Remove all results of a coarse map but the latest ones."""
         with self._showing_errors():
@@ -371,7 +391,8 @@ class RefineController(MapController[Refining]):
         self._protected_layer.update()
         self.model.report = result.report
         self._succeed(
-            f"{result.cancelled} {_one_class(prepared.job, result)}"
+            f"{result.cancelled} "
+            f"{_one_class(prepared.job, result, self.may_take_background(coarse))}"
             f"{_summary(prepared.job.scope, result.report, confidence.name)} "
             "The coarse map is unchanged and now hidden.".strip()
         )
@@ -400,15 +421,16 @@ class RefineController(MapController[Refining]):
         return fine
 
 
-def _one_class(job: RefineJob, result: JobResult) -> str:
+def _one_class(job: RefineJob, result: JobResult, is_plain: bool) -> str:
     """Return a warning if unlabelled pixels were filled with the only class there is."""
     label = int(result.labels.flat[0]) if result.labels.size else 0
     if not result.report.changed or not (result.labels == label).all():
         return ""
     names = {entry.index: entry.name for entry in job.class_table.entries}
+    remedy = "click 'Unlabelled is background'" if is_plain else "draw the background as a class"
     return (
         f"The map has the class '{names[label]}' only, so all pixels became it; draw a second "
-        "class, such as the background, and refine again. "
+        f"class, or {remedy}, and refine again. "
     )
 
 

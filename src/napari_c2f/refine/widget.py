@@ -78,6 +78,8 @@ TIPS = {
     "open": "Open a map file of the image, with the classes chosen below or those of the file; it "
     "replaces the content of the map of a project's image",
     "classes": "Meaning of the labels in the coarse map: that of its layer, or this class table",
+    "background": "Take what is not drawn in this Labels layer as a class, 'background', so that "
+    "refining does not fill it in; no pixel changes",
     "model": "Refiner; the one that fits the classes of the coarse map is preselected",
     "device": "Device for networks; auto uses a GPU if there is one",
     "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
@@ -139,6 +141,8 @@ class RefineWidget(DockedWidget):
     def _make_buttons(self) -> None:
         self.new_button = QPushButton("N&ew map")
         self.open_button = QPushButton("&Open map…")
+        self.background_button = QPushButton("Unlabelled is &background")
+        self.background_button.setToolTip(TIPS["background"])
         self.refine_button = QPushButton("&Refine")
         self.cancel_button = QPushButton("Ca&ncel")
         self.live = QCheckBox("&Live")
@@ -152,6 +156,7 @@ class RefineWidget(DockedWidget):
         form.addRow("", button_row(maps))
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         form.addRow(self.legend)
+        form.addRow(self.background_button)
         add_row(form, "&Model", self.model, TIPS["model"])
         form.addRow("", self.knowledge)
         add_row(form, "&Device", self.device, TIPS["device"])
@@ -177,6 +182,9 @@ class RefineWidget(DockedWidget):
     def _connect(self) -> None:
         self.new_button.clicked.connect(self._new_map)
         self.open_button.clicked.connect(self._open_map)
+        self.background_button.clicked.connect(
+            lambda: self._controller.take_background(self.coarse.value)
+        )
         self.refine_button.clicked.connect(self._refine)
         self.clear_button.clicked.connect(lambda: self._controller.remove_old(self.coarse.value))
         self.cancel_button.clicked.connect(self._controller.stop)
@@ -264,6 +272,7 @@ class RefineWidget(DockedWidget):
 
     @while_alive
     def _show_classes(self, *_: Any) -> None:
+        self.background_button.setVisible(self._controller.may_take_background(self.coarse.value))
         self._controller.show_classes(self.coarse.value, self.class_table.selection())
 
     @while_alive

@@ -12,6 +12,7 @@ from c2f_core.classes.editing import (
     recoloured,
     renamed,
     table_of_names,
+    with_background,
     with_class,
     without_class,
 )
@@ -148,3 +149,15 @@ def test_a_class_is_moved_and_keeps_its_label(index, rows, names):
     assert {entry.name: entry for entry in table.classes} == {
         entry.name: entry for entry in FASSEG.classes
     }
+
+
+def test_unlabelled_becomes_a_class_and_labels_stay():
+    table = table_of_names(["leaf", "stem"])
+    old = table.unlabelled.index
+    new = with_background(table)
+    assert [entry.name for entry in new.classes] == ["background", "leaf", "stem"]
+    assert new.classes[0].index == old
+    assert [entry.index for entry in new.classes[1:]] == [entry.index for entry in table.classes]
+    assert new.unlabelled.index not in [entry.index for entry in new.classes]
+    with pytest.raises(ClassTableError):
+        with_background(new)

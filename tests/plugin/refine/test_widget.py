@@ -31,7 +31,7 @@ from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.refine.classical import CLASSICAL_REFINERS, WatershedRefiner
 from c2f_core.refine.learned import Refiner
 from napari_c2f.base.table_selection import TableSelection
-from napari_c2f.layers.convert import labels_layer_data
+from napari_c2f.layers.convert import TABLE_KEY, labels_layer_data
 from napari_c2f.layers.session import Session
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.widget import RefineWidget
@@ -602,3 +602,22 @@ def test_a_map_of_one_class_says_that_it_needs_another(docked, qtbot):
     refine(qtbot, widget, "instant")
     assert "only, so all pixels became it; draw a second class" in widget.status.text()
     assert (viewer.layers["coarse"].data == coarse).all()
+
+
+def test_undrawn_pixels_of_a_plain_layer_become_background(docked):
+    viewer, widget = docked
+    data = np.zeros((40, 50), np.uint8)
+    data[10:20, 10:20] = 1
+    cells = viewer.add_labels(data, name="cells")
+    widget.coarse.value = cells
+    assert not widget.background_button.isHidden()
+    widget.background_button.click()
+    table = cells.metadata[TABLE_KEY]
+    assert [(each.name, each.index) for each in table.entries] == [
+        ("background", 0), ("class 1", 1), ("unlabelled", 255),
+    ]  # fmt: skip
+    assert widget.status.text() == (
+        "The label 0 of 'cells' is now the class 'background'; the label 255 means unlabelled."
+    )
+    assert widget.background_button.isHidden()
+    assert set(np.unique(cells.data)) == {0, 1}
