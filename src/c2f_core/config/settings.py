@@ -77,6 +77,7 @@ class ClassAgnosticConfig(Settings):
     """Number of channels of the trained features of the image at a stride of 2 pixels."""
     key_width: Width = 24
     """Number of channels by which pixels and classes are compared."""
+    removed = {"image_widths": ANY_VALUE, "stem": ANY_VALUE}
 
 
 class DiscriminatorConfig(Settings):
