@@ -242,7 +242,7 @@ def kill(name: str, kills: int, rng: random.Random, folder: Path) -> tuple[int, 
     while done < kills:
         rounds += 1
         shutil.copytree(data, place / "data")
-        while killed(work.act, place, rng.uniform(0, limit)):
+        while killed(work.act, place, rng.uniform(0, 2 * limit)):
             done += 1
             work.check(place)
         work.check(place)
