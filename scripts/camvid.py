@@ -6,7 +6,7 @@
 CAMVID has the folders train, trainannot, val and valannot of the SegNet tutorial. Coarse
 maps are simulated (see `cityscapes_like`) and kept in the folder of the runs. Two
 sequences train, and all frames of the third are held out: those of val, and every
-second of its other frames, on which settings are chosen. Every run and every refiner
+second one of its other frames. Every run and every refiner
 without training is one record in docs/results/camvid.json. What is recorded is not
 computed again, so the script can be stopped and started as often as need be; the page
 is made from the records alone (see `camvid_pages.py`).
