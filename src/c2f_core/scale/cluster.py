@@ -50,7 +50,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # Any free port: others may be running.
         ) as cluster,
         Client(cluster) as client,
     ):
