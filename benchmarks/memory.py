@@ -50,7 +50,7 @@ def main() -> None:
     """Measure, and print the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", type=int, choices=SIDES, default=[1, 4, 16, 64])
-    parser.add_argument("--models", nargs="+", default=["watershed", "random-walker", FACES])
+    parser.add_argument("--models", nargs="+", default=["watershed", "random walker", FACES])
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
