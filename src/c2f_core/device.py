@@ -50,6 +50,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def number_of_gpus() -> int:
+    """Return the number of CUDA devices of this machine that torch can use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def free_memory(device: torch.device) -> int:
     """Return the free memory of a device in bytes."""
     import torch

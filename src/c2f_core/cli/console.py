@@ -136,7 +136,11 @@ def command_line(*words: str | Path) -> str:
 
 
 class StopOnInterrupt:
-    """Stop the run after the current step on Ctrl-C, and immediately on a second Ctrl-C."""
+    """Stop the run after the current step on Ctrl-C, and immediately on a second Ctrl-C.
+
+    A request to end (SIGTERM), as schedulers send it before a job's time is over, counts as
+    the first Ctrl-C.
+    """
 
     def __init__(self) -> None:
         self._asked = False
@@ -146,14 +150,16 @@ class StopOnInterrupt:
         return self._asked
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._before = {each: signal.signal(each, self._ask) for each in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
 
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._asked:
+    def _ask(self, received: int, _frame: FrameType | None) -> None:
+        if self._asked and received == signal.SIGINT:
             raise KeyboardInterrupt
         self._asked = True
         print(

@@ -93,6 +93,7 @@ def _train(command: Command) -> None:
     # Imported lazily: torch takes seconds, and --help and errors in flags do not need it.
     from c2f_core.training.events import Finished
     from c2f_core.training.listeners import ProgressBar, RunLogs
+    from c2f_core.training.processes import is_first_process
     from c2f_core.training.trainer import train
 
     stop = StopOnInterrupt()
@@ -102,6 +103,10 @@ def _train(command: Command) -> None:
         accept_changes=command.accept_changes,
         should_stop=stop,
     )
+    if not is_first_process():  # Of several that torchrun or srun has started.
+        with stop, _advice_on_changes():
+            assert list(events)
+        return
     with ProgressBar() as bar, RunLogs() as logs, stop, _advice_on_changes():
         for event in events:
             bar(event)

@@ -304,7 +304,7 @@ class TrainConfig(ModelConfig):
     crop: int = Field(default=256, ge=16)
     """Side length of the training crops in pixels."""
     batch_size: int = Field(default=8, ge=1)
-    """Number of crops per step."""
+    """Number of crops per step, in each process."""
     steps: int = Field(default=800, ge=1)
     """Number of training steps; stage 2 has its own number."""
     validate_every: int = Field(default=50, ge=1)
@@ -317,10 +317,17 @@ class TrainConfig(ModelConfig):
     """Seed of the weights, the crops and the augmentation."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device to train on; auto uses the GPU if there is one."""
+    devices: int | None = Field(default=1, ge=1)
+    """Number of processes on each node, each with its own GPU; None uses all GPUs of the machine.
+
+    Each process takes `batch_size` crops per step.
+    """
+    nodes: int = Field(default=1, ge=1)
+    """Number of nodes; with more than one, torchrun or SLURM starts the processes."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the convolutions; auto uses bfloat16 if the device supports it."""
     threads: int | None = Field(default=None, ge=1)
-    """Number of CPU threads; None leaves the choice to torch and OpenCV."""
+    """Number of CPU threads of each process; None leaves the choice to torch and OpenCV."""
 
     @model_validator(mode="after")
     def _batch_normalisation_has_values(self) -> Self:

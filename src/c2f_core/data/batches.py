@@ -8,7 +8,7 @@ draws the same batches.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -130,12 +130,19 @@ class ReportBatches:
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of one step; the same step gives the same batch."""
+        return self.batch(self.crops(step))
+
+    def crops(self, step: int) -> list[Pair]:
+        """Return the crops of one step."""
         first = step * self._batch_size
-        chosen = [self._crop(first + offset) for offset in range(self._batch_size)]
-        coarse = torch.from_numpy(np.stack([crop.coarse for crop in chosen]))
-        fine = torch.from_numpy(np.stack([_fine_of(crop) for crop in chosen]))
+        return [self._crop(first + offset) for offset in range(self._batch_size)]
+
+    def batch(self, crops: Sequence[Pair]) -> Batch:
+        """Stack crops."""
+        coarse = torch.from_numpy(np.stack([crop.coarse for crop in crops]))
+        fine = torch.from_numpy(np.stack([_fine_of(crop) for crop in crops]))
         return Batch(
-            torch.cat([image_to_tensor(crop.image) for crop in chosen]),
+            torch.cat([image_to_tensor(crop.image) for crop in crops]),
             one_hot(coarse, self._number_of_classes),
             fine.long(),
         )
@@ -162,12 +169,15 @@ class _Crop:
         Class ids, 255 where unlabelled.
     outside : (Y, X) boolean array or None
         Pixels outside of the pair; None if there are none.
+    strong_image : (Y, X, 3) uint8 array or None
+        The image with stronger changes of its colours.
     """
 
     image: NDArray[np.uint8]
     fine: NDArray[np.uint8]
     coarse: NDArray[np.uint8]
     outside: NDArray[np.bool_] | None
+    strong_image: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -279,17 +289,26 @@ class AugmentedBatches:
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of one step; the same step gives the same batch."""
+        return self.batch(self.crops(step))
+
+    def crops(self, step: int) -> list[_Crop]:
+        """Return the crops of one step."""
         rng = np.random.default_rng([self._sampling.seed, step])
         crops = [self._sample(rng) for _ in range(self._sampling.batch_size)]
         # Drawn after all crops, so that strong views leave the rest of the batch unchanged.
-        strong = None
         if self._strong is not None:
-            strong = _signed([self._change_colours(c.image, self._strong, rng) for c in crops])
+            for crop in crops:
+                crop.strong_image = self._change_colours(crop.image, self._strong, rng)
+        return crops
+
+    def batch(self, crops: Sequence[_Crop]) -> Batch:
+        """Stack crops."""
+        strong = [crop.strong_image for crop in crops if crop.strong_image is not None]
         return Batch(
             _signed([crop.image for crop in crops]),
             one_hot(_stacked([crop.coarse for crop in crops]), self._number_of_classes),
             _stacked([crop.fine for crop in crops]).long(),
-            strong,
+            _signed(strong) if strong else None,
         )
 
     def _sample(self, rng: np.random.Generator) -> _Crop:
@@ -305,6 +324,7 @@ class AugmentedBatches:
         if rng.random() < augmentation.coarse_erase_share:
             self._erase(crop.coarse, rng)
         crop.image = self._change_colours(crop.image, augmentation, rng)
+        crop.outside = None  # Not needed any more; crops may be sent to another process.
         return crop
 
     def _cut(self, planes: _Planes, scales: tuple[float, float], rng: np.random.Generator) -> _Crop:
@@ -387,6 +407,21 @@ Batches = Callable[[int], Batch]
 
 
 AnyBatch = TypeVar("AnyBatch")
+AnyBatchMade = TypeVar("AnyBatchMade", covariant=True)
+AnyCrop = TypeVar("AnyCrop")
+
+
+class CropSource(Protocol[AnyCrop, AnyBatchMade]):
+    """Source of batches that can make the crops of a step, and stack any crops to a batch."""
+
+    def __call__(self, step: int) -> AnyBatchMade:
+        """Return the batch of one step: all its crops."""
+
+    def crops(self, step: int) -> list[AnyCrop]:
+        """Return the crops of one step."""
+
+    def batch(self, crops: Sequence[AnyCrop]) -> AnyBatchMade:
+        """Stack crops."""
 
 
 class Prefetcher(Generic[AnyBatch]):

@@ -7,6 +7,10 @@ squares. The mean is taken over images and pixels.
 Optional weights (N, 1, Y, X) give the weight of each pixel, such as 0 where it is
 unlabelled. They are averaged down to the size of the logits, so an image that
 is half unlabelled counts half. Weights that are zero everywhere give a loss of 0.
+
+Where several processes share a batch, each computes the losses of its part. The mean of these
+losses over the processes is the loss of the whole batch if the weights are divided by the mean
+of their sums, which `mean_over_processes` computes.
 """
 
 from collections.abc import Callable
@@ -16,8 +20,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+Reduction = Callable[[Tensor], Tensor]
+"""Function from a number of this process, () tensor, to its mean over all processes."""
 
-def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+
+def unreduced(number: Tensor) -> Tensor:
+    """Return the number itself: the reduction of a single process."""
+    return number
+
+
+def _mean(values: Tensor, weights: Tensor | None, mean_over_processes: Reduction) -> Tensor:
     """Weighted mean of (N, 1, y, x) values; the weights may have a higher resolution."""
     if weights is None:
         return values.mean()
@@ -25,7 +37,8 @@ def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
     weights = weights.to(values.dtype)
     if weights.shape[-2:] != values.shape[-2:]:
         weights = functional.adaptive_avg_pool2d(weights, (height, width))
-    return (weights * values).sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    total = mean_over_processes(weights.sum()).clamp(min=torch.finfo(values.dtype).tiny)
+    return (weights * values).sum() / total
 
 
 def minimax_discriminator(
@@ -33,6 +46,7 @@ def minimax_discriminator(
     fake: Tensor,
     real_weights: Tensor | None = None,
     fake_weights: Tensor | None = None,
+    mean_over_processes: Reduction = unreduced,
 ) -> Tensor:
     r"""Binary cross-entropy of the discriminator (Goodfellow et al., NeurIPS 2014, eq. 1).
 
@@ -46,18 +60,21 @@ def minimax_discriminator(
         Logits of the real and of the fake maps.
     real_weights, fake_weights : (N, 1, Y, X) tensor, optional
         Weights of the pixels, at the resolution of the logits or a higher one.
+    mean_over_processes : callable
+        Mean of a number over all processes that share the batch; by default there is one process.
 
     Returns
     -------
     () float tensor
         Loss of the discriminator.
     """
-    return _mean(functional.softplus(-real), real_weights) + _mean(
-        functional.softplus(fake), fake_weights
-    )
+    loss = _mean(functional.softplus(-real), real_weights, mean_over_processes)
+    return loss + _mean(functional.softplus(fake), fake_weights, mean_over_processes)
 
 
-def minimax_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
+def minimax_generator(
+    fake: Tensor, weights: Tensor | None = None, mean_over_processes: Reduction = unreduced
+) -> Tensor:
     r"""Minimax loss of the generator (Goodfellow et al., NeurIPS 2014, eq. 1).
 
     .. math:: L_G = E[\log (1 - D(x, G(x)))]
@@ -70,13 +87,15 @@ def minimax_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
         Logits of the fake maps.
     weights : (N, 1, Y, X) tensor, optional
         Weights of the pixels, at the resolution of the logits or a higher one.
+    mean_over_processes : callable
+        Mean of a number over all processes that share the batch; by default there is one process.
 
     Returns
     -------
     () float tensor
         Loss of the generator.
     """
-    return -_mean(functional.softplus(fake), weights)
+    return -_mean(functional.softplus(fake), weights, mean_over_processes)
 
 
 def least_squares_discriminator(
@@ -84,6 +103,7 @@ def least_squares_discriminator(
     fake: Tensor,
     real_weights: Tensor | None = None,
     fake_weights: Tensor | None = None,
+    mean_over_processes: Reduction = unreduced,
 ) -> Tensor:
     r"""Least squares of the discriminator (Mao et al., ICCV 2017, eq. 9: a = 0, b = c = 1).
 
@@ -91,7 +111,7 @@ def least_squares_discriminator(
 
     Parameters
     ----------
-    real, fake, real_weights, fake_weights
+    real, fake, real_weights, fake_weights, mean_over_processes
         See `minimax_discriminator`.
 
     Returns
@@ -99,17 +119,20 @@ def least_squares_discriminator(
     () float tensor
         Loss of the discriminator.
     """
-    return (_mean((real - 1).square(), real_weights) + _mean(fake.square(), fake_weights)) / 2
+    loss = _mean((real - 1).square(), real_weights, mean_over_processes)
+    return (loss + _mean(fake.square(), fake_weights, mean_over_processes)) / 2
 
 
-def least_squares_generator(fake: Tensor, weights: Tensor | None = None) -> Tensor:
+def least_squares_generator(
+    fake: Tensor, weights: Tensor | None = None, mean_over_processes: Reduction = unreduced
+) -> Tensor:
     r"""Least squares of the generator (Mao et al., ICCV 2017, eq. 9: a = 0, b = c = 1).
 
     .. math:: L_G = \tfrac12 E[(D(x, G(x)) - 1)^2]
 
     Parameters
     ----------
-    fake, weights
+    fake, weights, mean_over_processes
         See `minimax_generator`.
 
     Returns
@@ -117,7 +140,7 @@ def least_squares_generator(fake: Tensor, weights: Tensor | None = None) -> Tens
     () float tensor
         Loss of the generator.
     """
-    return _mean((fake - 1).square(), weights) / 2
+    return _mean((fake - 1).square(), weights, mean_over_processes) / 2
 
 
 @dataclass(frozen=True)
@@ -127,15 +150,16 @@ class AdversarialLoss:
     Attributes
     ----------
     discriminator : callable
-        Function from (real, fake, real_weights, fake_weights) to the discriminator's loss.
+        Function from (real, fake, real_weights, fake_weights, mean_over_processes) to the
+        discriminator's loss.
     generator : callable
-        Function from (fake, weights) to the generator's loss.
+        Function from (fake, weights, mean_over_processes) to the generator's loss.
     threshold : float
         Logit above which a map is classified as real.
     """
 
-    discriminator: Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
-    generator: Callable[[Tensor, Tensor | None], Tensor]
+    discriminator: Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Reduction], Tensor]
+    generator: Callable[[Tensor, Tensor | None, Reduction], Tensor]
     threshold: float
 
 
@@ -170,12 +194,13 @@ def discriminator_accuracy(
     real_weights: Tensor | None = None,
     fake_weights: Tensor | None = None,
     threshold: float = 0.0,
+    mean_over_processes: Reduction = unreduced,
 ) -> float:
     """Return the mean of the shares of real and of fake maps that are classified correctly.
 
     Parameters
     ----------
-    real, fake, real_weights, fake_weights
+    real, fake, real_weights, fake_weights, mean_over_processes
         See `minimax_discriminator`.
     threshold : float
         Logit above which a map is classified as real, see `AdversarialLoss`.
@@ -185,6 +210,6 @@ def discriminator_accuracy(
     float
         Accuracy in [0, 1]: at 0.5 the discriminator is guessing, at 1 it has won.
     """
-    right = _mean((real > threshold).float(), real_weights)
-    right = right + _mean((fake <= threshold).float(), fake_weights)
+    right = _mean((real > threshold).float(), real_weights, mean_over_processes)
+    right = right + _mean((fake <= threshold).float(), fake_weights, mean_over_processes)
     return right.item() / 2

@@ -70,7 +70,7 @@ def draw_boxes(count: int, size: tuple[int, int], rng: np.random.Generator) -> T
     return boxes
 
 
-def cut_mix(values: Tensor, boxes: Tensor) -> Tensor:
+def cut_mix(values: Tensor, boxes: Tensor, predecessors: Tensor | None = None) -> Tensor:
     """Paste a box of each crop's predecessor into the crop (CutMix, Yun et al., ICCV 2019).
 
     French et al. (BMVC 2020) use it for consistency in semantic segmentation.
@@ -81,6 +81,9 @@ def cut_mix(values: Tensor, boxes: Tensor) -> Tensor:
         Images or maps of the crops.
     boxes : (N, Y, X) boolean tensor
         True inside the boxes.
+    predecessors : tensor, optional
+        Values of the predecessor of each crop, in the shape of `values`. By default this is
+        the crop before it, and the last crop for the first one.
 
     Returns
     -------
@@ -88,4 +91,5 @@ def cut_mix(values: Tensor, boxes: Tensor) -> Tensor:
         Mixed values, of the shape and dtype of `values`.
     """
     inside = boxes if values.ndim == 3 else boxes[:, None]
-    return values.roll(1, 0).where(inside, values)
+    before = values.roll(1, 0) if predecessors is None else predecessors
+    return before.where(inside, values)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.config.settings import ClassAgnosticConfig, TrainConfig
-from c2f_core.data.batches import CropSampling, prefetched
+from c2f_core.data.batches import CropSampling
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import CheckpointError
 from c2f_core.metrics.calibration import expected_calibration_error
@@ -25,7 +26,7 @@ from c2f_core.training.evidence_batches import IGNORED, EvidenceBatch, EvidenceB
 from c2f_core.training.initial import checkpoint_of
 from c2f_core.training.learner import Learner, StepResult
 from c2f_core.training.loading import TrainingData
-from c2f_core.training.validation import Baselines, ValidationResult, scores_of
+from c2f_core.training.validation import Baselines, ImageCounts, ValidationResult, scores_from
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -54,11 +55,11 @@ class ClassAgnosticLearner(Learner):
         super().__init__(config, fabric, data)
         batches = EvidenceBatches(
             data.train,
-            CropSampling(config.crop, config.batch_size, config.seed),
+            CropSampling(config.crop, config.batch_size * self.processes.count, config.seed),
             config.augmentation,
             config.simulation,
         )
-        self._batches = prefetched(batches, fabric.device)
+        self._batches = self.processes.batches(batches, fabric.device)
 
     @staticmethod
     def _build(config: TrainConfig, _data: TrainingData) -> ClassAgnosticNetwork:
@@ -87,18 +88,17 @@ class ClassAgnosticLearner(Learner):
             Pairs with fine maps, and with a label in each coarse map.
         """
         refiner = self._refiner(self._class_table)
-        refined = [refiner.refine_ids(pair.image, pair.coarse, SILENT) for pair in pairs]
-        predictions = [class_ids for class_ids, _ in refined]
-        scores = scores_of(predictions, pairs, self._class_table)
-        correct, confidences = [], []
-        for pair, (class_ids, confidence) in zip(pairs, refined, strict=True):
+        predictions, counts, samples = [], [], []
+        for pair in self.processes.part(pairs):
+            class_ids, confidence = refiner.refine_ids(pair.image, pair.coarse, SILENT)
             assert pair.fine is not None, "validation pairs have fine maps"
+            predictions.append(class_ids)
+            counts.append(ImageCounts.of(class_ids, pair.fine, self._class_table))
             labelled = pair.fine != UNLABELLED_ID
-            correct.append((class_ids == pair.fine)[labelled])
-            confidences.append(confidence[labelled])
-        scores["calibration error"] = expected_calibration_error(
-            np.concatenate(confidences), np.concatenate(correct)
-        )
+            samples.append((confidence[labelled], (class_ids == pair.fine)[labelled]))
+        all_counts = self.processes.gathered(counts)
+        all_samples = self.processes.gathered(samples)
+        scores = self.processes.from_first(lambda: _scores(all_counts, all_samples))
         return ValidationResult(scores, 1.0, predictions)
 
     def _refiner(self, class_table: ClassTable) -> ClassAgnosticRefiner:
@@ -134,6 +134,16 @@ class ClassAgnosticLearner(Learner):
         for network in (self.generator.module, self.average.module):
             assert isinstance(network, ClassAgnosticNetwork)
             network.encoder.load_state_dict(bundled.encoder.state_dict())
+
+
+def _scores(
+    counts: Sequence[ImageCounts],
+    samples: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+) -> dict[str, float]:
+    """Return the scores from the counts, confidences and correctness of all pairs."""
+    confidences, correct = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    error = expected_calibration_error(confidences, correct)
+    return scores_from(counts) | {"calibration error": error}
 
 
 def _initial_weights(source: str, shape: ClassAgnosticConfig) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class RunStarted:
     first_step, steps : int
         Number of steps already done, more than 0 in a resumed run, and of all steps.
     device : str
-        Device of the network.
+        Device of the network, in the first process.
     parameters : int
         Number of the generator's parameters.
     train_pairs, validation_pairs : int
@@ -54,6 +54,8 @@ class RunStarted:
         Scores in [0, 1] of the coarse maps of the validation pairs.
     classical : ClassicalReference or None
         Scores of a refiner without training; None if none can refine the pairs.
+    processes : int
+        Number of processes, each with a device.
     """
 
     run_folder: Path
@@ -68,6 +70,7 @@ class RunStarted:
     messages: tuple[str, ...] = ()
     reference: dict[str, float] = field(default_factory=dict)
     classical: ClassicalReference | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)

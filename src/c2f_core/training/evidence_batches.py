@@ -6,7 +6,7 @@ batches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -85,12 +85,16 @@ class EvidenceBatch:
 
 @dataclass(frozen=True)
 class _Crop:
-    """One crop: image (Y, X, 3), evidence (K, 7, Y, X), fine (Y, X), and its weight."""
+    """One crop: image (Y, X, 3), evidence (K, 7, Y, X), fine (Y, X), and its weight.
+
+    `coloured` (1, 3, Y, X) is the image with changed colours in [-1, 1], once all are drawn.
+    """
 
     image: NDArray[np.uint8]
     evidence: NDArray[np.float32]
     fine: NDArray[np.int64]
     weight: float
+    coloured: Tensor | None = None
 
 
 class EvidenceBatches:
@@ -130,13 +134,21 @@ class EvidenceBatches:
         DataError
             If no pair has both a coarse and a fine label.
         """
+        return self.batch(self.crops(step))
+
+    def crops(self, step: int) -> list[_Crop]:
+        """Return the crops of one step; errors are those of a call."""
         rng = np.random.default_rng([self._sampling.seed, step])
         crops: list[_Crop] = []
         while len(crops) < self._sampling.batch_size:
             wanted = min(CROPS_PER_REGION, self._sampling.batch_size - len(crops))
             crops += self._crops(self._region(rng), wanted, rng)
+        return [replace(crop, coloured=self._coloured(crop.image, rng)) for crop in crops]
+
+    def batch(self, crops: Sequence[_Crop]) -> EvidenceBatch:
+        """Stack crops."""
         return EvidenceBatch(
-            torch.cat([self._coloured(crop.image, rng) for crop in crops]),
+            torch.cat([crop.coloured for crop in crops if crop.coloured is not None]),
             torch.from_numpy(np.concatenate([crop.evidence for crop in crops])),
             [len(crop.evidence) for crop in crops],
             torch.from_numpy(np.stack([crop.fine for crop in crops])),

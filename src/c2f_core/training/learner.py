@@ -15,9 +15,11 @@ from c2f_core.config.settings import OptimiserConfig, TrainConfig
 from c2f_core.data.pairs import Pair
 from c2f_core.device import memory_format
 from c2f_core.models.metadata import ModelMetadata
+from c2f_core.networks.synchronised import synchronised
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.training.loading import TrainingData
 from c2f_core.training.optimisation import NetworkWithOptimiser
+from c2f_core.training.process_group import ProcessGroup
 from c2f_core.training.validation import Baselines, ValidationResult
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Learner(ABC):
         Network with its optimiser.
     average : AveragedModel
         Moving average of the network's weights and batch statistics.
+    processes : ProcessGroup
+        Processes that train together.
     baselines : mapping of str to type
         Refiners without training to compare with, by name.
     """
@@ -80,6 +84,7 @@ class Learner(ABC):
     baselines: ClassVar[Baselines] = CLASSICAL_REFINERS
 
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
+        self.processes = ProcessGroup(fabric)
         torch.manual_seed(config.seed)
         network = self._build(config, data)
         network = network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
@@ -89,6 +94,8 @@ class Learner(ABC):
             use_buffers=True,
         )
         self.average.to(fabric.device)
+        if not self.processes.is_alone:
+            network = synchronised(network, fabric.device)
         optimiser = make_optimiser(network, config.optimiser)
         self.generator = NetworkWithOptimiser(
             fabric, network, optimiser, config.optimiser.clip_norm
@@ -118,7 +125,7 @@ class Learner(ABC):
 
     @abstractmethod
     def validate(self, pairs: Sequence[Pair]) -> ValidationResult:
-        """Score the averaged network on pairs with fine maps."""
+        """Score the averaged network on pairs with fine maps, each in one of the processes."""
 
     @abstractmethod
     def metadata(self, common: ModelMetadata) -> ModelMetadata:
@@ -157,12 +164,13 @@ class Learner(ABC):
         pairs : sequence of Pair
             Pairs with fine maps.
         predictions : sequence of (Y, X) uint8 array
-            Class ids that the generator predicts, in the order of the pairs.
+            Class ids that the generator predicts for the pairs that this process validates.
 
         Returns
         -------
         float or None
-            Accuracy in [0, 1]; 0.5 if no map has a pixel that counts as fake.
+            Accuracy in [0, 1]; 0.5 if no map has a pixel that counts as fake. Known in the
+            first process only.
         """
         return None
 

@@ -74,9 +74,10 @@ def lines_of(event: Event) -> tuple[str, ...]:
 
 
 def _announcement(event: RunStarted) -> tuple[str, ...]:
+    several = f" and {event.processes - 1} more" if event.processes > 1 else ""
     return (
         f"{event.method}: {event.train_pairs} pairs train, {event.validation_pairs} validate; "
-        f"{event.parameters:,} parameters on {event.device}",
+        f"{event.parameters:,} parameters on {event.device}{several}",
         *_weights_line(event.class_weights),
         f"coarse reference: {_line(event.reference)}",
         *_classical_line(event.classical),

@@ -1,11 +1,12 @@
 """Networks with their optimisers, the learning rate, and the training engine."""
 
+import inspect
 import logging
 import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 from c2f_core.device import computes_in_bfloat16
 from c2f_core.errors import ConfigError
+from c2f_core.training.processes import processes_per_node
 
 BACKWARD = threading.Lock()
 """Held in backward passes: Fabric marks them by one flag that runs in two threads share."""
@@ -106,6 +108,15 @@ class NetworkWithOptimiser:
         self._optimiser.step()
         return norm.item()
 
+    def frozen_pass(self, *inputs: Tensor) -> Any:
+        """Run the network, in the engine's precision, in a pass that does not train it.
+
+        Gradients flow to the inputs only if the weights are `frozen`. The engine would expect
+        a backward pass to follow.
+        """
+        with self._fabric.autocast():
+            return self.module(*inputs)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Freeze the weights while the other network is trained."""
@@ -126,12 +137,12 @@ class NetworkWithOptimiser:
 
 
 def make_fabric(config: TrainConfig) -> "Fabric":
-    """Make the training engine for one device and precision.
+    """Make the training engine for this process: its device, its precision and its group.
 
     Parameters
     ----------
     config : TrainConfig
-        Settings of the run, of which device and precision matter.
+        Settings of the run, of which device, number of processes and precision matter.
 
     Returns
     -------
@@ -145,17 +156,24 @@ def make_fabric(config: TrainConfig) -> "Fabric":
     """
     # Imported lazily: Lightning takes seconds, which only training is worth.
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     # Its notes on the precision would break into the progress bar.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     half = config.precision == "bfloat16" or (
         config.precision == "auto" and computes_in_bfloat16(config.device)
     )
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if half else "32-true"
+    devices = processes_per_node(config)
     try:
+        if devices * config.nodes == 1:
+            return Fabric(accelerator=config.device, devices=1, precision=precision)
         return Fabric(
             accelerator=config.device,
-            devices=1,
-            precision="bf16-mixed" if half else "32-true",
+            devices=devices,
+            num_nodes=config.nodes,
+            strategy=DDPStrategy(process_group_backend=_backend(), **_buffers_stay()),
+            precision=precision,
         )
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
@@ -168,3 +186,15 @@ def make_fabric(config: TrainConfig) -> "Fabric":
         raise ConfigError(
             f"The device '{config.device}' is not available ({error}); choose device auto or cpu."
         ) from error
+
+
+def _buffers_stay() -> dict[str, Any]:
+    """Return the option not to send buffers in each step: they follow from weights and sums."""
+    options = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    newer, older = "forward_sync_buffers", "broadcast_buffers"
+    return {newer if newer in options else older: False}
+
+
+def _backend() -> str:
+    """Return what carries tensors between processes: gloo those of the host, NCCL of GPUs."""
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -23,7 +23,7 @@ from c2f_core.io.lock import is_locked, lock_folder
 from c2f_core.models.bundled import bundled_models
 from c2f_core.training.data_record import DataRecord
 
-PLACE = {"run_folder", "device", "threads"}
+PLACE = {"run_folder", "device", "devices", "nodes", "threads"}
 """Settings that decide where a run computes, not what it learns."""
 CHANGEABLE = PLACE | {"batch_size", "crop", "stage2.start"}
 """Settings that may change when a run is resumed: its place, and what takes memory.

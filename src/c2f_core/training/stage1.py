@@ -85,12 +85,13 @@ class Stage1Learner(SupervisedLearner):
         real, fake = logits_of_maps[: len(fine)], logits_of_maps[len(fine) :]
         labelled = _labelled(batch.fine)
         weights = torch.cat([self.fake_weights(maps, batch.fine) for maps in fakes])
-        loss = self._adversarial.discriminator(real, fake, labelled, weights)
+        mean = self.processes.mean
+        loss = self._adversarial.discriminator(real, fake, labelled, weights, mean)
         self.discriminator.optimise(loss)
         return {
             "discriminator loss": loss.item(),
             "discriminator accuracy": discriminator_accuracy(
-                real, fake, labelled, weights, self._adversarial.threshold
+                real, fake, labelled, weights, self._adversarial.threshold, mean
             ),
         }
 
@@ -132,9 +133,9 @@ class Stage1Learner(SupervisedLearner):
         return loss, values
 
     def _adversarial_loss(self, images: Tensor, maps: Tensor, labelled: Tensor | None) -> Tensor:
-        """Return L_G(D(x, G(x))) of the current discriminator."""
-        fake = self.discriminator.network(images, maps).float()
-        return self._adversarial.generator(fake, labelled)
+        """Return L_G(D(x, G(x))) of the current discriminator, which is frozen."""
+        fake = self.discriminator.frozen_pass(images, maps).float()
+        return self._adversarial.generator(fake, labelled, self.processes.mean)
 
     def _fine_maps(self, batch: Batch) -> Tensor:
         return one_hot(batch.fine, batch.coarse.shape[1])
@@ -155,8 +156,9 @@ class Stage1Learner(SupervisedLearner):
         self, pairs: Sequence[Pair], predictions: Sequence[NDArray[np.uint8]]
     ) -> float:
         """Return the accuracy of the discriminator on held-out pairs; see `Learner`."""
+        mine = zip(self.processes.part(pairs), predictions, strict=True)
         with self._evaluating():
-            scored = [self._accuracy_on(*each) for each in zip(pairs, predictions, strict=True)]
+            scored = self.processes.gathered([self._accuracy_on(*each) for each in mine])
         known = [accuracy for accuracy in scored if accuracy is not None]
         return float(np.mean(known)) if known else 0.5
 
@@ -171,7 +173,7 @@ class Stage1Learner(SupervisedLearner):
         if not weights.any():
             return None
         image = image_to_tensor(pair.image).to(self._fabric.device)
-        real, fake = (self.discriminator.network(image, each).float() for each in (fine, fake))
+        real, fake = (self.discriminator.frozen_pass(image, each).float() for each in (fine, fake))
         return discriminator_accuracy(
             real, fake, _labelled(truth), weights, self._adversarial.threshold
         )
@@ -198,7 +200,7 @@ class Stage1Learner(SupervisedLearner):
 
     def _realism(self, images: Tensor, maps: Tensor) -> Tensor:
         """Score how real each pixel of maps looks to the discriminator, (N, Y, X) in [0, 1]."""
-        logits = self.discriminator.network(images, maps).float()
+        logits = self.discriminator.frozen_pass(images, maps).float()
         score = realness(logits, self._config.stage1.loss)
         return at_pixels(score, (images.shape[-2], images.shape[-1]))
 

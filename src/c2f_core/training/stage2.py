@@ -18,7 +18,7 @@ Recipe "default": three sources, each with its weight in `Stage2Config`.
 3. The adversarial loss, with a small weight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,9 @@ from c2f_core.config.settings import AugmentationConfig, TrainConfig
 from c2f_core.data.batches import (
     AugmentedBatches,
     Batch,
-    Batches,
     CropSampling,
+    CropSource,
     ReportBatches,
-    prefetched,
 )
 from c2f_core.losses.semi_supervised import cut_mix, draw_boxes, soft_cross_entropy
 from c2f_core.networks.colour_prior import with_colour_models
@@ -52,10 +51,12 @@ COARSE_ONLY_SEED = 1_000_003
 """Added to the seed so that fine and coarse-only crops are drawn independently."""
 
 
-def make_coarse_only_batches(config: TrainConfig, data: TrainingData) -> Batches:
-    """Return a function from step to batch of the coarse-only pairs."""
+def make_coarse_only_batches(
+    config: TrainConfig, data: TrainingData, processes: int = 1
+) -> CropSource[Any, Batch]:
+    """Return the source of batches of the coarse-only pairs, for all processes together."""
     classes = data.class_table.number_of_classes
-    size, seed = config.stage2.coarse_only_batch_size, config.seed + COARSE_ONLY_SEED
+    size, seed = config.stage2.coarse_only_batch_size * processes, config.seed + COARSE_ONLY_SEED
     if config.preprocessing == "report" and config.stage2.recipe == "report":
         return ReportBatches(data.coarse_only, classes, size, seed)
     # The default recipe needs strong views, which only random crops have.
@@ -85,7 +86,8 @@ class Stage2Learner(Stage1Learner):
     def __init__(self, config: TrainConfig, fabric: "Fabric", data: TrainingData) -> None:
         super().__init__(config, fabric, data)
         check_coarse_only(data.coarse_only)
-        self._coarse_only = prefetched(make_coarse_only_batches(config, data), fabric.device)
+        source = make_coarse_only_batches(config, data, self.processes.count)
+        self._coarse_only = self.processes.batches(source, fabric.device)
         self._coarse_only_weight = min(1.0, config.stage2.few_fine_maps / len(data.train))
 
     def load_start(self) -> None:
@@ -154,8 +156,11 @@ class Stage2Learner(Stage1Learner):
             return crops
         rng = np.random.default_rng([self._config.seed, COARSE_ONLY_SEED, number])
         count, _, height, width = crops.weak.shape
-        rng.random(count)  # Skipped, so that the boxes are those of the published runs.
-        return crops.mixed(draw_boxes(count, (height, width), rng).to(crops.weak.device))
+        processes = self.processes
+        rng.random(count * processes.count)  # Skipped: the boxes are those of the published runs.
+        boxes = draw_boxes(count * processes.count, (height, width), rng).to(crops.weak.device)
+        mine = boxes[count * processes.rank : count * (processes.rank + 1)]
+        return crops.mixed(mine, processes.predecessors)
 
     def _joint_logits(self, fine_batch: Batch, crops: "_CoarseOnlyCrops") -> tuple[Tensor, Tensor]:
         """Compute both logits in one pass, so that they share batch statistics."""
@@ -205,7 +210,7 @@ class Stage2Learner(Stage1Learner):
         return with_colour_models(logits.float(), batch.images, weight).softmax(dim=1)
 
     def _class_shares(self, kind: str, maps: Tensor) -> dict[str, float]:
-        sums = maps.sum(dim=(0, 2, 3))
+        sums = self.processes.sum(maps.sum(dim=(0, 2, 3)))
         shares = (sums / sums.sum().clamp(min=1)).tolist()
         named = zip(self._class_table.names, shares, strict=True)
         return {f"{kind} share {name}": share for name, share in named}
@@ -233,7 +238,8 @@ class _CoarseOnlyCrops:
     targets: Tensor
     trusted: Tensor
 
-    def mixed(self, boxes: Tensor) -> "_CoarseOnlyCrops":
+    def mixed(self, boxes: Tensor, predecessors: Callable[[Tensor], Tensor]) -> "_CoarseOnlyCrops":
         """Paste boxes (N, Y, X) of each crop's predecessor into it, with all that belongs to it."""
         parts = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _CoarseOnlyCrops(**{name: cut_mix(part, boxes) for name, part in parts.items()})
+        mixed = {name: cut_mix(part, boxes, predecessors(part)) for name, part in parts.items()}
+        return _CoarseOnlyCrops(**mixed)

@@ -1,7 +1,7 @@
 """Model 1 and the plain U-Net: the pixel-wise loss on pairs with fine maps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,10 +10,9 @@ from c2f_core.config.settings import TrainConfig
 from c2f_core.data.batches import (
     AugmentedBatches,
     Batch,
-    Batches,
     CropSampling,
+    CropSource,
     ReportBatches,
-    prefetched,
 )
 from c2f_core.data.pairs import Pair
 from c2f_core.losses.pixelwise import PIXEL_LOSSES, inverse_class_proportions
@@ -28,16 +27,19 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def make_batches(config: TrainConfig, data: TrainingData) -> Batches:
-    """Return a function from step to batch of the pairs with fine maps."""
+def make_batches(
+    config: TrainConfig, data: TrainingData, processes: int = 1
+) -> CropSource[Any, Batch]:
+    """Return the source of batches of the pairs with fine maps, for all processes together."""
+    batch_size = config.batch_size * processes
     if config.preprocessing == "report":
         classes = data.class_table.number_of_classes
-        return ReportBatches(data.train, classes, config.batch_size, config.seed)
+        return ReportBatches(data.train, classes, batch_size, config.seed)
     return AugmentedBatches(
         data.train,
         data.class_table,
         config.augmentation,
-        CropSampling(config.crop, config.batch_size, config.seed),
+        CropSampling(config.crop, batch_size, config.seed),
         simulation=config.simulation,
     )
 
@@ -65,7 +67,8 @@ class SupervisedLearner(Learner):
         )
         self.class_weights = torch.from_numpy(weights).to(fabric.device)
         self._pixel_loss = PIXEL_LOSSES[config.loss]
-        self._batches = prefetched(make_batches(config, data), fabric.device)
+        source = make_batches(config, data, self.processes.count)
+        self._batches = self.processes.batches(source, fabric.device)
 
     @staticmethod
     def _build(config: TrainConfig, data: TrainingData) -> UNet:
@@ -87,7 +90,12 @@ class SupervisedLearner(Learner):
         """Score the averaged generator on pairs with fine maps, and calibrate its confidence."""
         colour_weight = self._config.colour_weight
         return validate(
-            self.validated_generator, pairs, self._class_table, self._fabric.device, colour_weight
+            self.validated_generator,
+            pairs,
+            self._class_table,
+            self._fabric.device,
+            colour_weight,
+            self.processes,
         )
 
     def metadata(self, common: ModelMetadata) -> CheckpointMetadata:

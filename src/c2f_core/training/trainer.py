@@ -3,20 +3,21 @@
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from c2f_core.config.settings import TrainConfig
 from c2f_core.data.pairs import fingerprint
-from c2f_core.errors import C2FError, Cancelled, is_out_of_memory
+from c2f_core.errors import C2FError, Cancelled
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import ModelMetadata, RecordedConfig, library_versions
 from c2f_core.opencv import cv2
 from c2f_core.training.class_agnostic import ClassAgnosticLearner
 from c2f_core.training.data_record import DataRecord
 from c2f_core.training.events import (
+    ClassicalReference,
     Event,
     Finished,
     Preview,
@@ -26,6 +27,7 @@ from c2f_core.training.events import (
     StepDone,
     Validated,
 )
+from c2f_core.training.launch import events_of_processes
 from c2f_core.training.learner import Learner, StepResult
 from c2f_core.training.loading import (
     ShouldStop,
@@ -34,7 +36,22 @@ from c2f_core.training.loading import (
     load_training_data,
     without_record,
 )
+from c2f_core.training.lost_process import LastStep, LostProcessError, is_lost_process
+from c2f_core.training.memory import (
+    FOR_DATA,
+    FOR_STEPS,
+    FOR_THE_REST,
+    FOR_VALIDATION,
+    memory_advice,
+)
 from c2f_core.training.optimisation import learning_rate, make_fabric
+from c2f_core.training.process_group import ProcessGroup
+from c2f_core.training.processes import (
+    check_processes,
+    is_first_process,
+    launched_processes,
+    processes_per_node,
+)
 from c2f_core.training.run_folder import STAGES, RunFolder
 from c2f_core.training.stage1 import Stage1Learner
 from c2f_core.training.stage2 import Stage2Learner
@@ -45,13 +62,6 @@ from c2f_core.training.validation import (
     reference_scores,
 )
 
-FOR_DATA = "to hold all pairs; use fewer or smaller images, or close other programs"
-FOR_STEPS = "for a step; choose a smaller batch_size or crop, or close other programs"
-FOR_VALIDATION = (
-    "for validation, which takes whole images; close other programs, choose device cpu if it is "
-    "the GPU's memory, or cut the images of the validation pairs into smaller ones"
-)
-FOR_THE_REST = "for this run; close other programs, or choose device cpu if it is the GPU's memory"
 GUESSING, WINNING = 0.55, 0.95
 """Accuracies of the discriminator between which it is useful to the generator."""
 LEARNERS: dict[str, type[Learner]] = {
@@ -71,6 +81,9 @@ def train(
     should_stop: ShouldStop = lambda: False,
 ) -> Generator[Event, None, None]:
     """Train the plain U-Net, Model 1, one or both stages of Model 2, or a model for any classes.
+
+    With `config.devices` above 1, as many processes are started, unless torchrun or srun has
+    started them. This process then yields the events of the first of them.
 
     Parameters
     ----------
@@ -92,16 +105,17 @@ def train(
         `RunStarted`, `StepDone`, `Validated`, `Preview`, `Saved`, in stage 2
         perhaps `RolledBack`, and `Finished` at the end; for model2 all of these
         for each stage. A run that is stopped while the data are read yields
-        `Finished` alone.
+        `Finished` alone, as does a process that is not the first of its run.
 
     Raises
     ------
     ChangedDataError
         If the data have changed since the resumed run began, and this is not accepted.
     C2FError
-        If data, config, device or run folder do not fit, or memory or disk is full.
+        If data, config, device or run folder do not fit, memory or disk is full, or a
+        process of the run has ended.
     """
-    with RunFolder.open(config, resume) as folder:
+    with _opened(config, resume) as folder:
         yield from train_in(
             folder, config, resume=resume, accept_changes=accept_changes, should_stop=should_stop
         )
@@ -125,8 +139,35 @@ def train_in(
     config, resume, accept_changes, should_stop
         Parameters of `train`, which also yields and raises the same.
     """
+    check_processes(config)
+    if processes_per_node(config) > 1 and launched_processes() == 1:
+        yield from events_of_processes(config, resume, accept_changes, should_stop)
+        return
+    events = _train_here(folder, config, resume, accept_changes, should_stop)
+    if is_first_process():
+        yield from events
+    else:
+        *_, last = events
+        yield last
+
+
+def _opened(config: TrainConfig, resume: bool) -> AbstractContextManager[RunFolder]:
+    """Open the folder of a run in the first process, which guards it for all."""
+    if is_first_process():
+        return RunFolder.open(config, resume)
+    return nullcontext(RunFolder(config.run_folder))
+
+
+def _train_here(
+    folder: RunFolder,
+    config: TrainConfig,
+    resume: bool,
+    accept_changes: bool,
+    should_stop: ShouldStop,
+) -> Iterator[Event]:
+    """Train in this process, alone or as one of several."""
     try:
-        with _memory_advice(config, FOR_THE_REST):
+        with memory_advice(config, FOR_THE_REST):
             if config.method != "model2":
                 loop = _TrainingLoop(config, folder, should_stop, accept_changes)
                 yield from _train_stage(loop, resume)
@@ -136,27 +177,15 @@ def train_in(
         yield Finished(0, True, None)
 
 
-@contextmanager
-def _memory_advice(config: TrainConfig, advice: str) -> Iterator[None]:
-    """Turn exhausted memory into one sentence with advice."""
-    try:
-        yield
-    except (RuntimeError, MemoryError, cv2.error) as error:
-        if not is_out_of_memory(error):
-            raise
-        begun = RunFolder(config.run_folder).has_checkpoint
-        intact = f" The last checkpoint in {config.run_folder} is intact." if begun else ""
-        raise C2FError(f"There is not enough memory {advice}.{intact}") from error
-
-
 def _train_both_stages(
     folder: RunFolder, config: TrainConfig, accept_changes: bool, should_stop: ShouldStop
 ) -> Iterator[Event]:
-    folder.write_config(config)
+    if is_first_process():
+        folder.write_config(config)
     record = None
     for stage in stage_configs(config):
         begun = RunFolder(stage.run_folder).has_checkpoint
-        with RunFolder.open(stage, begun) as stage_folder:
+        with _opened(stage, begun) as stage_folder:
             # What trained in stage 1 does not validate in stage 2.
             loop = _TrainingLoop(stage, stage_folder, should_stop, accept_changes, record)
             check_coarse_only(loop.data.coarse_only)  # Now, not hours later in stage 2.
@@ -175,8 +204,9 @@ def _last_of(events: Iterator[Event]) -> Generator[Event, None, Event]:
 
 
 def _train_stage(loop: "_TrainingLoop", resume: bool) -> Iterator[Event]:
-    loop.folder.write_config(loop.config)
-    loop.folder.write_data_record(loop.data.record)
+    if loop.processes.is_first:
+        loop.folder.write_config(loop.config)
+        loop.folder.write_data_record(loop.data.record)
     yield from loop.events(resume)
 
 
@@ -226,13 +256,26 @@ class _TrainingLoop:
         self.should_stop = should_stop
         self.fabric = make_fabric(config)
         self.fabric.launch()
-        with _memory_advice(config, FOR_DATA):
-            self.data = self._read_data(record, accept_changes)
+        self.processes = ProcessGroup(self.fabric)
+        with memory_advice(config, FOR_DATA):
+            self.data = self._read_together(record, accept_changes)
         self.learner = LEARNERS[config.method](config, self.fabric, self.data)
-        self.step = 0
+        self.step, self.first_step, self.kept_at = 0, 0, -1
         self.best_accuracy = -1.0
         self.start_accuracy = -1.0
         self.rolled_back = False
+        self.last_step = LastStep()
+
+    def _read_together(self, record: DataRecord | None, accept_changes: bool) -> TrainingData:
+        """Read the pairs in all processes; stop in all of them if one was asked to."""
+        try:
+            data = self._read_data(record, accept_changes)
+            cancelled = None
+        except Cancelled as error:
+            cancelled = error
+        if self.processes.any(cancelled is not None):
+            raise cancelled or Cancelled("Stopped before the first step; nothing was trained.")
+        return data
 
     def _read_data(self, record: DataRecord | None, accept_changes: bool) -> TrainingData:
         """Read the pairs; those of the interrupted run, or else of a record, keep their roles."""
@@ -244,12 +287,38 @@ class _TrainingLoop:
         return data
 
     def events(self, resume: bool) -> Iterator[Event]:
-        """Train and yield the events."""
+        """Train and yield the events.
+
+        Raises
+        ------
+        LostProcessError
+            If another process of the run has ended; the last whole step is saved.
+        """
+        try:
+            yield from self._all_events(resume)
+        except Exception as error:
+            if self.processes.is_alone or not is_lost_process(error):
+                raise
+            raise self._rescued() from error
+
+    def _rescued(self) -> LostProcessError:
+        """Save the state after the last whole step, in every process that is left."""
+        if self.step == self.first_step:
+            return LostProcessError("so the run was stopped before its first step.")
+        if self.kept_at == self.step:  # In the middle of a step.
+            self.last_step.restore(self._state())
+        self.folder.write_state(self._state())
+        return LostProcessError(
+            f"so the run was stopped; resume it from step {self.step} in {self.folder.root}."
+        )
+
+    def _all_events(self, resume: bool) -> Iterator[Event]:
         if resume and self.folder.state.exists():
             self._load_state(self.folder.read_state())
         else:
             self.learner.load_start()
-        with _memory_advice(self.config, FOR_VALIDATION):  # It scores the classical refiners.
+        self.first_step = self.step
+        with memory_advice(self.config, FOR_VALIDATION):  # It scores the classical refiners.
             started = self._started()
         yield started
         if self.config.method == "stage2" and self.step == 0:
@@ -265,16 +334,26 @@ class _TrainingLoop:
 
     def _steps(self) -> Generator[Event, None, bool]:
         """Train until the end; return whether the run was stopped before it."""
-        stopped = self.should_stop()
+        stopped = self._should_stop()
         while self._is_unfinished and not stopped:
             yield self._step()
-            stopped = self.should_stop()
+            stopped = self._should_stop()
             if self._validation_is_due():
                 yield from self._validate_and_save()
             elif stopped:
-                self.folder.write_state(self._state())
+                self._write_state()
                 yield Saved(self.step, self.folder.state)
         return stopped
+
+    def _should_stop(self) -> bool:
+        """Return whether any process was asked to stop."""
+        return self.processes.any(self.should_stop())
+
+    def _write_state(self) -> None:
+        """Write the state in the first process; the others wait, as they may read it next."""
+        if self.processes.is_first:
+            self.folder.write_state(self._state())
+        self.processes.wait()
 
     def _started(self) -> RunStarted:
         parameters = self.learner.generator.module.parameters()
@@ -284,16 +363,22 @@ class _TrainingLoop:
             first_step=self.step,
             steps=self.config.total_steps,
             device=str(self.fabric.device),
+            processes=self.processes.count,
             parameters=sum(parameter.numel() for parameter in parameters),
             train_pairs=len(self.data.train),
             validation_pairs=len(self.data.validation),
             class_weights=dict(self.learner.weights_by_class),
             messages=self.data.messages,
-            reference=reference_scores(self.data.validation, self.data.class_table),
-            classical=best_classical(
-                self.data.validation, self.data.class_table, self.learner.baselines
-            ),
+            reference=self.processes.from_first(self._reference),
+            classical=self.processes.from_first(self._classical),
         )
+
+    def _reference(self) -> dict[str, float]:
+        return reference_scores(self.data.validation, self.data.class_table)
+
+    def _classical(self) -> ClassicalReference | None:
+        baselines = self.learner.baselines
+        return best_classical(self.data.validation, self.data.class_table, baselines)
 
     def _validation_is_due(self) -> bool:
         last = self.step == self.config.total_steps
@@ -303,12 +388,23 @@ class _TrainingLoop:
         began, rate = time.perf_counter(), learning_rate(self.step, self.config)
         self.learner.generator.set_learning_rate(rate)
         self.learner.generator.module.train()
-        with _memory_advice(self.config, FOR_STEPS):
-            result = self.learner.step(self.step)
+        with memory_advice(self.config, FOR_STEPS):
+            result = self._step_together()
         self.step += 1
         self._check_finite(result)
         seconds = time.perf_counter() - began
         return StepDone(self.step, result.loss, result.gradient_norm, rate, seconds, result.values)
+
+    def _step_together(self) -> StepResult:
+        """Take a step; return the means over the processes, which are the losses of the batch."""
+        if self.processes.is_alone:
+            return self.learner.step(self.step)
+        self.last_step.keep(self._state())
+        self.kept_at = self.step
+        result = self.learner.step(self.step)
+        loss, *values = self.processes.means([result.loss, *result.values.values()])
+        named = dict(zip(result.values, values, strict=True))
+        return StepResult(loss, result.gradient_norm, named)
 
     def _check_finite(self, result: StepResult) -> None:
         """Check that training has not diverged: its weights would be useless from now on."""
@@ -324,20 +420,23 @@ class _TrainingLoop:
             )
 
     def _validate_and_save(self) -> Iterator[Event]:
-        with _memory_advice(self.config, FOR_VALIDATION):
+        with memory_advice(self.config, FOR_VALIDATION):
             result = self.learner.validate(self.data.validation)
             accuracy_on_held_out = self.learner.discriminator_accuracy_on(
                 self.data.validation, result.predictions
             )
-            preview = self._preview(result)
+            preview = self._preview(result) if self.processes.is_first else None
         accuracy = result.scores["pixel accuracy"]
         is_best = accuracy > self.best_accuracy
         yield _validated(self.step, result, is_best, accuracy_on_held_out)
-        yield preview
-        self._save(result, is_best)
+        if preview is not None:
+            yield preview
+        if self.processes.is_first:
+            self._save(result, is_best)
+        self.best_accuracy = max(self.best_accuracy, accuracy)
         if self._has_fallen(accuracy):
             yield self._roll_back(accuracy)
-        self.folder.write_state(self._state())
+        self._write_state()
         yield Saved(self.step, self.folder.last)
 
     def _preview(self, result: ValidationResult) -> Preview:
@@ -360,7 +459,6 @@ class _TrainingLoop:
         metadata = self.learner.metadata(common)
         save_checkpoint(self.folder.last, generator, metadata)
         if is_best:
-            self.best_accuracy = result.scores["pixel accuracy"]
             save_checkpoint(self.folder.best, generator, metadata)
 
     def _has_fallen(self, accuracy: float) -> bool:
@@ -370,7 +468,9 @@ class _TrainingLoop:
 
     def _roll_back(self, accuracy: float) -> RolledBack:
         self.rolled_back = True
-        self.folder.restore_best()
+        self.processes.wait()  # The best checkpoint may be new.
+        if self.processes.is_first:
+            self.folder.restore_best()
         restored, _ = load_checkpoint(self.folder.best)
         self.learner.set_weights(restored.state_dict())
         return RolledBack(self.step, self.start_accuracy, accuracy, self.folder.best)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from c2f_core.networks.unet import UNet, generator_input
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.training.events import ClassicalReference
+from c2f_core.training.process_group import ProcessGroup
 
 CALIBRATION_STRIDE = 7
 """Stride of the pixels used for calibration, as neighbours carry little information."""
@@ -47,7 +48,7 @@ class ValidationResult:
     temperature : float
         Temperature that calibrates the confidence.
     predictions : list of (Y, X) uint8 array
-        Predicted class ids in the order of the pairs.
+        Predicted class ids, in the order of the pairs that this process validates.
     """
 
     scores: dict[str, float]
@@ -72,6 +73,7 @@ def validate(
     class_table: ClassTable,
     device: torch.device,
     colour_weight: float,
+    processes: ProcessGroup,
 ) -> ValidationResult:
     """Score a generator on whole images and calibrate its confidence.
 
@@ -87,6 +89,8 @@ def validate(
         Device to compute on.
     colour_weight : float
         Weight of the colour prior, see `c2f_core.networks.colour_prior`.
+    processes : ProcessGroup
+        Processes that validate together, each of them its part of the pairs.
 
     Returns
     -------
@@ -94,18 +98,28 @@ def validate(
         Scores of `scores_of`, with the "calibration error" after calibration.
     """
     generator.eval()
-    predictions, samples, truths = [], [], []
-    for pair in pairs:
+    predictions, counts, samples = [], [], []
+    for pair in processes.part(pairs):
         logits = whole_image_logits(generator, pair, device, colour_weight).cpu().numpy()
         predictions.append(logits.argmax(axis=0).astype(np.uint8))
+        counts.append(ImageCounts.of(predictions[-1], _fine(pair), class_table))
         # Copied, as a view would keep the logits of all pixels in memory.
-        samples.append(logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T.copy())
-        truths.append(_fine(pair).ravel()[::CALIBRATION_STRIDE])
-    sampled, truth = np.concatenate(samples), np.concatenate(truths)
-    temperature = fit_temperature(sampled, truth)
-    scores = scores_of(predictions, pairs, class_table)
-    scores["calibration error"] = _calibration_error(sampled / temperature, truth)
+        sampled = logits.reshape(len(logits), -1)[:, ::CALIBRATION_STRIDE].T.copy()
+        samples.append((sampled, _fine(pair).ravel()[::CALIBRATION_STRIDE]))
+    all_counts, all_samples = processes.gathered(counts), processes.gathered(samples)
+    scores, temperature = processes.from_first(lambda: _calibrated(all_counts, all_samples))
     return ValidationResult(scores, temperature, predictions)
+
+
+def _calibrated(
+    counts: Sequence["ImageCounts"],
+    samples: Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.uint8]]],
+) -> tuple[dict[str, float], float]:
+    """Return scores and temperature from the counts, logits and classes of all pairs."""
+    sampled, truth = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    temperature = fit_temperature(sampled, truth)
+    error = _calibration_error(sampled / temperature, truth)
+    return scores_from(counts) | {"calibration error": error}, temperature
 
 
 def _calibration_error(logits: NDArray[np.floating[Any]], truth: NDArray[np.uint8]) -> float:
@@ -146,19 +160,41 @@ def scores_of(
         and "mIoU" of the pooled confusion matrix, all in [0, 1]. A score that no image
         has, as without a boundary, is missing.
     """
-    fine_maps = [_fine(pair) for pair in pairs]
-    confusions = [
-        confusion_matrix(predicted, fine, class_table.number_of_classes)
-        for predicted, fine in zip(predictions, fine_maps, strict=True)
-    ]
-    bands = [
-        trimap_accuracy(predicted, fine, (BOUNDARY_WIDTH,))[BOUNDARY_WIDTH]
-        for predicted, fine in zip(predictions, fine_maps, strict=True)
-    ]
+    matched = zip(predictions, pairs, strict=True)
+    return scores_from([ImageCounts.of(found, _fine(pair), class_table) for found, pair in matched])
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What the scores of all images need of one image.
+
+    Attributes
+    ----------
+    confusion : (C, C) integer array
+        Confusion matrix.
+    boundary : float
+        Accuracy in the band around boundaries in [0, 1]; NaN without one.
+    """
+
+    confusion: NDArray[np.int64]
+    boundary: float
+
+    @classmethod
+    def of(
+        cls, predicted: NDArray[np.uint8], fine: NDArray[np.uint8], class_table: ClassTable
+    ) -> Self:
+        """Compare predicted and true class ids, (Y, X)."""
+        boundary = trimap_accuracy(predicted, fine, (BOUNDARY_WIDTH,))[BOUNDARY_WIDTH]
+        return cls(confusion_matrix(predicted, fine, class_table.number_of_classes), boundary)
+
+
+def scores_from(counts: Sequence[ImageCounts]) -> dict[str, float]:
+    """Compute the scores of `scores_of` from the counts of all images."""
+    confusions = [each.confusion for each in counts]
     scores = {
         "pixel accuracy": mean_of_known([pixel_accuracy(each) for each in confusions]),
         "mIoU": mean_iou(np.sum(confusions, axis=0)),
-        f"trimap {BOUNDARY_WIDTH}": mean_of_known(bands),
+        f"trimap {BOUNDARY_WIDTH}": mean_of_known([each.boundary for each in counts]),
     }
     return {name: score for name, score in scores.items() if not math.isnan(score)}
 

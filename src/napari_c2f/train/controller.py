@@ -64,7 +64,8 @@ class TrainController(Controller[Training]):
         accept_changes = self.model.has_changed_data and self.model.run_folder == folder
         with self._showing_errors():
             begun = RunFolder(folder).read_config()
-            config = self._validated({**begun.model_dump(), **changes, "run_folder": folder})
+            here = {"run_folder": folder, "nodes": 1}
+            config = self._validated({**begun.model_dump(), **changes, **here})
             if config is not None:
                 self._launch(config, resume=True, accept_changes=accept_changes)
 

@@ -36,10 +36,11 @@ RANDOM = "random weights"
 FROM_RUN = "From run folder…"
 HERE = {
     *("data.root", "data.class_table", "run_folder", "method", "initial_weights", "device"),
+    "nodes",  # This window trains on this machine.
     *("steps", "batch_size", "crop", "stage2.steps", "stage2.start"),
 }
-"""Settings that are edited above the form of all others."""
-KEPT = ("data", "seed", "precision", "threads")
+"""Settings that are edited above the form of all others, or not at all."""
+KEPT = ("data", "seed", "precision", "devices", "threads")
 """Settings that a preset leaves unchanged: the data, and where to train."""
 
 
@@ -91,6 +92,7 @@ class SetupView(QWidget):
         self.device = Choice({name: name for name in DEVICES})
         self.run_folder = FolderEdit("new folder for this run")
         self.form = ConfigForm(TrainConfig, HERE, "Run")
+        self.form.setValue({"devices": None})  # All GPUs of this machine.
         self._labels: dict[QWidget, QLabel] = {}
         self._lay_out()
         # Not when the index changes: choosing the same preset again undoes all changes.
