@@ -25,6 +25,9 @@ section() { printf '\n## %s\n\n' "$1"; }
     printf 'Goals: at most 1.10 times the bare pass; quicker than GrabCut and random walker, at a third of\n'
     printf 'their error.\n\n'
     python benchmarks/refine.py
+    section "Refining a folder"
+    printf 'Goal: at least 90 %% of the speed of the refiner alone.\n\n'
+    python benchmarks/refine_folder.py --count 5000
     section "Parts of an image of 100 megapixels"
     python benchmarks/large.py
     section "Strokes with the instant refiner"

@@ -19,6 +19,7 @@ from c2f_core.classes.editing import table_of_colours, table_of_labels
 from c2f_core.classes.report import MapReport, one_class_report_of, uses_other_table
 from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.cli.console import check_output, run_command
+from c2f_core.cli.overlap import overlapped
 from c2f_core.data.cityscapes import frames_of
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ConfigError, DataError, ImageError
@@ -37,7 +38,7 @@ from c2f_core.io.label_ids import (
 from c2f_core.io.large import open_image
 from c2f_core.io.maps import MapStyle, open_map, write_map
 from c2f_core.io.recognise import plain_values, recognise_table
-from c2f_core.io.scratch import new_array
+from c2f_core.io.scratch import Scratch, new_array
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
 from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface, check_sizes
 from c2f_core.refine.run import open_refiner
@@ -172,8 +173,13 @@ def refine_files(options: Options) -> None:
         _check(job, refiner.class_table, options.tolerance)
     delete_temporaries(jobs)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
-        for finished, job in enumerate(jobs):
-            _refine(job, refiner, options, scope, _shown(bar, finished))
+        overlapped(
+            jobs,
+            read=lambda job: _prepared(job, refiner.class_table, scope, options.tolerance),
+            work=lambda finished, pair: pair.refine(refiner, _shown(bar, finished)),
+            write=lambda job, pair: _write(job, pair, refiner.class_table, options.style),
+            may_read_ahead=lambda pair: pair.is_in_memory,
+        )
     kind = "fine map" if len(jobs) == 1 else "fine maps"
     print(f"Wrote {len(jobs)} {kind} to {options.output}")
     if len(jobs) < len(found):
@@ -311,7 +317,9 @@ def refine_checked(
     """
     _check(job, refiner.class_table, options.tolerance)
     delete_temporaries([job])
-    _refine(job, refiner, options, scope, SILENT)
+    pair = _prepared(job, refiner.class_table, scope, options.tolerance)
+    pair.refine(refiner, SILENT)
+    _write(job, pair, refiner.class_table, options.style)
 
 
 def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:
@@ -463,36 +471,45 @@ def _open(
     return image, coarse, report
 
 
-def _refine(
-    job: RefineFiles, refiner: RefinerInterface, options: Options, scope: Scope, monitor: Monitor
-) -> None:
-    """Refine one pair and write the result; large arrays are on disk meanwhile."""
+@dataclass(frozen=True)
+class _Pair:
+    """A pair to refine, and the arrays for the result; large arrays are on disk."""
+
+    plane: PlaneInputs
+    labels: Writable
+    confidence: Writable
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the arrays are small enough to be in memory."""
+        return not isinstance(self.labels, Scratch)
+
+    def refine(self, refiner: RefinerInterface, monitor: Monitor) -> None:
+        """Write the result into the arrays."""
+        refine_plane(refiner, self.plane, self.labels, self.confidence, monitor)
+
+
+def _prepared(job: RefineFiles, class_table: ClassTable, scope: Scope, tolerance: float) -> _Pair:
+    """Read a pair."""
     for path in _outputs(job):
         _make_folder(path.parent)
     folder = job.output.parent
-    image, coarse, _ = _open(job, refiner.class_table, options.tolerance, folder)
+    image, coarse, _ = _open(job, class_table, tolerance, folder)
     limits = intensity_limits(image)
-    plane = PlaneInputs(image, coarse, refiner.class_table, scope, limits, folder)
+    plane = PlaneInputs(image, coarse, class_table, scope, limits, folder)
     labels = new_array(plane.size, coarse.dtype, folder)
-    confidence = new_array(plane.size, np.float32, folder)
-    refine_plane(refiner, plane, labels, confidence, monitor)
-    _write(job, labels, confidence, refiner.class_table, options.style)
+    return _Pair(plane, labels, new_array(plane.size, np.float32, folder))
 
 
-def _write(
-    job: RefineFiles,
-    labels: Writable,
-    confidence: Writable,
-    class_table: ClassTable,
-    style: MapStyle,
-) -> None:
+def _write(job: RefineFiles, pair: _Pair, class_table: ClassTable, style: MapStyle) -> None:
+    labels = pair.labels
     with atomic_paths(*_outputs(job)) as (fine, *others):
         if is_label_id_map(job.output):
             _write_label_ids(fine, job.coarse, np.asarray(labels[...]), class_table)
         else:
             write_map(fine, labels, class_table, style)
         for temporary in others:
-            _write_confidence(temporary, confidence)
+            _write_confidence(temporary, pair.confidence)
 
 
 def _write_label_ids(

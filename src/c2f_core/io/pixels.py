@@ -166,5 +166,5 @@ def paint(values: NDArray[Any], palette: NDArray[np.uint8]) -> NDArray[np.uint8]
     """
     colours = np.zeros((max(len(palette), int(values.max(initial=0)) + 1), 3), dtype=np.uint8)
     colours[: len(palette)] = palette
-    painted: NDArray[np.uint8] = colours[values]
+    painted: NDArray[np.uint8] = colours.take(values, axis=0)  # Quicker than by index.
     return painted
