@@ -424,33 +424,46 @@ class CropSource(Protocol[AnyCrop, AnyBatchMade]):
         """Stack crops."""
 
 
+MOST_THREADS = 8
+"""Largest number of threads that make batches, each of which is held in memory."""
+
+
 class Prefetcher(Generic[AnyBatch]):
-    """Prefetch the next batch in a background thread.
+    """Prefetch the next batches in background threads.
 
     Each step gets the same batch as without prefetching.
 
     Parameters
     ----------
     batches : callable
-        Function from step to batch; called from two threads.
+        Function from step to batch; called from all threads.
+    threads : int
+        Number of threads, each of which makes another batch. A GPU takes a step in less time
+        than a thread takes to make a batch.
     """
 
-    def __init__(self, batches: Callable[[int], AnyBatch]) -> None:
+    def __init__(self, batches: Callable[[int], AnyBatch], threads: int = 1) -> None:
         self._batches = batches
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._next: tuple[int, Future[AnyBatch]] | None = None
+        self._count = threads
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+        self._made: dict[int, Future[AnyBatch]] = {}
 
     def __call__(self, step: int) -> AnyBatch:
-        """Return the batch of one step and start with that of the next.
+        """Return the batch of one step and start with those of the next.
 
         Raises
         ------
         Exception
             Any error raised while the batch was made.
         """
-        made = self._next
-        batch = made[1].result() if made and made[0] == step else self._batches(step)
-        self._next = step + 1, self._thread.submit(self._batches, step + 1)
+        made = self._made.pop(step, None)
+        batch = made.result() if made else self._batches(step)
+        wanted = range(step + 1, step + 1 + self._count)
+        for number in self._made.keys() - wanted:
+            self._made.pop(number).cancel()
+        for number in wanted:
+            if number not in self._made:
+                self._made[number] = self._threads.submit(self._batches, number)
         return batch
 
 
@@ -458,4 +471,6 @@ def prefetched(
     batches: Callable[[int], AnyBatch], device: torch.device
 ) -> Callable[[int], AnyBatch]:
     """Prefetch batches for a GPU; on a CPU there is no spare time (measured: no gain)."""
-    return batches if device.type == "cpu" else Prefetcher(batches)
+    if device.type == "cpu":
+        return batches
+    return Prefetcher(batches, min(MOST_THREADS, max(1, torch.get_num_threads() - 1)))

@@ -25,7 +25,7 @@ from c2f_core.training.data_record import DataRecord
 
 PLACE = {"run_folder", "device", "devices", "nodes", "threads"}
 """Settings that decide where a run computes, not what it learns."""
-CHANGEABLE = PLACE | {"batch_size", "crop", "stage2.start"}
+CHANGEABLE = PLACE | {"batch_size", "crop", "stage2.coarse_only_batch_size", "stage2.start"}
 """Settings that may change when a run is resumed: its place, and what takes memory.
 
 The start of stage 2 is not needed any more, so it may have been moved.

@@ -61,8 +61,14 @@ def steps_of(events):
     return [event for event in events if isinstance(event, StepDone)]
 
 
-def all_values(event):
-    return {"loss": event.loss, "gradient norm": event.gradient_norm, **event.values}
+def assert_same_step(found, expected):
+    """Compare losses; a single pixel at a threshold changes accuracies and rates."""
+    assert found.step == expected.step
+    assert found.loss == pytest.approx(expected.loss, abs=CLOSE)
+    assert found.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-3)
+    for name, value in expected.values.items():
+        close = CLOSE if name.endswith("loss") else 0.01
+        assert found.values[name] == pytest.approx(value, abs=close), (found.step, name)
 
 
 @pytest.mark.parametrize("method", ["model1", "model2", "any"])
@@ -72,7 +78,7 @@ def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(make_config
     assert [type(event) for event in two] == [type(event) for event in one]
     assert len(steps_of(two)) == STEPS * (2 if method == "model2" else 1)
     for first, second in zip(steps_of(one), steps_of(two), strict=True):
-        assert all_values(second) == pytest.approx(all_values(first), abs=CLOSE), first.step
+        assert_same_step(second, first)
     for first, second in zip(one, two, strict=True):
         if isinstance(first, Validated):
             assert second.scores == pytest.approx(first.scores, abs=1e-3)
@@ -98,7 +104,7 @@ def test_a_run_that_lost_a_process_is_saved_and_continues_in_one(make_config, tm
     found += steps_of(train(make_config(tmp_path / "two", 1, 4, method="stage1"), resume=True))
     assert [event.step for event in found] == list(range(1, STEPS + 1))
     for first, second in zip(expected, found, strict=True):
-        assert all_values(second) == pytest.approx(all_values(first), abs=CLOSE), first.step
+        assert_same_step(second, first)
 
 
 def _process_of_rank(rank):
