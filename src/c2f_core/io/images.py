@@ -16,7 +16,7 @@ from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels
-from c2f_core.io.png import check_png, is_deep_colour, is_png, png_head
+from c2f_core.io.png import check_png, check_rows, is_deep_colour, is_png, png_head
 from c2f_core.io.tiff import read_tiff, tiff_orientation
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -263,6 +263,7 @@ def is_tiff(path: Path) -> bool:
 def _read_with_pillow(path: Path) -> Pixels:
     if is_png(path):
         check_png(path)
+        check_rows(path)
         return png_pixels(path.read_bytes()).upright(exif_orientation(path))
     with Image.open(path) as opened:
         return pillow_pixels(opened).upright(_orientation(opened))

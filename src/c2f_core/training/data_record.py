@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
+
+from pydantic import model_validator
 
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.config.settings import DataConfig, Settings
@@ -27,6 +30,12 @@ class DataRecord(Settings):
     """Names of the pairs that validate."""
     hashes: dict[str, str]
     """SHA-256 of each pair as its role uses it, by name."""
+
+    @model_validator(mode="after")
+    def _all_pairs_have_a_role_and_a_hash(self) -> Self:
+        if set(self.hashes) != set(self.roles):
+            raise ValueError("hashes needs the names of the pairs that have a role, and no others")
+        return self
 
     @classmethod
     def of(cls, class_table: ClassTable, roles: Roles, pairs: Mapping[str, Pair]) -> "DataRecord":

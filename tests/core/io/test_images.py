@@ -406,3 +406,26 @@ def test_a_tiff_that_lacks_strips_is_damaged_and_not_filled_with_zeros(tmp_path,
     path.write_bytes(content)
     with pytest.raises(DataError, match="truncated"):
         read_image(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_png_files_without_data_for_all_rows_are_refused(tmp_path, mode):
+    path = tmp_path / "short.png"
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(40, 30)).convert(mode).save(path)
+    content = bytearray(path.read_bytes())
+    content[20:24] = struct.pack(">I", 80)  # The height.
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)
+
+
+def test_a_png_file_that_claims_an_absurd_size_takes_no_memory(tmp_path):
+    path = tmp_path / "bomb.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        read_image(path)

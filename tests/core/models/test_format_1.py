@@ -1,6 +1,5 @@
 """Checkpoints of format 1, which the first version wrote."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ from safetensors.torch import save_file
 from c2f_core.config.settings import GeneratorConfig
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.errors import CheckpointError
-from c2f_core.models.bundled import BUNDLED_FOLDER
 from c2f_core.models.metadata import read_metadata
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
 
 PAIR = synthetic_pair(32, 0)
-FIRST_FASSEG = "0371dfaf2d2204732ac6cc1ba4c334cc8e1ab633cdf976d57e77a7b80a3ac6fe"
 
 
 def format_1(**changes: Any) -> dict[str, Any]:
@@ -101,8 +98,3 @@ def test_only_newer_formats_ask_for_an_update(
     ) as got:
         read_metadata(path)
     assert ("update napari-c2f" in str(got.value)) == is_newer
-
-
-def test_the_bundled_model_is_the_file_that_old_sidecars_name() -> None:
-    content = (BUNDLED_FOLDER / "fasseg.safetensors").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == FIRST_FASSEG

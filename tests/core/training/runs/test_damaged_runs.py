@@ -1,5 +1,6 @@
 """Run folders with damaged, foreign or unreadable files."""
 
+import json
 import os
 import zipfile
 
@@ -241,4 +242,13 @@ def test_a_state_that_grows_when_unpacked_is_not_unpacked(stopped, run):
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(CheckpointError, match="compressed"):
+        run(stopped, resume=True)
+
+
+def test_a_record_of_pairs_without_a_role_is_damaged(stopped, run):
+    record = RunFolder(stopped.run_folder).data_record
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["hashes"]["unknown"] = content["hashes"].popitem()[1]
+    record.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ConfigError, match="is damaged"):
         run(stopped, resume=True)
