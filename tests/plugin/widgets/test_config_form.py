@@ -175,13 +175,16 @@ def choose_preset(setup, qtbot):
 
 
 @pytest.mark.parametrize("name", ["quick", "balanced", "thorough", "report"])
-def test_a_preset_of_the_form_is_that_of_the_command_line(setup, choose_preset, tmp_path, name):
+def test_a_preset_of_the_form_is_that_of_the_command_line_but_for_the_devices(
+    setup, choose_preset, tmp_path, name
+):
     choose_preset("report")
     setup.form.editor("seed").setValue(5)
     setup.form.editor("data.validation_share").setValue(0.4)
     choose_preset(name)
     given = {"data": {"root": tmp_path, "validation_share": 0.4}, "run_folder": tmp_path / "run"}
-    expected = TrainConfig.model_validate(given | {"seed": 5} | preset_settings(name))
+    here = {"seed": 5, "devices": None}  # All GPUs of the machine, unlike the command.
+    expected = TrainConfig.model_validate(given | here | preset_settings(name))
     assert config_of(setup, tmp_path) == expected
 
 
