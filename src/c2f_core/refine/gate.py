@@ -21,6 +21,8 @@ from c2f_core.refine.islands import dissolve_islands
 from c2f_core.refine.scope import Care
 
 MODEL_FILE = Path(__file__).with_name("gate.json")
+DOUBTFUL_DISTANCE = 24.0
+"""Distance in pixels from the coarse boundary at which the log odds of a change are one less."""
 UNDECIDED = 0.5
 """Largest confidence where a change was rejected: both labels are possible."""
 
@@ -115,9 +117,13 @@ def _rejected(
 
 
 def _gains_by_confidence(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the probability that the new class is right less that of the opposite."""
+    """Return the probability that the new class is right less that of the opposite.
+
+    Coarse maps are wrong near their boundaries: the further away, the surer a change has to be.
+    """
     log_odds = features[:, FEATURES.index("log odds of the confidence")].astype(np.float64)
-    return np.asarray(np.tanh(log_odds / 2), dtype=np.float64)
+    distances = features[:, FEATURES.index("mean distance to the coarse boundary")]
+    return np.asarray(np.tanh((log_odds - distances / DOUBTFUL_DISTANCE) / 2), dtype=np.float64)
 
 
 def expected_gains(features: NDArray[np.float32]) -> NDArray[np.float64]:

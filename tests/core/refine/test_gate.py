@@ -100,3 +100,20 @@ def test_half_the_weight_needs_both_look_and_confidence(scene: tuple[Array, Arra
     np.testing.assert_array_equal(kept, fine)
     kept, _ = keep_gains(rgb, coarse, fine, _sure(fine.shape), confidence_weight=0.5)
     assert (kept == fine).mean() > (coarse == fine).mean()
+
+
+def test_far_from_the_coarse_boundary_a_change_has_to_be_surer() -> None:
+    rgb = np.full((200, 200, 3), 120, np.uint8)
+    coarse = np.zeros((200, 200), np.uint8)
+    coarse[:20] = 1
+    near, far = coarse.copy(), coarse.copy()
+    near[20:26, 40:60] = 1
+    far[150:156, 40:60] = 1
+    for changed, confidence, is_kept in (
+        (near, 0.75, True),
+        (far, 0.75, False),
+        (far, 0.999, True),
+    ):
+        level = np.full(coarse.shape, confidence, np.float32)
+        kept, _ = keep_gains(rgb, coarse, changed, level, confidence_weight=1.0)
+        np.testing.assert_array_equal(kept, changed if is_kept else coarse)
