@@ -1,7 +1,6 @@
 """Small views and layout helpers that the widgets share."""
 
 from collections.abc import Mapping
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -25,8 +24,8 @@ FRAME = QColor(128, 128, 128)
 ROW_WIDTH = 300
 """Largest width of buttons side by side, in pixels of the screen."""
 STATUS_LINES = 5
-LAYOUT_TIME = 50
-"""Milliseconds after which the layouts around an opened section have made room for it."""
+SETTLING_TIME = 1000
+"""Milliseconds within which the layouts around an opened section make room for it."""
 LARGEST_HEIGHT = (1 << 24) - 1
 """Largest height of a widget in Qt."""
 
@@ -122,20 +121,29 @@ def collapsible(title: str, content: QLayout | QWidget) -> QCollapsible:
         content.setVisible(is_open)  # Collapsed editors are skipped by Tab.
         if is_open:  # The content may grow later.
             content.setMaximumHeight(LARGEST_HEIGHT)
-            QTimer.singleShot(LAYOUT_TIME, partial(_scroll_to, content))
+            _keep_in_view(content)
 
     section.toggled.connect(show)
     section.collapse(animate=False)
     return section
 
 
-def _scroll_to(content: QWidget) -> None:
-    """Scroll the column that contains a section until the section is in view."""
-    parent = content.parentWidget() if isalive(content) else None
-    while parent is not None and not isinstance(parent, QScrollArea):
-        parent = parent.parentWidget()
-    if parent is not None:
-        parent.ensureWidgetVisible(content)
+def _keep_in_view(content: QWidget) -> None:
+    """Scroll the column that contains an opened section to it until its layout has settled."""
+    area = content.parentWidget()
+    while area is not None and not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    bar = area.verticalScrollBar() if area is not None else None
+    if area is None or bar is None:
+        return
+
+    def scroll() -> None:
+        if isalive(content) and isalive(area) and content.isVisible():
+            area.ensureWidgetVisible(content)
+
+    QTimer.singleShot(0, scroll)
+    bar.rangeChanged.connect(scroll)
+    QTimer.singleShot(SETTLING_TIME, lambda: isalive(bar) and bar.rangeChanged.disconnect(scroll))
 
 
 def button_row(tips: Mapping[Any, str]) -> QGridLayout:
