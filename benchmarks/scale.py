@@ -189,7 +189,7 @@ def _use_one_thread() -> None:
 
 
 def simulate(tasks: int) -> None:
-    """Send so many tasks that only return through the scheduler, and enter them in a ledger."""
+    """Run a number of empty tasks through the scheduler, and record them in a ledger."""
     with (
         tempfile.TemporaryDirectory() as folder,
         local_cluster(2) as client,

@@ -56,9 +56,9 @@ TRAINING_SEQUENCES = ("0001TP", "0006R0")
 DEFORMED, INSIDE = (0.4, 0.6), (0.4, 0.55)
 """Ranges of the mean IoU of both steps of `cityscapes_like`."""
 EVERY = {"val": 1, "drive": 2}
-"""Of each held-out list, one frame in so many is scored."""
+"""Interval between the scored frames of a held-out list."""
 PROBE = 20
-"""One frame of val in so many is shown during training; none of them chooses anything."""
+"""Interval between the frames of val scored during training; no choice depends on them."""
 WORTH = 10
 """Percentage of fine maps with which the worth of refined maps is measured."""
 SETTINGS: dict[str, Any] = {
@@ -221,7 +221,7 @@ def names_of(options: argparse.Namespace, name: str) -> list[str]:
 
 
 def few(options: argparse.Namespace, share: int) -> int:
-    """Return the number of fine maps that are so many per cent of the train side."""
+    """Return a percentage of the number of training frames."""
     return round(share / 100 * len(names_of(options, "train")))
 
 

@@ -72,7 +72,9 @@ def share_of(text: str | None) -> Share:
         return Share()
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if match is None:
-        raise ConfigError(f"'{text}' is no part of the work; give --shard 3/8 for the third of 8.")
+        raise ConfigError(
+            f"'{text}' does not name a part; for the third of eight parts, give --shard 3/8."
+        )
     return Share(int(match[1]), int(match[2]))
 
 

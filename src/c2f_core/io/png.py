@@ -28,7 +28,7 @@ BAND = 2**24
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Number of channels by colour type: grey, RGB, palette, grey with alpha, RGBA."""
 TYPES_OF_BYTES = {1: (8, 0), 2: (16, 0), 3: (8, 2), 4: (8, 6), 6: (16, 2), 8: (16, 6)}
-"""Depth and colour type of pixels that take so many bytes."""
+"""Depth and colour type by the number of bytes of a pixel."""
 GREY, RGB, PALETTE = 0, 2, 3
 LEFT_OUT = (b"IHDR", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")
 """Types of chunks that files of other pixels do not share; the last three are of animations."""

@@ -85,7 +85,7 @@ def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
     list of int, or list of (int, int, int)
         Different values of a grey image or integer array, or different colours of a
         colour or palette image without its transparent pixels; None if there is one colour
-        everywhere, or so many values that it cannot be a map.
+        everywhere, or too many values for a map.
 
     Raises
     ------

@@ -187,7 +187,7 @@ class Store:
             return content
 
     def _keep_damaged(self, file: Path) -> Path | None:
-        """Keep a damaged file under another name; return None if there is no file."""
+        """Rename a damaged file to keep it; return None if the file does not exist."""
         if not os.path.lexists(file):
             return None
         if not file.is_file():

@@ -135,7 +135,12 @@ def mean_difference(rgb: NDArray[np.uint8], markers: NDArray[np.uint8]) -> float
     rgb : (Y, X, 3) uint8 array
         RGB image.
     markers : (Y, X) uint8 array
-        Markers, 0 where there is none; everywhere, there is no difference.
+        Markers, 0 where a pixel has none.
+
+    Returns
+    -------
+    float
+        Mean of the squared differences, at least 0; 0 if all pixels have a marker.
     """
     squared = _squared_differences(rgb, *_edges(markers))
     return float(squared.mean()) if squared.size else 0.0

@@ -90,7 +90,7 @@ class CoarseMap:
     Raises
     ------
     DataError
-        If there is no such map, or it does not fit the image.
+        If the map does not exist or does not fit the image.
     """
 
     def __init__(self, path: Path, image: Multiscale, level: int) -> None:

@@ -34,7 +34,7 @@ def write_back(path: Path, labels: Sliceable) -> int:
     Raises
     ------
     DataError
-        If there is no such group, another program wrote it, or the shape differs.
+        If the group does not exist, was written by another program, or has another shape.
     ClassTableError
         If there is a label that is not in the class table; nothing is written then.
     WritingError

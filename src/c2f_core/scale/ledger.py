@@ -56,7 +56,7 @@ class Share:
         return self.count == 1
 
     def of(self, tasks: int) -> range:
-        """Return which of so many tasks this part has: neighbours, which share what they read."""
+        """Return the range of tasks of this part; neighbours, because they read the same chunks."""
         return range((self.index - 1) * tasks // self.count, self.index * tasks // self.count)
 
     def __str__(self) -> str:

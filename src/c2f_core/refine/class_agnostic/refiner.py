@@ -25,9 +25,7 @@ HALO = 64
 CONFIDENCE_WEIGHT = 0.5
 """Weight of the network's confidence in what a change is expected to gain.
 
-Of 75 simulated maps of 19 sets, careful refining then removes 25.6 % of the errors and makes
-one worse; without the confidence, it removes 20.9 %, with the confidence alone 30.5 %, and
-makes nine worse.
+Without the confidence, many good changes are rejected; alone, it keeps too many bad ones.
 """
 LARGEST_SIDE, SMALLEST_SIDE = 512, 64
 """Sides in pixels of windows that are always cut, and that are never cut."""
