@@ -15,7 +15,9 @@ FINE_TUNING = "fine-tuning"
 """Name of the folder for fine-tuning runs that are under way or were stopped."""
 FORMAT_1_FINE_TUNING = "lessons"
 """That folder in projects of format 1; runs stay in it, as their configs contain its path."""
-FOLDERS = ("images", *KINDS, "models", "exports", "autosave")
+THUMBNAILS = "thumbnails"
+"""Name of the folder for small pictures of the images, which are made again if they are missing."""
+FOLDERS = ("images", *KINDS, "models", "exports", "autosave", THUMBNAILS)
 """Folders that every project has."""
 CONTENT_FILE = "project.json"
 JOURNAL_FILE = "journal.jsonl"
@@ -23,8 +25,13 @@ LOCK_FILE = ".lock"
 FILES = (CONTENT_FILE, JOURNAL_FILE, TABLE_FILE, LOCK_FILE)
 OWN = {*FOLDERS, REMOVED, FINE_TUNING, FORMAT_1_FINE_TUNING, *FILES} - {"exports"}
 """Names in the folder of a project that exports must not touch."""
-REPLACED = {"images", *KINDS, REMOVED, "exports", "autosave"}
+REPLACED = {"images", *KINDS, REMOVED, "exports", "autosave", THUMBNAILS}
 """Folders whose files are read, moved or replaced, but never written into."""
+
+
+def thumbnail_file(root: Path, name: str) -> Path:
+    """Return the file for the small picture of an image."""
+    return root / THUMBNAILS / f"{name}.png"
 
 
 def check_layout(root: Path) -> None:

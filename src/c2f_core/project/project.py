@@ -55,6 +55,7 @@ class Project:
     - `models`, `exports`, `classes.json`, `project.json` and `journal.jsonl`;
     - `fine-tuning`: a fine-tuning run that is under way or was stopped;
     - `autosave`: work that a crash would lose; opening the project saves it;
+    - `thumbnails`: small pictures of the images, see `read_thumbnail`;
     - `removed`: removed images, a folder for each, and reviewed maps that were replaced.
 
     Maps are index images, so that classes can be renamed and recoloured. All methods are

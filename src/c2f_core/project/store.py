@@ -20,7 +20,7 @@ from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.atomic import atomic_path
 from c2f_core.models.bundled import is_model_file
 from c2f_core.project.files import move_maps
-from c2f_core.project.layout import CONTENT_FILE, JOURNAL_FILE
+from c2f_core.project.layout import CONTENT_FILE, JOURNAL_FILE, thumbnail_file
 from c2f_core.project.maps import MapFiles
 from c2f_core.project.rebuilding import known_tables, rebuilt, set_aside
 from c2f_core.project.records import (
@@ -317,6 +317,7 @@ class Store:
         """Move the maps of a removed image to its folder, and delete its record."""
         move_maps(self.maps, record, folder)
         self.snapshot(record.name).unlink(missing_ok=True)
+        thumbnail_file(self.root, record.name).unlink(missing_ok=True)
         self._write(self._content.without(record))
         self.journal.write("removed", image=record.name, folder=folder.name)
 

@@ -26,6 +26,7 @@ from napari_c2f.project.image_controller import ImageController
 from napari_c2f.project.library import Library
 from napari_c2f.project.open_work import TICK, EffortClock
 from napari_c2f.project.review_mark import ReviewMark
+from napari_c2f.project.thumbnails import Thumbnails
 from napari_c2f.project.workspace import Workspace
 
 LOGGER = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class ProjectController:
         Refines all pending images.
     fine_tuning : FineTuningController
         Fine-tunes the model.
+    thumbnails : Thumbnails
+        Reads small pictures of the images.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ProjectController:
         self.exporter = Exporter(self.workspace)
         self.batch = BatchController(self.workspace)
         self.fine_tuning = FineTuningController(self.workspace)
+        self.thumbnails = Thumbnails(self.workspace)
         self._tick = RepeatingTimer(TICK, self.clock.tick)
 
     @staticmethod
@@ -161,6 +165,7 @@ class ProjectController:
         """Save and close everything for good because the window closes."""
         self.fine_tuning.close()
         self.batch.close()
+        self.thumbnails.close()
         self.save_quietly()
         if self.images.image is not None:
             self.images.image.release()

@@ -6,6 +6,7 @@ from typing import Any
 
 from napari.layers import Layer
 from napari.utils.key_bindings import KeyBinding, KeyCode, KeyMod
+from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from c2f_core.io.images import IMAGE_SUFFIXES
@@ -115,6 +116,8 @@ class ImageSection(QWidget):
     def _connect(self) -> None:
         self.table.opened.connect(self._controller.images.show)
         self.table.selected.connect(self._show_actions)
+        self.table.pictures_wanted.connect(self._controller.thumbnails.want)
+        self._controller.thumbnails.made.connect(self._show_picture)
         self.show_button.clicked.connect(self._open)
         self.review_button.clicked.connect(self._toggle_reviewed)
         self.remove_button.clicked.connect(self._remove)
@@ -211,7 +214,12 @@ class ImageSection(QWidget):
     @while_alive
     def _show_project(self, *_: Any) -> None:
         self.setEnabled(self._state.root is not None)
+        self.table.forget_pictures()
         self._show_images()
+
+    @while_alive
+    def _show_picture(self, name: str, picture: NDArray[Any] | None) -> None:
+        self.table.show_picture(name, picture)
 
     @while_alive
     def _show_images(self, *_: Any) -> None:

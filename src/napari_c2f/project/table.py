@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import (
 
 from c2f_core.project import ImageRecord
 from c2f_core.project.records import by_doubt
+from napari_c2f.project.pictures import SIZE, PictureDelegate
 
 COLUMNS = {
     "Image": "Double-click an image, or press Enter, to bring it into the viewer",
@@ -27,8 +29,10 @@ NAME, STATUS, DOUBT, MINUTES, PAINTED, ROLE = range(len(COLUMNS))
 ORDER = ("refined", "drawn", "pending", "reviewed")
 """Stages in the order in which images need a look."""
 SORT = Qt.ItemDataRole.UserRole
+PICTURE = SORT + 1
+"""Role of the data that name the picture of a row."""
 ROLES = {None: "", False: "training", True: "held out"}
-WIDTHS = {NAME: 84, STATUS: 66, DOUBT: 50, MINUTES: 58, PAINTED: 56, ROLE: 60}
+WIDTHS = {NAME: 116, STATUS: 66, DOUBT: 50, MINUTES: 58, PAINTED: 56, ROLE: 60}
 """Initial widths of columns, in pixels of the screen."""
 LEAST_HEIGHT = 150
 """Smallest height, at which some images are seen, in pixels of the screen."""
@@ -52,13 +56,21 @@ class ImageTable(QTreeWidget):
         Emitted with the name of an image that the user wants to open.
     selected : Signal
         Emitted when another image is selected.
+    pictures_wanted : Signal
+        Emitted with the names of the images in view whose pictures are missing, see `show_picture`.
     """
 
     opened = Signal(str)
     selected = Signal()
+    pictures_wanted = Signal(list)
 
     def __init__(self) -> None:
         super().__init__()
+        self._pictures = PictureDelegate(PICTURE, self)
+        self._pictures.wanted.connect(self.pictures_wanted)
+        self.setItemDelegateForColumn(NAME, self._pictures)
+        self.setIconSize(SIZE)
+        self.setUniformRowHeights(True)
         self.setHeaderLabels(list(COLUMNS))
         header = self.headerItem()
         assert header is not None, "it was just set"
@@ -108,6 +120,7 @@ class ImageTable(QTreeWidget):
     def show_images(self, images: Sequence[ImageRecord], opened: str) -> None:
         """List the images; the open one is bold."""
         selected = self.value()
+        self._pictures.keep_only({record.name for record in images})
         blocked = self.blockSignals(True)
         self.setSortingEnabled(False)
         self.clear()
@@ -119,6 +132,17 @@ class ImageTable(QTreeWidget):
         self.setValue(selected)
         self.blockSignals(blocked)
         self.selected.emit()
+
+    def show_picture(self, name: str, picture: NDArray[Any] | None) -> None:
+        """Show the picture of an image, an (y, x, 3) uint8 array; None if there is none."""
+        self._pictures.add(name, picture)
+        viewport = self.viewport()
+        assert viewport is not None, "a tree has a viewport"
+        viewport.update()
+
+    def forget_pictures(self) -> None:
+        """Forget all pictures, because the images are those of another project."""
+        self._pictures.keep_only(())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         """Open the selected image with Enter."""
@@ -141,6 +165,7 @@ def _row(number: int, record: ImageRecord, rank: int, is_open: bool) -> QTreeWid
         ROLE: (ROLES[record.held_out], ROLES[record.held_out]),
     }
     row = _Row([text for text, _ in cells.values()])
+    row.setData(NAME, PICTURE, record.name)
     for column, (_, value) in cells.items():
         row.setData(column, SORT, value)
         if column in (DOUBT, MINUTES, PAINTED):
