@@ -19,7 +19,7 @@ from c2f_core.io.maps import read_map
 from c2f_core.io.recognise import MOST_VALUES, recognise_table
 from c2f_core.scale.label_metadata import class_table_of
 from c2f_core.scale.multiscale import Multiscale, is_zarr, open_multiscale
-from c2f_core.scale.output import LABELS
+from c2f_core.scale.output import LABELS, label_groups
 from c2f_core.scale.planes import label_planes, stacked_axes
 from c2f_core.scale.shards import CHUNK, Grid
 
@@ -158,7 +158,7 @@ def label_group(path: Path) -> Multiscale:
     folder = path / LABELS
     if not is_zarr(folder):
         return open_multiscale(path)
-    names = sorted(each.name for each in folder.iterdir() if is_zarr(each))
+    names = [each.name for each in label_groups(path)]
     if len(names) != 1:
         found = f"several label groups ({', '.join(names)})" if names else "no label group"
         raise DataError(

@@ -104,12 +104,27 @@ class OutputGroup:
         WritingError
             If the store is read-only.
         """
-        folder = next(each for each in self.path.absolute().parents if each.exists())
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise WritingError(
-                f"{self.path} cannot be written, as {folder} is read-only; check its permissions, "
-                "or choose another store."
-            )
+        above = next(each for each in self.path.absolute().parents if each.exists())
+        for folder in (above, self.path) if self.path.exists() else (above,):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise WritingError(
+                    f"{self.path} cannot be written, as {folder} is read-only; check its "
+                    "permissions, or choose another store."
+                )
+
+
+def label_groups(store: Path) -> list[OutputGroup]:
+    """Return the label groups of an OME-Zarr image, sorted by name.
+
+    Parameters
+    ----------
+    store : Path
+        OME-Zarr image.
+    """
+    folder = store / LABELS
+    if not is_zarr(folder):
+        return []
+    return [OutputGroup(store, each.name) for each in sorted(folder.iterdir()) if is_zarr(each)]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
 from napari_c2f.refine.request import RefinerChoice, RefineRequest
 from napari_c2f.refine.scope_editor import ScopeEditor
+from napari_c2f.refine.stored_labels import StoredLabelsController
+from napari_c2f.refine.stored_section import StoredSection
 from napari_c2f.widgets.choices import (
     DEVICES,
     Choice,
@@ -107,6 +109,7 @@ class RefineWidget(DockedWidget):
         """Coarse map whose class table is shown."""
         session = Session.of(viewer)
         self._controller = RefineController(viewer, session)
+        self._stored_labels = StoredLabelsController(viewer)
         self.switches = DisplaySwitches(session.display)
         self.state = self._controller.model
         self._make_choices()
@@ -119,7 +122,7 @@ class RefineWidget(DockedWidget):
         self.use_keys(KEYS, self._buttons)
         self.use_keys(MAP_KEYS, session.display)
         self.when_ended(self.switches.leave)
-        self.when_ended(self._disconnect_classes, self._controller.close)
+        self.when_ended(self._disconnect_classes, self._controller.close, self._stored_labels.close)
         self._lay_out()
         self._connect()
         self._show_table(self.state.class_table)
@@ -135,6 +138,7 @@ class RefineWidget(DockedWidget):
         self.model.setValue(self.state.refiner)
         self.knowledge = KnowledgeLine(self.model)
         self.device = Choice({name: name for name in DEVICES})
+        self.stored = StoredSection()
         self.scope = ScopeEditor(self._viewer)
         self.scope_section = collapsible("", self.scope)
 
@@ -154,6 +158,7 @@ class RefineWidget(DockedWidget):
         add_row(form, "&Coarse map", self.coarse.native, TIPS["coarse"])
         maps = {self.new_button: TIPS["new"], self.open_button: TIPS["open"]}
         form.addRow("", button_row(maps))
+        form.addRow("", self.stored)
         add_row(form, "Cla&sses", self.class_table, TIPS["classes"])
         form.addRow(self.legend)
         form.addRow(self.background_button)
@@ -188,6 +193,9 @@ class RefineWidget(DockedWidget):
         self.refine_button.clicked.connect(self._refine)
         self.clear_button.clicked.connect(lambda: self._controller.remove_old(self.coarse.value))
         self.cancel_button.clicked.connect(self._controller.stop)
+        self.cancel_button.clicked.connect(self._stored_labels.stop)
+        self.stored.edit_wanted.connect(lambda: self._stored_labels.edit_copy(self.coarse.value))
+        self.stored.write_wanted.connect(lambda: self._stored_labels.write_back(self.coarse.value))
         self.live.toggled.connect(self._controller.set_live)
         self._controller.succeeded.connect(self._remember)
         self.class_table.currentIndexChanged.connect(self._show_classes)
@@ -207,10 +215,11 @@ class RefineWidget(DockedWidget):
             self.scope.shapes.changed,
         ):
             signal.connect(self._update)
+        for model in (self.state, self._stored_labels.model):
+            model.events.busy.connect(self._show_busy)
+            model.events.progress.connect(self._show_progress)
+            model.events.message.connect(self._show_message)
         events = self.state.events
-        events.busy.connect(self._show_busy)
-        events.progress.connect(self._show_progress)
-        events.message.connect(self._show_message)
         events.report.connect(self._show_report)
         events.class_table.connect(self._show_table)
         events.live.connect(self._show_live)
@@ -259,6 +268,7 @@ class RefineWidget(DockedWidget):
         self._followed = coarse
         if coarse is not None:  # The Draw widget renames and recolours its classes.
             coarse.events.features.connect(self._show_classes)
+        self.stored.show_layer(coarse)
         self.scope.show_stack(coarse is not None and coarse.ndim > 2)
         self._show_classes()
 
@@ -313,6 +323,7 @@ class RefineWidget(DockedWidget):
     @while_alive
     def _show_busy(self, busy: bool) -> None:
         self.refine_button.setEnabled(not busy)
+        self.stored.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
         # Until the first share is known, the bar only shows that there is work.
         self.progress.setRange(0, 0 if busy else 100)
