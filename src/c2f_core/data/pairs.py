@@ -19,6 +19,7 @@ from c2f_core.classes.report import (
 )
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import C2FError, DataError
+from c2f_core.geometry.arrays import displacement
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map
@@ -299,6 +300,28 @@ class FilePairs:
         elif isinstance(report, DecodeReport) and report.outside:
             self.blended_reports[path] = report
         return self._class_table.to_class_ids(labels)
+
+
+def coarse_displacement(pairs: Sequence[Pair]) -> float | None:
+    """Estimate how far the boundaries of coarse maps are from those of the fine maps.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Pairs; those without a fine map do not count.
+
+    Returns
+    -------
+    float, optional
+        Mean over the pairs of the number of labelled pixels of the coarse map that are wrong,
+        per pixel of its boundaries; None if there is nothing to measure, or nothing wrong.
+    """
+    found = [
+        displacement(pair.coarse, pair.fine, UNLABELLED_ID)
+        for pair in pairs
+        if pair.fine is not None
+    ]
+    return float(np.mean(found)) or None if found else None
 
 
 def _warning(path: Path, report: MapReport) -> str:

@@ -193,6 +193,44 @@ def boundary_pixels(
     return marked
 
 
+def first_boundary_pixels(class_map: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mark the pixels that differ from the one above or on the left; boundaries are one pixel wide.
+
+    Parameters
+    ----------
+    class_map : (Y, X) integer array
+        Class ids or labels.
+
+    Returns
+    -------
+    (Y, X) boolean array
+    """
+    marked = np.zeros(class_map.shape, dtype=bool)
+    marked[1:] |= class_map[1:] != class_map[:-1]
+    marked[:, 1:] |= class_map[:, 1:] != class_map[:, :-1]
+    return marked
+
+
+def displacement(first: NDArray[Any], second: NDArray[Any], unlabelled: int) -> float:
+    """Estimate how far the boundaries of two maps of one image are apart.
+
+    Parameters
+    ----------
+    first, second : (Y, X) integer array
+        Class ids or labels.
+    unlabelled : int
+        Value that stands for unlabelled pixels, which do not count.
+
+    Returns
+    -------
+    float
+        Number of differing pixels per pixel of the boundaries of the first map, which
+        is a distance in pixels where a boundary has moved.
+    """
+    differ = (first != second) & (first != unlabelled) & (second != unlabelled)
+    return float(differ.sum() / max(int(first_boundary_pixels(first).sum()), 1))
+
+
 class Sliceable(Protocol):
     """Array in memory or loaded lazily: NumPy, dask, zarr and other arrays that slice like them."""
 

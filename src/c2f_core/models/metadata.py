@@ -49,6 +49,9 @@ class ModelMetadata(Settings):
     config: RecordedConfig
     normalisation: Normalisation = Normalisation()
     data_fingerprint: str = ""
+    coarse_displacement: float | None = Field(default=None, gt=0)
+    """Mean distance in pixels between the boundaries of the coarse and the fine maps that the
+    model was trained on; None if it was not measured."""
     scores: dict[str, float] = Field(default_factory=dict)
     temperature: float = Field(default=1.0, gt=0)
     library_versions: dict[str, str] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.measure import label
 
 from c2f_core.classes.codec import UNLABELLED_ID
+from c2f_core.geometry.arrays import first_boundary_pixels
 from c2f_core.opencv import cv2
 from c2f_core.refine.interface import ClassIds, Confidence
 
@@ -127,9 +128,7 @@ class _Measures:
     def sizes_and_distances(self, confidence: Confidence) -> list[NDArray[np.float64]]:
         """Return size, confidence and distances to the boundaries of the coarse map."""
         numbers = np.arange(1, len(self._sizes) + 1)
-        boundary = np.zeros(self._coarse.shape, np.uint8)
-        boundary[1:] |= self._coarse[1:] != self._coarse[:-1]
-        boundary[:, 1:] |= self._coarse[:, 1:] != self._coarse[:, :-1]
+        boundary = first_boundary_pixels(self._coarse).astype(np.uint8)
         self._boundary_length = max(int(boundary.sum()), 1)
         distances = np.asarray(
             cv2.distanceTransform(1 - boundary, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32

@@ -23,6 +23,10 @@ from c2f_core.refine.scope import Care
 MODEL_FILE = Path(__file__).with_name("gate.json")
 DOUBTFUL_DISTANCE = 24.0
 """Distance in pixels from the coarse boundary at which the log odds of a change are one less."""
+NEARLY_FINE = 0.65
+"""Share of the usual displacement below which a map is taken to be nearly fine."""
+SURER = 1.25
+"""Weight of the logarithm of that share in the log odds of a change."""
 UNDECIDED = 0.5
 """Largest confidence where a change was rejected: both labels are possible."""
 
@@ -56,6 +60,7 @@ def keep_gains(
     smallest_region: int = 0,
     *,
     confidence_weight: float = 0.0,
+    usual_displacement: float | None = None,
 ) -> tuple[ClassIds, Confidence]:
     """Take back the changes of a refined map that are not expected to gain.
 
@@ -80,6 +85,10 @@ def keep_gains(
     confidence_weight : float
         Weight in [0, 1] of the gain that the confidence promises, against the one that is
         estimated from the look of a change; see `RefinerInterface.confidence_weight`.
+    usual_displacement : float, optional
+        Mean distance in pixels between coarse and fine boundaries that the confidence was
+        calibrated on. The fewer changes there are for the length of the boundaries, the more
+        likely it is that the map is nearly fine, and the surer a change has to be.
 
     Returns
     -------
@@ -93,7 +102,7 @@ def keep_gains(
         return cleaned, confidence
     changes = find_changes(rgb, coarse, cleaned, confidence)
     gains = (1 - confidence_weight) * expected_gains(changes.features)
-    gains += confidence_weight * _gains_by_confidence(changes.features)
+    gains += confidence_weight * _gains_by_confidence(changes.features, usual_displacement)
     rejected = _rejected(changes.sizes, gains, DEMANDS[care])[changes.regions]
     kept = np.where(rejected, coarse, cleaned)
     return (
@@ -116,14 +125,21 @@ def _rejected(
     return rejected
 
 
-def _gains_by_confidence(features: NDArray[np.float32]) -> NDArray[np.float64]:
+def _gains_by_confidence(
+    features: NDArray[np.float32], usual_displacement: float | None
+) -> NDArray[np.float64]:
     """Return the probability that the new class is right less that of the opposite.
 
     Coarse maps are wrong near their boundaries: the further away, the surer a change has to be.
+    The same holds for maps that are nearly fine, of which a refiner was shown few.
     """
     log_odds = features[:, FEATURES.index("log odds of the confidence")].astype(np.float64)
     distances = features[:, FEATURES.index("mean distance to the coarse boundary")]
-    return np.asarray(np.tanh((log_odds - distances / DOUBTFUL_DISTANCE) / 2), dtype=np.float64)
+    log_odds -= distances / DOUBTFUL_DISTANCE
+    if usual_displacement is not None:
+        shares = features[:, FEATURES.index("changed share along the boundaries")]
+        log_odds += SURER * np.minimum(shares - np.log(NEARLY_FINE * usual_displacement), 0)
+    return np.asarray(np.tanh(log_odds / 2), dtype=np.float64)
 
 
 def expected_gains(features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -101,12 +101,17 @@ class RefinerInterface(ABC):
         How far the confidence decides what a change is expected to gain, in [0, 1]: 0
         leaves it to the look of the change, 1 is for confidence that was calibrated on
         images of the refiner's own kind. See `c2f_core.refine.gate`.
+    usual_displacement : float, optional
+        Mean distance in pixels between the boundaries of the coarse and the fine maps that
+        the refiner was trained on. Maps that it would change far less than that are nearly
+        fine already.
     """
 
     name: str
     class_table: ClassTable
     source: Path | None = None
     confidence_weight: float = 0.0
+    usual_displacement: float | None = None
 
     def refine(
         self,

@@ -100,6 +100,7 @@ class Refiner(RefinerInterface):
         self.device = choose_device(device)
         self.average_flips = average_flips
         self.confidence_weight = 1.0
+        self.usual_displacement = metadata.coarse_displacement
         self._generator = for_inference(generator)
         if self.device.type == "cpu":
             with_strided_stem(self._generator)

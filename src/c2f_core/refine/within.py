@@ -374,6 +374,7 @@ class _PlaneRefinement:
             scope.care,
             scope.smallest_region,
             confidence_weight=self._refiner.confidence_weight,
+            usual_displacement=self._refiner.usual_displacement,
         )
 
     def _class_ids_of(self, window: Window) -> ClassIds:

@@ -14,7 +14,7 @@ from c2f_core.classes.colours import encode_colours
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig
 from c2f_core.data.layouts import open_pairs
-from c2f_core.data.pairs import fingerprint
+from c2f_core.data.pairs import Pair, coarse_displacement, fingerprint
 from c2f_core.data.simulation import MixedSimulation
 from c2f_core.data.splits import assign_roles, draw_validation, read_groups, read_split
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -301,3 +301,14 @@ def test_a_map_of_the_stored_picture_is_named_with_its_orientation(folder):
     pairs = open_pairs(folder, FASSEG)
     with pytest.raises(DataError, match=r"map of a.png has 20 rows.*turn the map anticlockwise"):
         pairs[0]
+
+
+def test_the_displacement_of_coarse_maps_counts_pairs_with_fine_maps():
+    coarse, fine = np.zeros((40, 50), np.uint8), np.zeros((40, 50), np.uint8)
+    coarse[:20], fine[:24] = 1, 1
+    image = np.zeros((40, 50, 3), np.uint8)
+    off, same = Pair("a", image, coarse, fine), Pair("b", image, fine, fine)
+    alone = Pair("c", image, coarse, None)
+    assert coarse_displacement([off, same, alone]) == 2
+    assert coarse_displacement([same]) is None
+    assert coarse_displacement([alone]) is None

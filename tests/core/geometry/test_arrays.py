@@ -3,7 +3,7 @@
 import numpy as np
 from skimage.segmentation import find_boundaries
 
-from c2f_core.geometry.arrays import boundary_pixels
+from c2f_core.geometry.arrays import boundary_pixels, displacement
 
 
 def test_unlabelled_pixels_make_no_boundary() -> None:
@@ -16,3 +16,12 @@ def test_boundary_pixels_are_those_of_scikit_image() -> None:
     np.testing.assert_array_equal(
         boundary_pixels(fine), find_boundaries(fine, connectivity=1, mode="thick")
     )
+
+
+def test_the_displacement_of_a_moved_boundary_is_its_distance() -> None:
+    first, second = np.zeros((40, 50), np.uint8), np.zeros((40, 50), np.uint8)
+    first[:20], second[:23] = 1, 1
+    assert displacement(first, second, 255) == 3
+    second[:, :10] = 255
+    assert displacement(first, second, 255) == 3 * 40 / 50
+    assert displacement(np.zeros((3, 3), np.uint8), np.zeros((3, 3), np.uint8), 255) == 0

@@ -117,3 +117,22 @@ def test_far_from_the_coarse_boundary_a_change_has_to_be_surer() -> None:
         level = np.full(coarse.shape, confidence, np.float32)
         kept, _ = keep_gains(rgb, coarse, changed, level, confidence_weight=1.0)
         np.testing.assert_array_equal(kept, changed if is_kept else coarse)
+
+
+def test_a_map_that_hardly_changes_is_nearly_fine_and_a_change_has_to_be_surer() -> None:
+    rgb = np.full((200, 200, 3), 120, np.uint8)
+    coarse = np.zeros((200, 200), np.uint8)
+    coarse[:100] = 1
+    changed = coarse.copy()
+    changed[100:103, 40:120] = 1  # 240 pixels along a boundary of 200.
+    for usual, confidence, is_kept in (
+        (None, 0.75, True),
+        (1.2, 0.75, True),
+        (6.0, 0.75, False),
+        (6.0, 0.999, True),
+    ):
+        level = np.full(coarse.shape, confidence, np.float32)
+        kept, _ = keep_gains(
+            rgb, coarse, changed, level, confidence_weight=1.0, usual_displacement=usual
+        )
+        np.testing.assert_array_equal(kept, changed if is_kept else coarse)

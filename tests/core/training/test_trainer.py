@@ -62,6 +62,7 @@ def test_a_network_learns_on_tiny_data(
     assert metadata.class_table == SHAPES
     assert metadata.config.architecture.conditional == (method == "model1")
     assert metadata.config.method == method
+    assert metadata.coarse_displacement is not None
 
 
 @pytest.mark.parametrize(("stop_after", "share"), [(2, 0), (3, 0), (4, 0), (2, 0.5)])
