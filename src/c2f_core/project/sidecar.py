@@ -16,6 +16,7 @@ from c2f_core.documents import check_regular_file, is_unicode
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import unfinished_files
 from c2f_core.io.maps import MapStyle
+from c2f_core.io.paths import relative_path
 from c2f_core.project.records import Effort, Parameters
 from c2f_core.project.versioned import Versioned, read_versioned
 from c2f_core.refine.run import file_hash
@@ -233,10 +234,7 @@ def relative_to(path: Path, folder: Path) -> str:
     DataError
         If the path is not readable text.
     """
-    try:
-        found = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # On another drive of Windows.
-        found = str(path.resolve())
+    found = relative_path(path, folder)
     check_text(found)
     return found
 

@@ -1,6 +1,5 @@
 """OME-Zarr groups as they are described by their metadata: axes, resolution levels, versions."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -218,8 +217,3 @@ def _level(path: Path, group: "zarr.Group", dataset: dict[str, Any], axes: int) 
     scale = steps["scale"].get("scale") or [1.0] * axes
     translation = steps.get("translation", {}).get("translation") or [0.0] * axes
     return Level(dataset["path"], found.shape, tuple(scale), tuple(translation))
-
-
-def relative_path(target: Path, folder: Path) -> str:
-    """Return the path of a target seen from a folder, with forward slashes."""
-    return Path(os.path.relpath(target, folder)).as_posix()

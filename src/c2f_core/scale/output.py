@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError, WritingError
 from c2f_core.geometry.arrays import Slices
+from c2f_core.io.paths import relative_path
 from c2f_core.scale.label_metadata import (
     GroupLevels,
     image_attributes,
@@ -26,7 +27,6 @@ from c2f_core.scale.multiscale import (
     Version,
     attributes_of,
     is_zarr,
-    relative_path,
 )
 from c2f_core.scale.shards import Pyramid
 
