@@ -174,7 +174,7 @@ class EvidenceBatches:
         )
 
     def _crops(self, region: Pair, count: int, rng: np.random.Generator) -> list[_Crop]:
-        model = InstantModel(region.image, region.coarse)
+        model = InstantModel.of_image(region.image, region.coarse)
         crops = [self._crop(region, model, rng) for _ in range(count)]
         if self._augmentation.flip:
             crops = [_turned(crop, int(rng.integers(8))) for crop in crops]

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from c2f_core.classes.codec import UNLABELLED_ID
 from c2f_core.geometry.arrays import Window
 from c2f_core.networks.class_agnostic import EVIDENCE_CHANNELS, LOG_SCALE
-from c2f_core.refine.instant.posterior import REACH, InstantModel
+from c2f_core.refine.instant.parts import REACH
+from c2f_core.refine.instant.posterior import InstantModel
 
 NEAR = 20
 """Distance in pixels to a window up to which classes may compete in it."""
@@ -43,12 +44,12 @@ def evidence_of(model: InstantModel, window: Window) -> NetworkEvidence:
     Parameters
     ----------
     model : InstantModel
-        What is learned from the image and its coarse map.
+        The part with the window, and what was learned of its image.
     window : (slice, slice)
-        Rows and columns of the window.
+        Rows and columns of the window in the part.
     """
     found = model.posterior(window)
-    evidence, class_ids = found.evidence, model.class_ids[window]
+    evidence, class_ids = found.evidence, model.part.class_ids[window]
     near = evidence.distances.max(axis=(1, 2)) > -NEAR
     if (class_ids == UNLABELLED_ID).any():
         near[:] = True
@@ -58,5 +59,5 @@ def evidence_of(model: InstantModel, window: Window) -> NetworkEvidence:
     channels[:, 1] = evidence.distances[near] / np.float32(REACH)
     channels[:, 2] = np.log(found.posterior[near]) / np.float32(LOG_SCALE)
     channels[:, 3:6] = evidence.log_likelihoods[:, near].swapaxes(0, 1) / np.float32(LOG_SCALE)
-    channels[:, 6] = model.fusion.recognised
+    channels[:, 6] = model.learned.fusion.recognised
     return NetworkEvidence(candidates, channels, found.distinct)

@@ -11,7 +11,7 @@ from c2f_core.classes.codec import MAX_CLASSES, UNLABELLED_ID
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.device import choose_device, computes_in_bfloat16, memory_format
 from c2f_core.errors import CheckpointError
-from c2f_core.geometry.arrays import Window, area, extent, from_corner, grown, halves, whole
+from c2f_core.geometry.arrays import Window, area, extent, from_corner, grown, halves
 from c2f_core.models.checkpoint import load_class_agnostic
 from c2f_core.models.metadata import ClassAgnosticMetadata
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
@@ -131,32 +131,25 @@ class ClassAgnosticRefiner(WindowRefiner):
             source=Path(path),
         )
 
-    def windows(self, model: InstantModel) -> list[Window]:
+    def windows(self, model: InstantModel, place: Window) -> list[Window]:
         """Return the windows in which something may change, smaller where there are many classes.
 
-        Parameters
-        ----------
-        model : InstantModel
-            What is learned from the image and its coarse map.
+        Parameters and result are those of `WindowRefiner.windows`.
         """
-        height, width = model.class_ids.shape
-        return self._parts(model, whole((height, width)))
-
-    def _parts(self, model: InstantModel, window: Window) -> list[Window]:
-        if not model.may_change(window):
+        if not model.part.may_change(place):
             return []
-        side = max(extent(window))
-        if side <= SMALLEST_SIDE or (side <= LARGEST_SIDE and self._is_small(model, window)):
-            return [window]
-        return [part for half in halves(window) for part in self._parts(model, half)]
+        side = max(extent(place))
+        if side <= SMALLEST_SIDE or (side <= LARGEST_SIDE and self._is_small(model, place)):
+            return [place]
+        return [window for half in halves(place) for window in self.windows(model, half)]
 
     def _is_small(self, model: InstantModel, window: Window) -> bool:
         seen = self._seen(model, window)
-        return len(model.candidates(seen)) * area(seen) <= LARGEST_WINDOW
+        candidates = model.learned.classes.candidates(model.part, seen)
+        return len(candidates) * area(seen) <= LARGEST_WINDOW
 
     def _seen(self, model: InstantModel, window: Window) -> Window:
-        height, width = model.class_ids.shape
-        return grown(window, HALO, (height, width), self._network.stride)
+        return grown(window, HALO, model.part.size, self._network.stride)
 
     def probabilities(self, model: InstantModel, window: Window) -> ClassProbabilities:
         """Return what the network says about a window; see `WindowRefiner.probabilities`.
@@ -170,7 +163,7 @@ class ClassAgnosticRefiner(WindowRefiner):
         inner = from_corner(window, seen)
         found = evidence_of(model, seen)
         with torch.inference_mode():
-            logits = self._logits(model.rgb[seen], found)[:, *inner]
+            logits = self._logits(model.part.rgb[seen], found)[:, *inner]
             probabilities = logits.div(self.metadata.temperature).softmax(dim=0)
         if not probabilities.sum().isfinite():
             raise CheckpointError(

@@ -1,11 +1,12 @@
 """Descriptors of the pixels of an image: quantised colours and textures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.geometry.arrays import Window
+from c2f_core.geometry.arrays import Window, from_corner, grown
 from c2f_core.opencv import cv2
 
 COLOUR_BINS = (16, 16, 16)
@@ -15,7 +16,7 @@ TEXTURE_BINS = (14, 10, 10)
 TEXTURE_SCALE = 1.0
 """Standard deviation in pixels of the Gaussian window of the texture."""
 LARGEST_SAMPLE = 1 << 20
-"""Number of pixels from which the ranges of the bins are taken."""
+"""Number of pixels from which the bins are taken."""
 HALO = 8
 """Surroundings in pixels on which the descriptors of a window depend."""
 _Plane = NDArray[np.float32]
@@ -38,38 +39,55 @@ class Descriptors:
 
 
 class Describer:
-    """Describe the windows of one image in the same terms.
+    """Describe the pixels of one image in the same terms, whichever window they are in.
 
     Parameters
     ----------
-    rgb : (Y, X, 3) uint8 array
-        RGB image.
+    colours : (Y, X, 3) uint8 array
+        Sample of the RGB colours of the image, from which the mean colour and the bins of the
+        colours are taken.
+    textures : sequence of (Y, X, 3) uint8 arrays
+        Windows of the image from which the bins of the texture are taken.
     """
 
     sizes = (int(np.prod(COLOUR_BINS)), int(np.prod(TEXTURE_BINS)))
     shapes = (COLOUR_BINS, TEXTURE_BINS)
 
-    def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        self._rgb = rgb
-        step = max(1, int(np.ceil(np.sqrt(rgb.shape[0] * rgb.shape[1] / LARGEST_SAMPLE))))
-        height, width = rgb.shape[:2]
-        rows = slice(0, height, step)
-        lab = _lab(np.ascontiguousarray(rgb[rows, ::step]))
+    def __init__(self, colours: NDArray[np.uint8], textures: Sequence[NDArray[np.uint8]]) -> None:
+        lab = _lab(colours)
         self._mean = lab.reshape(-1, 3).mean(axis=0)
-        window = _centre(height, width, int(np.sqrt(LARGEST_SAMPLE)))
-        texture = _texture(_lab(rgb[window])[..., 0])
         self._ranges = [_range(lab[..., axis]) for axis in range(3)]
-        self._texture_ranges = [_range(plane) for plane in texture]
+        planes = zip(*(_texture(_lab(window)[..., 0]) for window in textures), strict=True)
+        self._texture_ranges = [
+            _range(np.concatenate([plane.ravel() for plane in same])) for same in planes
+        ]
 
-    def describe(self, window: Window) -> Descriptors:
-        """Return the descriptors of a window of the image."""
-        rows, columns = window
-        top, left = max(rows.start - HALO, 0), max(columns.start - HALO, 0)
-        lab = _lab(self._rgb[top : rows.stop + HALO, left : columns.stop + HALO])
-        inner = (
-            slice(rows.start - top, rows.stop - top),
-            slice(columns.start - left, columns.stop - left),
-        )
+    @classmethod
+    def of_image(cls, rgb: NDArray[np.uint8]) -> "Describer":
+        """Return the describer of an image, (Y, X, 3) uint8."""
+        step = _step(rgb.shape[0] * rgb.shape[1])
+        return cls(rgb[::step, ::step], [_centre(rgb, LARGEST_SAMPLE)])
+
+    @classmethod
+    def of_windows(cls, windows: Sequence[NDArray[np.uint8]]) -> "Describer":
+        """Return the describer of an image of which some windows, (Y, X, 3) uint8, are known."""
+        step = _step(sum(window.size // 3 for window in windows))
+        colours = [window[::step, ::step].reshape(-1, 1, 3) for window in windows]
+        largest = LARGEST_SAMPLE // len(windows)
+        return cls(np.concatenate(colours), [_centre(window, largest) for window in windows])
+
+    def describe(self, rgb: NDArray[np.uint8], window: Window) -> Descriptors:
+        """Return the descriptors of a window.
+
+        Parameters
+        ----------
+        rgb : (Y, X, 3) uint8 array
+            The image, or a part that contains the window and 8 pixels around it.
+        window : (slice, slice)
+            Rows and columns in this part.
+        """
+        outer = grown(window, HALO, (rgb.shape[0], rgb.shape[1]))
+        lab, inner = _lab(rgb[outer]), from_corner(window, outer)
         texture = [plane[inner] for plane in _texture(np.ascontiguousarray(lab[..., 0]))]
         lab = lab[inner]
         colours = [lab[..., axis] for axis in range(3)]
@@ -82,9 +100,17 @@ class Describer:
         )
 
 
-def _centre(height: int, width: int, largest: int) -> Window:
-    top, left = max(0, (height - largest) // 2), max(0, (width - largest) // 2)
-    return slice(top, top + largest), slice(left, left + largest)
+def _step(pixels: int) -> int:
+    """Return the step with which pixels are taken so that the sample is not too large."""
+    return max(1, int(np.ceil(np.sqrt(pixels / LARGEST_SAMPLE))))
+
+
+def _centre(rgb: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """Return the square of at most so many pixels in the middle of an image."""
+    height, width = rgb.shape[:2]
+    side = int(np.sqrt(pixels))
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return rgb[top : top + side, left : left + side]
 
 
 def _lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

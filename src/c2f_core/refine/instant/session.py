@@ -1,6 +1,7 @@
 """Refinement of one image with the instant refiner again and again, while its map is drawn."""
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,19 @@ from c2f_core.geometry.arrays import (
     Size,
     Sliceable,
     Window,
-    blocks,
     bounding_box,
     extent,
+    from_corner,
     grown,
-    to_corner,
     whole,
 )
 from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
-from c2f_core.refine.instant.posterior import REACH, WINDOW, InstantModel
+from c2f_core.refine.instant.parts import REACH
+from c2f_core.refine.instant.posterior import InstantModel
 from c2f_core.refine.instant.refiner import (
     DEEP_CONFIDENCE,
+    NOTHING_LABELLED,
     InstantRefiner,
     most_probable,
     posterior_of,
@@ -50,7 +52,7 @@ class InstantSession:
     """
 
     def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        self._rgb, self._describer = rgb, Describer(rgb)
+        self._rgb, self._describer = rgb, Describer.of_image(rgb)
         self._model: InstantModel | None = None
         self._changes = 0
 
@@ -83,34 +85,33 @@ class InstantSession:
             If the monitor asked to stop.
         """
         model = self._latest(class_ids, monitor)
-        fine = model.class_ids[window].copy()
+        fine = model.part.class_ids[window].copy()
         confidence = np.full(fine.shape, DEEP_CONFIDENCE, np.float32)
-        if len(model.present) == 1:
-            fine[:] = model.present[0]
+        present = model.learned.classes.present
+        if len(present) == 1:
+            fine[:] = present[0]
             return fine, confidence
-        for block in blocks(extent(window), WINDOW):
+        for part in model.part.changeable_windows(window):
             monitor.raise_if_stopped()
-            there = to_corner(block, window)
-            if model.may_change(there):
-                fine[block], confidence[block] = most_probable(
-                    model, there, posterior_of(model, there)
-                )
+            there = from_corner(part, window)
+            fine[there], confidence[there] = most_probable(model, part, posterior_of(model, part))
         return fine, confidence
 
     def _latest(self, class_ids: ClassIds, monitor: Monitor) -> InstantModel:
         """Return the model for a coarse map, learned again if that is due."""
         if not (class_ids != UNLABELLED_ID).any():
-            raise ImageError("Nothing is labelled in the coarse map; draw at least one class.")
+            raise ImageError(NOTHING_LABELLED)
         model = self._model
         if model is not None:
-            changed = bounding_box(class_ids != model.class_ids)
+            changed = bounding_box(class_ids != model.part.class_ids)
             if self._changes < STROKES_TO_LEARN and model.knows(class_ids[changed]):
                 if extent(changed) != (0, 0):
                     self._changes += 1
                     self._model = model = model.redrawn(class_ids.copy(), changed)
                 return model
         self._changes = 0
-        self._model = InstantModel(self._rgb, class_ids.copy(), self._describer, monitor)
+        quiet = Monitor(should_stop=monitor.should_stop)
+        self._model = InstantModel.of_image(self._rgb, class_ids.copy(), self._describer, quiet)
         return self._model
 
     def affected(self, window: Window) -> Window:
@@ -152,3 +153,15 @@ class SessionRefiner(InstantRefiner):
             self._session = InstantSession(np.asarray(rgb[everything]))
         part = self.part or place or everything
         yield part, *self._session.refine_part(np.asarray(class_ids[everything]), part, monitor)
+
+    def prepared(self, _rgb: Sliceable, _class_ids: Sliceable, _monitor: Monitor, /) -> Self:
+        """Return this refiner, whose session learns from the whole image."""
+        return self
+
+    def learning_cost(self, _size: Size, /) -> int:
+        """Return 0, as nothing is prepared."""
+        return 0
+
+    def receptive_window(self, _part: Window, size: Size, /) -> Window:
+        """Return the whole image, which the session has in memory."""
+        return whole(size)

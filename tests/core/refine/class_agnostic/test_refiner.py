@@ -20,7 +20,9 @@ from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.refine import learned
 from c2f_core.refine.class_agnostic import refiner as module
 from c2f_core.refine.class_agnostic.refiner import ClassAgnosticRefiner
-from c2f_core.refine.instant.posterior import REACH, InstantModel
+from c2f_core.refine.instant import refiner as blocks
+from c2f_core.refine.instant.parts import REACH
+from c2f_core.refine.instant.posterior import InstantModel
 from c2f_core.refine.instant.refiner import InstantRefiner
 from c2f_core.refine.interface import SILENT, Monitor
 from c2f_core.refine.learned import Refiner
@@ -112,7 +114,7 @@ def test_unlabelled_pixels_get_a_class_and_what_is_far_away_stays(
     coarse[40:80, 70:130] = UNLABELLED_ID
     fine, confidence = refiner.refine_ids(rgb, coarse, SILENT)
     assert set(np.unique(fine)) <= {0, 1, 2}
-    far = InstantModel(rgb, coarse).depth > REACH
+    far = InstantModel.of_image(rgb, coarse).part.depth > REACH
     assert far.any()
     np.testing.assert_array_equal(fine[far], coarse[far])
     assert confidence.min() >= 0
@@ -124,9 +126,10 @@ def test_windows_give_about_the_result_of_the_whole(
 ) -> None:
     rgb, coarse = (np.tile(part, (2, 2, 1)[: part.ndim]) for part in scene)
     fine, _ = refiner.refine_ids(rgb, coarse, SILENT)
-    assert len(refiner.windows(InstantModel(rgb, coarse))) == 1
+    model = InstantModel.of_image(rgb, coarse)
+    assert len(refiner.windows(model, model.part.place)) == 1
     monkeypatch.setattr(module, "LARGEST_WINDOW", 150_000)
-    assert len(refiner.windows(InstantModel(rgb, coarse))) > 4
+    assert len(refiner.windows(model, model.part.place)) > 4
     parts, _ = refiner.refine_ids(rgb, coarse, SILENT)
     assert (parts != fine).mean() < 0.002
 
@@ -245,3 +248,15 @@ def test_a_bundled_model_is_found_by_name(
     assert open_refiner("any", lambda: _table(3), "cpu").class_table == _table(3)
     by_numbers = Refiner.bundled("any", "cpu").refine(*scene)
     assert set(np.unique(by_numbers.labels)) == {0, 1, 2}
+
+
+def test_blocks_of_a_large_image_look_like_the_whole(
+    refiner: ClassAgnosticRefiner, scene: tuple[Array, Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb, coarse = (np.tile(part, (4, 3, 1)[: part.ndim]) for part in scene)
+    expected, _ = refiner.refine_ids(rgb, coarse, SILENT)
+    monkeypatch.setattr(blocks, "BLOCK", 256)
+    found = refiner.refine(rgb, coarse)
+    assert (expected != coarse).mean() > 0.02
+    assert (found.labels == expected).mean() >= 0.999
+    np.testing.assert_array_equal(refiner.refine(rgb, coarse).confidence, found.confidence)
