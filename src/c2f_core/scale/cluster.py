@@ -138,7 +138,9 @@ class _Submission:
 
     def _fill(self, tasks: Iterator[Task]) -> None:
         if monotonic() - self._counted > RECOUNT:
-            self._workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._check_connection()
+            # If the connection is lost meanwhile, the answer is empty.
+            self._workers = len(self._client.scheduler_info(n_workers=-1).get("workers", ()))
             self._counted = monotonic()
         while len(self._tasks) < AHEAD * max(1, self._workers):
             task = next(tasks, None)
@@ -147,6 +149,7 @@ class _Submission:
             self._submit(task)
 
     def _submit(self, task: Task) -> None:
+        self._check_connection()
         # Of two tasks that could run, that with the lower number is done first.
         future = self._client.submit(
             self._perform, *self._arguments, task, pure=False, priority=-task.number
@@ -158,8 +161,7 @@ class _Submission:
         """Return what became of a task; None if it was submitted again."""
         if future.status == "finished":
             return Outcome(task)
-        if future.status != "error":
-            self._check_connection()
+        if future.status != "error":  # It was cancelled, as when the connection is lost.
             self._submit(task)
             return None
         error = future.exception()
