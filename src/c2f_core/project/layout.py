@@ -22,7 +22,9 @@ FOLDERS = ("images", *KINDS, "models", "exports", "autosave", THUMBNAILS)
 CONTENT_FILE = "project.json"
 JOURNAL_FILE = "journal.jsonl"
 LOCK_FILE = ".lock"
-FILES = (CONTENT_FILE, JOURNAL_FILE, TABLE_FILE, LOCK_FILE)
+DELETION_FILE = "class-deletion.json"
+"""File that describes the deletion of a class while it is under way."""
+FILES = (CONTENT_FILE, JOURNAL_FILE, TABLE_FILE, LOCK_FILE, DELETION_FILE)
 OWN = {*FOLDERS, REMOVED, FINE_TUNING, FORMAT_1_FINE_TUNING, *FILES} - {"exports"}
 """Names in the folder of a project that exports must not touch."""
 REPLACED = {"images", *KINDS, REMOVED, "exports", "autosave", THUMBNAILS}

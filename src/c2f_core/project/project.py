@@ -17,6 +17,7 @@ from c2f_core.data.writing import begin_dataset
 from c2f_core.errors import DataError
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.models.bundled import is_model_file
+from c2f_core.project.class_deletion import delete_class, pixels_of_class
 from c2f_core.project.files import (
     check_new_name,
     copy_model,
@@ -39,6 +40,7 @@ from c2f_core.project.records import (
 from c2f_core.project.recovery import Recovery, recover
 from c2f_core.project.store import Journal, Store
 from c2f_core.project.work import Work, write_snapshot
+from c2f_core.refine.interface import Progress
 
 
 class Project:
@@ -416,6 +418,51 @@ class Project:
         if is_model_file(str(model)):
             return copy_model(Path(model), self.root / "models").name
         return str(model)
+
+    def pixels_of_class(self, label: int) -> dict[str, int]:
+        """Return how many pixels of a class the maps of each image have that has any.
+
+        Returns
+        -------
+        dict of str to int
+            Number of pixels by name of the image: of the coarse or of the fine map, whichever has
+            more.
+
+        Raises
+        ------
+        C2FError
+            If a map cannot be read.
+        """
+        with self._working():
+            return pixels_of_class(self._store, label)
+
+    def delete_class(
+        self, label: int, replacement: int | None = None, progress: Progress | None = None
+    ) -> None:
+        """Delete a class from the class table and from all maps of all images.
+
+        Maps that have pixels of the class are kept as they were in the folder `removed`. If the
+        program is killed meanwhile, opening the project completes the deletion.
+
+        Parameters
+        ----------
+        label : int
+            Label of the class.
+        replacement : int, optional
+            Label of the class that its pixels get; by default they become unlabelled.
+        progress : callable, optional
+            Function that is called with the finished share, 0 to 1.
+
+        Raises
+        ------
+        ClassTableError
+            If it is the only class, or the project does not have one of the classes.
+        DataError
+            If a map cannot be read or written, or autosaved work is not saved yet. The class then
+            remains, and maps of some images may have lost its pixels.
+        """
+        with self._working():
+            delete_class(self._store, label, replacement, progress)
 
     @contextmanager
     def _working(self) -> Iterator[None]:

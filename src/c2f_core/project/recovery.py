@@ -20,6 +20,7 @@ from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.embedded import embedded_table
 from c2f_core.io.images import ARRAY_SUFFIX, IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
+from c2f_core.project.class_deletion import complete_deletion
 from c2f_core.project.files import describing_errors, interrupted_removal
 from c2f_core.project.layout import FOLDERS, REMOVED
 from c2f_core.project.records import ImageRecord, Status, is_file_name, is_next_held_out
@@ -97,6 +98,10 @@ def recover(store: Store) -> Recovery:
                 store.remove(record, moved)
     skipped, ambiguous = _add_found(store, problems)
     restored = _restore(store, problems)
+    with problems.noting():
+        completed = complete_deletion(store)
+        if completed:
+            problems.add(completed)
     _note_missing(store, problems)
     return Recovery(restored, skipped, ambiguous, tuple(problems.sentences))
 
@@ -110,6 +115,9 @@ def _make_folders(root: Path, problems: Problems) -> None:
     for name in (*FOLDERS, REMOVED):
         with problems.noting():
             _make_folder(root / name, is_optional=name == REMOVED)
+    with problems.noting():
+        for folder in (root / REMOVED).glob("*/"):
+            delete_unfinished(folder)
 
 
 def _make_folder(folder: Path, *, is_optional: bool) -> None:

@@ -6,7 +6,7 @@ A step writes several files. If a crash interrupts it, repeating the step comple
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -312,6 +312,12 @@ class Store:
                 f"The maps of '{name}' cannot be replaced ({error}); close them in other programs, "
                 "then save again."
             ) from error
+
+    def replace_records(self, records: Iterable[ImageRecord]) -> None:
+        """Replace the records of images; those of all others stay."""
+        content = self._content
+        known = {each.name: each for each in content.images} | {each.name: each for each in records}
+        self._write(content.model_copy(update={"images": tuple(known.values())}))
 
     def remove(self, record: ImageRecord, folder: Path) -> None:
         """Move the maps of a removed image to its folder, and delete its record."""

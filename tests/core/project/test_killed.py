@@ -148,7 +148,12 @@ ACTIONS = {
     "remove": lambda project: project.remove_image("face"),
     "choose": lambda project: project.choose_model(base / "a.safetensors"),
     "export": lambda project: export_map(project, "face", OUTPUT),
+    "delete": lambda project: project.delete_class(1, 2),
     "open": lambda project: None,
+}
+INTERRUPTED = {
+    "export": f"An export to {OUTPUT} was interrupted",
+    "delete": f"The class '{SHAPES.classes[0].name}' is deleted, which had been interrupted.",
 }
 
 
@@ -186,7 +191,7 @@ def act_until(number):
 
 def check():
     with Project.open(root) as project:
-        expected = f"An export to {OUTPUT} was interrupted" if how == "export" else "nothing"
+        expected = INTERRUPTED.get(how, "nothing")
         assert all(each.startswith(expected) for each in project.problems), project.problems
         assert not project.skipped, project.skipped
         names = [record.name for record in project.records]
@@ -197,6 +202,9 @@ def check():
             assert state in ((1, 1), (2, 2), (1, 2)), state
             assert (work.coarse == state[0]).all() and (work.fine == state[1]).all()
             assert work.record.status in (Status.REFINED, Status.REVIEWED)
+            if how == "delete":
+                is_deleted = 1 not in [entry.index for entry in project.class_table.entries]
+                assert state == ((2, 2) if is_deleted else (1, 1))
         else:
             assert how == "remove"
             kept = {path.name for path in (root / "removed" / "face").iterdir()}
@@ -226,7 +234,7 @@ print(number)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("how", ["save", "add", "remove", "choose", "export", "open"])
+@pytest.mark.parametrize("how", ["save", "add", "remove", "choose", "export", "delete", "open"])
 def test_a_kill_before_any_operation_on_a_file_loses_nothing(tmp_path, how):
     (tmp_path / "base").mkdir()
     command = [sys.executable, "-c", BEFORE_EACH_OPERATION, str(tmp_path / "base"), how]
