@@ -169,6 +169,8 @@ class PaletteController(MapController[Palette]):
     def delete(self, index: int, confirm: Confirm) -> None:
         """Delete a class; its pixels become unlabelled in all maps that share the classes.
 
+        If the map is that of a project, its other images are affected, so that the project asks.
+
         Parameters
         ----------
         index : int
@@ -183,11 +185,13 @@ class PaletteController(MapController[Palette]):
             table = without_class(self.table, index)
             if self._layer is not None:
                 entry = self._entry(index)
-                if self._session.lineage.is_of_project(self._layer):
-                    raise C2FError(
-                        "The classes of a project can be renamed and added, but not deleted: its "
-                        "other maps may have them."
+                if self._is_of_project(self._layer):
+                    self.model.message = (
+                        f"The Project widget deletes '{entry.name}' from all maps of the project, "
+                        "and asks you first if it has pixels."
                     )
+                    self._session.class_deletion_wanted.emit(index)
+                    return
                 users = self._users(self._layer, entry)
                 if users and not confirm(_question(entry, users)):
                     return
@@ -197,6 +201,13 @@ class PaletteController(MapController[Palette]):
                     erase_label(self._session.strokes, layer, index)
             self._store(table)
             self.model.message = ""
+
+    def _is_of_project(self, layer: Labels) -> bool:
+        """Return whether a map is the coarse map of a project's image, or was made from it."""
+        lineage = self._session.lineage
+        return any(
+            lineage.is_of_project(each) for each in lineage.family_of(self._viewer.layers, layer)
+        )
 
     def _users(self, layer: Labels, entry: ClassEntry) -> dict[Labels, int]:
         """Return how many pixels of a class the maps have that share the classes of a layer."""

@@ -55,6 +55,9 @@ class Session:
     review_begun = Signal(Labels)
     """Emitted with a new final map, in which no region is decided yet."""
 
+    class_deletion_wanted = Signal(int)
+    """Emitted with the label of a class to delete from all maps of the open project."""
+
     def __init__(self) -> None:
         self.strokes, self.locks = StrokeTracker(), Locks()
         self.lineage = Lineage(self.strokes, self.locks)

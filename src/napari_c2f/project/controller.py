@@ -20,6 +20,7 @@ from napari_c2f.base.worker import RepeatingTimer
 from napari_c2f.layers.convert import class_table_of_layer
 from napari_c2f.layers.session import Session
 from napari_c2f.project.batch import BatchController
+from napari_c2f.project.classes import ClassDeleter
 from napari_c2f.project.exporting import Exporter
 from napari_c2f.project.fine_tuning import FineTuningController
 from napari_c2f.project.image_controller import ImageController
@@ -54,6 +55,8 @@ class ProjectController:
         State of the open project.
     images : ImageController
         Shows and saves an image.
+    classes : ClassDeleter
+        Deletes classes from all maps.
     library : Library
         Adds and removes images, and chooses the model.
     review_mark : ReviewMark
@@ -77,6 +80,7 @@ class ProjectController:
         self.clock = EffortClock(lambda: self.workspace.opened is not None and is_active())
         self.images = ImageController(self.workspace, viewer, session, self.clock)
         self.library = Library(self.workspace)
+        self.classes = ClassDeleter(self.workspace, self.images, self._check_idle)
         self.review_mark = ReviewMark(self.workspace)
         self.exporter = Exporter(self.workspace)
         self.batch = BatchController(self.workspace)

@@ -1,5 +1,6 @@
 """The Project widget: keeps the work on many images in a folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import napari.viewer
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QApplication, QFormLayout, QInputDialog, QLabel, QPushButton
 
 from napari_c2f.base.proxies import bare
 from napari_c2f.layers.session import Session
@@ -43,8 +44,11 @@ class ProjectWidget(DockedWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         super().__init__(viewer)
-        controller = ProjectController(viewer, Session.of(viewer), is_at_work)
+        session = Session.of(viewer)
+        controller = ProjectController(viewer, session, is_at_work)
         self._controller, self.state = controller, controller.model
+        session.class_deletion_wanted.connect(self._delete_class)
+        self.when_ended(lambda: session.class_deletion_wanted.disconnect(self._delete_class))
         self.when_ended(controller.close)
         self.folder = FolderEdit("folder of the project")
         self.class_table = TableChoice(FROM_MAP)
@@ -98,6 +102,13 @@ class ProjectWidget(DockedWidget):
 
     def _open(self) -> None:
         self._controller.open(self._folder())
+
+    def _delete_class(self, label: int) -> None:
+        self._controller.classes.delete(label, self._choose_class)
+
+    def _choose_class(self, question: str, names: Sequence[str]) -> str | None:
+        name, ok = QInputDialog.getItem(self, "Delete class", question, list(names), 0, False)
+        return name if ok else None
 
     def _folder(self) -> Path | None:
         return None if self.folder.is_empty() else self.folder.value()
