@@ -1,5 +1,6 @@
 """Run shards on a Dask cluster: one task per shard, submitted a few at a time."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -82,8 +83,20 @@ def remote_cluster(address: str) -> Iterator[Client]:
         raise DataError(
             f"No scheduler answers at {address}; check the address, and that it is running."
         ) from error
-    with client:
+    with _without_log("distributed.client"), client:
         yield client
+
+
+@contextmanager
+def _without_log(name: str) -> Iterator[None]:
+    """Silence a log: the traceback of a lost connection does not help, and one sentence follows."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def run_on_cluster(
