@@ -11,7 +11,7 @@ from c2f_core.classes.report import MapReport
 from c2f_core.classes.table import UNLABELLED_ID, ClassTable
 from c2f_core.errors import DataError
 from c2f_core.io.embedded import embedded_table
-from c2f_core.io.images import read_image, write_image
+from c2f_core.io.images import check_frame, read_image, write_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.project.layout import KINDS, REMOVED
@@ -56,6 +56,8 @@ class MapFiles:
             If a file is damaged or contains other classes.
         """
         name, fine = record.name, _read(self.fine_path(record), class_table)
+        if fine is not None:
+            self._check_frame(record, fine)
         if fine is None and record.status is not Status.PENDING:  # Its file is missing.
             record = record.model_copy(update={"status": Status.PENDING})
         return Work(
@@ -73,11 +75,16 @@ class MapFiles:
         """Read the coarse map; if it is missing, all pixels are unlabelled."""
         coarse = _read(self.path("coarse", record.name), class_table)
         if coarse is not None:
+            self._check_frame(record, coarse)
             _check_size(f"coarse map of '{record.name}'", coarse.shape, record)
             return coarse
         image = as_rgb8(read_image(self.root / "images" / record.image))
         _check_size(f"image of '{record.name}'", image.shape[:2], record)
         return _unlabelled(record, class_table)
+
+    def _check_frame(self, record: ImageRecord, index_map: IndexMap) -> None:
+        """Check that a map was not drawn on the sideways picture that the image file stores."""
+        check_frame(self.root / "images" / record.image, record.size, index_map.shape)
 
     def table_of(self, record: ImageRecord) -> ClassTable | None:
         """Return the class table embedded in the maps of an image; None if there is none."""

@@ -69,9 +69,9 @@ class Project:
         Folder of the project.
     restored : tuple of str
         Names of the images whose autosaved work was restored and saved on opening.
-    skipped : tuple of str
-        Files in `images` that could not be added on opening, because they are not single images
-        or their maps do not match; the journal contains the reasons.
+    skipped : dict of str to str
+        Why files in `images` could not be added on opening, by their names: they are not single
+        images, or their maps do not match.
     ambiguous : tuple of str
         Names of images that were added on opening although their maps contain colours of no
         class; the journal contains the pixels, and `removed` the original maps.

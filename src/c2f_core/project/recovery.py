@@ -38,7 +38,7 @@ class Recovery(NamedTuple):
     """Result of a recovery, see the attributes of `Project`."""
 
     restored: tuple[str, ...]
-    skipped: tuple[str, ...]
+    skipped: dict[str, str]
     ambiguous: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -131,17 +131,17 @@ def _make_folder(folder: Path, *, is_optional: bool) -> None:
     delete_unfinished(folder)
 
 
-def _add_found(store: Store, problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _add_found(store: Store, problems: Problems) -> tuple[dict[str, str], tuple[str, ...]]:
     """Add the images that have no record.
 
     Returns
     -------
-    skipped : tuple of str
-        Files that cannot be added.
+    skipped : dict of str to str
+        Why files cannot be added, by their names.
     ambiguous : tuple of str
         Names of images whose maps contain colours of no class.
     """
-    skipped, ambiguous = [], []
+    skipped, ambiguous = dict[str, str](), []
     for path in _files_without_record(store, problems):
         try:
             record = _record_found(store, path.stem, path)
@@ -149,9 +149,9 @@ def _add_found(store: Store, problems: Problems) -> tuple[tuple[str, ...], tuple
                 ambiguous.append(path.stem)
             store.add(record)
         except (C2FError, OSError) as error:
-            skipped.append(path.name)
+            skipped[path.name] = str(error)
             problems.log("skipped", file=path.name, reason=str(error))
-    return tuple(skipped), tuple(ambiguous)
+    return skipped, tuple(ambiguous)
 
 
 def _files_without_record(store: Store, problems: Problems) -> list[Path]:

@@ -15,6 +15,7 @@ from c2f_core.errors import DataError, ImageError
 from c2f_core.io.intensity import as_rgb8
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, image_plane, level0
 from napari_c2f.layers.planes import check_placement
+from napari_c2f.layers.upright import check_drawn_upright
 
 ClassIds = NDArray[np.uint8]
 
@@ -48,6 +49,8 @@ def pairs_of_layers(
     if image is None or coarse is None:
         raise DataError("Choose an image and a coarse map among the layers first.")
     table = class_table_of_layer(coarse)
+    for layer in (coarse, *([] if fine is None else [fine])):
+        check_drawn_upright(image, level0(layer).shape)
     pictures, coarse_maps = _planes(image), _maps(coarse, table)
     fine_maps = [None] * len(pictures) if fine is None else _maps(fine, table)
     for layer, maps in ((coarse, coarse_maps), (fine, fine_maps)):
@@ -119,6 +122,7 @@ def images_of_layers(layers: Iterable[Layer], class_table: ClassTable) -> list[N
         return [NewImage(*each) for each in zip(names, pixels, strict=True)]
     (drawn,), (picture,) = maps, pixels
     labels = level0(drawn)
+    check_drawn_upright(images[0], labels.shape)
     if drawn.ndim != 2 or labels.shape != picture.shape[:2]:
         raise DataError(
             f"'{drawn.name}' and '{images[0].name}' differ in size; select a map that was drawn on "

@@ -8,8 +8,9 @@ from napari.layers import Image, Layer
 from napari.utils.notifications import show_info
 
 from c2f_core.errors import DataError
-from c2f_core.io.images import IMAGE_SUFFIXES, read_image, stored_orientation
+from c2f_core.io.images import IMAGE_SUFFIXES, check_frame, read_image, stored_orientation
 from c2f_core.io.pixels import UPRIGHT, Pixels
+from napari_c2f.layers.convert import plane_shape
 
 BUILTIN_READER = "napari"
 
@@ -49,6 +50,26 @@ def upright(path: Path, data: Any) -> Any:
     except DataError:
         return data  # napari reads more kinds of files; their orientation is unknown.
     return data if orientation == UPRIGHT else Pixels(np.asarray(data)).upright(orientation).values
+
+
+def check_drawn_upright(image: Image, drawn: tuple[int, ...]) -> None:
+    """Check that a map was not drawn on the sideways picture that the file of an image stores.
+
+    Parameters
+    ----------
+    image : Image
+        Layer of the image, shown upright; only one that was opened from a file is checked.
+    drawn : (int, int)
+        Rows and columns of the map.
+
+    Raises
+    ------
+    DataError
+        If the map only fits the picture as it is stored.
+    """
+    path = image.source.path
+    if path is not None and Path(path).suffix.lower() in IMAGE_SUFFIXES:
+        check_frame(path, plane_shape(image), drawn)
 
 
 def _file(layer: Layer) -> Path | None:

@@ -193,8 +193,11 @@ def _opening_message(project: Project, message: str) -> str:
     """Add to a message what was recovered when a project was opened."""
     if project.restored:
         message = f"Restored unsaved work on {', '.join(project.restored)}."
-    if project.skipped:
-        message += f" Skipped {', '.join(project.skipped)}; see journal.jsonl for the reasons."
+    shown = list(project.skipped.items())[:PROBLEMS_SHOWN]
+    message += "".join(f" {name} was not added: {reason}" for name, reason in shown)
+    if len(project.skipped) > PROBLEMS_SHOWN:
+        more = len(project.skipped) - PROBLEMS_SHOWN
+        message += f" {more} more files were not added; see journal.jsonl for the reasons."
     if project.ambiguous:
         message += (
             f" Colours of no class became unlabelled in {', '.join(project.ambiguous)}; see "

@@ -23,6 +23,7 @@ from napari_c2f.layers.locks import locked_classes
 from napari_c2f.layers.planes import check_placement, current_plane, view_of
 from napari_c2f.layers.shapes import drawn_mask
 from napari_c2f.layers.strokes import ProtectedStroke
+from napari_c2f.layers.upright import check_drawn_upright
 
 LARGEST_COPIED = 1 << 25
 """Largest number of pixels of a coarse map in memory that is copied, and refined as a whole."""
@@ -154,7 +155,8 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
     Raises
     ------
     C2FError
-        If one is missing, or they differ in the number of dimensions or in their placement.
+        If one is missing, they differ in the number of dimensions or in their placement, or the
+        map was drawn on the sideways picture that the file of the image stores.
     """
     if image is None or coarse is None:
         raise C2FError("Choose an image and a coarse map: open or draw them first.")
@@ -164,6 +166,7 @@ def check_layers(image: Image | None, coarse: Labels | None) -> tuple[Image, Lab
             f"'{stack.name}' is a stack of {stack.ndim} dimensions and '{plane.name}' has "
             f"{plane.ndim}; choose a coarse map that was drawn on this image."
         )
+    check_drawn_upright(image, level0(coarse).shape)
     if plane_shape(image) == level0(coarse).shape:  # Otherwise refining says that they differ.
         check_placement(coarse, image)
     return image, coarse

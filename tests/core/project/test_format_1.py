@@ -65,7 +65,7 @@ def test_a_project_of_format_1_opens_and_is_saved_in_the_current_format(project)
         assert first.parameters.read_scope().band == 9
         assert (second.status, second.held_out) == (Status.REFINED, False)
         assert (third.held_out, third.rejected) == (True, ((2, 1, 5),))
-        assert (opened.model, opened.skipped) == ("watershed", ())
+        assert (opened.model, tuple(opened.skipped)) == ("watershed", ())
         refine_image(opened, "face")
     written = json.loads(file.read_text())
     assert written["format_version"] == 2

@@ -190,7 +190,7 @@ def test_a_project_opens_despite_files_that_are_not_images(project, tmp_path):
     write_map(project.root / "fine" / "exported.png", FINE, SHAPES)
     (project.root / "fine" / "exported.png.json").write_text("{}")
     with Project.open(project.root) as opened:
-        assert opened.skipped == ("stack.tif", "with-tiff.png")
+        assert tuple(opened.skipped) == ("stack.tif", "with-tiff.png")
         assert not (opened.root / "coarse" / "with-tiff.png").exists()
         assert [record.name for record in opened.records] == ["face", "exported"]
         assert opened.add_image(PAIR.image, "stack").name == "stack-2"
@@ -204,7 +204,7 @@ def test_a_project_opens_despite_an_image_whose_name_is_not_readable_text(projec
     Image.fromarray(PAIR.image).save(file)
     for _ in range(2):
         with Project.open(project.root) as opened:
-            assert opened.skipped == (Path(file).name,)
+            assert tuple(opened.skipped) == (Path(file).name,)
             assert [record.name for record in opened.records] == ["face"]
             with pytest.raises(DataError, match="readable letters"):
                 opened.add_image(file)
@@ -223,7 +223,7 @@ def test_images_whose_maps_do_not_fit_are_skipped_and_the_maps_stay(project):
     before = {path: path.read_bytes() for path in maps.values()}
     with Project.open(project.root) as opened:
         assert [record.name for record in opened.records] == ["face"]
-        assert opened.skipped == ("small.png", "unknown.png", "annotated.png")
+        assert tuple(opened.skipped) == ("small.png", "unknown.png", "annotated.png")
         reasons = [each["reason"] for each in opened.journal.records() if "reason" in each]
         for expected, reason in zip(
             ("maps of the same size", "77", "not a PNG"), reasons, strict=True
@@ -231,6 +231,24 @@ def test_images_whose_maps_do_not_fit_are_skipped_and_the_maps_stay(project):
             assert expected in reason
     assert {path: path.read_bytes() for path in maps.values()} == before
     assert len(list((project.root / "coarse").iterdir())) == 4
+
+
+@pytest.mark.parametrize("kind", ["coarse", "fine"])
+def test_a_map_of_the_sideways_picture_is_explained(project, kind):
+    project.close()
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # The camera stored the picture sideways; it is shown with 30 rows.
+    Image.fromarray(pixels).save(project.root / "images" / "turned.png", exif=exif)
+    write_map(project.root / kind / "turned.png", np.ones((20, 30), np.uint8), SHAPES)
+    with Project.open(project.root) as opened:
+        (reason,) = opened.skipped.values()
+        assert "like the picture as it is stored" in reason
+        assert "turn the map clockwise by 90 degrees" in reason
+    write_map(project.root / kind / "turned.png", np.ones((30, 20), np.uint8), SHAPES)
+    with Project.open(project.root) as opened:
+        assert not opened.skipped
+        assert opened.read_image("turned").shape == (30, 20, 3)
 
 
 def table_of(unlabelled=0, **indices):
@@ -257,7 +275,7 @@ def test_maps_of_other_classes_are_skipped_and_stay(tmp_path):
         write_map(maps[name], drawn, table)
     before = {name: path.read_bytes() for name, path in maps.items()}
     with Project.create(tmp_path, SHAPES) as made:
-        assert made.skipped == ("others.png", "swapped.png", "unlabelled.png")
+        assert tuple(made.skipped) == ("others.png", "swapped.png", "unlabelled.png")
         assert [record.name for record in made.records] == ["same"]
         np.testing.assert_array_equal(made.read("same").coarse, drawn)
         reason = next(each["reason"] for each in made.journal.records() if "reason" in each)

@@ -6,8 +6,13 @@ from napari.components import ViewerModel
 from napari.layers._source import layer_source
 from PIL import Image as Picture
 
+from c2f_core.data.synthetic import SHAPES
+from c2f_core.errors import DataError
 from c2f_core.io.images import read_image
+from napari_c2f.layers.convert import add_map
+from napari_c2f.layers.pairs import images_of_layers, pairs_of_layers
 from napari_c2f.layers.session import Session
+from napari_c2f.refine.request import check_layers
 
 STORED = np.random.default_rng(0).integers(0, 256, (36, 45, 3), dtype=np.uint8)
 
@@ -79,3 +84,17 @@ def test_a_photograph_that_lies_upright_already_stays(viewer, photo, monkeypatch
     layer.data = read_image(path)
     Session.of(viewer)
     np.testing.assert_array_equal(layer.data, read_image(path))
+
+
+@pytest.mark.parametrize("use", ["refine", "train", "project"])
+def test_a_map_of_the_sideways_picture_is_explained_wherever_it_is_used(viewer, photo, use):
+    Session.of(viewer)
+    image = opened(viewer, photo(6))
+    sideways = add_map(viewer, np.ones(STORED.shape[:2], np.uint8), SHAPES, "map", {})
+    uses = {
+        "refine": lambda: check_layers(image, sideways),
+        "train": lambda: pairs_of_layers(image, sideways, None),
+        "project": lambda: images_of_layers([image, sideways], SHAPES),
+    }
+    with pytest.raises(DataError, match="turn the map clockwise by 90 degrees"):
+        uses[use]()

@@ -440,7 +440,7 @@ def test_files_that_opening_skips_or_changes_are_reported(make_desk, desk):
     colours = np.full((*PAIR.coarse.shape, 3), (255, 0, 255), np.uint8)
     Image.fromarray(colours).save(desk.folder / "coarse" / "painted.png")
     message = make_desk(desk.folder).state.message
-    assert "Skipped hollow.png; see journal.jsonl for the reasons." in message
+    assert "hollow.png was not added: " in message
     assert "Colours of no class became unlabelled in painted; see journal.jsonl" in message
     assert message.endswith("the folder 'removed' for the original maps.")
 
