@@ -128,7 +128,9 @@ def _with_other_json_value(content: bytes, rng: random.Random) -> bytes:
 
 
 def _change_value(document: Any, rng: random.Random) -> None:
-    """Replace, remove, move or repeat a value at a random place of a document."""
+    """Replace, remove, move or repeat a value at a random place of a document, if it has any."""
+    if not isinstance(document, (dict, list)):
+        return
     here = document
     while True:
         keys = list(here) if isinstance(here, dict) else list(range(len(here)))
