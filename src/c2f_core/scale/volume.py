@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.errors import DataError
+from c2f_core.errors import DataError, ImageError
 from c2f_core.geometry.arrays import (
     Slices,
     Window,
@@ -174,6 +174,7 @@ class _OpenedVolume:
         self._scope = Scope.from_record(plan.refiner.scope)
         self._refiner = plan.refiner.open()
         self._prepared: tuple[tuple[int, ...], RefinerInterface] | None = None
+        self._is_labelled = lru_cache(maxsize=64)(self._found_labels)
         self.arrays = OutputArrays(plan.group, output.pyramid)
 
     def refine(self, part: Slices) -> None:
@@ -203,10 +204,27 @@ class _OpenedVolume:
                 self._plan.limits,
             )
             there = from_corner(block, window)
-            if self._prepared is None or self._prepared[0] != index:
-                self._prepared = index, prepared_for(self._refiner, inputs)
-            refiner = self._prepared[1]
-            refine_plane(refiner, inputs, labels[there], confidence[there], SILENT)
+            try:
+                refiner = self._prepared_for(index, inputs)
+                refine_plane(refiner, inputs, labels[there], confidence[there], SILENT)
+            except ImageError:
+                if self._is_labelled(index):
+                    raise
+                # Refiners that learn from the labels of a plane alone cannot fill this one.
+                labels[there], confidence[there] = coarse[block], np.nan
+
+    def _prepared_for(self, index: tuple[int, ...], inputs: PlaneInputs) -> RefinerInterface:
+        """Return the refiner prepared for a plane, which usually is that of the last block."""
+        if self._prepared is None or self._prepared[0] != index:
+            self._prepared = index, prepared_for(self._refiner, inputs)
+        return self._prepared[1]
+
+    def _found_labels(self, index: tuple[int, ...]) -> bool:
+        """Return whether the coarse map of a plane has any label besides that of unlabelled."""
+        coarse = plane_of(self._coarse, index)
+        unlabelled = self._plan.refiner.class_table.unlabelled.index
+        size = coarse.shape[0], coarse.shape[1]
+        return any((coarse[block] != unlabelled).any() for block in blocks(size, SHARD))
 
     def _blocks(self, window: Window) -> list[Window]:
         """Return the blocks of a window, whose corner is one of the grid."""
