@@ -46,7 +46,10 @@ Confirm = Callable[[str], bool]
 """Function that asks the user a question, and returns whether the answer is yes."""
 DRAWING_MODES = ("paint", "fill", "polygon")
 """Modes of a Labels layer that draw with the chosen class."""
-HOW_TO_DRAW = "Press 2 to draw with the brush, 3 with polygons, or 4 to fill areas."
+HOW_TO_DRAW = (
+    "Press 2 to draw with the brush, 3 with polygons, which a double-click closes, or 4 to fill "
+    "areas."
+)
 UNSEEN = "The background is shown transparent; check 'Background' to see what you draw."
 LARGEST_SEARCHED = 1 << 20
 """Largest number of pixels in a layer without class table to search for labels."""

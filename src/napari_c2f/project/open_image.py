@@ -290,6 +290,8 @@ class OpenImage:
         self._forget_leaving.throttle()
         if event.value in (self.image, self.coarse):
             self.removed.emit()
+        elif event.value in self._followed:  # Without its fine map, a review is finished.
+            self.changed.emit()
 
     def close(self) -> None:
         """Remove all layers of the image from the viewer."""

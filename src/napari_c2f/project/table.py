@@ -32,6 +32,7 @@ SORT = Qt.ItemDataRole.UserRole
 PICTURE = SORT + 1
 """Role of the data that name the picture of a row."""
 ROLES = {None: "", False: "training", True: "held out"}
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 WIDTHS = {NAME: 116, STATUS: 66, DOUBT: 50, MINUTES: 58, PAINTED: 56, ROLE: 60}
 """Initial widths of columns, in pixels of the screen."""
 LEAST_HEIGHT = 150
@@ -169,7 +170,9 @@ def _row(number: int, record: ImageRecord, rank: int, is_open: bool) -> QTreeWid
     for column, (_, value) in cells.items():
         row.setData(column, SORT, value)
         if column in (DOUBT, MINUTES, PAINTED):
-            row.setTextAlignment(column, Qt.AlignmentFlag.AlignRight)
+            row.setTextAlignment(
+                column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            )
         if is_open:
             font = row.font(column)
             font.setBold(True)

@@ -383,9 +383,9 @@ class RefineController(MapController[Refining]):
         self._session.strokes.follow(coarse)
         yield
         self._viewer.add_layer(confidence)
+        layers.selection.active = fine  # So that the user can correct it at once.
         self._session.refined.emit(Refined(fine, confidence, result.record))
         yield
-        layers.selection.active = fine  # So that the user can correct it at once.
         coarse.visible = False
         yield
         self._protected_layer.update()

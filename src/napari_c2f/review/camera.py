@@ -10,9 +10,10 @@ from c2f_core.geometry.arrays import Window
 from c2f_core.refine.run import Plane
 
 TARGET_SHARE = 0.3
-"""Share of the canvas that a region takes after the camera zoomed in or out."""
+"""Share of the canvas that a region takes after the camera zoomed in."""
 COMFORTABLE = 0.08, 0.7
-"""Smallest and largest share of the canvas at which the zoom stays unchanged."""
+"""Smallest and largest share of the canvas at which the zoom stays unchanged; a larger region
+takes the largest share after the camera zoomed out."""
 LARGEST_PIXEL = 24.0
 """Largest size, in canvas pixels, of a pixel of the map after the camera zoomed in."""
 
@@ -56,4 +57,6 @@ def _zoom(zoom: float, extent: float, canvas: float, pixels: int) -> float:
     least, most = COMFORTABLE
     if least <= extent * zoom / canvas <= most:
         return zoom
+    if extent * zoom / canvas > most:
+        return most * canvas / extent
     return min(TARGET_SHARE * canvas / extent, LARGEST_PIXEL * pixels / extent)

@@ -152,22 +152,32 @@ class ReviewController(Controller[ReviewModel]):
         layers, undecided = review.layers, self.model.count(Decision.UNDECIDED)
         review.display.show_final(True)
         self.end()
-        self._remove_reviewed(layers)
-        left = f" {undecided} undecided regions keep the coarse map." if undecided else ""
+        self._remove_changes()
+        if not self._is_needed(layers, undecided):
+            self._remove_reviewed(layers.fine)
+        regions = "1 region stays" if undecided == 1 else f"{undecided} regions stay"
+        left = f" {regions} undecided, as in the coarse map." if undecided else ""
+        is_saved = self._session.lineage.is_of_project(layers.coarse)
         self.model.message = (
             f"The review is finished.{left} You need three layers from here: the image, "
-            f"'{layers.coarse.name}' and '{layers.final.name}', which you save."
+            f"'{layers.coarse.name}' and '{layers.final.name}', which "
+            f"{'the project saves' if is_saved else 'you save'}."
         )
 
-    def _remove_reviewed(self, reviewed: ReviewLayers) -> None:
-        """Remove outlines, fine map and confidence, unless something is only there."""
-        lineage, strokes, layers = self._session.lineage, self._session.strokes, self._viewer.layers
-        self._remove_changes()
-        known = {stroke.stamp for stroke in strokes.strokes_of(reviewed.final)}
-        is_only_there = {stroke.stamp for stroke in strokes.strokes_of(reviewed.fine)} - known
-        if is_only_there or lineage.is_of_project(reviewed.coarse):
-            return
-        for layer in (lineage.confidence_of(layers, reviewed.fine), reviewed.fine):
+    def _is_needed(self, layers: ReviewLayers, undecided: int) -> bool:
+        """Return whether a finished review needs its fine map.
+
+        It does if strokes are only there, or if a project has to know what is undecided.
+        """
+        lineage, strokes = self._session.lineage, self._session.strokes
+        known = {stroke.stamp for stroke in strokes.strokes_of(layers.final)}
+        is_only_there = {stroke.stamp for stroke in strokes.strokes_of(layers.fine)} - known
+        return bool(is_only_there) or (undecided > 0 and lineage.is_of_project(layers.coarse))
+
+    def _remove_reviewed(self, fine: Labels) -> None:
+        """Remove the fine map of a review, and its confidence."""
+        layers = self._viewer.layers
+        for layer in (self._session.lineage.confidence_of(layers, fine), fine):
             if layer is not None and layer in layers:
                 layers.remove(layer)
 

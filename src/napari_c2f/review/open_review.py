@@ -173,10 +173,10 @@ class OpenReview:
         elif self.data.plane:
             rest = (
                 "Nothing left to review in this plane; show another plane and begin again, or "
-                "save the final layer."
+                "click Finish."
             )
         else:
-            rest = "Nothing left to review; save the final layer."
+            rest = "Nothing left to review; click Finish."
         self._model.message = f"{sentence} {rest}".strip()
 
 

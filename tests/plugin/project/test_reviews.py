@@ -117,6 +117,39 @@ def reviewing(desk, next_class):
     reviewing.refining.close()
 
 
+def test_finishing_a_review_leaves_three_layers_and_the_project_keeps_the_result(desk, reviewing):
+    final = reviewing.begin()
+    reviewing.choose("ellipse")
+    reviewing.controller.review.reject()
+    reviewing.controller.review.accept_rest()
+    rejected, expected = desk.controller.images.image.work(desk.read().record), final.data.copy()
+    reviewing.controller.finish()
+    names = ["one", "one coarse", "one coarse final"]
+    assert [layer.name for layer in desk.viewer.layers] == names
+    assert "'one coarse final', which the project saves." in reviewing.controller.model.message
+    desk.qtbot.waitUntil(lambda: desk.controller.images.image.final is None, timeout=5000)
+    desk.show("two")
+    image = desk.show("one")
+    assert image.final is None
+    np.testing.assert_array_equal(image.fine.data, expected)
+    work = desk.read()
+    assert work.refined is None
+    assert work.record.rejected == rejected.record.rejected != ()
+    assert work.record.status is Status.REFINED
+
+
+def test_a_review_that_ends_with_undecided_regions_can_be_continued(desk, reviewing):
+    final = reviewing.begin()
+    reviewing.controller.review.accept()
+    reviewing.controller.finish()
+    assert "undecided, as in the coarse map." in reviewing.controller.model.message
+    desk.show("two")
+    image = desk.show("one")
+    np.testing.assert_array_equal(image.final.data, final.data)
+    reviewing.begin()
+    assert reviewing.counts()["ACCEPTED"] == 1
+
+
 def test_work_of_a_review_is_kept_when_the_map_is_refined_and_reviewed_again(desk, reviewing):
     reviewing.begin()
     accepted = reviewing.choose("disk")

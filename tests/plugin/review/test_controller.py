@@ -9,6 +9,7 @@ from c2f_core.review.decisions import Decision
 from napari_c2f.layers.lineage import CHANGES
 from napari_c2f.layers.session import Session
 from napari_c2f.review import controller as _review_controller
+from napari_c2f.review.camera import look_at
 from napari_c2f.review.controller import ReviewController
 from napari_c2f.review.keys import KEYS
 from napari_c2f.review.layers import final_layer
@@ -224,11 +225,11 @@ def test_regions_of_a_confidence_are_accepted_but_what_was_rejected(review):
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, UNDECIDED]
     controller.review.reject_rest()
     assert decisions(controller) == [REJECTED, ACCEPTED, ACCEPTED, REJECTED]
-    assert "Nothing left to review; save the final layer" in controller.model.message
+    assert "Nothing left to review; click Finish" in controller.model.message
     assert (controller.model.current, controller.model.shows_final) == (0, True)
     assert code_of(controller, 1) == "rejected"
     controller.review.reject_rest()
-    assert controller.model.message == "Nothing left to review; save the final layer."
+    assert controller.model.message == "Nothing left to review; click Finish."
 
 
 def test_next_and_previous_go_round_the_undecided_regions(review):
@@ -285,6 +286,18 @@ def test_comparing_shows_the_coarse_map_only_while_it_is_held(viewer, review):
     assert (fine.contour, final.contour, coarse.contour) == (2, 2, 2)
     Session.of(viewer).display.set_outlined(False)
     assert (fine.contour, final.contour, coarse.contour) == (0, 0, 0)
+
+
+def test_a_region_as_large_as_the_image_fills_most_of_the_canvas(qapp):
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.zeros((300, 400), np.uint8))
+    whole = slice(0, 300), slice(0, 400)
+    viewer.scene.camera.zoom = 10.0
+    look_at(viewer, layer, (), whole)
+    assert 400 * viewer.scene.camera.zoom == pytest.approx(0.7 * min(viewer.canvas.size))
+    viewer.scene.camera.zoom = 0.01
+    look_at(viewer, layer, (), (slice(0, 30), slice(0, 40)))
+    assert 40 * viewer.scene.camera.zoom == pytest.approx(0.3 * min(viewer.canvas.size))
 
 
 def test_the_camera_finds_regions_in_the_world(viewer, start, add_result):
