@@ -28,10 +28,10 @@ from c2f_core.classes.table import UNLABELLED_ID, ClassEntry, ClassTable
 from c2f_core.data.simulation import FULL_KINDS, MixedSimulation
 from c2f_core.refine.changes import FEATURES, find_changes
 from c2f_core.refine.classical import WatershedRefiner
+from c2f_core.refine.clean_up import dissolve_islands
 from c2f_core.refine.gate import DEMANDS, MODEL_FILE
 from c2f_core.refine.instant.refiner import InstantRefiner
 from c2f_core.refine.interface import SILENT, RefinerInterface
-from c2f_core.refine.islands import dissolve_islands
 from c2f_core.refine.scope import SMALLEST_REGION
 
 KINDS = ("polygons", "polygons", "polygons", *FULL_KINDS)

@@ -24,7 +24,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
 from c2f_core.geometry.arrays import grown
 from c2f_core.project import Project
-from c2f_core.refine import gate
+from c2f_core.refine import clean_up, gate
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
 from napari_c2f.layers.convert import (
@@ -146,6 +146,7 @@ def next_class(monkeypatch):
     """The class of a quick refiner that replaces the watershed; all its changes are kept."""
     monkeypatch.setitem(CLASSICAL_REFINERS, "watershed", NextClass)
     monkeypatch.setattr(gate, "keep_gains", lambda _rgb, _coarse, *result, **_options: result[:2])
+    monkeypatch.setattr(clean_up, "clean_up", lambda _coarse, fine, *_sizes: fine)
     return NextClass
 
 

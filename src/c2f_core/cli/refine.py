@@ -92,7 +92,13 @@ class Options:
     """Which changes are kept: those with a clear expected gain (careful), those that are
     likelier to help than to harm (balanced), or all that the model makes (model)."""
     smallest_region: int = 16
-    """Number of pixels below which regions that the coarse map does not have are dissolved."""
+    """Number of pixels below which regions that the coarse map does not have are dissolved; 0 keeps
+    all."""
+    smallest_hole: int = 64
+    """Number of pixels below which holes that the coarse map does not have are filled; 0 keeps
+    all."""
+    smallest_spur: int = 2
+    """Number of pixels below which spurs and notches of edges are smoothed; 0 keeps all."""
     minimal_confidence: float = 0.0
     """Pixels below this confidence (0 to 1) keep their coarse label or stay unlabelled."""
     band: int | None = None
@@ -220,6 +226,8 @@ def scope_of(options: Options) -> Scope:
         minimal_confidence=options.minimal_confidence,
         care=options.care,
         smallest_region=options.smallest_region,
+        smallest_hole=options.smallest_hole,
+        smallest_spur=options.smallest_spur,
     )
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.refine.changes import FEATURES, find_changes
+from c2f_core.refine.clean_up import dissolve_islands
 from c2f_core.refine.interface import ClassIds, Confidence
-from c2f_core.refine.islands import dissolve_islands
 from c2f_core.refine.scope import Care
 
 MODEL_FILE = Path(__file__).with_name("gate.json")
@@ -81,7 +81,7 @@ def keep_gains(
         than to harm; "model" keeps all.
     smallest_region : int
         Number of pixels below which regions that the coarse map does not have are
-        dissolved; see `dissolve_islands`.
+        dissolved before changes are examined; see `dissolve_islands`.
     confidence_weight : float
         Weight in [0, 1] of the gain that the confidence promises, against the one that is
         estimated from the look of a change; see `RefinerInterface.confidence_weight`.
@@ -97,16 +97,15 @@ def keep_gains(
     confidence : (Y, X) float32 array
         At most 0.5 where a change was taken back.
     """
-    cleaned = dissolve_islands(coarse, fine, smallest_region)
     if care == "model":
-        return cleaned, confidence
+        return fine, confidence
+    cleaned = dissolve_islands(coarse, fine, smallest_region)
     changes = find_changes(rgb, coarse, cleaned, confidence)
     gains = (1 - confidence_weight) * expected_gains(changes.features)
     gains += confidence_weight * _gains_by_confidence(changes.features, usual_displacement)
     rejected = _rejected(changes.sizes, gains, DEMANDS[care])[changes.regions]
-    kept = np.where(rejected, coarse, cleaned)
     return (
-        dissolve_islands(coarse, kept, smallest_region),
+        np.where(rejected, coarse, cleaned),
         np.where(rejected, np.minimum(confidence, UNDECIDED), confidence).astype(np.float32),
     )
 

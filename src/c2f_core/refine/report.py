@@ -4,6 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,69 @@ class ScopeReport:
     confidence: float
     mean_confidence: float
     seconds: float
+
+
+class ChangeCounts:
+    """Counts what changed in a map, part by part.
+
+    Parameters
+    ----------
+    class_table : ClassTable
+        Class table of the map.
+    """
+
+    def __init__(self, class_table: ClassTable) -> None:
+        self._table = class_table
+        self._counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
+        self._pixels, self._total, self._total_changed = 0, 0.0, 0.0
+
+    def add(
+        self,
+        before: NDArray[Any],
+        after: NDArray[Any],
+        confidence: NDArray[np.float32],
+        editable: NDArray[np.bool_],
+    ) -> None:
+        """Add a part.
+
+        Parameters
+        ----------
+        before, after : (Y, X) integer array
+            Labels of the coarse and of the refined map.
+        confidence : (Y, X) float32 array
+            Confidence in [0, 1].
+        editable : (Y, X) boolean array
+            Pixels that could change.
+        """
+        changed, encode = after != before, self._table.to_class_ids
+        pairs = encode(before[changed]).astype(np.intp) * MAX_CLASS_IDS + encode(after[changed])
+        self._counts += np.bincount(pairs, minlength=len(self._counts))
+        self._pixels += int(editable.sum())
+        self._total += float(confidence.sum(dtype=np.float64, where=editable))
+        self._total_changed += float(confidence.sum(dtype=np.float64, where=changed))
+
+    def report(self, seconds: float) -> ScopeReport:
+        """Return the report on all parts, given the duration of the refinement."""
+        number = int(self._counts.sum())
+        return ScopeReport(
+            pixels=self._pixels,
+            changed=number,
+            by_class=self._by_class(),
+            confidence=self._total_changed / number if number else math.nan,
+            mean_confidence=self._total / self._pixels if self._pixels else math.nan,
+            seconds=seconds,
+        )
+
+    def _by_class(self) -> dict[tuple[str, str], int]:
+        names = self._table.names_by_id
+        # Equal numbers are in the order of the class table.
+        order = [entry.name for entry in self._table.entries]
+        pairs = {
+            (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(self._counts[pair])
+            for pair in np.flatnonzero(self._counts).tolist()
+        }
+        in_order = sorted(pairs, key=lambda pair: [order.index(name) for name in pair])
+        return by_frequency({pair: pairs[pair] for pair in in_order})
 
 
 def total_report(reports: Iterable[ScopeReport]) -> ScopeReport:

@@ -33,8 +33,11 @@ Record = dict[str, Any]
 """Values that JSON can store: strings, numbers, lists, records, and None for unknown ones."""
 Care = Literal["careful", "balanced", "model"]
 """How much a change has to promise: see `gate.keep_gains`."""
-SMALLEST_REGION = 16
-"""Number of pixels below which regions that the coarse map does not have are dissolved."""
+SMALLEST_REGION, SMALLEST_HOLE, SMALLEST_SPUR = 16, 64, 2
+"""Default numbers of pixels below which regions, holes and spurs that the coarse map does not
+have are removed; see `clean_up`."""
+FARTHEST = 512
+"""Largest distance in pixels at which one block of a map is cleaned up with regard to others."""
 BLOCK = 512
 """Side in pixels of the blocks in which scattered pixels are refined. With the margin that the
 bundled network sees, one block fills one tile on a CPU."""
@@ -76,15 +79,15 @@ class Scope:
     care : {"careful", "balanced", "model"}
         How clearly a changed region has to be expected to gain, or it keeps its coarse
         label; "model" keeps all changes. See `gate.keep_gains`.
-    smallest_region : int
-        Number of pixels below which connected regions that the coarse map does not
-        have are dissolved; 0 keeps all.
+    smallest_region, smallest_hole, smallest_spur : int
+        Number of pixels below which connected regions, enclosed holes and spurs of
+        edges that the coarse map does not have are removed; 0 keeps all. See `clean_up`.
 
     Raises
     ------
     ConfigError
         If a box has a step, a band is narrower than 1 px, the confidence is not in
-        [0, 1], the care is unknown or the smallest region is negative.
+        [0, 1], the care is unknown or a smallest size is negative.
     """
 
     box: Window | None = None
@@ -96,6 +99,8 @@ class Scope:
     minimal_confidence: float = 0.0
     care: Care = "careful"
     smallest_region: int = SMALLEST_REGION
+    smallest_hole: int = SMALLEST_HOLE
+    smallest_spur: int = SMALLEST_SPUR
 
     def __post_init__(self) -> None:
         if self.box is not None and any(axis.step not in (None, 1) for axis in self.box):
@@ -114,15 +119,26 @@ class Scope:
             raise ConfigError(
                 f"The care is '{self.care}'; choose one of {', '.join(get_args(Care))}."
             )
-        if self.smallest_region < 0:
-            raise ConfigError(
-                f"The smallest region is {self.smallest_region} pixels; give 0 or more."
-            )
+        for name, pixels in zip(("region", "hole", "spur"), self.clean_up_sizes, strict=True):
+            if pixels < 0:
+                raise ConfigError(f"The smallest {name} is {pixels} pixels; give 0 or more.")
 
     @property
     def examines(self) -> bool:
         """Whether changes of the refiner are examined, and some of them may be taken back."""
-        return self.care != "model" or self.smallest_region > 1
+        return self.care != "model"
+
+    @property
+    def clean_up_sizes(self) -> tuple[int, int, int]:
+        """Smallest region, hole and spur in pixels that stay."""
+        return self.smallest_region, self.smallest_hole, self.smallest_spur
+
+    @property
+    def reach(self) -> int:
+        """Distance in pixels up to which cleaning up looks around a pixel, at most `FARTHEST`."""
+        region, hole, spur = (pixels if pixels > 1 else 0 for pixels in self.clean_up_sizes)
+        far = 12 * region + (hole + 1 if hole else 0) + (spur + 5 if spur else 0)
+        return min(far, FARTHEST)
 
     def of_plane(self, index: tuple[int, ...]) -> "Scope":
         """Return the scope of one plane of a stack."""
@@ -165,6 +181,8 @@ class Scope:
             "minimal_confidence": self.minimal_confidence,
             "care": self.care,
             "smallest_region": self.smallest_region,
+            "smallest_hole": self.smallest_hole,
+            "smallest_spur": self.smallest_spur,
         }
 
     @classmethod
@@ -189,6 +207,8 @@ class Scope:
             minimal_confidence=read.minimal_confidence,
             care=read.care,
             smallest_region=read.smallest_region,
+            smallest_hole=read.smallest_hole,
+            smallest_spur=read.smallest_spur,
         )
 
 
@@ -210,8 +230,11 @@ class _ScopeRecord(BaseModel):
     band: int | None
     minimal_confidence: float
     care: Care = "model"
-    """Records without it were made before changes were examined."""
+    """Records without it were made before changes were examined, or without the sizes below,
+    before maps were cleaned up."""
     smallest_region: int = 0
+    smallest_hole: int = 0
+    smallest_spur: int = 0
 
 
 def _ends(axis: slice) -> list[int | None]:

@@ -1,6 +1,5 @@
 """Refine within a scope: change what was asked for, and compute no more than that takes."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c2f_core.classes.table import MAX_CLASS_IDS, ClassTable
+from c2f_core.classes.table import ClassTable
 from c2f_core.errors import ImageError, enough_memory
 from c2f_core.geometry.arrays import (
     Size,
@@ -19,6 +18,7 @@ from c2f_core.geometry.arrays import (
     Slices,
     Window,
     area,
+    around,
     blocks,
     common,
     extent,
@@ -41,7 +41,7 @@ from c2f_core.refine.interface import (
     RefinerInterface,
     check_sizes,
 )
-from c2f_core.refine.report import ScopeReport, by_frequency
+from c2f_core.refine.report import ChangeCounts, ScopeReport
 from c2f_core.refine.scope import (
     ClassRules,
     Scope,
@@ -273,8 +273,28 @@ def refine_plane(
     work.learn(learning)
     for part, share in zip(parts, shares, strict=True):
         work.refine(part, share)
+    work.clean_up(monitor)
     monitor.report(1.0)
     return work.before, work.report(time.perf_counter() - started)
+
+
+@dataclass(frozen=True, eq=False)
+class _Faults:
+    """Pixels of a part of a map that are cleaned up.
+
+    Attributes
+    ----------
+    part : (slice, slice)
+        Part of the map.
+    pixels : (N,) intp array
+        Flat indices in the part.
+    labels : (N,) integer array
+        New labels.
+    """
+
+    part: Window
+    pixels: NDArray[np.intp]
+    labels: NDArray[Any]
 
 
 class _PlaneRefinement:
@@ -293,8 +313,7 @@ class _PlaneRefinement:
         self._rgb = plane.rgb()
         self._rules = ClassRules.of(plane.scope, plane.class_table)
 
-        around = grown(plane.region, plane.scope.band or 0, plane.size)
-        self._around = refiner.receptive_window(around, plane.size)
+        self._around = self._surroundings()
         self._known = self._copy_of_known()
         self._class_ids = Computed(plane.size, np.uint8, self._class_ids_of)
         self._editable = self._editable_pixels()
@@ -306,6 +325,16 @@ class _PlaneRefinement:
             band = rows, slice(0, self.before.shape[1])
             labels[band] = self.before[band]
             confidence[band] = np.nan
+
+    def _surroundings(self) -> Window:
+        """Return the window of the map that refining and cleaning up the region see."""
+        plane, scope = self._plane, self._plane.scope
+        in_band = grown(plane.region, scope.band or 0, plane.size)
+        if not area(plane.region):
+            return self._refiner.receptive_window(in_band, plane.size)
+        cleaned = grown(plane.region, scope.reach, plane.size)
+        rows, columns = around((self._refiner.receptive_window(in_band, plane.size), cleaned))
+        return rows, columns
 
     def _copy_of_known(self) -> Writable:
         """Return a copy of what is known of the coarse map: the user may go on drawing."""
@@ -385,49 +414,63 @@ class _PlaneRefinement:
     def _write(self, window: Window, after: ClassIds, confidence: Confidence) -> None:
         """Write what may change in a window of the image."""
         part = from_corner(window, self._plane.region)
-        before, editable = self.before[part], self._editable[part]
-        labels = self._codec.to_labels(after)
-        changed = editable & (confidence >= self._plane.scope.minimal_confidence)
-        changed &= (labels != before) & self._rules.permit(before, labels)
-        self._labels[part] = np.where(changed, labels, before)
-        self._confidence[part] = np.where(editable, confidence, np.float32(np.nan))
+        before, labels = self.before[part], self._codec.to_labels(after)
+        self._confidence[part] = np.where(self._editable[part], confidence, np.float32(np.nan))
+        self._labels[part] = np.where(self._permitted(part, labels), labels, before)
+
+    def _permitted(self, part: Window, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """Mark the pixels of a part of the region that may have these labels."""
+        before = self.before[part]
+        is_sure = np.asarray(self._confidence[part]) >= self._plane.scope.minimal_confidence
+        changes = is_sure & self._rules.permit(before, labels)
+        permitted: NDArray[np.bool_] = self._editable[part] & (changes | (labels == before))
+        return permitted
+
+    def clean_up(self, monitor: Monitor) -> None:
+        """Remove specks, holes and spurs, block by block of the region.
+
+        All blocks see what the refiner made, so that it does not matter where they end.
+        """
+        if not self._plane.scope.reach:
+            return
+        faults: list[_Faults] = []
+        for block in blocks(extent(self._plane.region), GATED_BLOCK):
+            monitor.raise_if_stopped()
+            faults += self._faults(block)
+        for fault in faults:
+            labels = np.array(self._labels[fault.part])
+            labels.flat[fault.pixels] = fault.labels
+            self._labels[fault.part] = labels
+
+    def _faults(self, block: Window) -> "Iterator[_Faults]":
+        """Yield what cleaning up changes in a block of the region, if there is anything."""
+        # Imported here because it takes long: commands show their help without it.
+        from c2f_core.refine.clean_up import clean_up
+
+        plane = self._plane
+        seen = grown(to_corner(block, plane.region), plane.scope.reach, plane.size)
+        before = np.asarray(self._known[from_corner(seen, self._around)])
+        labels = before.astype(self._labels.dtype)
+        inside = common(seen, plane.region)
+        labels[from_corner(inside, seen)] = self._labels[from_corner(inside, plane.region)]
+        if np.array_equal(labels, before):
+            return
+        coarse, fine = (plane.class_table.to_class_ids(each) for each in (before, labels))
+        cleaned = clean_up(coarse, fine, *plane.scope.clean_up_sizes)
+        own = from_corner(to_corner(block, plane.region), seen)
+        after = plane.class_table.to_labels(cleaned[own])
+        pixels = np.flatnonzero((after != labels[own]) & self._permitted(block, after))
+        if pixels.size:
+            yield _Faults(block, pixels, after.flat[pixels])
 
     def report(self, seconds: float) -> ScopeReport:
         """Summarise what changed."""
-        counts = np.zeros(MAX_CLASS_IDS**2, dtype=np.int64)
-        pixels, total, total_changed = 0, 0.0, 0.0
-        encode = self._plane.class_table.to_class_ids
+        counts = ChangeCounts(self._plane.class_table)
         for rows in row_bands(self.before.shape):
             band = rows, slice(0, self.before.shape[1])
-            before, after = self.before[band], np.asarray(self._labels[band])
-            confidence, editable = np.asarray(self._confidence[band]), self._editable[band]
-            changed = after != before
-            pairs = encode(before[changed]).astype(np.intp) * MAX_CLASS_IDS + encode(after[changed])
-            counts += np.bincount(pairs, minlength=len(counts))
-            pixels += int(editable.sum())
-            total += float(confidence.sum(dtype=np.float64, where=editable))
-            total_changed += float(confidence.sum(dtype=np.float64, where=changed))
-        number = int(counts.sum())
-        return ScopeReport(
-            pixels=pixels,
-            changed=number,
-            by_class=self._by_class(counts),
-            confidence=total_changed / number if number else math.nan,
-            mean_confidence=total / pixels if pixels else math.nan,
-            seconds=seconds,
-        )
-
-    def _by_class(self, counts: NDArray[np.int64]) -> dict[tuple[str, str], int]:
-        table = self._plane.class_table
-        names = table.names_by_id
-        # Equal numbers are in the order of the class table.
-        order = [entry.name for entry in table.entries]
-        pairs = {
-            (names[pair // MAX_CLASS_IDS], names[pair % MAX_CLASS_IDS]): int(counts[pair])
-            for pair in np.flatnonzero(counts).tolist()
-        }
-        in_order = sorted(pairs, key=lambda pair: [order.index(name) for name in pair])
-        return by_frequency({pair: pairs[pair] for pair in in_order})
+            after, confidence = np.asarray(self._labels[band]), np.asarray(self._confidence[band])
+            counts.add(self.before[band], after, confidence, self._editable[band])
+        return counts.report(seconds)
 
 
 def _gated_blocks(window: Slices) -> Iterator[Window]:

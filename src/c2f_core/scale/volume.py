@@ -8,6 +8,7 @@ So the result does not depend on how the work is cut into shards or who does the
 
 import math
 import shutil
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -232,15 +233,7 @@ class _OpenedVolume:
 
     def _scope_of(self, block: Window) -> Scope:
         """Return the scope of a block."""
-        scope = self._scope
-        return Scope(
-            box=block,
-            classes=scope.classes,
-            band=scope.band,
-            minimal_confidence=scope.minimal_confidence,
-            care=scope.care,
-            smallest_region=scope.smallest_region,
-        )
+        return replace(self._scope, box=block)
 
 
 def stack_limits(planes: PlaneStack) -> Limits | None:

@@ -14,7 +14,13 @@ from c2f_core.geometry.arrays import Sliceable, whole
 from c2f_core.io.intensity import FIXED_LIMITS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.run import JobResult, Plane, RefineJob, open_refiner, run_refinement
-from c2f_core.refine.scope import SMALLEST_REGION, Care, Scope
+from c2f_core.refine.scope import (
+    SMALLEST_HOLE,
+    SMALLEST_REGION,
+    SMALLEST_SPUR,
+    Care,
+    Scope,
+)
 from napari_c2f.base.table_selection import TableSelection
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import TABLE_KEY, class_table_of_layer, level0, plane_shape
@@ -38,6 +44,30 @@ class Where(StrEnum):
 
 
 @dataclass(frozen=True)
+class CleanUpChoice:
+    """How a fine map is cleaned up, as the user chose it.
+
+    Attributes
+    ----------
+    is_on : bool
+        Whether it is cleaned up.
+    smallest_region, smallest_hole, smallest_spur : int
+        Sizes in pixels; see `Scope`.
+    """
+
+    is_on: bool = True
+    smallest_region: int = SMALLEST_REGION
+    smallest_hole: int = SMALLEST_HOLE
+    smallest_spur: int = SMALLEST_SPUR
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Return the smallest region, hole and spur that stay; 0 keeps all."""
+        sizes = self.smallest_region, self.smallest_hole, self.smallest_spur
+        return sizes if self.is_on else (0, 0, 0)
+
+
+@dataclass(frozen=True)
 class ScopeChoice:
     """Where a map may change, as the user chose it.
 
@@ -58,9 +88,8 @@ class ScopeChoice:
         after a refinement.
     care : {"careful", "balanced", "model"}
         How clearly a change has to be expected to gain; see `Scope`.
-    smallest_region : int
-        Number of pixels below which regions that the coarse map does not have are dissolved;
-        0 keeps all.
+    clean_up : CleanUpChoice
+        How the fine map is cleaned up.
     """
 
     where: Where = Where.IMAGE
@@ -71,7 +100,7 @@ class ScopeChoice:
     keep_fine: bool = True
     keep_coarse: bool = True
     care: Care = "careful"
-    smallest_region: int = SMALLEST_REGION
+    clean_up: CleanUpChoice = field(default_factory=CleanUpChoice)
 
 
 @dataclass(frozen=True)
@@ -244,6 +273,7 @@ def scope_of(request: RefineRequest, viewer: ViewerModel, coarse: Labels) -> Sco
         box = view_of(viewer, coarse)
     elif choice.where is Where.SHAPES:
         mask, box = drawn_mask(request.shapes, coarse)
+    region, hole, spur = choice.clean_up.sizes
     return Scope(
         box=box,
         mask=mask,
@@ -251,7 +281,9 @@ def scope_of(request: RefineRequest, viewer: ViewerModel, coarse: Labels) -> Sco
         band=choice.band,
         minimal_confidence=choice.minimal_confidence,
         care=choice.care,
-        smallest_region=choice.smallest_region,
+        smallest_region=region,
+        smallest_hole=hole,
+        smallest_spur=spur,
     )
 
 

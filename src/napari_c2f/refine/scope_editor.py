@@ -37,7 +37,6 @@ CARES: dict[Care, str] = {
 """Texts of the choice of changes that are kept."""
 ICON = QSize(12, 12)
 WIDEST_BAND = 999
-LARGEST_REGION = 9999
 MOST_ROWS = 5
 """Classes that are visible without scrolling."""
 DEFAULT = ScopeChoice()
@@ -49,7 +48,6 @@ TIPS = {
     "0 turns the band off",
     "confidence": "Pixels with a lower confidence keep their coarse label",
     "care": "Keep changes with a clear expected gain, those likelier to help than to harm, or all",
-    "region": "Dissolve smaller regions that the coarse map does not have; 0 keeps all",
     "planes": "Refine the slice in view, or all slices of the stack one by one",
     "fine": "Keep what you painted in the fine map, and carry it over to the next one; "
     "erase it to let it change again",
@@ -125,8 +123,6 @@ class ScopeEditor(QWidget):
         self.confidence = QLabeledSlider(Qt.Orientation.Horizontal)
         self.confidence.setRange(0, 99)
         self.care = Choice({str(care): text for care, text in CARES.items()})
-        self.smallest_region = IntEditor(0, LARGEST_REGION)
-        self.smallest_region.setSpecialValueText("keep all")
         self.planes = Choice(PLANES)
         self.keep_fine = QCheckBox("&Fine map")
         self.keep_coarse = QCheckBox("Coarse ma&p")
@@ -147,7 +143,6 @@ class ScopeEditor(QWidget):
         add_row(form, "&Band", self.band, TIPS["band"])
         add_row(form, "Minim&um\nconfidence (%)", self.confidence, TIPS["confidence"])
         add_row(form, "Changes", self.care, TIPS["care"])
-        add_row(form, "Smalles&t region\n(pixels)", self.smallest_region, TIPS["region"])
         add_row(form, "Slices", self.planes, TIPS["planes"])
         kept = QHBoxLayout()
         for box, tip in (
@@ -167,7 +162,6 @@ class ScopeEditor(QWidget):
             self.band.valueChanged,
             self.confidence.valueChanged,
             self.care.currentIndexChanged,
-            self.smallest_region.valueChanged,
             self.keep_fine.toggled,
             self.keep_coarse.toggled,
         ):
@@ -199,7 +193,6 @@ class ScopeEditor(QWidget):
             keep_fine=self.keep_fine.isChecked(),
             keep_coarse=self.keep_coarse.isChecked(),
             care=next(care for care in CARES if care == self.care.value()),
-            smallest_region=self.smallest_region.value(),
         )
 
     def setValue(self, choice: ScopeChoice) -> None:  # noqa: N802
@@ -212,7 +205,6 @@ class ScopeEditor(QWidget):
         self.keep_fine.setChecked(choice.keep_fine)
         self.keep_coarse.setChecked(choice.keep_coarse)
         self.care.setValue(choice.care)
-        self.smallest_region.setValue(choice.smallest_region)
 
     def summary(self) -> str:
         """Return a summary in a few words."""
@@ -226,6 +218,4 @@ class ScopeEditor(QWidget):
             words.append(f"confidence from {self.confidence.value()} %")
         if choice.care != DEFAULT.care:
             words.append(CARES[choice.care].lower())
-        if choice.smallest_region != DEFAULT.smallest_region:
-            words.append(f"regions from {max(choice.smallest_region, 1)} px")
         return ", ".join(words)

@@ -1,7 +1,7 @@
 """The Refine widget: choose an image, a coarse map and a model, and refine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from napari_c2f.layers.convert import preferred_layer
 from napari_c2f.layers.display import KEYS as MAP_KEYS
 from napari_c2f.layers.display_switches import DisplaySwitches
 from napari_c2f.layers.session import Session
+from napari_c2f.refine.clean_up_editor import CleanUpEditor
 from napari_c2f.refine.controller import RefineController
 from napari_c2f.refine.report_table import ReportTable
 from napari_c2f.refine.request import RefinerChoice, RefineRequest
@@ -85,6 +86,7 @@ TIPS = {
     "model": "Refiner; the one that fits the classes of the coarse map is preselected",
     "device": "Device for networks; auto uses a GPU if there is one",
     "scope": "Refine only a part, and keep doubtful or hand-painted pixels",
+    "clean_up": "Specks, holes and ragged edges that are removed from the fine map",
     "refine": "Add a fine map and its confidence, in place of those of an earlier click",
     "live": "After each stroke in the coarse map or its latest fine map, refine the fine map again "
     "around the stroke",
@@ -126,6 +128,7 @@ class RefineWidget(DockedWidget):
         self._lay_out()
         self._connect()
         self._show_table(self.state.class_table)
+        self._show_clean_up()
         self._show_coarse(self.coarse.value)
         self._update()
         import_in_background("torch", "c2f_core.refine.learned")
@@ -141,6 +144,8 @@ class RefineWidget(DockedWidget):
         self.stored = StoredSection()
         self.scope = ScopeEditor(self._viewer)
         self.scope_section = collapsible("", self.scope)
+        self.clean_up = CleanUpEditor()
+        self.clean_up_section = collapsible("", self.clean_up)
 
     def _make_buttons(self) -> None:
         self.new_button = QPushButton("N&ew map")
@@ -174,9 +179,11 @@ class RefineWidget(DockedWidget):
         self.progress.setRange(0, 100)
         self.progress.setToolTip("Finished share of the image")
         self.scope_section.toggleButton().setToolTip(TIPS["scope"])
+        self.clean_up_section.toggleButton().setToolTip(TIPS["clean_up"])
         layout = self.scrolled_column(self.status)
         layout.addLayout(form)
         layout.addWidget(self.scope_section)
+        layout.addWidget(self.clean_up_section)
         layout.addLayout(button_row(buttons))
         layout.addWidget(self.progress)
         layout.addWidget(self.switches)
@@ -202,6 +209,7 @@ class RefineWidget(DockedWidget):
         self.model.changed.connect(self._choose_model)
         self.coarse.changed.connect(self._show_coarse)
         self.scope.changed.connect(self._show_scope)
+        self.clean_up.changed.connect(self._show_clean_up)
         self.scope.show_protected.toggled.connect(self._controller.show_protected)
         self.dock_closed.connect(self._controller.pause)
         self.dock_closed.connect(partial(self.scope.show_protected.setChecked, False))
@@ -212,6 +220,7 @@ class RefineWidget(DockedWidget):
             self.model.changed,
             self.device.changed,
             self.scope.changed,
+            self.clean_up.changed,
             self.scope.shapes.changed,
         ):
             signal.connect(self._update)
@@ -255,7 +264,7 @@ class RefineWidget(DockedWidget):
             coarse=self.coarse.value,
             model=RefinerChoice(self.model.value(), self.device.value()),
             table_selection=self.class_table.selection(),
-            choice=self.scope.value(),
+            choice=replace(self.scope.value(), clean_up=self.clean_up.value()),
             shapes=self.scope.shapes.value,
         )
 
@@ -279,6 +288,9 @@ class RefineWidget(DockedWidget):
 
     def _show_scope(self) -> None:
         self.scope_section.setText(f"Scope: {self.scope.summary()}")
+
+    def _show_clean_up(self) -> None:
+        self.clean_up_section.setText(f"Clean up: {self.clean_up.summary()}")
 
     @while_alive
     def _show_classes(self, *_: Any) -> None:

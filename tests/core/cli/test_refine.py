@@ -31,7 +31,9 @@ from c2f_core.refine.within import refine_within
 TABLE = ClassTable.preset("fasseg")
 
 
-KEEP_ALL = ("--care", "model", "--smallest-region", "0")
+KEEP_ALL = (
+    "--care", "model", "--smallest-region", "0", "--smallest-hole", "0", "--smallest-spur", "0",
+)  # fmt: skip
 """Options that keep all changes of a refiner."""
 
 
@@ -102,7 +104,13 @@ def test_only_what_was_asked_for_changes(run, model: Path, tmp_path: Path) -> No
     assert (code, err) == (0, "")
     before = read_map(coarse, TABLE)[0]
     scope = Scope(
-        band=2, minimal_confidence=0.2, classes=("hair", "skin"), care="model", smallest_region=0
+        band=2,
+        minimal_confidence=0.2,
+        classes=("hair", "skin"),
+        care="model",
+        smallest_region=0,
+        smallest_hole=0,
+        smallest_spur=0,
     )
     expected = refine_within(Refiner.load(model, "cpu"), np.array(Image.open(image)), before, scope)
     after = read_map(fine, TABLE)[0]

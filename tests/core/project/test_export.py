@@ -26,7 +26,9 @@ from c2f_core.refine.scope import Scope
 PAIR = synthetic_pair(48, 0)
 BOX = slice(3, 48), slice(0, 40)
 COARSE, FINE = SHAPES.to_labels(PAIR.coarse), SHAPES.to_labels(PAIR.fine)
-ALL_CHANGES = Parameters(scope=Scope(care="model", smallest_region=0).to_record())
+ALL_CHANGES = Parameters(
+    scope=Scope(care="model", smallest_region=0, smallest_hole=0, smallest_spur=0).to_record()
+)
 
 
 def correct_by_hand(project, name="face"):

@@ -1,6 +1,7 @@
 """Refining within a scope: what changes, what never does, and what is read for it."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
@@ -15,15 +16,16 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.errors import Cancelled, ClassTableError, ConfigError, ImageError
 from c2f_core.geometry.arrays import area, boundary_pixels, grown
-from c2f_core.refine import scope
+from c2f_core.refine import scope, within
 from c2f_core.refine.classical import CLASSICAL_REFINERS
+from c2f_core.refine.clean_up import clean_up
 from c2f_core.refine.interface import Monitor, RefinerInterface
 from c2f_core.refine.report import class_changes, total_report
-from c2f_core.refine.scope import Scope, boundary_band
+from c2f_core.refine.scope import ClassRules, Scope, boundary_band
 from c2f_core.refine.stack import refine_stack
 from c2f_core.refine.within import ScopedResult, refine_within
 
-exact_scope = partial(Scope, care="model", smallest_region=0)
+exact_scope = partial(Scope, care="model", smallest_region=0, smallest_hole=0, smallest_spur=0)
 """Scope in which all that a refiner changes is kept."""
 EXACT = exact_scope()
 
@@ -427,3 +429,61 @@ def test_bad_plane_of_a_stack_is_named() -> None:
         list(refine_stack(LocalRefiner(), images, maps))
     with pytest.raises(ImageError, match="stack of coarse maps"):
         refine_stack(LocalRefiner(), images[:1], maps)
+
+
+def cleaned_scope(wanted: Scope) -> Scope:
+    return replace(wanted, smallest_region=4, smallest_hole=6, smallest_spur=3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_only_what_may_change_is_cleaned_up(case) -> None:
+    image, coarse, wanted = case
+    raw = refine_within(LocalRefiner(), image, coarse, wanted)
+    cleaned = refine_within(LocalRefiner(), image, coarse, cleaned_scope(wanted))
+    np.testing.assert_array_equal(cleaned.confidence, raw.confidence)
+    before = whole_map(raw, coarse)
+    coarse_ids, ids = TABLE.to_class_ids(coarse), TABLE.to_class_ids(before)
+    after = TABLE.to_labels(clean_up(coarse_ids, ids, *cleaned_scope(wanted).clean_up_sizes))
+    confidence = np.full(coarse.shape, np.nan)
+    confidence[raw.window] = raw.confidence
+    permitted = ClassRules.of(wanted, TABLE).permit(coarse, after)
+    permitted &= confidence >= wanted.minimal_confidence
+    permitted |= (after == coarse) & ~np.isnan(confidence)
+    expected_map = np.where(permitted, after, before)
+    np.testing.assert_array_equal(whole_map(cleaned, coarse), expected_map)
+    np.testing.assert_array_equal(cleaned.changed, (expected_map != coarse)[raw.window])
+    assert cleaned.report.changed == cleaned.changed.sum()
+
+
+@settings(deadline=None, max_examples=40)
+@given(cases(), st.sampled_from([3, 7, 30]))
+def test_it_does_not_matter_where_the_blocks_end_that_are_cleaned_up(case, side) -> None:
+    image, coarse, wanted = case
+    image, coarse = np.tile(image, (4, 3, 1)), np.tile(coarse, (4, 3))
+    sizes = {"smallest_region": 3, "smallest_hole": 6, "smallest_spur": 3}
+    everywhere = replace(wanted, box=None, mask=None, protected=None, **sizes)
+    entire = refine_within(LocalRefiner(), image, coarse, everywhere)
+    with patch.object(within, "GATED_BLOCK", side):
+        blockwise = refine_within(LocalRefiner(), image, coarse, everywhere)
+    np.testing.assert_array_equal(blockwise.labels, entire.labels)
+
+
+def test_specks_and_holes_of_a_refiner_are_cleaned_up() -> None:
+    class Speckled(LocalRefiner):
+        def refine_ids(self, rgb, class_ids, monitor):
+            refined = class_ids.copy()
+            refined[5, 5] = refined[20:26, 20:26] = 1
+            return refined, np.ones(class_ids.shape, np.float32)
+
+    coarse = np.zeros((60, 60), np.uint8)
+    image = np.zeros((60, 60, 3), np.uint8)
+    cleaned = refine_within(Speckled(), image, coarse, Scope(care="model"))
+    assert not cleaned.changed.any()
+    kept = refine_within(Speckled(), image, coarse, EXACT)
+    assert kept.report.changed == 37
+    protected = np.zeros((60, 60), dtype=bool)
+    painted = coarse.copy()
+    painted[5, 5], protected[5, 5] = 1, True
+    result = refine_within(Speckled(), image, painted, Scope(care="model", protected=protected))
+    np.testing.assert_array_equal(result.labels, painted)

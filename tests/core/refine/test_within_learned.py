@@ -14,7 +14,7 @@ from c2f_core.refine.learned import Refiner
 from c2f_core.refine.scope import Scope, cheapest_parts
 from c2f_core.refine.within import refine_within
 
-exact_scope = partial(Scope, care="model", smallest_region=0)
+exact_scope = partial(Scope, care="model", smallest_region=0, smallest_hole=0, smallest_spur=0)
 """Scope in which all that a refiner changes is kept."""
 EXACT = exact_scope()
 

@@ -465,7 +465,7 @@ def test_the_instant_refiner_refines_only_what_is_near_a_stroke():
     pair = astronaut_pair(400)
     table = ClassTable.preset("fasseg")
     coarse = table.to_labels(pair.coarse)
-    scope = Scope(care="model", smallest_region=0)
+    scope = Scope(care="model", smallest_region=0, smallest_hole=0, smallest_spur=0)
     latest = _live._LatestRefiner()
     opener = latest.opener(RefinerChoice("instant"), (), None)
     before = run_refinement(RefineJob(pair.image, coarse, table, scope), InstantRefiner(table))
@@ -489,7 +489,7 @@ def test_live_results_equal_refining_everything_again():
     coarse = table.to_labels(pair.coarse)
     refiner = Refiner.bundled("fasseg", "cpu")
     # What is expected to gain depends on all changes of the map, so all of them are kept here.
-    scope = Scope(care="model", smallest_region=0)
+    scope = Scope(care="model", smallest_region=0, smallest_hole=0, smallest_spur=0)
     before = run_refinement(RefineJob(pair.image, coarse, table, scope), refiner)
     touched = slice(240, 330), slice(300, 420)
     coarse[touched] = 1

@@ -12,7 +12,7 @@ from c2f_core.refine.run import RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
 from napari_c2f.layers.convert import labels_layer_data
 from napari_c2f.layers.session import Session
-from napari_c2f.refine.request import ScopeChoice, Where, scope_of
+from napari_c2f.refine.request import CleanUpChoice, ScopeChoice, Where, scope_of
 from napari_c2f.refine.scope_editor import ScopeEditor
 
 SIZE = 96
@@ -273,6 +273,7 @@ def test_only_the_needed_part_of_lazy_layers_is_loaded(expanded, refine, monkeyp
     coarse = add_coarse(viewer, coarse_map.array, **placed)
     viewer.add_shapes([np.array([[23.0, 36], [23, 44], [30, 44], [30, 36]])])
     widget.scope.where.setValue("shapes")
+    widget.clean_up.on.setChecked(False)  # It sees more than what may change.
     widget.coarse.value = coarse
     image.loaded.clear()
     coarse_map.loaded.clear()
@@ -327,8 +328,8 @@ def test_a_choice_that_is_set_is_the_one_that_is_read(viewer, qtbot):
     qtbot.addWidget(editor)
     assert editor.value() == ScopeChoice()
     for choice in (
-        ScopeChoice(Where.VIEW, ("disk", "ground"), 5, 0.4, True, False, True, "balanced", 0),
-        ScopeChoice(Where.SHAPES, (), None, 0.0, False, True, False, "model", 500),
+        ScopeChoice(Where.VIEW, ("disk", "ground"), 5, 0.4, True, False, True, "balanced"),
+        ScopeChoice(Where.SHAPES, (), None, 0.0, False, True, False, "model"),
     ):
         editor.setValue(choice)
         value = editor.value()
@@ -336,26 +337,29 @@ def test_a_choice_that_is_set_is_the_one_that_is_read(viewer, qtbot):
         assert set(value.classes) == set(choice.classes)
         for field in (
             *("where", "band", "minimal_confidence", "all_planes", "keep_coarse"),
-            *("care", "smallest_region"),
+            "care",
         ):
             assert getattr(value, field) == getattr(choice, field)
 
 
-def test_care_and_smallest_region_go_into_the_scope(docked, refine):
+def test_care_and_clean_up_go_into_the_scope_and_the_record(docked, refine):
     viewer, widget = docked
     coarse = add_scene(viewer)
     scope = scope_of(widget.request(), viewer, coarse)
-    assert (scope.care, scope.smallest_region) == ("careful", 16)
+    assert (scope.care, *scope.clean_up_sizes) == ("careful", 16, 64, 2)
+    assert widget.clean_up_section.text() == "Clean up: regions < 16, holes < 64, edges < 2 px"
     widget.scope.care.setValue("model")
-    widget.scope.smallest_region.setValue(0)
-    assert widget.scope_section.text() == "Scope: whole image, as the model says, regions from 1 px"
+    assert widget.scope_section.text() == "Scope: whole image, as the model says"
+    widget.clean_up.setValue(CleanUpChoice(True, 40, 0, 7))
+    assert widget.clean_up_section.text() == "Clean up: regions < 40, edges < 7 px"
     refine(widget, "instant")
     record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
     made = Scope.from_record(record["scope"])
-    assert (made.care, made.smallest_region) == ("model", 0)
+    assert (made.care, *made.clean_up_sizes) == ("model", 40, 0, 7)
     images, maps = scene()
     plain = run_refinement(RefineJob(images, maps, SHAPES, made), InstantRefiner(SHAPES))
     np.testing.assert_array_equal(viewer.layers["coarse refined"].data, plain.labels)
-    widget.scope.setValue(ScopeChoice(care="balanced", smallest_region=40))
-    scope = scope_of(widget.request(), viewer, coarse)
-    assert (scope.care, scope.smallest_region) == ("balanced", 40)
+    widget.clean_up.on.setChecked(False)
+    assert widget.clean_up_section.text() == "Clean up: off"
+    assert not widget.clean_up.region.isEnabled()
+    assert scope_of(widget.request(), viewer, coarse).clean_up_sizes == (0, 0, 0)
