@@ -1,6 +1,6 @@
 """Controller of the Refine widget; the only writer of its model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,6 @@ from napari_c2f.refine.request import (
     PreparedJob,
     RefinerChoice,
     RefineRequest,
-    ScopeChoice,
     check_layers,
     prepare,
     refining,
@@ -228,12 +227,14 @@ class RefineController(MapController[Refining]):
             self.model.progress = 0.0
             check_fit(request, self._viewer, self._session.lineage)
             prepared = prepare(request, self._viewer, self._session.lineage)
-            earlier = self._results.renewable(prepared.coarse, request.choice)
+            earlier = self._results.renewable(
+                prepared.coarse, prepared.job.scope, request.choice.keep_fine
+            )
             self.model.message = "Refining…"
 
             def succeed(result: JobResult) -> GuiSteps:
                 self.succeeded.emit(request)
-                yield from self._show_result(prepared, result, request.choice, earlier)
+                yield from self._show_result(prepared, result, earlier)
                 if self.model.live:
                     self._begin_live()
 
@@ -355,27 +356,27 @@ class RefineController(MapController[Refining]):
         )
 
     def _show_result(
-        self, prepared: PreparedJob, result: JobResult, choice: ScopeChoice, earlier: Earlier | None
+        self, prepared: PreparedJob, result: JobResult, earlier: Sequence[Earlier]
     ) -> GuiSteps:
         coarse = prepared.coarse
-        if earlier is not None and not self._session.lineage.is_closed(coarse):
-            if self._live is not None and self._live.target.fine == earlier.fine:
+        for each in earlier:
+            if self._session.lineage.is_closed(coarse):
+                break
+            if self._live is not None and self._live.target.fine == each.fine:
                 self._waiting = self._end_live()  # It will follow the new map.
-            self._results.remove(earlier, result.slices)
+            self._results.remove(each, result.slices)
             yield
-        for _ in self._add_result(prepared, result, choice):
+        for _ in self._add_result(prepared, result):
             yield
             if self._session.lineage.is_closed(coarse):
                 self._succeed(f"'{coarse.name}' is no longer open, so its fine map is not shown.")
                 return
 
-    def _add_result(
-        self, prepared: PreparedJob, result: JobResult, choice: ScopeChoice
-    ) -> Iterator[None]:
+    def _add_result(self, prepared: PreparedJob, result: JobResult) -> Iterator[None]:
         coarse, layers = prepared.coarse, self._viewer.layers
         confidence = self._confidence_layer(coarse, result)
         fine = self._fine_layer(prepared, result, confidence)
-        self._results.note(fine, choice)
+        self._results.note(fine, prepared.job.scope)
         yield
         self._hide_results(coarse)
         yield

@@ -45,6 +45,35 @@ def test_another_refinement_renews_the_group_and_keeps_corrections(scene, refine
     assert viewer.layers.selection.active is viewer.layers["coarse refined"]
 
 
+def test_the_same_part_is_renewed_and_the_whole_renews_all_parts(scene, refine):
+    viewer, widget = scene
+    box = np.array([[5, 5], [5, 30], [30, 30], [30, 5]])
+    viewer.add_shapes([box], name="box")
+    parts = ["coarse refined 2", "coarse confidence 2"]
+    widget.scope.where.setValue("shapes")
+    for _ in range(3):
+        refine(widget)
+        assert results(viewer) == ["coarse refined", "coarse confidence", "box", *parts]
+    viewer.layers["box"].add([box + 25])  # Another part: the earlier one stays.
+    refine(widget)
+    assert {*GROUP, *parts, "coarse refined 3"} < set(results(viewer))
+    widget.scope.where.setValue("image")
+    refine(widget)
+    assert sorted(results(viewer)) == sorted([*GROUP, "box"])
+
+
+def test_corrections_in_a_map_that_is_not_the_latest_are_not_lost(scene, refine):
+    viewer, widget = scene
+    first = viewer.layers["coarse refined"]
+    paint(first)
+    widget.scope.keep_fine.setChecked(False)
+    refine(widget)
+    widget.scope.keep_fine.setChecked(True)
+    refine(widget)
+    assert first in viewer.layers
+    assert len(results(viewer)) == 4
+
+
 @pytest.mark.parametrize("reason", ["renamed", "scope", "edits", "review"])
 def test_a_result_with_something_of_its_own_stays(scene, refine, qtbot, reason):
     viewer, widget = scene
