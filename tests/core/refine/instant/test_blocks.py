@@ -25,7 +25,7 @@ from c2f_core.refine.within import refine_within
 Array = NDArray[np.uint8]
 BLOCK = 256
 SIZE = 600, 800
-AS_REFINED = Scope(care="model", smallest_region=0)
+AS_REFINED = Scope(care="model", smallest_region=0, smallest_hole=0, smallest_spur=0)
 LEAST_ALIKE = 0.999
 """Share of the pixels that get the same class in blocks as in the whole image."""
 
