@@ -19,21 +19,24 @@ main({arguments!r})
 
 
 @pytest.fixture(scope="session")
-def start_command(tmp_path_factory):
-    """Start a command of the core in a separate process.
-
-    The processes are forked from a server, which imports torch and Lightning once for all.
-    """
+def fork_server():
+    """Context whose processes are forked from one that has imported torch and Lightning."""
     context = multiprocessing.get_context("forkserver")
-    preload = ["c2f_core.training.trainer", "lightning_fabric", "torch.utils.tensorboard"]
+    preload = ["c2f_core.training.trainer", "lightning_fabric", "torch.utils.tensorboard", "cv2"]
     context.set_forkserver_preload(preload)
+    return context
+
+
+@pytest.fixture(scope="session")
+def start_command(fork_server, tmp_path_factory):
+    """Start a command of the core in a separate process, which starts quickly."""
 
     def start(module, *arguments):
         folder = tmp_path_factory.mktemp("command")
         output, script = folder / "output.txt", folder / "command.py"
         text = [str(argument) for argument in arguments]
         script.write_text(SCRIPT.format(output=str(output), module=module, arguments=text))
-        process = context.Process(target=runpy.run_path, args=(str(script),))
+        process = fork_server.Process(target=runpy.run_path, args=(str(script),))
         process.start()
         return process, output
 

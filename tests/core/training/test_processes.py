@@ -2,6 +2,7 @@
 
 import csv
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from c2f_core.errors import C2FError, ConfigError
+from c2f_core.training import launch
 from c2f_core.training.events import Finished, Preview, StepDone, Validated
 from c2f_core.training.launch import _environment, _free_port
 from c2f_core.training.processes import check_processes, processes_per_node
@@ -29,6 +31,46 @@ def shapes_folder(write_shapes, tmp_path_factory):
     """Seven pairs with fine maps, some of them with few labels, and three without."""
     root = write_shapes(tmp_path_factory.mktemp("shapes"), 10, 64, coarse_only=range(7, 10))
     return root
+
+
+WORKER = """
+import os
+
+os.environ.clear()
+os.environ.update(environment)
+
+from c2f_core.training.worker import main
+
+main(connection.fileno())
+"""
+
+
+class Forked:
+    """A forked process in the place of one that `subprocess` started."""
+
+    def __init__(self, process):
+        self.process, self.kill = process, process.kill
+
+    def wait(self):
+        self.process.join()
+        return self.process.exitcode
+
+
+@pytest.fixture
+def quick_start(fork_server, tmp_path, monkeypatch):
+    """Fork the processes of a run, instead of letting each import torch."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+
+    def start(connection, environment):
+        given = {"connection": connection, "environment": environment}
+        process = fork_server.Process(
+            target=runpy.run_path, args=(str(script),), kwargs={"init_globals": given}
+        )
+        process.start()
+        return Forked(process)
+
+    monkeypatch.setattr(launch, "_start", start)
 
 
 @pytest.fixture
@@ -71,6 +113,7 @@ def assert_same_step(found, expected):
         assert found.values[name] == pytest.approx(value, abs=close), (found.step, name)
 
 
+@pytest.mark.usefixtures("quick_start")
 @pytest.mark.parametrize("method", ["model1", "model2", "any"])
 def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(make_config, tmp_path, method):
     one = list(train(make_config(tmp_path / "one", 1, 4, method=method)))
@@ -154,6 +197,7 @@ def test_of_processes_started_by_torchrun_only_the_first_writes(make_config, tmp
     assert not outputs[1]
 
 
+@pytest.mark.usefixtures("quick_start")
 def test_an_error_of_the_processes_is_that_of_the_run(make_config, tmp_path):
     list(train(make_config(tmp_path / "first", 1, steps=1)))
     start = str(tmp_path / "first")
@@ -163,6 +207,7 @@ def test_an_error_of_the_processes_is_that_of_the_run(make_config, tmp_path):
     assert not RunFolder(tmp_path / "run").is_under_way
 
 
+@pytest.mark.usefixtures("quick_start")
 def test_a_run_is_stopped_before_its_first_step_in_both_processes(make_config, tmp_path):
     events = list(train(make_config(tmp_path / "run", 2), should_stop=lambda: True))
     assert isinstance(events[-1], Finished)
