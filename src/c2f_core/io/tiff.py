@@ -31,6 +31,13 @@ LAYOUTS = {CLASSIC: ("H", "I", 12), 43: ("Q", "Q", 20)}
 """Formats of a count and of an offset, and bytes of an entry, in TIFF and BigTIFF."""
 PART = 1 << 24
 """Approximate number of bytes that are read at once."""
+MOST_EXPANDED: dict[int, int] = {
+    COMPRESSION.LZW: 8 * 3000,
+    COMPRESSION.ADOBE_DEFLATE: 8 * 1100,
+    COMPRESSION.DEFLATE: 8 * 1100,
+    COMPRESSION.PACKBITS: 8 * 64,
+}
+"""Bytes of pixels that a byte can stand for, by compression; up to eight pixels share a byte."""
 LOGGED = 5
 """Maximum number of messages that tifffile logs about one file."""
 
@@ -259,11 +266,16 @@ def _decoded(path: Path, page: TiffPage, series: tifffile.TiffPageSeries) -> NDA
 
 
 def _check_complete(path: Path, page: TiffPage) -> None:
-    """Check that no part of the image lies beyond the end of the file."""
+    """Check that all parts of the image are in the file, and not too short for their pixels."""
     end = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     is_short = not page.is_contiguous and len(segments) < math.prod(page.chunked)
-    if is_short or any(offset + length > end for offset, length in segments):
+    is_missing = any(
+        not (offset and length) or offset + length > end for offset, length in segments
+    )
+    most = MOST_EXPANDED.get(page.compression)
+    is_empty = most is not None and page.nbytes > most * sum(page.databytecounts)
+    if is_short or is_missing or is_empty:
         raise DataError(f"{path} is truncated; check that the file is complete, or save it again.")
 
 

@@ -429,3 +429,21 @@ def test_a_png_file_that_claims_an_absurd_size_takes_no_memory(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError):
         read_image(path)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "packbits"])
+def test_an_even_tiff_is_read_and_one_that_claims_more_than_it_holds_is_not(tmp_path, compression):
+    path = tmp_path / "even.tif"
+    tifffile.imwrite(path, np.zeros((3000, 3000), np.uint8), compression=compression)
+    assert read_image(path).shape == (3000, 3000)
+    for tag, value in (("ImageLength", 3_000_000), ("StripByteCounts", 0)):
+        changed = tmp_path / f"{tag}.tif"
+        tifffile.imwrite(
+            changed, np.zeros((40, 50), np.uint8), compression=compression, rowsperstrip=40
+        )
+        with tifffile.TiffFile(changed, mode="r+") as opened:
+            opened.pages[0].tags[tag].overwrite(value)
+            if tag == "ImageLength":
+                opened.pages[0].tags["RowsPerStrip"].overwrite(value)
+        with pytest.raises(DataError, match="is truncated"):
+            read_image(changed)
