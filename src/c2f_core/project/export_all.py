@@ -140,7 +140,7 @@ def _export(
 ) -> None:
     work = project.read(name)
     if work.fine is None:
-        raise DataError("it does not have a fine map yet")
+        raise DataError("no fine map yet")
     if layout == "png":
         write_map(path, work.fine, work.class_table, _style(work.class_table))
     else:

@@ -22,6 +22,7 @@ from c2f_core.classes.table import ClassEntry, ClassTable, Colour
 from c2f_core.errors import C2FError, ClassTableError
 from napari_c2f.base.keys import Action, Keys
 from napari_c2f.base.table_selection import TableSelection
+from napari_c2f.base.words import counted
 from napari_c2f.draw.model import Palette, Swatch
 from napari_c2f.draw.shares import ShareCounter, Shares
 from napari_c2f.layers.convert import (
@@ -275,7 +276,7 @@ class PaletteController(MapController[Palette]):
             index_map, report = coarse_of_shapes(shapes, image, table, chosen)
             where = self._show_drawn(index_map, image, table, covered_by(shapes, image))
             shapes.visible = False  # It would hide what is drawn in the map.
-            drawn = "one shape" if report.drawn == 1 else f"{report.drawn} shapes"
+            drawn = counted(report.drawn, "shape")
             self.model.message = report.message() or (
                 f"Drew {drawn} in {where}; Refine fills in the rest. '{shapes.name}' is now hidden."
             )
@@ -347,7 +348,9 @@ class PaletteController(MapController[Palette]):
 
 def _question(entry: ClassEntry, users: dict[Labels, int]) -> str:
     """Return the question whether to delete a class that has pixels."""
-    where = ", ".join(f"{number:,} pixels in '{layer.name}'" for layer, number in users.items())
+    where = ", ".join(
+        f"{counted(number, 'pixel')} in '{layer.name}'" for layer, number in users.items()
+    )
     return f"'{entry.name}' has {where}. They become unlabelled.\nDelete the class?"
 
 

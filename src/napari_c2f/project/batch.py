@@ -13,13 +13,14 @@ from c2f_core.project.refining import find_model, painted_patches, refined_work
 from c2f_core.refine.fitting import misfit
 from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
+from napari_c2f.base.words import counted
 from napari_c2f.base.worker import Report, ShouldStop
 from napari_c2f.project.workspace import Workspace
 from napari_c2f.widgets.choices import title_of
 
 NAMES_SHOWN = 3
 """Maximum number of images that a message lists by name."""
-CHANGED = "you changed it meanwhile"
+CHANGED = "you changed it in the meantime"
 OPEN = "it is open; refine it with the Refine widget"
 
 
@@ -63,7 +64,7 @@ def _refine(
         if before.record.status is not Status.PENDING:
             return BatchItem(name, reason=CHANGED)
         if not before.is_drawn:
-            return BatchItem(name, reason="its coarse map is empty")
+            return BatchItem(name, reason="nothing is drawn in the coarse map")
         problem = _misfit(project.model, before)
         if problem:
             return BatchItem(name, reason=problem)
@@ -94,7 +95,7 @@ class _Summary:
         self.skipped.setdefault(reason, []).append(name)
 
     def message(self, stopped: bool) -> str:
-        text = f"Refined {self.refined} of {self.wanted} images{self.model}."
+        text = f"Refined {self.refined} of {counted(self.wanted, 'image')}{self.model}."
         if stopped:
             text = f"Stopped. {text} 'Refine all pending' continues with the others."
         return " ".join([text, *map(_skipped_text, self.skipped, self.skipped.values())])
@@ -128,7 +129,7 @@ class BatchController(Controller[Activity]):
             names = self._pending(project)
             self._summary, self._had_model = _Summary(len(names)), bool(project.model)
             self._note_open(project)
-            self.model.message = f"Refining {len(names)} images…"
+            self.model.message = f"Refining {counted(len(names), 'image')}…"
             work = partial(refine_batch, project, names)
             self._start(work, self._show_reports, self._finish)
 

@@ -6,6 +6,7 @@ from functools import partial
 from c2f_core.classes.table import ClassEntry
 from c2f_core.errors import DataError
 from c2f_core.project import Project
+from napari_c2f.base.words import counted
 from napari_c2f.base.worker import Report, ShouldStop, simple_task
 from napari_c2f.project.image_controller import ImageController
 from napari_c2f.project.workspace import Workspace
@@ -96,9 +97,9 @@ class ClassDeleter:
 
 def _question(entry: ClassEntry, pixels: dict[str, int]) -> str:
     total = sum(pixels.values())
-    images = "1 image" if len(pixels) == 1 else f"{len(pixels)} images"
     return (
-        f"'{entry.name}' has {total:,} pixels in {images} of the project.\n"
+        f"'{entry.name}' has {counted(total, 'pixel')} in {counted(len(pixels), 'image')} of the "
+        "project.\n"
         "Delete the class? Its pixels become:"
     )
 

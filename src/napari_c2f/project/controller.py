@@ -146,6 +146,8 @@ class ProjectController:
 
     def _enter(self, project: Project, message: str) -> None:
         self.workspace.enter(project)
+        for part in (self.batch, self.fine_tuning):
+            part.tell("")  # What it said was about another project.
         self.images.start()
         self._tick.start()
         settings().setValue(FOLDER_KEY, str(project.root))

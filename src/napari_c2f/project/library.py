@@ -8,6 +8,7 @@ from pathlib import Path
 from napari.layers import Layer
 
 from c2f_core.project import Project
+from napari_c2f.base.words import counted
 from napari_c2f.base.worker import Report, ShouldStop, simple_task
 from napari_c2f.layers.pairs import NewImage, images_of_layers
 from napari_c2f.project.workspace import Workspace
@@ -39,7 +40,7 @@ class Library:
             self._workspace.do(task, self._report_added, "Copying images…", self._workspace.refresh)
 
     def _report_added(self, count: int) -> None:
-        self._workspace.report("Added one image." if count == 1 else f"Added {count} images.")
+        self._workspace.report(f"Added {counted(count, 'image')}.")
 
     def remove(self, name: str) -> None:
         """Move an image with its maps out of the project."""

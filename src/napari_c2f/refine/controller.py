@@ -20,6 +20,7 @@ from c2f_core.refine.run import JobResult, RefineJob
 from c2f_core.refine.scope import Scope
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.table_selection import TableSelection
+from napari_c2f.base.words import counted
 from napari_c2f.layers.convert import (
     TABLE_KEY,
     add_map,
@@ -263,8 +264,11 @@ class RefineController(MapController[Refining]):
             if coarse is None:
                 raise C2FError("Choose the coarse map first.")
             number, kept = self._results.remove_old(coarse)
-            removed = "There are no old results." if not number else f"Removed {number} layers."
-            removed = "Removed one layer." if number == 1 else removed
+            removed = (
+                "There are no old results."
+                if not number
+                else f"Removed {counted(number, 'layer')}."
+            )
             names = ", ".join(f"'{name}'" for name in kept)
             edits = f" {names} stay, because they have edits that the latest map does not have."
             self.model.message = removed + (edits if kept else "")

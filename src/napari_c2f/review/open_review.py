@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.utils.key_bindings import KeyCode, KeyMod
 
 from c2f_core.review.decisions import Decision
+from napari_c2f.base.words import counted
 from napari_c2f.review.changes import ChangesView
 from napari_c2f.review.decisions import Decisions
 from napari_c2f.review.display import Display
@@ -59,7 +60,7 @@ class OpenReview:
         """Show the fine map and the first region; all layers are in the viewer."""
         self._model.reviewing = True
         self.display.show_final(False)
-        self._report(f"{_number_of_regions(len(self._model.regions))} changed.")
+        self._report(f"{counted(len(self._model.regions), 'region')} changed.")
         self.navigator.next()
 
     def close(self) -> None:
@@ -161,7 +162,7 @@ class OpenReview:
 
     def _description(self, numbers: Sequence[int]) -> str:
         if len(numbers) > 1:
-            return _number_of_regions(len(numbers))
+            return counted(len(numbers), "region")
         region = self._model.region(numbers[0])
         return f"{region.before} → {region.after}, {region.size} px"
 
@@ -169,7 +170,7 @@ class OpenReview:
         """Show a sentence, and what is left to do."""
         undecided = self._model.count(Decision.UNDECIDED)
         if undecided:
-            rest = f"{_number_of_regions(undecided)} left to review."
+            rest = f"{counted(undecided, 'region')} left to review."
         elif self.data.plane:
             rest = (
                 "Nothing left to review in this plane; show another plane and begin again, or "
@@ -178,7 +179,3 @@ class OpenReview:
         else:
             rest = "Nothing left to review; click Finish."
         self._model.message = f"{sentence} {rest}".strip()
-
-
-def _number_of_regions(number: int) -> str:
-    return "1 region" if number == 1 else f"{number} regions"

@@ -16,6 +16,7 @@ from c2f_core.training.inspection import Inspection
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import RECENT_MODELS
+from napari_c2f.base.words import counted
 from napari_c2f.train.model import Phase, Training
 from napari_c2f.train.monitor import CHECKING, READING, Monitor
 from napari_c2f.train.tasks import OpenRun, TrainResult, inspecting, training
@@ -88,7 +89,8 @@ class TrainController(Controller[Training]):
             pairs, table = make_pairs()
             self._enter(Phase.WRITING, "Writing the pairs…")
             fine = sum(pair.fine is not None for pair in pairs)
-            message = f"{len(pairs)} pairs written to {folder}, {fine} of them with a fine map."
+            written = f"{counted(len(pairs), 'pair')} written to {folder}"
+            message = f"{written}, {fine} of them with a fine map."
 
             def finish(table_file: Path) -> None:
                 self._finish(Phase.IDLE, message)
@@ -158,7 +160,8 @@ class TrainController(Controller[Training]):
         if found is None:
             message = "The check was stopped."
         elif found.all_problems:
-            message = f"{len(found.all_problems)} problems to fix before training; see the list."
+            problems = counted(len(found.all_problems), "problem")
+            message = f"{problems} to fix before training; see the list."
         else:
             message = "The data are ready for training."
         self._finish(Phase.IDLE, message, progress=0.0)

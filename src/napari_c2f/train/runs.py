@@ -10,6 +10,7 @@ from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import RunFolder
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.settings import RECENT_MODELS, settings
+from napari_c2f.base.words import counted
 from napari_c2f.base.worker import TaskFunction
 from napari_c2f.train.model import RunList
 
@@ -117,8 +118,8 @@ class RunsController(Controller[RunList]):
     def _show_runs(self, found: tuple[list[RunSummary], list[str]]) -> None:
         runs, problems = found
         self.model.runs = tuple(runs)
-        count = f"{len(runs)} runs." if runs else "No runs here; choose another folder."
-        more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        count = f"{counted(len(runs), 'run')}." if runs else "No runs here; choose another folder."
+        more = f" ({counted(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
         self._succeed(f"{count} {problems[0]}{more}" if problems else count)
 
     def _show_curves(self, compared: CurvesByRun) -> None:

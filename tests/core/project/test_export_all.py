@@ -27,8 +27,7 @@ def test_all_maps_are_exported_in_every_format(project, refined, tmp_path):
         for path in made.files:
             np.testing.assert_array_equal(read_map(path, SHAPES)[0], FINE)
         assert made.message() == (
-            f"Exported 2 maps to {tmp_path / layout}. Not exported: pending (it does not have a "
-            "fine map yet)."
+            f"Exported 2 maps to {tmp_path / layout}. Not exported: pending (no fine map yet)."
         )
         with pytest.raises(DataError, match="exists already"):
             export_all(project, tmp_path / layout, layout)

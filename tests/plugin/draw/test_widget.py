@@ -458,7 +458,7 @@ def test_shapes_are_drawn_in_a_map_that_is_empty(docked, qtbot, click, drag):
     shapes.mode = "add_rectangle"
     drag(viewer, (5.3, 5.3), (30.3, 40.3))
     click(widget.shapes_button)
-    assert "Drew one shape in 'face coarse'" in widget.status.text()
+    assert "Drew 1 shape in 'face coarse'" in widget.status.text()
     assert viewer.layers.selection.active is layer
     assert (layer.data[6:30, 6:40] == HAIR).all()
     assert layer.data[40, 50] == NOTHING

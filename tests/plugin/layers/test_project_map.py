@@ -106,7 +106,7 @@ def test_shapes_of_the_eraser_erase_in_the_own_map(viewer, opened, palette):
     shapes.selected_data = {0}
     palette.choose(NOTHING)
     palette.map_of_shapes(opened.image, shapes, TableSelection(SHAPES))
-    assert "Drew one shape in 'one coarse'" in palette.model.message
+    assert "Drew 1 shape in 'one coarse'" in palette.model.message
     assert (opened.coarse.data[4:12, 6:20] == NOTHING).all()
     assert (opened.coarse.data[15:] == GROUND.index).all()
     opened.coarse.undo()

@@ -72,7 +72,7 @@ def test_drawn_images_are_refined_and_the_open_one_stays_unchanged(
     assert statuses(projects) == expected
     assert batch.model.message == (
         "Refined 2 of 3 images. Not refined: two (it is open; refine it with the Refine widget). "
-        "Not refined: blank (its coarse map is empty)."
+        "Not refined: blank (nothing is drawn in the coarse map)."
     )
     work = projects.workspace.project.read("one")
     np.testing.assert_array_equal(work.fine, following(COARSE))
@@ -100,7 +100,7 @@ def test_what_is_edited_meanwhile_is_not_overwritten(projects, batch, wait, qtbo
     work = projects.workspace.project.read("one")
     assert work.coarse[0, 0] == 4
     assert work.fine is None
-    assert "Not refined: one, two (you changed it meanwhile)." in batch.model.message
+    assert "Not refined: one, two (you changed it in the meantime)." in batch.model.message
 
 
 def test_what_a_person_refined_meanwhile_is_not_refined_again(
@@ -116,7 +116,7 @@ def test_what_a_person_refined_meanwhile_is_not_refined_again(
     released.set()
     wait()
     np.testing.assert_array_equal(project.read("three").fine, COARSE)
-    assert "three (you changed it meanwhile)" in batch.model.message
+    assert "three (you changed it in the meantime)" in batch.model.message
 
 
 def test_a_class_that_is_added_meanwhile_costs_no_refinement(
@@ -145,7 +145,7 @@ def test_an_image_that_is_removed_meanwhile_is_left_alone(
     released.set()
     wait()
     assert projects.model.message == message
-    assert "one (you changed it meanwhile)" in batch.model.message
+    assert "one (you changed it in the meantime)" in batch.model.message
 
 
 def test_stopping_keeps_what_was_refined(projects, batch, wait, qtbot, next_class, monkeypatch):

@@ -464,7 +464,7 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     Image.fromarray(PAIR.image).save(tmp_path / "three.png")
     desk.controller.library.add_files([tmp_path / "three.png"])
     desk.wait()
-    assert desk.state.message == "Added one image."
+    assert desk.state.message == "Added 1 image."
     assert [record.name for record in desk.state.images] == ["one", "two", "three"]
     (tmp_path / "broken.png").write_bytes(b"no image")
     desk.controller.library.add_files([tmp_path / "three.png", tmp_path / "broken.png"])
@@ -484,7 +484,16 @@ def test_images_are_added_and_maps_exported(desk, tmp_path):
     desk.wait()
     assert [path.name for path in (tmp_path / "all").iterdir()] == ["one.json"]
     assert "Exported 1 map to" in desk.state.message
-    assert "Not exported: two, three, three-2 (it does not have" in desk.state.message
+    assert "Not exported: two, three, three-2 (no fine map yet)." in desk.state.message
+
+
+def test_another_project_begins_without_the_messages_of_the_last_one(desk, tmp_path):
+    for part in (desk.controller.batch, desk.controller.fine_tuning):
+        part.tell("Refined 2 of 2 images.")
+    desk.controller.create(tmp_path / "other", TableSelection(SHAPES))
+    desk.wait()
+    assert desk.state.root == tmp_path / "other"
+    assert desk.controller.batch.model.message == desk.controller.fine_tuning.model.message == ""
 
 
 def test_a_new_project_needs_no_classes(qtbot, tmp_path):

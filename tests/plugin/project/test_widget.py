@@ -167,7 +167,7 @@ def test_selected_layers_become_images_of_the_project(
     viewer.layers.selection = {image, drawn}
     click(widget.images.layers_button)
     wait()
-    assert "Added one image" in widget.status.text()
+    assert "Added 1 image" in widget.status.text()
     viewer.layers.selection = {image}
     click(widget.images.layers_button)
     wait()
