@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from c2f_core.cli.refine import Options, RefineFiles, refine_checked, scope_of
 from c2f_core.cli.refine_zarr import execution_of, raise_failures
-from c2f_core.errors import ConfigError
+from c2f_core.errors import C2FError, Cancelled, ConfigError, WritingError
 from c2f_core.io.maps import MapStyle
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.scope import Scope
@@ -84,12 +84,26 @@ class FolderJob:
         return f"{pairs[0].image.name} to {pairs[-1].image.name}"
 
     def perform(self, task: Task) -> None:
-        """Check and refine the pairs of a shard; doing it again replaces them."""
+        """Check and refine the pairs of a shard; doing it again replaces them.
+
+        If a pair cannot be refined, the others of the shard still are.
+        """
         if self._refiner is None:
             self._refiner = self._plan.refiner.open()
-        for pair in self._pairs(task):
-            job = RefineFiles(pair.image, pair.coarse, pair.output, pair.confidence)
-            refine_checked(job, self._refiner, self._plan.options(pair), self._scope)
+        errors = [self._error_of(pair, self._refiner) for pair in self._pairs(task)]
+        for error in filter(None, errors):
+            raise error
+
+    def _error_of(self, pair: PairPlan, refiner: RefinerInterface) -> C2FError | None:
+        """Refine a pair; return why it cannot be refined, or None if it was."""
+        job = RefineFiles(pair.image, pair.coarse, pair.output, pair.confidence)
+        try:
+            refine_checked(job, refiner, self._plan.options(pair), self._scope)
+        except (Cancelled, WritingError):
+            raise  # The next pair would fail for the same reason.
+        except C2FError as error:
+            return error
+        return None
 
     def _pairs(self, task: Task) -> "Sequence[PairPlan]":
         return self._plan.pairs[task.number * PAIRS : (task.number + 1) * PAIRS]

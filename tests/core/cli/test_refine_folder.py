@@ -60,6 +60,13 @@ def test_a_damaged_pair_is_named_and_the_others_are_refined(folders, capsys):
     assert (status, "Wrote 5 fine maps" in printed) == (0, True)
 
 
+def test_a_damaged_pair_does_not_keep_the_next_one_of_its_shard_from_being_refined(folders, capsys):
+    (folders / "images" / "2.png").write_bytes(b"damaged")
+    status, printed = run(capsys, folders, "fine", "--shard", "1/1")
+    assert (status, "2.png" in printed) == (2, True)
+    assert sorted(path.stem for path in (folders / "fine").glob("*.png")) == ["0", "1", "3", "4"]
+
+
 def test_maps_of_others_are_not_replaced_by_mistake(folders, capsys):
     (folders / "fine").mkdir()
     write_map(folders / "fine" / "2.png", np.zeros((60, 80), np.uint8), TABLE)
