@@ -1,21 +1,29 @@
-"""What refining OME-Zarr in shards costs: size, workers, engine, scheduler, and kills.
+"""What refining OME-Zarr in shards costs: size, workers, engine, folder, scheduler, and kills.
 
-    python benchmarks/scale.py --sizes 1 16 64 --tasks 1000000 --kills 20
+    python benchmarks/scale.py --page docs/scale_benchmarks.md
 
-prints one Markdown table per question. All figures of a table are of one run on one machine; the
-CPU seconds hold on a busy machine, too, and the wall-clock seconds only on a quiet one.
+measures everything and writes one section per question into the page; with names of sections,
+such as `sizes --sizes 1 16`, only those, and the others stay. All figures of a section are of one
+run on one machine; CPU seconds and ratios hold on a busy machine, too, and wall-clock seconds
+only on a quiet one, so that each section has the load.
 """
 
 import argparse
+import contextlib
+import io
 import json
+import multiprocessing
 import os
 import random
+import re
 import resource
-import signal
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +41,25 @@ from c2f_core.scale.run import Execution, ledger_folder, refine_volume
 from c2f_core.scale.shards import SHARD, level_count
 from c2f_core.scale.volume import VolumeJob, VolumePlan
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+from results import default_hardware, today
+
 MEGAPIXEL = 1_000_000
+TITLES = {
+    "sizes": "Size of the image",
+    "workers": "One and two workers",
+    "images": "A folder of images",
+    "scheduler": "The scheduler alone",
+    "kills": "Runs that are killed",
+}
+HEADER = """# Benchmarks of volumes and many workers
+
+Written by `benchmarks/scale.py`, section by section; no figure here was entered by hand. The load
+is the number of processes that wanted a core: above the number of cores, wall-clock times are too
+long, and the ratio of two of them means little. CPU times also grow a little then.
+[Volumes and many workers](scale.md#what-it-costs) says what follows from the figures.
+
+"""
 SIDES = {1: 1000, 4: 2048, 16: 4096, 64: 8192, 400: 20480}
 """Side in pixels of an image, by its size in megapixels."""
 
@@ -134,7 +160,10 @@ def in_own_process(*arguments: object) -> dict[str, float]:
 
 def sizes(folder: Path, megapixels: list[int], model: str) -> None:
     """Measure seconds per megapixel, peak memory, and the share of the engine."""
-    print(f"\n### Size of the image ({model}, one process with one thread)\n")
+    print(
+        f"Model {model}, one process with one thread. The last column is the CPU time besides that"
+    )
+    print("of the shards, as a share of it: the overhead of the engine over the bare loop.\n")
     print("| Megapixels | Shards | CPU s per MP | Wall s per MP | Peak memory | Engine |")
     print("|---:|---:|---:|---:|---:|---:|")
     for size in megapixels:
@@ -175,8 +204,7 @@ def workers(folder: Path, model: str, size: int) -> None:
                 assert run_job(each_job, ledger, run) == []
                 seconds[count] = time.perf_counter() - started
         assert job.stages
-    load = os.getloadavg()[0]
-    print(f"\n### Workers ({model}, {size} megapixels, one thread each, load {load:.1f})\n")
+    print(f"Model {model}, {size} megapixels, one thread each.\n")
     print("| Workers | Wall s | Speed |\n|---:|---:|---:|")
     for count, wall in seconds.items():
         print(f"| {count} | {wall:.1f} | {seconds[1] / wall:.2f} |", flush=True)
@@ -203,14 +231,13 @@ def simulate(tasks: int) -> None:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         assert len(ledger.finished()) == tasks
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print("\n### Scheduler (tasks that only return, two workers, each entered in the ledger)\n")
-    print("| Tasks | CPU ms per task | Wall ms per task | Peak memory | Load |")
-    print("|---:|---:|---:|---:|---:|")
     print(
-        f"| {tasks} | {1000 * cpu / tasks:.2f} | {1000 * wall / tasks:.2f} | {peak:.0f} MiB "
-        f"| {os.getloadavg()[0]:.1f} |",
-        flush=True,
+        "Tasks that only return, done by two workers and entered in the ledger one by one. CPU time"
     )
+    print("is that of the process with client and scheduler.\n")
+    print("| Tasks | CPU ms per task | Wall ms per task | Peak memory |")
+    print("|---:|---:|---:|---:|")
+    print(f"| {tasks} | {1000 * cpu / tasks:.2f} | {1000 * wall / tasks:.2f} | {peak:.0f} MiB |")
 
 
 def _do_nothing(_task: Task) -> None:
@@ -240,18 +267,23 @@ def kills(folder: Path, count: int, seed: int) -> None:
     write_image(path, 400)
     refine_volume(_small(path, whole))
     chance, twice = random.Random(seed), []
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "c2f_core.refine.gate"])
     for number in range(count):
         store, log = folder / f"killed{number}.zarr", folder / f"killed{number}.txt"
-        arguments = ["logged", "--folder", path, "--store", store, "--log", log]
-        process = subprocess.Popen([sys.executable, __file__, *map(str, arguments)])
+        process = context.Process(target=refine_logged, args=(path, store, log))
+        process.start()
         entries = chance.randrange(1, 50)
-        while process.poll() is None and not (
+        while process.is_alive() and not (
             log.exists() and log.read_bytes().count(b"\n") >= entries
         ):
             time.sleep(chance.random() / 100)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        refine_logged_in_process(arguments)
+        process.kill()
+        process.join()
+        process = context.Process(target=refine_logged, args=(path, store, log))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
         lines = log.read_text().splitlines()
         twice.append(len(lines) - len(set(lines)))
         for level in ("0", "1", "confidence/0", "confidence/1"):
@@ -260,47 +292,71 @@ def kills(folder: Path, count: int, seed: int) -> None:
                 for each in (whole, store)
             )
             np.testing.assert_array_equal(one, other)
-    print(f"\n### Kills: {count} runs killed at random moments and continued\n")
     print(
-        f"All {count} outputs are bit for bit that of a run without a kill. Shards done twice per "
-        f"kill: {max(twice)} at most, {sum(twice) / count:.2f} on average.",
-        flush=True,
+        f"{count} runs were killed with SIGKILL at random moments and continued. All {count} "
+        "outputs are bit for bit that of a run without a kill. Shards done twice per kill: "
+        f"{max(twice)} at most, {sum(twice) / count:.2f} on average."
     )
 
 
-def refine_logged_in_process(arguments: list[object]) -> None:
-    """Continue a killed run in a process of its own."""
-    subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
+def folder_of_images(count: int, model: str) -> None:
+    """Compare `c2f-refine` on a folder of photographs with the refiner alone."""
+    script = Path(__file__).with_name("refine_folder.py")
+    command = [sys.executable, script, "--count", str(count), "--model", model, "--threads", "1"]
+    print(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@contextmanager
+def section(page: Path | None, title: str) -> Iterator[None]:
+    """Print what is printed in this block, and make it a section of the page."""
+    printed, load = io.StringIO(), os.getloadavg()[0]
+    with contextlib.redirect_stdout(printed):
+        yield
+    arguments = shlex.join(sys.argv[1:])
+    text = (
+        f"{printed.getvalue().strip()}\n\n`python benchmarks/scale.py {arguments}`, {today()}, "
+        f"{default_hardware()}; load {load:.1f} before and {os.getloadavg()[0]:.1f} after it.\n"
+    )
+    print(f"## {title}\n\n{text}", flush=True)
+    if page is not None:
+        known = page.read_text() if page.exists() else HEADER
+        header, *others = re.split(r"^## ", known, flags=re.MULTILINE)
+        sections = dict(other.split("\n", 1) for other in others)
+        sections[title] = f"\n{text}\n"
+        ordered = [f"## {each}\n{sections[each]}" for each in TITLES.values() if each in sections]
+        page.write_text(header + "".join(ordered).rstrip() + "\n")
 
 
 def main() -> None:
+    """Measure what was asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="?", choices=["all", "refine", "logged"], default="all")
+    parser.add_argument("what", nargs="*", choices=[*TITLES, "refine"], default=[*TITLES])
+    parser.add_argument("--page", type=Path, help="Markdown page to write the sections into")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--store", type=Path)
-    parser.add_argument("--log", type=Path)
     parser.add_argument("--model", default="fasseg")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 16, 64])
-    parser.add_argument("--workers", type=int, default=16, help="megapixels; 0 for none")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 16, 64], choices=SIDES)
+    parser.add_argument("--megapixels", type=int, default=16, help="for the workers")
+    parser.add_argument("--images", type=int, default=5000, help="for the folder")
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    if given.what == "refine":
+    if given.what == ["refine"]:
         refine_here(given.folder, given.store, given.model)
-        return
-    if given.what == "logged":
-        refine_logged(given.folder, given.store, given.log)
         return
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
-        if given.kills:
-            kills(folder, given.kills, given.seed)
-        sizes(folder, given.sizes, given.model)
-        if given.workers:
-            workers(folder, given.model, given.workers)
-        if given.tasks:
-            simulate(given.tasks)
+        measure: dict[str, Callable[[], None]] = {
+            "sizes": lambda: sizes(folder, given.sizes, given.model),
+            "workers": lambda: workers(folder, given.model, given.megapixels),
+            "images": lambda: folder_of_images(given.images, given.model),
+            "scheduler": lambda: simulate(given.tasks),
+            "kills": lambda: kills(folder, given.kills, given.seed),
+        }
+        for what in given.what:
+            with section(given.page, TITLES[what]):
+                measure[what]()
 
 
 if __name__ == "__main__":
