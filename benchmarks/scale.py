@@ -322,9 +322,13 @@ def section(page: Path | None, title: str) -> Iterator[None]:
         known = page.read_text() if page.exists() else HEADER
         header, *others = re.split(r"^## ", known, flags=re.MULTILINE)
         sections = dict(other.split("\n", 1) for other in others)
-        sections[title] = f"\n{text}\n"
-        ordered = [f"## {each}\n{sections[each]}" for each in TITLES.values() if each in sections]
-        page.write_text(header + "".join(ordered).rstrip() + "\n")
+        sections[title] = text
+        ordered = [
+            f"## {each}\n\n{sections[each].strip()}\n"
+            for each in TITLES.values()
+            if each in sections
+        ]
+        page.write_text("\n".join([header.rstrip() + "\n", *ordered]))
 
 
 def main() -> None:
