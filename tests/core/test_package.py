@@ -2,6 +2,7 @@
 
 import re
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_bytes
 from importlib.metadata import distribution, entry_points
@@ -121,3 +122,16 @@ def test_next_release_has_one_version_in_all_places() -> None:
     found = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
     assert found
     assert f"\nversion: {found[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_conda_recipe_asks_for_what_pyproject_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    run = recipe.partition("\n  run:\n")[2].partition("\n  run_constraints:")[0]
+    found = {line.strip("- ").replace(" ", "") for line in run.splitlines()}
+    names = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
+    wanted = {"python>=${{python_min}}"}
+    for requirement in project["dependencies"] + project["optional-dependencies"]["opencv"]:
+        name, operator, version = requirement.partition(">=")
+        wanted.add(names.get(name, name) + operator + version)
+    assert found == wanted

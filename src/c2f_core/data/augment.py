@@ -79,15 +79,23 @@ class Placement:
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Sample an image (Y, X, 3) bilinearly; (side, side, 3)."""
-        return self._warp(image, cv2.INTER_LINEAR)
+        return _bytes(
+            cv2.warpAffine(
+                image,
+                self.matrix,
+                (self.side, self.side),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+        )
 
     def map(
         self, class_ids: NDArray[np.uint8], shift: NDArray[np.float32] | None = None
     ) -> NDArray[np.uint8]:
         """Sample a map (Y, X) by nearest neighbour, optionally shifted; (side, side)."""
-        if shift is None:
-            return self._warp(class_ids, cv2.INTER_NEAREST)
-        points = cv2.transform(_grid(self.side) + shift, self.matrix)
+        grid = _grid(self.side)
+        # Not by warpAffine: with OpenCV 4, its ties are not those of remap, and two maps differ.
+        points = cv2.transform(grid if shift is None else grid + shift, self.matrix)
         # The stubs do not know that points (Y, X, 2) need no second map; an empty one hangs 5.0.
         sampled = cv2.remap(  # type: ignore[call-overload]
             class_ids, points, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
@@ -112,17 +120,6 @@ class Placement:
         first, last = -margin, self.side - 1 + margin
         corners = [[first, last, first, last], [first, first, last, last], [1] * 4]
         return np.asarray(self.matrix @ np.array(corners))
-
-    def _warp(self, array: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
-        return _bytes(
-            cv2.warpAffine(
-                array,
-                self.matrix,
-                (self.side, self.side),
-                flags=interpolation | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REFLECT_101,
-            )
-        )
 
 
 @lru_cache

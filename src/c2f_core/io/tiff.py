@@ -59,9 +59,12 @@ def read_tiff(path: Path) -> Pixels:
         Any error of a decoder, if the file is damaged.
     """
     with _only_plane(path) as (page, series, axes):
-        if page.photometric in CONVERTED:
+        is_plain = _is_plain_ycbcr(page)
+        if page.photometric in CONVERTED and not is_plain:
             return _converted(path, page)
         values = _arranged(_decoded(path, page, series), series.axes, axes)
+        if is_plain:
+            return Pixels(_ycbcr_to_rgb(values)).upright(_orientation(page))
         return _interpreted(path, values, page).upright(_orientation(page))
 
 
@@ -359,6 +362,21 @@ def _converted(path: Path, page: TiffPage) -> Pixels:
         what = f"{_name(page.photometric)} colours of {bits} bits with the compression {codec}"
         raise _unreadable(path, what) from error
     return Pixels(np.array(colours)).upright(orientation)
+
+
+def _is_plain_ycbcr(page: TiffPage) -> bool:
+    """Return whether a page has uncompressed YCbCr of 8 bits, which Pillow 12 cannot read."""
+    return (
+        page.photometric == PHOTOMETRIC.YCBCR
+        and page.compression == COMPRESSION.NONE
+        and (page.samplesperpixel, page.bitspersample) == (3, 8)
+        and page.subsampling == (1, 1)
+    )
+
+
+def _ycbcr_to_rgb(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    picture = Image.frombytes("YCbCr", values.shape[1::-1], values.tobytes())
+    return np.array(picture.convert("RGB"))
 
 
 def _lab_to_rgb(picture: Image.Image) -> Image.Image:

@@ -160,6 +160,15 @@ def test_image_and_maps_stay_aligned(size, crop, rotation, scale, seed):
     assert (batch.coarse.argmax(dim=1) == batch.fine).all()
 
 
+@pytest.mark.parametrize("step", [0.25, 0.5, 1.5])
+def test_a_map_is_sampled_alike_with_and_without_a_shift_of_zero(step):
+    # Many points lie exactly between two pixels.
+    placement = Placement(np.array([[step, 0, 0.5], [0, step, 0.5]]), 32)
+    class_ids = np.random.default_rng(0).integers(0, 4, (60, 70), dtype=np.uint8)
+    still = np.zeros((32, 32, 2), np.float32)
+    np.testing.assert_array_equal(placement.map(class_ids), placement.map(class_ids, still))
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     size=st.tuples(st.integers(1, 90), st.integers(1, 90)),

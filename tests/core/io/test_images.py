@@ -119,6 +119,22 @@ def test_tiffs_are_read_as_pillow_reads_them(tmp_path, mode):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_ycbcr_without_compression_is_read_upright(tmp_path, planar):
+    picture = Image.fromarray(smooth()).convert("YCbCr")
+    values = np.array(picture)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        values if planar == "contig" else np.moveaxis(values, 2, 0),
+        photometric="ycbcr",
+        planarconfig=planar,
+        subsampling=(1, 1),
+        extratags=[(274, 3, 1, 6, True)],
+    )
+    expected = np.rot90(np.array(picture.convert("RGB")), -1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_white_is_zero_is_inverted(tmp_path, dtype):
     white = np.iinfo(dtype).max
