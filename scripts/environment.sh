@@ -64,7 +64,7 @@ pip_setting() {
 # is taken if its index answers; the build on PyPI brings some gigabytes of CUDA libraries.
 choose_sources() {
     local value
-    uv_options=(-c constraints.txt --index-strategy unsafe-best-match)
+    uv_options=(-c constraints.txt --override overrides.txt --index-strategy unsafe-best-match)
     value="$(pip_setting cert | head -n 1)"
     [ -n "$value" ] && export SSL_CERT_FILE="$value"
     value="$(pip_setting index-url | head -n 1)"
@@ -94,15 +94,15 @@ install_python_packages() {
     [ "${QT_API:-}" = pyside6 ] && backend=(PySide6)
     python="$(find_python)" || fail "Python $minimum_python or newer with venv is needed;" \
         "Debian 12, Ubuntu 24.04 and newer have it as python3 and python3-venv."
-    stamp="$({ echo "$PWD"; "$python" --version; cat pyproject.toml constraints.txt; echo "${QT_API:-}"; } | sha256sum)"
+    stamp="$({ echo "$PWD"; "$python" --version; cat pyproject.toml constraints.txt overrides.txt; echo "${QT_API:-}"; } | sha256sum)"
     [ -f "$venv/stamp" ] && [ "$(cat "$venv/stamp")" = "$stamp" ] && return
     say "Creating the virtual environment $venv ($("$python" --version))"
     rm -rf "$venv"
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     choose_sources
-    say "Installing the Python packages (2.3 GB on disk; some minutes when first fetched)"
-    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e . --group dev "${backend[@]}"
+    say "Installing the Python packages (2.4 GB on disk; some minutes when first fetched)"
+    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" "${uv_options[@]}" -e . --group dev --group bioimageio "${backend[@]}"
     printf '%s\n' "$stamp" > "$venv/stamp"
 }
 

@@ -32,7 +32,8 @@ class Options:
     """
 
     models_and_data: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL... DATA")]
-    """Any number of models (names of bundled ones, or .safetensors files), then the data folder."""
+    """Any number of models (names of bundled ones, or files: .safetensors, .onnx or .zip), then the
+    data folder."""
     split: str | None = None
     """List of pairs to score, as FILE.json:LIST, such as splits.json:report:test."""
     class_table: str | None = None

@@ -76,8 +76,9 @@ class Options:
     """Fine map to write (.png, .tif or .npy), or folder for the fine maps."""
     model: str = "fasseg"
     """Name of a bundled model ('fasseg' for faces, 'any' for any classes), .safetensors file
-    written by c2f-train, or a refiner that needs no training and accepts any classes: 'instant',
-    or the baselines 'watershed' and 'random walker'."""
+    written by c2f-train, .onnx or .zip file written by c2f-export, or a refiner that needs no
+    training and accepts any classes: 'instant', or the baselines 'watershed' and 'random
+    walker'."""
     class_table: str | None = None
     """Preset, or TOML or JSON file, for models that accept any classes; by default that of the
     (first) coarse map. Other models have their own class table."""

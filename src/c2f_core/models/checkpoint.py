@@ -20,6 +20,7 @@ from c2f_core.models.metadata import (
     read_metadata,
     read_model_metadata,
 )
+from c2f_core.models.package import is_exported
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
 from c2f_core.networks.unet import UNet, build_generator
 
@@ -63,6 +64,29 @@ def save_checkpoint(
     written = save(tensors, metadata={METADATA_KEY: metadata.model_dump_json()})
     with atomic_path(path) as temporary:
         temporary.write_bytes(written)
+
+
+def check_size(path: Path, build: Callable[[], nn.Module]) -> dict[str, TensorShape]:
+    """Return the shapes of the weights of a network by name, found without memory for them.
+
+    Parameters
+    ----------
+    path : Path
+        File of the network, for error messages.
+    build : callable
+        Function that makes the network.
+
+    Raises
+    ------
+    CheckpointError
+        If the network is absurdly large.
+    """
+    shapes = _shapes_of(build)
+    if sum(math.prod(shape) for shape in shapes.values()) > LARGEST_PARAMETER_COUNT:
+        raise CheckpointError(
+            f"{path} asks for an absurdly large network and was not loaded; train it again."
+        )
+    return shapes
 
 
 def _shapes_of(build: Callable[[], nn.Module]) -> dict[str, TensorShape]:
@@ -137,11 +161,12 @@ def load_class_agnostic(path: str | Path) -> tuple[ClassAgnosticNetwork, ClassAg
 
 def _with_weights(path: Path, build: Callable[[], Network]) -> Network:
     """Build a network with the weights in a file, which are checked before; for inference."""
-    wanted = _shapes_of(build)
-    if sum(math.prod(shape) for shape in wanted.values()) > LARGEST_PARAMETER_COUNT:
+    if is_exported(path):
         raise CheckpointError(
-            f"{path} asks for an absurdly large network and was not loaded; train it again."
+            f"{path} can refine, but not be trained or exported further; choose the .safetensors "
+            "file that it was exported from."
         )
+    wanted = check_size(path, build)
     with safe_open(path, framework="pt") as opened:
         shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
         if shapes != wanted:

@@ -12,6 +12,8 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import GeneratorConfig, ModelConfig, Settings
 from c2f_core.documents import irregular_kind
 from c2f_core.errors import CheckpointError
+from c2f_core.models.onnx_properties import read_property
+from c2f_core.models.package import is_exported, of_other_program, open_onnx
 
 FORMAT_VERSION = 2
 METADATA_KEY = "c2f"
@@ -133,12 +135,13 @@ def takes_any_classes(path: str | Path) -> bool:
 
 
 def read_model_metadata(path: str | Path) -> CheckpointMetadata | ClassAgnosticMetadata:
-    """Read the metadata of a checkpoint of any kind without its weights.
+    """Read the metadata of a model of any kind without its weights.
 
     Parameters
     ----------
     path : str or Path
-        File with the suffix .safetensors.
+        Checkpoint (.safetensors), ONNX model (.onnx), or bioimage.io package (.zip, or
+        `rdf.yaml` in its folder).
 
     Returns
     -------
@@ -151,6 +154,25 @@ def read_model_metadata(path: str | Path) -> CheckpointMetadata | ClassAgnosticM
         If the file is missing, damaged, or not a checkpoint of this project.
     """
     path = Path(path)
+    if not is_exported(path):
+        return _parse_metadata(_checkpoint_text(path), path)
+    metadata = _parse_metadata(_exported_text(path), path)
+    if isinstance(metadata, ClassAgnosticMetadata):  # Such networks are never exported.
+        raise of_other_program(path)
+    return metadata
+
+
+def _exported_text(path: Path) -> str:
+    """Return the metadata of an ONNX model or package as text."""
+    with open_onnx(path) as file:
+        text = read_property(file.stream, file.size, METADATA_KEY)
+    if text is None:
+        raise of_other_program(path)
+    return text
+
+
+def _checkpoint_text(path: Path) -> str:
+    """Return the metadata of a checkpoint as text."""
     try:
         kind = irregular_kind(path)
         if kind:
@@ -159,7 +181,7 @@ def read_model_metadata(path: str | Path) -> CheckpointMetadata | ClassAgnosticM
             )
         path.open("rb").close()  # safetensors itself calls any file missing that it cannot open.
         with safe_open(path, framework="np") as opened:
-            header = opened.metadata() or {}
+            header: dict[str, str] = opened.metadata() or {}
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
@@ -170,7 +192,7 @@ def read_model_metadata(path: str | Path) -> CheckpointMetadata | ClassAgnosticM
         raise CheckpointError(
             f"{path} is a safetensors file of another program; choose one that c2f-train wrote."
         )
-    return _parse_metadata(header[METADATA_KEY], path)
+    return header[METADATA_KEY]
 
 
 def _parse_metadata(text: str, path: Path) -> CheckpointMetadata | ClassAgnosticMetadata:

@@ -21,6 +21,7 @@ from c2f_core.io.atomic import atomic_path
 from c2f_core.io.images import IMAGE_SUFFIXES, read_image
 from c2f_core.io.intensity import as_rgb8
 from c2f_core.io.lock import lock_folder
+from c2f_core.models.package import DESCRIPTIONS
 from c2f_core.project.layout import KINDS, REMOVED
 from c2f_core.project.maps import MapFiles
 from c2f_core.project.records import ImageRecord, is_file_name
@@ -177,6 +178,11 @@ def copy_model(path: Path, folder: Path) -> Path:
     if path.parent.resolve() == folder.resolve():
         return path
     check_regular_file(path, DataError)
+    if path.name in DESCRIPTIONS:
+        raise DataError(
+            f"{path} only describes the files of a model; choose the package as a .zip file, or "
+            "the .onnx file in this folder."
+        )
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -16,7 +16,7 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import begin_dataset
 from c2f_core.errors import DataError
 from c2f_core.io.images import check_frame, read_image
-from c2f_core.models.bundled import is_model_file
+from c2f_core.models.bundled import is_model_file, model_files_in
 from c2f_core.project.class_deletion import delete_class, pixels_of_class
 from c2f_core.project.files import (
     check_new_name,
@@ -204,10 +204,10 @@ class Project:
     def models(self) -> list[Path]:
         """Model files in the project, the newest last."""
         with describing_errors(self.root):
-            files = [
-                path for path in (self.root / "models").glob("*.safetensors") if path.is_file()
-            ]
-            return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
+            return sorted(
+                model_files_in(self.root / "models"),
+                key=lambda path: (path.stat().st_mtime_ns, path.name),
+            )
 
     def by_doubt(self) -> list[ImageRecord]:
         """Return the records sorted by how much the images need a look."""
@@ -391,7 +391,7 @@ class Project:
         Parameters
         ----------
         model : str or Path
-            Name of a bundled or classical refiner, or a .safetensors file, which is copied into the
+            Name of a bundled or classical refiner, or a model file, which is copied into the
             project.
 
         Raises

@@ -9,6 +9,7 @@ from typing import Any
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.writing import TABLE_FILE
 from c2f_core.errors import CheckpointError
+from c2f_core.models.bundled import model_files_in
 from c2f_core.models.metadata import read_metadata
 from c2f_core.project.layout import CONTENT_FILE, JOURNAL_FILE, LOCK_FILE, REMOVED
 from c2f_core.project.maps import MapFiles, readable_table
@@ -101,7 +102,7 @@ def known_tables(maps: MapFiles, records: Iterable[ImageRecord]) -> list[ClassTa
     sources = (
         (maps.table_of(record) for record in records),
         (readable_table(path) for path in maps.all_files()),
-        (_table_of_model(path) for path in maps.root.joinpath("models").glob("*.safetensors")),
+        (_table_of_model(path) for path in model_files_in(maps.root / "models")),
     )
     for tables in sources:
         found = [table for table in tables if table is not None]

@@ -16,6 +16,7 @@ from c2f_core.models.bundled import (
     bundled_for_any_classes,
     bundled_models,
     is_model_file,
+    stem_of,
 )
 from c2f_core.models.metadata import CheckpointMetadata, read_model_metadata
 
@@ -65,7 +66,7 @@ def misfit(
     Parameters
     ----------
     model : str
-        Name of a refiner, or path of a .safetensors file.
+        Name of a refiner, or path of a model file.
     class_table : ClassTable
         Class table of the coarse map.
     labels : (..., Y, X) integer array, optional
@@ -87,7 +88,7 @@ def misfit(
         known = _classes_of(model)
     if known is None:
         return ""
-    title = title or Path(model).stem
+    title = title or stem_of(model)
     unknown = [name for name in class_table.names if name not in known]
     if unknown and labels is not None:
         used = _used_classes(labels, class_table, painted)

@@ -21,14 +21,16 @@ from c2f_core.geometry.arrays import (
     to_corner,
     whole,
 )
-from c2f_core.models.bundled import BUNDLED_FOLDER, bundled_models
+from c2f_core.models.bundled import BUNDLED_FOLDER, MODEL_FILES, bundled_models, stem_of
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, takes_any_classes
+from c2f_core.models.onnx_network import OnnxNetwork
+from c2f_core.models.package import is_exported
 from c2f_core.networks.colour_prior import with_colour_models
 from c2f_core.networks.encoding import image_to_tensor, most_likely
+from c2f_core.networks.inference import for_inference, with_strided_stem
 from c2f_core.networks.unet import UNet
 from c2f_core.refine.class_agnostic.refiner import ClassAgnosticRefiner
-from c2f_core.refine.inference_network import for_inference, with_strided_stem
 from c2f_core.refine.interface import (
     ClassIds,
     Confidence,
@@ -63,7 +65,7 @@ class Refiner(RefinerInterface):
 
     Parameters
     ----------
-    generator : UNet
+    generator : UNet or OnnxNetwork
         Trained generator; the refiner works with a copy of it.
     metadata : CheckpointMetadata
         Class table, normalisation, temperature and config of the generator.
@@ -85,7 +87,7 @@ class Refiner(RefinerInterface):
 
     def __init__(
         self,
-        generator: UNet,
+        generator: UNet | OnnxNetwork,
         metadata: CheckpointMetadata,
         *,
         name: str,
@@ -97,15 +99,15 @@ class Refiner(RefinerInterface):
         self.source = source
         self.metadata = metadata
         self.class_table = metadata.class_table
-        self.device = choose_device(device)
         self.average_flips = average_flips
         self.confidence_weight = 1.0
         self.usual_displacement = metadata.coarse_displacement
-        self._generator = for_inference(generator)
-        if self.device.type == "cpu":
-            with_strided_stem(self._generator)
-        layout = memory_format(self.device)
-        self._generator.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        if isinstance(generator, UNet):
+            self.device = choose_device(device)
+            generator = _on_device(generator, self.device)
+        else:
+            self.device = choose_device("cpu")  # onnxruntime takes its inputs from there.
+        self._generator = generator
         self._one_hot = _one_hot_channels(self._generator).to(self.device)
 
     @classmethod
@@ -140,7 +142,7 @@ class Refiner(RefinerInterface):
         if name not in bundled_models():
             raise CheckpointError(
                 f"There is no bundled model '{name}'; choose one of "
-                f"{', '.join(bundled_models()) or 'none'}, or give a .safetensors file."
+                f"{', '.join(bundled_models()) or 'none'}, or give a {MODEL_FILES} file."
             )
         path = BUNDLED_FOLDER / f"{name}.safetensors"
         return cls.load(path, device, average_flips=average_flips, class_table=class_table)
@@ -154,12 +156,14 @@ class Refiner(RefinerInterface):
         average_flips: bool = False,
         class_table: ClassTable | None = None,
     ) -> RefinerInterface:
-        """Load a checkpoint file, without executing anything in it.
+        """Load a model file, without executing anything in it.
 
         Parameters
         ----------
         path : str or Path
-            Path of the .safetensors file.
+            Checkpoint (.safetensors), or a model that `share_model` wrote: ONNX
+            (.onnx), or a bioimage.io package (.zip, or `rdf.yaml` in its folder). The
+            latter need the extra `share`.
         device : str
             Device to compute on; see `Refiner`.
         average_flips : bool
@@ -176,20 +180,27 @@ class Refiner(RefinerInterface):
         Raises
         ------
         CheckpointError
-            If the file is missing, damaged or not a checkpoint of this program.
+            If the file is missing, damaged or not a model of this program.
         ConfigError
-            If the device does not exist.
+            If the device does not exist, or cannot run ONNX models.
+        MissingPackageError
+            If the packages that ONNX models need are not installed.
         """
         if takes_any_classes(path):
             return ClassAgnosticRefiner.load(path, class_table, device, average_flips=average_flips)
-        generator, metadata = load_checkpoint(path)
+        path = Path(path)
+        generator: UNet | OnnxNetwork
+        if is_exported(path):
+            generator, metadata = OnnxNetwork.load(path, device)
+        else:
+            generator, metadata = load_checkpoint(path)
         return cls(
             generator,
             metadata,
-            name=Path(path).stem,
+            name=stem_of(path),
             device=device,
             average_flips=average_flips,
-            source=Path(path),
+            source=path,
         )
 
     def refine_ids(
@@ -325,14 +336,23 @@ class Refiner(RefinerInterface):
         return max(side, 2 * self._overlap)
 
 
-def _one_hot_channels(generator: UNet) -> Tensor:
+def _on_device(generator: UNet, device: torch.device) -> UNet:
+    """Return a copy of a generator for inference on a device."""
+    copy = for_inference(generator)
+    if device.type == "cpu":
+        with_strided_stem(copy)
+    copy.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    return copy
+
+
+def _one_hot_channels(generator: UNet | OnnxNetwork) -> Tensor:
     """Return the input channels (256, 3 + C) of a black pixel by its coarse class id."""
     channels = torch.zeros(256, generator.in_channels)
     channels[:, 3:].fill_diagonal_(1)
     return channels
 
 
-def bytes_per_pixel(generator: UNet) -> int:
+def bytes_per_pixel(generator: UNet | OnnxNetwork) -> int:
     """Return an upper estimate of the memory that a forward pass takes per pixel, in bytes.
 
     At its peak, memory contains all skip connections and, at the finest level, the

@@ -23,7 +23,12 @@ from c2f_core.geometry.arrays import (
     lengths,
     plane_of,
 )
-from c2f_core.models.bundled import bundled_models, is_for_any_classes, is_model_file
+from c2f_core.models.bundled import (
+    MODEL_FILES,
+    bundled_models,
+    is_for_any_classes,
+    is_model_file,
+)
 from c2f_core.refine.interface import NO_MEMORY, Monitor, Progress, RefinerInterface, ShouldStop
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
@@ -54,7 +59,7 @@ def open_refiner(
     ----------
     model : str
         Name of an instant or classical refiner or of a bundled model, or path of a
-        .safetensors file.
+        model file, see `Refiner.load`.
     find_table : callable
         Function that returns the class table of an instant or classical refiner, or of
         a model for any classes; other trained models have their own.
@@ -85,7 +90,7 @@ def open_refiner(
     if not is_model_file(model) and model not in bundled_models():
         names = ", ".join((*bundled_models(), *untrained))
         raise CheckpointError(
-            f"There is no model '{model}'; choose one of {names}, or give a .safetensors file."
+            f"There is no model '{model}'; choose one of {names}, or give a {MODEL_FILES} file."
         )
     table = find_table() if is_for_any_classes(model) else None
     return open_trained(model, device, average_flips=average_flips, class_table=table)
@@ -103,7 +108,7 @@ def open_trained(
     Parameters
     ----------
     model : str
-        Name of a bundled model, or path of a .safetensors file.
+        Name of a bundled model, or path of a model file, see `Refiner.load`.
     device : {"auto", "cpu", "cuda", "mps"}
         Device on which the model computes.
     average_flips : bool
@@ -120,7 +125,7 @@ def open_trained(
     ------
     CheckpointError
         If there is no such model, or its file is missing, damaged or not a
-        checkpoint.
+        model of this program.
     ConfigError
         If the device does not exist.
     """

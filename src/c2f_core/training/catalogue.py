@@ -10,7 +10,7 @@ from typing import Literal
 from c2f_core.config.settings import TrainConfig
 from c2f_core.errors import C2FError, CheckpointError, ConfigError, DataError
 from c2f_core.io.atomic import atomic_path, delete_unfinished
-from c2f_core.models.bundled import is_model_file
+from c2f_core.models.bundled import is_model_file, stem_of
 from c2f_core.models.metadata import read_model_metadata
 from c2f_core.training.curves import Curves
 from c2f_core.training.run_folder import STAGES, RunFolder
@@ -291,7 +291,7 @@ def distinct_names(models: Sequence[str]) -> list[str]:
     Parameters
     ----------
     models : sequence of str
-        Names of bundled models, or .safetensors files; equal ones get the same name.
+        Names of bundled models, or model files; equal ones get the same name.
 
     Returns
     -------
@@ -304,11 +304,7 @@ def distinct_names(models: Sequence[str]) -> list[str]:
 def _shortest_name(model: str, models: set[str]) -> str:
     if not is_model_file(model):
         return model
-    for naming in (_stem, name_with_run):
+    for naming in (stem_of, name_with_run):
         if [naming(other) for other in models].count(naming(model)) == 1:
             return naming(model)
     return model
-
-
-def _stem(model: str) -> str:
-    return Path(model).stem

@@ -14,7 +14,6 @@ from c2f_core.models.bundled import bundled_models
 from napari_c2f.widgets.choices import DEVICES, Choice, FileChoice, FolderEdit, title_of
 from napari_c2f.widgets.config_form import ConfigForm
 from napari_c2f.widgets.editors import IntEditor
-from napari_c2f.widgets.model_choice import MODEL_FILES
 from napari_c2f.widgets.parts import add_row, collapsible
 
 METHODS = {
@@ -34,6 +33,7 @@ PRESETS = {
 assert set(PRESETS) == set(get_args(Preset))
 RANDOM = "random weights"
 FROM_RUN = "From run folder…"
+CHECKPOINTS = "Models (*.safetensors)"
 HERE = {
     *("data.root", "data.class_table", "run_folder", "method", "initial_weights", "device"),
     "nodes",  # This window trains on this machine.
@@ -49,7 +49,7 @@ class StartChoice(FileChoice):
 
     def __init__(self) -> None:
         bundled = {name: f"{title_of(name)} (bundled)" for name in bundled_models()}
-        super().__init__({RANDOM: RANDOM, **bundled, FROM_RUN: FROM_RUN}, MODEL_FILES)
+        super().__init__({RANDOM: RANDOM, **bundled, FROM_RUN: FROM_RUN}, CHECKPOINTS)
 
     @property
     def weights(self) -> str | None:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from c2f_core.classes.editing import table_of_names
 from c2f_core.classes.table import PRESETS, ClassTable
-from c2f_core.models.bundled import is_model_file
+from c2f_core.models.bundled import is_model_file, stem_of
 from napari_c2f.base.table_selection import TableSelection
 
 TITLES = {
@@ -38,7 +38,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 def title_of(name: str) -> str:
     """Return what the user reads for a class table or refiner: its title, or the name of a file."""
-    return TITLES.get(name) or (Path(name).stem if is_model_file(name) else name)
+    return TITLES.get(name) or (stem_of(name) if is_model_file(name) else name)
 
 
 class Choice(QComboBox):

@@ -8,13 +8,14 @@ from qtpy.QtWidgets import QLabel, QSizePolicy
 from c2f_core.errors import C2FError
 from c2f_core.models.bundled import bundled_for_any_classes, bundled_models, is_model_file
 from c2f_core.models.metadata import CheckpointMetadata, read_model_metadata
+from c2f_core.models.package import DESCRIPTIONS
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.fitting import INSTANT
 from c2f_core.training.catalogue import name_with_run
 from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.widgets.choices import FileChoice, title_of
 
-MODEL_FILES = "Models (*.safetensors)"
+MODEL_FILES = f"Models (*.safetensors *.onnx *.zip {' '.join(DESCRIPTIONS)})"
 KNOWLEDGE = {
     "fasseg": "six classes of frontal faces (FASSEG)",
     "any": "learned on many kinds of images; takes your class table",

@@ -16,6 +16,7 @@ COMMANDS = {
     "c2f-evaluate": ("evaluate", []),
     "c2f-evaluate --folds": ("evaluate", ["--folds", "3"]),
     "c2f-search": ("search", []),
+    "c2f-export": ("export", []),
 }
 SLOW = {"torch", "scipy", "skimage", "sklearn", "cv2", "lightning_fabric", "tensorboard", "optuna"}
 SCRIPT = """

@@ -15,8 +15,8 @@ from c2f_core.geometry.arrays import Window, area, extent, from_corner, grown, h
 from c2f_core.models.checkpoint import load_class_agnostic
 from c2f_core.models.metadata import ClassAgnosticMetadata
 from c2f_core.networks.class_agnostic import ClassAgnosticNetwork
+from c2f_core.networks.inference import for_inference
 from c2f_core.refine.class_agnostic.evidence import NetworkEvidence, evidence_of
-from c2f_core.refine.inference_network import for_inference
 from c2f_core.refine.instant.posterior import InstantModel
 from c2f_core.refine.instant.refiner import ClassProbabilities, WindowRefiner
 

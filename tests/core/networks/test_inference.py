@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from c2f_core.config.settings import GeneratorConfig
+from c2f_core.networks.inference import for_inference, with_strided_stem
 from c2f_core.networks.unet import build_generator
-from c2f_core.refine.inference_network import for_inference, with_strided_stem
 
 CONFIGS = [
     GeneratorConfig(widths=(4, 8), stem=stem, conditional=conditional)
