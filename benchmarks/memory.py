@@ -1,13 +1,18 @@
 """Seconds per megapixel and peak memory of `c2f-refine`, by refiner and size of the image.
 
-    python benchmarks/memory.py --sizes 1 4 16 64 --models watershed fasseg > docs/results/memory.md
+    python benchmarks/memory.py [--models instant any] [--sizes 1 4 16 64 400]
 
 Each figure is of one process that reads, refines and writes; its start is included. The image has
-four noisy materials in squares of 300 pixels, and its coarse map is 6 pixels off.
+four noisy materials in squares of 300 pixels, and its coarse map is 6 pixels off. Figures are kept
+in docs/results/memory.json, from which docs/results/memory.md is written; a run replaces those of
+its refiners and sizes. A refiner that takes too long is stopped, and larger sizes are left out.
 """
 
 import argparse
+import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,8 +25,9 @@ import tifffile
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from results import default_hardware, today
+from results import DOCS, default_hardware, today
 
+from c2f_core.io.atomic import atomic_path
 from c2f_core.io.tables import markdown_table
 
 SIDES = {1: 1000, 4: 2000, 16: 4000, 64: 8000, 400: 20_000}
@@ -30,59 +36,88 @@ SQUARE, OFF, ROWS = 300, 6, 64
 """Side of the squares, displacement of the coarse map, and rows of a strip, in pixels."""
 CLASSES = 4
 FACES = "fasseg"
+MODELS = ["watershed", "random walker", "instant", "any", FACES]
+LONGEST = 900
+"""CPU seconds after which a process is stopped."""
+FIGURES = DOCS / "results" / "memory.json"
 PAGE = """# Memory and time by size
 
 Written by `benchmarks/memory.py`; no figure here was entered by hand. One process of
-`c2f-refine` reads a TIFF in strips, refines it and writes map and confidence; its start is
-included. CPU seconds hold on a busy machine, too. What is not in the table was not measured.
+`c2f-refine` with one thread reads a TIFF in strips, refines it and writes map and confidence;
+its start is included. CPU seconds hold on a busy machine, too. The image has four noisy materials
+in squares of 300 px, and its coarse map is 6 px off: every part of it has boundaries to refine.
+A process was stopped after {longest} CPU minutes; its memory is that until then. Sizes that are
+missing were not measured.
+
+Goals: at most 2 GiB for 400 megapixels (20,000 x 20,000), and about the same time per megapixel
+for all sizes.
 
 {table}
 | | |
 | --- | --- |
-| command | `{command}` |
-| seed | 0 |
+| command | `python benchmarks/memory.py` |
 | hardware | {hardware} |
-| date | {date} |
 """
 
 
 def main() -> None:
-    """Measure, and print the page."""
+    """Measure, and write the page after each figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", type=int, choices=SIDES, default=[1, 4, 16, 64])
-    parser.add_argument("--models", nargs="+", default=["watershed", "random walker", FACES])
+    parser.add_argument("--sizes", nargs="+", type=int, choices=SIDES, default=list(SIDES))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     options = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in options.sizes:
-            image, coarse = write_pair(Path(folder), SIDES[size])
-            for model in options.models:
-                seconds, peak = measure(image, coarse, model)
-                print(f"{size} MP, {model}: {seconds:.1f} s, {peak} MiB", file=sys.stderr)
-                rows.append(
-                    {
-                        "megapixels": str(size),
-                        "model": model,
-                        "CPU seconds": f"{seconds:.1f}",
-                        "per megapixel": f"{seconds / size:.2f}",
-                        "peak memory": f"{peak} MiB",
-                    }
-                )
-    command = "python benchmarks/memory.py " + " ".join(sys.argv[1:])
-    print(
-        PAGE.format(
-            table=markdown_table(rows),
-            command=command.strip(),
-            hardware=default_hardware(),
-            date=today(),
-        ),
-        end="",
+        for model in options.models:
+            for size in sorted(options.sizes):
+                seconds, peak, finished = measure(*pair(Path(folder), SIDES[size]), model)
+                keep(model, size, {"seconds": seconds, "peak": peak, "finished": finished})
+                print(f"{model}, {size} MP: {seconds:.1f} s, {peak} MiB, {finished=}", flush=True)
+                if not finished:
+                    break
+
+
+def keep(model: str, size: int, figures: dict[str, float | bool]) -> None:
+    """Add figures to those that were measured before, and write the page."""
+    kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    kept.setdefault(model, {})[str(size)] = {**figures, "date": today()}
+    page = PAGE.format(
+        longest=LONGEST // 60, table=markdown_table(rows(kept)), hardware=default_hardware()
     )
+    for path, text in ((FIGURES, json.dumps(kept, indent=1)), (FIGURES.with_suffix(".md"), page)):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
-def write_pair(folder: Path, side: int) -> tuple[Path, Path]:
-    """Write an image and its coarse map, strip by strip."""
+def rows(kept: dict[str, dict[str, dict[str, float | bool | str]]]) -> list[dict[str, str]]:
+    """Return the rows of the table: for each refiner, its sizes."""
+    found = []
+    for model in (each for each in MODELS if each in kept):
+        for size in (each for each in SIDES if str(each) in kept[model]):
+            figures = kept[model][str(size)]
+            seconds, least = float(figures["seconds"]), "" if figures["finished"] else "over "
+            found.append(
+                {
+                    "refiner": model,
+                    "megapixels": str(size),
+                    "CPU seconds": f"{least}{seconds:.1f}",
+                    "per megapixel": f"{least}{seconds / size:.2f}",
+                    "peak memory": f"{figures['peak']} MiB",
+                    "date": str(figures["date"]),
+                }
+            )
+    return found
+
+
+def pair(folder: Path, side: int) -> tuple[Path, Path]:
+    """Return an image and its coarse map, which are written if they do not exist."""
     image, coarse = folder / f"image{side}.tif", folder / f"coarse{side}.tif"
+    if not coarse.exists():
+        write_pair(image, coarse, side)
+    return image, coarse
+
+
+def write_pair(image: Path, coarse: Path, side: int) -> None:
+    """Write an image and its coarse map, strip by strip."""
     noise = np.random.default_rng(0).integers(0, 60, (ROWS, side, 3), dtype=np.uint8)
     shape = {"rowsperstrip": ROWS, "compression": "zlib", "dtype": np.uint8}
     colours = (
@@ -97,7 +132,6 @@ def write_pair(folder: Path, side: int) -> tuple[Path, Path]:
         photometric="minisblack",
         **shape,
     )
-    return image, coarse
 
 
 def packed(strip: NDArray[np.uint8]) -> bytes:
@@ -113,19 +147,32 @@ def strips(side: int, offset: int) -> Iterator[NDArray[np.uint8]]:
         yield ((rows[:, None] + columns) % CLASSES).astype(np.uint8)
 
 
-def measure(image: Path, coarse: Path, model: str) -> tuple[float, int]:
-    """Return CPU seconds and peak MiB of a process that refines a pair."""
+def measure(image: Path, coarse: Path, model: str) -> tuple[float, int, bool]:
+    """Return CPU seconds and peak MiB of a process that refines a pair, and whether it finished."""
     output = image.parent
     command = [
         *(sys.executable, "-m", "c2f_core.cli.refine", str(image), str(coarse)),
         *("--output", str(output / "fine.png"), "--confidence", str(output / "confidence.tif")),
-        *("--overwrite", "--model", model, "--class-table", FACES),
+        *("--overwrite", "--model", model),
+        # The face model has its own class table.
+        *(() if model == FACES else ("--class-table", FACES)),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=limit_time,
+    )
     _, status, used = os.wait4(process.pid, 0)
-    if status:
+    stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+    if status and not stopped:
         raise SystemExit(f"{model} failed on {image.name}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
+    return used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, not stopped
+
+
+def limit_time() -> None:
+    """Have this process stopped when it has used its time."""
+    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST + 10))
 
 
 if __name__ == "__main__":

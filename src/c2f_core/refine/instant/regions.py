@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.measure import label
 
 from c2f_core.classes.codec import UNLABELLED_ID
@@ -52,8 +51,9 @@ def find_examples(class_ids: ClassIds, depth: NDArray[np.float32]) -> NDArray[np
         Depth of each pixel in its region, in pixels.
     """
     regions = label(class_ids.astype(np.int16) + 1, connectivity=1, background=0)
-    deepest = np.asarray(ndimage.maximum(depth, regions, np.arange(regions.max() + 1)))
-    threshold = np.minimum(EXAMPLE_DEPTH, EXAMPLE_SHARE * deepest).astype(np.float32)
+    deepest = np.zeros(regions.max() + 1, np.float32)
+    np.maximum.at(deepest, regions.ravel(), depth.ravel())
+    threshold = np.minimum(EXAMPLE_DEPTH, EXAMPLE_SHARE * deepest)
     examples: NDArray[np.bool_] = (depth > threshold[regions]) & (class_ids != UNLABELLED_ID)
     return examples
 
