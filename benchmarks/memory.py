@@ -46,8 +46,8 @@ Written by `benchmarks/memory.py`; no figure here was entered by hand. One proce
 `c2f-refine` with one thread reads a TIFF in strips, refines it and writes map and confidence;
 its start is included. CPU seconds hold on a busy machine, too. The image has four noisy materials
 in squares of 300 px, and its coarse map is 6 px off: every part of it has boundaries to refine.
-A process was stopped after {longest} CPU minutes; its memory is that until then. Sizes that are
-missing were not measured.
+A process was stopped after {longest} CPU minutes; its memory is that until then. Refiners and sizes
+that are missing were not measured.
 
 Goals: at most 2 GiB for 400 megapixels (20,000 x 20,000), and about the same time per megapixel
 for all sizes.

@@ -6,11 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
-from c2f_core.geometry.arrays import Window, to_corner
+from c2f_core.geometry.arrays import Window, area, extent, to_corner
+from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.likelihoods import FAR, ClassModels, fold_of_rows_and_columns
 from c2f_core.refine.instant.parts import REACH, ImagePart
 from c2f_core.refine.instant.regions import signed_distances
+
+LARGEST_WINDOW, SMALLEST_SIDE = 1 << 25, 64
+"""Pixels times classes that a window may have with its surroundings; it takes about 700 MB.
+
+Windows of 512 pixels with up to 74 classes have no more. Below this side, they are never cut.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,14 @@ class LearnedClasses:
             return around
         candidates: NDArray[np.intp] = np.union1d(around, self.frequent)
         return candidates
+
+    def is_small(self, part: ImagePart, window: Window) -> bool:
+        """Return whether the evidence in a window takes little memory, or it cannot be cut."""
+        if max(extent(window)) <= SMALLEST_SIDE:
+            return True
+        smoothed, _ = part.surrounded(window, smoothing.HALO)
+        seen, _ = part.surrounded(smoothed, FAR + REACH)
+        return len(self.candidates(part, smoothed)) * area(seen) <= LARGEST_WINDOW
 
     def evidence(self, part: ImagePart, window: Window) -> WindowEvidence:
         """Return the evidence in a window of a part of the image.

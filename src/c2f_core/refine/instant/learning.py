@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
-from c2f_core.geometry.arrays import Sliceable, Window, blocks, from_corner, grown, to_corner
+from c2f_core.geometry.arrays import (
+    Sliceable,
+    Window,
+    blocks,
+    from_corner,
+    grown,
+    halves,
+    to_corner,
+)
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.evidence import LearnedClasses
 from c2f_core.refine.instant.fusion import (
@@ -164,6 +172,8 @@ def _evidence(
     rng: np.random.Generator,
 ) -> _Evidence:
     """Return evidence on pixels inside the regions of a window and along their boundaries."""
+    while not classes.is_small(part, window):
+        window, _ = halves(window)
     evidence = classes.evidence(part, window)
     depth, class_ids = part.depth[window].ravel(), part.class_ids[window].ravel()
     labelled = class_ids != UNLABELLED_ID

@@ -120,17 +120,17 @@ class ClassModels:
             By colours, by colours nearby, by texture; over the classes, the
             likelihoods of a pixel sum to one.
         """
-        colours, texture = (
-            log_densities[folds[None], candidates[:, None, None], bins[None]]
-            for log_densities, bins in zip(self._log_densities, descriptors.bins, strict=True)
-        )
-        nearby = np.stack(
-            [
-                _local_gaussian(descriptors.lab, mask, self._gaussians[candidate])
-                for candidate, mask in zip(candidates, masks, strict=True)
-            ]
-        )
-        return np.stack([_normalised(each) for each in (colours, nearby, texture)])
+        found = np.empty((3, *masks.shape), np.float32)
+        for row, (candidate, mask) in enumerate(zip(candidates, masks, strict=True)):
+            colours, texture = (
+                log_densities[folds, candidate, bins]
+                for log_densities, bins in zip(self._log_densities, descriptors.bins, strict=True)
+            )
+            nearby = _local_gaussian(descriptors.lab, mask, self._gaussians[candidate])
+            found[0, row], found[1, row], found[2, row] = colours, nearby, texture
+        for each in found:
+            _normalise(each)
+        return found
 
 
 def _cross_fitted(counts: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -202,8 +202,11 @@ def _local_gaussian(
     return log_density
 
 
-def _normalised(log_likelihoods: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = log_likelihoods - log_likelihoods.max(axis=0)
-    shares = shifted - np.log(np.exp(shifted).sum(axis=0))
-    normalised: NDArray[np.float32] = np.maximum(shares, LOWEST)
-    return normalised
+def _normalise(log_likelihoods: NDArray[np.float32]) -> None:
+    """Make the likelihoods (K, Y, X) of each pixel sum to one, in place."""
+    log_likelihoods -= log_likelihoods.max(axis=0)
+    total = np.zeros(log_likelihoods.shape[1:], np.float32)
+    for plane in log_likelihoods:
+        total += np.exp(plane)
+    log_likelihoods -= np.log(total)
+    np.maximum(log_likelihoods, LOWEST, out=log_likelihoods)

@@ -6,16 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
-from c2f_core.geometry.arrays import (
-    Size,
-    Sliceable,
-    Window,
-    blocks,
-    extent,
-    from_corner,
-    grown,
-    to_corner,
-)
+from c2f_core.geometry.arrays import Size, Sliceable, Window, extent, from_corner, grown
 from c2f_core.refine.instant.regions import depth_of_regions, find_examples
 from c2f_core.refine.interface import ClassIds
 
@@ -80,11 +71,6 @@ class ImagePart:
         """Return whether a window has unlabelled pixels, or a coarse boundary within reach."""
         is_near = bool((self.depth[window] <= REACH).any())
         return is_near or bool((self.class_ids[window] == UNLABELLED_ID).any())
-
-    def changeable_windows(self, window: Window) -> list[Window]:
-        """Return the parts of a window in which something may change."""
-        parts = (to_corner(block, window) for block in blocks(extent(window), WINDOW))
-        return [part for part in parts if self.may_change(part)]
 
     def redrawn(self, class_ids: ClassIds, window: Window) -> "ImagePart":
         """Return the same part with a coarse map that differs in a window.

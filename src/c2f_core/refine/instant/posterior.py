@@ -6,13 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import UNLABELLED_ID
-from c2f_core.geometry.arrays import Window, whole
+from c2f_core.geometry.arrays import (
+    Window,
+    blocks,
+    extent,
+    halves,
+    to_corner,
+    whole,
+)
 from c2f_core.opencv import cv2
 from c2f_core.refine.instant import smoothing
 from c2f_core.refine.instant.descriptors import Describer
 from c2f_core.refine.instant.evidence import WindowEvidence
 from c2f_core.refine.instant.learning import Learned, learn
-from c2f_core.refine.instant.parts import ImagePart
+from c2f_core.refine.instant.parts import WINDOW, ImagePart
 from c2f_core.refine.instant.smoothing import GuidedFilter
 from c2f_core.refine.interface import SILENT, ClassIds, Monitor
 
@@ -96,6 +103,26 @@ class InstantModel:
             Rows and columns outside of which the map is the same.
         """
         return replace(self, part=self.part.redrawn(class_ids, window))
+
+    def windows(self, place: Window) -> list[Window]:
+        """Return the windows of a place in which something may change, which do not overlap.
+
+        They are smaller where there are many classes.
+
+        Parameters
+        ----------
+        place : (slice, slice)
+            Rows and columns in the part.
+        """
+        parts = (to_corner(block, place) for block in blocks(extent(place), WINDOW))
+        return [window for part in parts for window in self._windows(part)]
+
+    def _windows(self, window: Window) -> list[Window]:
+        if not self.part.may_change(window):
+            return []
+        if self.learned.classes.is_small(self.part, window):
+            return [window]
+        return [part for half in halves(window) for part in self._windows(half)]
 
     def posterior(self, window: Window) -> WindowPosterior:
         """Return the posterior of the classes in a window, and the evidence that it is made of.

@@ -173,7 +173,7 @@ class WindowRefiner(RefinerInterface):
         place : (slice, slice)
             Rows and columns in the part that are to be refined.
         """
-        return model.part.changeable_windows(place)
+        return model.windows(place)
 
     @abstractmethod
     def probabilities(self, model: InstantModel, window: Window) -> ClassProbabilities:

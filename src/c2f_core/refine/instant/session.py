@@ -91,7 +91,7 @@ class InstantSession:
         if len(present) == 1:
             fine[:] = present[0]
             return fine, confidence
-        for part in model.part.changeable_windows(window):
+        for part in model.windows(window):
             monitor.raise_if_stopped()
             there = from_corner(part, window)
             fine[there], confidence[there] = most_probable(model, part, posterior_of(model, part))

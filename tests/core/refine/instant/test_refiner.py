@@ -1,5 +1,7 @@
 """The instant refiner on small made-up images."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,6 +10,8 @@ from skimage.draw import disk, ellipse
 from c2f_core.classes.codec import UNLABELLED_ID
 from c2f_core.classes.table import ClassEntry, ClassTable
 from c2f_core.errors import Cancelled, ImageError
+from c2f_core.refine.instant import evidence
+from c2f_core.refine.instant.likelihoods import ClassModels
 from c2f_core.refine.instant.refiner import InstantRefiner
 from c2f_core.refine.interface import SILENT, Monitor
 
@@ -96,6 +100,38 @@ def test_a_map_without_labels_is_refused() -> None:
     coarse = np.full((20, 30), UNLABELLED_ID, np.uint8)
     with pytest.raises(ImageError, match="Nothing is labelled"):
         _refine(np.zeros((20, 30, 3), np.uint8), coarse)
+
+
+def _mosaic() -> tuple[Array, Array]:
+    """Return a noisy picture of two hundred squares of their own classes, and its fine map."""
+    rng = np.random.default_rng(0)
+    fine = np.repeat(np.repeat(np.arange(200, dtype=np.uint8).reshape(10, 20), 30, 0), 30, 1)
+    colours = rng.integers(0, 255, (200, 3))
+    rgb = np.clip(colours[fine] + rng.normal(0, 5, (*fine.shape, 3)), 0, 255).astype(np.uint8)
+    return rgb, fine
+
+
+def test_windows_with_many_classes_are_cut_to_bound_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rgb, fine = _mosaic()
+    coarse = np.roll(fine, (3, 3), (0, 1))
+    expected, _ = _refine(rgb, coarse, 200)
+    sizes: list[int] = []
+    log_likelihoods = ClassModels.log_likelihoods
+
+    def watched(*arguments: Any) -> NDArray[np.float32]:
+        found = log_likelihoods(*arguments)
+        sizes.append(found[0].size)
+        return found
+
+    monkeypatch.setattr(ClassModels, "log_likelihoods", watched)
+    monkeypatch.setattr(evidence, "LARGEST_WINDOW", 5_000_000)
+    refined, _ = _refine(rgb, coarse, 200)
+    assert len(sizes) > 10
+    assert max(sizes) <= evidence.LARGEST_WINDOW
+    assert (refined == expected).mean() > 0.998
+    assert (refined != fine).mean() < 0.2 * (coarse != fine).mean()
 
 
 def test_two_hundred_classes_stay_a_partition_of_the_classes_there() -> None:
