@@ -347,11 +347,11 @@ def test_care_and_clean_up_go_into_the_scope_and_the_record(docked, refine):
     coarse = add_scene(viewer)
     scope = scope_of(widget.request(), viewer, coarse)
     assert (scope.care, *scope.clean_up_sizes) == ("careful", 16, 64, 2)
-    assert widget.clean_up_section.text() == "Clean up: regions < 16, holes < 64, edges < 2 px"
+    assert widget.clean_up_section.text() == "Clean up: regions, holes, edges"
     widget.scope.care.setValue("model")
     assert widget.scope_section.text() == "Scope: whole image, as the model says"
     widget.clean_up.setValue(CleanUpChoice(True, 40, 0, 7))
-    assert widget.clean_up_section.text() == "Clean up: regions < 40, edges < 7 px"
+    assert widget.clean_up_section.text() == "Clean up: regions, edges"
     refine(widget, "instant")
     record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
     made = Scope.from_record(record["scope"])
