@@ -3,6 +3,7 @@
 import shutil
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -41,6 +42,8 @@ from napari_c2f.refine.request import RefinerChoice, RefineRequest, ScopeChoice
 PAIR = synthetic_pair(48, 0)
 FASSEG = ClassTable.preset("fasseg")
 HAIR, SKIN, EYES = 1, 2, 3
+PATIENCE = 40000
+"""Milliseconds that a test waits at least before it gives up."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +51,18 @@ def own_settings(tmp_path):
     """Keep what the widgets remember out of the user's own settings."""
     for form in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
         QSettings.setPath(form, QSettings.Scope.UserScope, str(tmp_path / "settings"))
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """Wait longer than pytest-qt and the tests ask for: the machine may be busy."""
+
+    def wait(function, *args, timeout=0, **options):
+        return function(*args, timeout=max(timeout, PATIENCE), **options)
+
+    qtbot.waitUntil = partial(wait, qtbot.waitUntil)
+    qtbot.waitSignal = partial(wait, qtbot.waitSignal)
+    return qtbot
 
 
 @pytest.fixture
