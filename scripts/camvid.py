@@ -73,6 +73,8 @@ SETTINGS: dict[str, Any] = {
 """Settings of all runs: those of a network that one CPU core trains in minutes."""
 STEPS = {"model1": 1500, "plain": 1000, "stage1": 500, "stage2": 350}
 """Steps by method."""
+LONG = 4
+"""How many times as many steps a run takes whose row ends in "-long"."""
 STEP_NAMES = {"model1": "Model 1", "plain": "the plain U-Net", "stage1": "stage 1",
               "stage2": "stage 2 and its control"}  # fmt: skip
 SHOWN = ("control-10", "stage2-10", "model1")
@@ -126,6 +128,11 @@ class Job:
         return "stage2" if self.kind in STAGE2 else self.kind
 
     @property
+    def steps(self) -> int:
+        """Number of training steps."""
+        return STEPS[self.method] * (LONG if self.row.endswith("-long") else 1)
+
+    @property
     def data_set(self) -> str:
         """Folder of the data set: the pairs, or those with other maps to learn from."""
         return self.row if self.row in WORTH_ROWS else "data"
@@ -137,6 +144,7 @@ ROWS = (
     COARSE,
     *BASELINES,
     "model1",
+    "model1-long",
     "plain",
     *(f"{kind}-{share}" for share in SHARES for kind in ("stage1", "control", "stage2")),
     *WORTH_ROWS,
@@ -290,7 +298,7 @@ def run_folder(job: Job, options: argparse.Namespace) -> Path:
 
 def config_of(job: Job, options: argparse.Namespace) -> TrainConfig:
     """Return the settings of a job."""
-    steps = STEPS[job.method]
+    steps = job.steps
     settings = SETTINGS | {
         "data": {
             "root": options.runs / job.data_set,

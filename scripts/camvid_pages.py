@@ -39,6 +39,7 @@ NAMES = {
     **BASELINES,
     "plain": "plain U-Net (RGB only)",
     "model1": "Model 1",
+    "model1-long": "Model 1, four times as many steps",
     "stage1": "stage 1",
     "control": "control",
     "stage2": "stage 2",
@@ -102,7 +103,7 @@ def write_page(steps: str) -> None:
     """Write docs/results/camvid.md; `steps` says how long each method was trained."""
     results = Results(read_records())
     few = [f"{kind}-{share}" for share in SHARES for kind in ("stage1", "control", "stage2")]
-    rows = results.present([COARSE, *BASELINES, "plain", "model1", *few])
+    rows = results.present([COARSE, *BASELINES, "plain", "model1", "model1-long", *few])
     right = results.score(COARSE, "labelled", "drive")
     text = TEXT.format(
         share=100 * results.score(COARSE, "pixel accuracy", "drive") / right,
