@@ -60,7 +60,7 @@ def test_a_level_and_a_folder_of_planes_are_refined_into_the_store_of_the_image(
         (["-o", "image.zarr/labels/coarse"], "is the coarse map; choose another output"),
         (["-o", "out.zarr", "--level", "2"], "has no level 2; choose one of 0 (80 x 90 pixels)"),
         (["-o", "out.zarr", "--confidence", "c.tif"], "omit --confidence"),
-        (["-o", "out.zarr", "--shard", "3"], "give --shard 3/8 for the third of 8"),
+        (["-o", "out.zarr", "--shard", "3"], "for the third of eight parts, give --shard 3/8"),
         (["-o", "out.zarr", "--shard", "9/8"], "There is no part 9 of 8"),
         (["-o", "out.zarr", "--classes", "leaf"], "There is no class 'leaf'"),
     ],

@@ -253,7 +253,7 @@ def test_all_pending_images_are_refined_by_one_click(
     qtbot.waitUntil(started.is_set, timeout=20000)
     assert not section.start_button.isEnabled()
     assert section.stop_button.isEnabled()
-    assert "Refining 1 images" in section.text.text()
+    assert "Refining 1 image" in section.text.text()
     click(widget.open_button)  # Not while work on this project is under way.
     assert "Refining is running" in widget.status.text()
     assert widget.state.root == folder
@@ -281,7 +281,7 @@ def test_refining_all_is_started_and_stopped_by_keys(
     released.set()
     qtbot.waitUntil(widget.batch.start_button.isEnabled, timeout=20000)
     qtbot.waitUntil(lambda: not widget.state.busy, timeout=20000)
-    assert "Stopped. Refined 0 of 1 images." in widget.batch.text.text()
+    assert "Stopped. Refined 0 of 1 image." in widget.batch.text.text()
     assert column(widget, STATUS) == ["refined", "refined", "drawn"]
 
 
