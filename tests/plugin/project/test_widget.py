@@ -259,7 +259,7 @@ def test_all_pending_images_are_refined_by_one_click(
     assert widget.state.root == folder
     released.set()
     qtbot.waitUntil(section.start_button.isEnabled, timeout=20000)
-    assert section.text.text() == "Refined 1 of 1 images."
+    assert section.text.text() == "Refined 1 of 1 image."
     assert section.progress.value() == 100
     assert column(widget, STATUS) == ["refined"] * 3
     assert column(widget, DOUBT)[:2] == ["10.0", "30.0"]
