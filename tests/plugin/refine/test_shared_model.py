@@ -10,6 +10,9 @@ from napari_c2f.base.settings import RECENT_MODELS
 from napari_c2f.refine.widget import RefineWidget
 from napari_c2f.widgets.choices import FROM_FILE
 
+pytest.importorskip("bioimageio.spec")
+pytest.importorskip("onnxruntime")
+
 PLUGIN = "napari-c2f"
 
 
