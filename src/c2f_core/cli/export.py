@@ -10,8 +10,6 @@ import tyro
 from tyro.conf import Positional
 
 from c2f_core.cli.console import check_output, run_command
-from c2f_core.errors import CheckpointError
-from c2f_core.models.bundled import bundled_file, bundled_models
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _export(options: Options) -> None:
     # Imported lazily, as torch takes seconds to import.
     from c2f_core.models.sharing import share_model
+    from c2f_core.training.initial import checkpoint_of
 
     check_output(options.output)
     share_model(
-        _checkpoint(options.model),
+        checkpoint_of(options.model),
         options.output,
         title=options.title,
         authors=options.authors,
@@ -56,23 +55,6 @@ def _export(options: Options) -> None:
         overwrite=options.overwrite,
     )
     print(f"Wrote {options.output}")
-
-
-def _checkpoint(model: str) -> Path:
-    """Return the checkpoint of a bundled model, of a run folder, or the file itself."""
-    from c2f_core.training.run_folder import RunFolder
-
-    if model in bundled_models():
-        return bundled_file(model)
-    path = Path(model)
-    if not path.is_dir():
-        return path
-    best = RunFolder(path).best_model
-    if best is None:
-        raise CheckpointError(
-            f"{path} contains no checkpoint; choose the folder of a run that was validated."
-        )
-    return best
 
 
 if __name__ == "__main__":

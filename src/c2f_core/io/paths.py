@@ -7,8 +7,8 @@ from pathlib import Path
 def relative_path(path: Path, folder: Path) -> str:
     """Return a path as seen from a folder, with forward slashes.
 
-    Symbolic links are resolved, so that each ".." leads where the system follows it. On another
-    drive of Windows there is no relative path: the absolute one is returned.
+    Symbolic links are resolved, so that each ".." leads where the system follows it. If the two
+    are on different Windows drives, the absolute path is returned.
 
     Parameters
     ----------

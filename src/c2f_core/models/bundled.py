@@ -50,7 +50,7 @@ def is_model_file(model: str) -> bool:
 
 
 def model_files_in(folder: Path) -> list[Path]:
-    """Return the model files in a folder; an empty list if there is no such folder.
+    """Return the model files in a folder; an empty list if the folder does not exist.
 
     Raises
     ------

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from c2f_core.errors import CheckpointError, ConfigError, is_out_of_memory
+from c2f_core.extras import ONNX, check_installed
 from c2f_core.models.checkpoint import check_size
-from c2f_core.models.extra import ONNX, check_installed
 from c2f_core.models.metadata import CheckpointMetadata, read_metadata
 from c2f_core.models.onnx_check import check_graph
 from c2f_core.models.onnx_graph import COARSE, IMAGE, LOGITS

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from c2f_core.config.settings import ModelConfig
 from c2f_core.errors import ConfigError, DataError
+from c2f_core.extras import BIOIMAGEIO, ONNX, check_installed
 from c2f_core.io.atomic import atomic_path
 from c2f_core.models.checkpoint import load_checkpoint
-from c2f_core.models.extra import BIOIMAGEIO, ONNX, check_installed
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.models.onnx_graph import onnx_model
 from c2f_core.models.package import LARGEST_MODEL, ONNX_SUFFIX, ZIP_SUFFIX

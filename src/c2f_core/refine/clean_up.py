@@ -57,8 +57,7 @@ def dissolve_islands(coarse: ClassIds, fine: ClassIds, smallest: int) -> ClassId
         Class ids of the coarse map, `UNLABELLED_ID` where unlabelled, and of the
         refined map.
     smallest : int
-        Number of pixels from which on a region is no island; 0 or 1 leaves the map
-        unchanged.
+        Smallest number of pixels of a region that is kept; 0 or 1 leaves the map unchanged.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def fill_holes(coarse: ClassIds, fine: ClassIds, smallest: int) -> ClassIds:
         Class ids of the coarse map, `UNLABELLED_ID` where unlabelled, and of the
         refined map.
     smallest : int
-        Number of pixels from which on a hole stays; 0 or 1 leaves the map unchanged.
+        Smallest number of pixels of a hole that is kept; 0 or 1 leaves the map unchanged.
 
     Returns
     -------
@@ -140,7 +139,7 @@ def remove_spurs(coarse: ClassIds, fine: ClassIds, smallest: int) -> ClassIds:
         Class ids of the coarse map, `UNLABELLED_ID` where unlabelled, and of the
         refined map.
     smallest : int
-        Number of pixels from which on a spur stays; 0 or 1 leaves the map unchanged.
+        Smallest number of pixels of a spur that is kept; 0 or 1 leaves the map unchanged.
 
     Returns
     -------

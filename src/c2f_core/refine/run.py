@@ -90,7 +90,7 @@ def open_refiner(
     if not is_model_file(model) and model not in bundled_models():
         names = ", ".join((*bundled_models(), *untrained))
         raise CheckpointError(
-            f"There is no model '{model}'; choose one of {names}, or give a {MODEL_FILES} file."
+            f"'{model}' is not a model; choose one of {names}, or give a {MODEL_FILES} file."
         )
     table = find_table() if is_for_any_classes(model) else None
     return open_trained(model, device, average_flips=average_flips, class_table=table)

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from c2f_core.errors import DataError, WritingError
+from c2f_core.extras import DASK, check_installed
 from c2f_core.scale.engine import TRIES, Outcome, sentence
-from c2f_core.scale.extra import DASK, check_installed
 from c2f_core.scale.ledger import Task
 
 Client = Any
@@ -36,7 +36,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     Raises
     ------
-    ConfigError
+    MissingPackageError
         If a package for clusters is missing.
     """
     check_installed(DASK, "--workers")
@@ -69,7 +69,7 @@ def remote_cluster(address: str) -> Iterator[Client]:
 
     Raises
     ------
-    ConfigError
+    MissingPackageError
         If a package for clusters is missing.
     DataError
         If no scheduler answers there.

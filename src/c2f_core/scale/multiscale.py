@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from c2f_core.documents import first_problem
 from c2f_core.errors import DataError
-from c2f_core.scale.extra import ZARR, check_installed
+from c2f_core.extras import ZARR, check_installed
 
 if TYPE_CHECKING:
     import zarr
@@ -134,7 +134,7 @@ def open_multiscale(path: Path) -> Multiscale:
     DataError
         If there is no OME-Zarr image of version 0.4 or 0.5, or it cannot be used: the message
         names what is there instead.
-    ConfigError
+    MissingPackageError
         If a package for OME-Zarr is missing.
     """
     check_installed(ZARR, "OME-Zarr")

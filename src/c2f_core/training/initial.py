@@ -40,8 +40,7 @@ def checkpoint_of(source: str) -> Path:
     best = RunFolder(path).best_model
     if best is None:
         raise CheckpointError(
-            f"{path} contains no checkpoint to start from; choose a run that was validated, or "
-            "start from random weights."
+            f"{path} contains no checkpoint of a model; choose a run that was validated."
         )
     return best
 

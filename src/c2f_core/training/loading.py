@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
-from c2f_core.data.pairs import Pair, fingerprint
+from c2f_core.data.pairs import Pair, coarse_displacement, fingerprint
 from c2f_core.data.simulation import simulation_of
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.documents import is_unicode
@@ -47,6 +48,16 @@ class TrainingData:
     validation: list[Pair]
     messages: tuple[str, ...]
     record: DataRecord
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of the training pairs; hashed once, as checkpoints are written often."""
+        return fingerprint(self.train)
+
+    @cached_property
+    def coarse_displacement(self) -> float | None:
+        """Mean distance in pixels of coarse from fine boundaries in the training pairs."""
+        return coarse_displacement(self.train)
 
 
 def load_training_data(
@@ -169,7 +180,7 @@ def without_record(folder: RunFolder, data: TrainingData, accept_changes: bool) 
     if folder.last.exists():
         metadata = read_metadata(folder.last)
         check_same_classes(metadata.class_table, data.class_table, accept_changes)
-        is_same = metadata.data_fingerprint in ("", fingerprint(data.train))
+        is_same = metadata.data_fingerprint in ("", data.fingerprint)
         if not is_same and not accept_changes:
             raise changed_data(["other training pairs"])
     message = (

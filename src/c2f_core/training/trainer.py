@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from c2f_core.config.settings import TrainConfig
-from c2f_core.data.pairs import coarse_displacement, fingerprint
 from c2f_core.errors import C2FError, Cancelled
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import ModelMetadata, RecordedConfig, library_versions
@@ -451,8 +450,8 @@ class _TrainingLoop:
         generator = self.learner.validated_generator
         common = ModelMetadata(
             config=RecordedConfig.model_validate(self.config.model_dump(mode="json")),
-            data_fingerprint=fingerprint(self.data.train),
-            coarse_displacement=coarse_displacement(self.data.train),
+            data_fingerprint=self.data.fingerprint,
+            coarse_displacement=self.data.coarse_displacement,
             scores=result.scores,
             temperature=result.temperature,
             library_versions=library_versions(),

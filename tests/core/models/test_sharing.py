@@ -13,12 +13,12 @@ import pytest
 import torch
 from bioimageio.spec import load_description
 
+from c2f_core import extras
 from c2f_core.classes.table import ClassTable
 from c2f_core.cli.export import main
 from c2f_core.config.settings import NetworkConfig
 from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.errors import CheckpointError, ConfigError, DataError, MissingPackageError
-from c2f_core.models import extra
 from c2f_core.models.bundled import bundled_file
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig, read_metadata
@@ -241,7 +241,7 @@ def test_devices_that_onnxruntime_does_not_have_are_refused(shared: Path) -> Non
 def test_without_the_extra_a_sentence_says_how_to_install_it(
     model: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda _name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
     for action in (
         lambda: Refiner.load(shared, "cpu"),
         lambda: share_model(model, tmp_path / "a.onnx"),

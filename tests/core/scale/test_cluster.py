@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from tests.core.scale.conftest import pixels
 
-from c2f_core.errors import ConfigError, DataError
-from c2f_core.scale import cluster, extra
+from c2f_core import extras
+from c2f_core.errors import ConfigError, DataError, MissingPackageError
+from c2f_core.scale import cluster
 from c2f_core.scale.engine import run_here, run_job
 from c2f_core.scale.ledger import Ledger, Task
 from c2f_core.scale.run import Execution, refine_volume
@@ -64,9 +65,9 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
 
 
 def test_workers_need_the_extra(monkeypatch):
-    monkeypatch.setattr(extra, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with (
-        pytest.raises(ConfigError, match="--workers needs the package dask"),
+        pytest.raises(MissingPackageError, match=r"--workers needs the package dask; .*\[scale\]"),
         cluster.local_cluster(2),
     ):
         pass

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tests.core.scale.conftest import write_labels, write_multiscale
 
-from c2f_core.errors import ConfigError, DataError
-from c2f_core.scale import extra
+from c2f_core import extras
+from c2f_core.errors import DataError, MissingPackageError
 from c2f_core.scale.multiscale import is_zarr, open_multiscale, store_of
 from c2f_core.scale.planes import image_planes, label_planes
 
@@ -119,6 +119,6 @@ def test_the_store_of_a_group_is_its_outermost_folder(tmp_path):
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(extra, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'needs the package zarr; install it with pip install "'):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"needs the package zarr; install .*\[scale\]"):
         open_multiscale("anything.zarr")

@@ -106,7 +106,7 @@ def _step(pixels: int) -> int:
 
 
 def _centre(rgb: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    """Return the square of at most so many pixels in the middle of an image."""
+    """Return a square from the middle of an image, with at most the given number of pixels."""
     height, width = rgb.shape[:2]
     side = int(np.sqrt(pixels))
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)

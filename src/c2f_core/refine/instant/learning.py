@@ -193,9 +193,9 @@ def _evidence(
 def _balanced(
     pixels: NDArray[np.intp], class_ids: ClassIds, count: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Return at most so many of the pixels, of each class about as many.
+    """Return at most `count` of the pixels, about equally many of each class.
 
-    Which ones does not depend on the order of the classes.
+    The choice does not depend on the order of the classes.
     """
     shuffled = rng.permutation(pixels)
     classes = class_ids[shuffled]

@@ -11,9 +11,9 @@ from c2f_core.refine.instant.parts import WINDOW
 from c2f_core.refine.interface import Monitor
 
 SAMPLED = 64
-"""Number of windows that are taken of a large image, half of them with several classes ..."""
+"""Number of windows sampled from a large image; half of them have several classes."""
 LEAST_SAMPLED = 2
-"""... and at least so many with each class, if it is in so many."""
+"""Smallest number of sampled windows with each class, unless fewer windows have it."""
 READ = 2048
 """Side in pixels of the blocks that are read at once, a multiple of `WINDOW`."""
 
@@ -83,6 +83,6 @@ def sample_windows(survey: Survey) -> list[Window]:
 
 
 def _evenly(numbers: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Return at most so many of the numbers, at even distances."""
+    """Return at most `count` of the numbers, evenly spaced."""
     places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
     return numbers[places.astype(np.intp)]

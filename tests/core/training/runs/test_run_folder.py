@@ -188,7 +188,7 @@ def test_weights_of_another_network_or_of_other_classes_are_refused(
 
 
 def test_weights_come_from_somewhere(make_config, run, data, tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint to start from"):
+    with pytest.raises(CheckpointError, match="no checkpoint of a model"):
         run(make_config(tmp_path / "run", initial_weights=str(data)))
     with pytest.raises(ValueError, match=r"starts from stage2\.start"):
         make_config(
