@@ -202,7 +202,8 @@ def test_what_is_not_refined_is_not_exported(project, tmp_path):
     with pytest.raises(DataError, match="does not have a model yet"):
         refine_image(project, "face")
     project.choose_model("unknown")
-    with pytest.raises(C2FError, match=r"no model 'unknown'; choose one of .*fasseg, .*watershed"):
+    unknown = r"'unknown' is not a model; choose one of .*fasseg, .*watershed"
+    with pytest.raises(C2FError, match=unknown):
         refine_image(project, "face")
 
 
