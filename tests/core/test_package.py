@@ -7,8 +7,10 @@ import zipfile
 from email import message_from_bytes
 from importlib.metadata import distribution, entry_points
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
+import yaml
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
@@ -93,7 +95,9 @@ def test_napari_finds_the_manifest() -> None:
     assert entry.value == "napari_c2f:napari.yaml"
 
 
-@pytest.mark.parametrize("name", ["c2f-train", "c2f-refine", "c2f-evaluate", "c2f-search"])
+@pytest.mark.parametrize(
+    "name", ["c2f-train", "c2f-refine", "c2f-evaluate", "c2f-search", "c2f-export"]
+)
 def test_console_script_resolves(name: str) -> None:
     (entry,) = entry_points(group="console_scripts", name=name)
     assert callable(entry.load())
@@ -124,14 +128,53 @@ def test_next_release_has_one_version_in_all_places() -> None:
     assert f"\nversion: {found[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
-def test_conda_recipe_asks_for_what_pyproject_asks_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
-    run = recipe.partition("\n  run:\n")[2].partition("\n  run_constraints:")[0]
-    found = {line.strip("- ").replace(" ", "") for line in run.splitlines()}
+@pytest.fixture(scope="module")
+def recipe() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def conda_names(requirements: list[str]) -> set[str]:
+    """Requirements of PyPI as conda-forge writes them."""
     names = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
-    wanted = {"python>=${{python_min}}"}
-    for requirement in project["dependencies"] + project["optional-dependencies"]["opencv"]:
-        name, operator, version = requirement.partition(">=")
-        wanted.add(names.get(name, name) + operator + version)
-    assert found == wanted
+    found = [re.fullmatch(r"([\w.-]+)(.*)", requirement) for requirement in requirements]
+    return {f"{names.get(match[1], match[1])} {match[2]}" for match in found if match}
+
+
+def test_conda_recipe_asks_for_what_pyproject_asks_for(
+    recipe: dict[str, Any], pyproject: dict[str, Any]
+) -> None:
+    wanted, project = recipe["requirements"], pyproject["project"]
+    extras = project["optional-dependencies"]
+    python = "python ${{ python_min }}.*"
+    assert set(wanted["host"]) == {python, "pip"} | conda_names(
+        pyproject["build-system"]["requires"]
+    )
+    assert set(wanted["run"]) == {"python >=${{ python_min }}"} | conda_names(
+        project["dependencies"] + extras["opencv"]
+    )
+    optional = extras["scale"] + extras["search"] + extras["share"]
+    assert set(wanted["run_constraints"]) == {"pyqt >=6.5", "pyside6 >=6.7"} | conda_names(optional)
+    assert set(extras) == {"all", "opencv", "scale", "search", "share"}
+
+
+def test_conda_recipe_has_version_commands_and_addresses_of_pyproject(
+    recipe: dict[str, Any], pyproject: dict[str, Any]
+) -> None:
+    project, about = pyproject["project"], recipe["about"]
+    assert recipe["context"]["name"] == project["name"]
+    assert f">={recipe['context']['python_min']}" == project["requires-python"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert recipe["context"]["version"] == citation["version"]
+    commands = {f"{name} = {target}" for name, target in project["scripts"].items()}
+    assert set(recipe["build"]["python"]["entry_points"]) == commands
+    assert (about["license"], [about["license_file"]]) == (
+        project["license"],
+        project["license-files"],
+    )
+    assert about["repository"] == project["urls"]["Source"]
+    assert about["documentation"] == project["urls"]["Documentation"]
