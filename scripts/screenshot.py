@@ -19,8 +19,8 @@ SIZE = (1500, 950)
 PICTURES = (
     "astronaut",
     "astronaut coarse",
-    "astronaut coarse refined",
-    "astronaut coarse confidence",
+    "astronaut fine",
+    "astronaut confidence",
 )
 COLOURS = 256
 """Number of colours of a picture."""

@@ -25,6 +25,6 @@ def _layers(pair: Pair, class_table: ClassTable) -> list[LayerDataTuple]:
     layers.append(labels_layer_data(coarse, class_table, f"{pair.name} coarse"))
     if pair.fine is not None:
         fine = class_table.to_labels(pair.fine)
-        data, keywords, kind = labels_layer_data(fine, class_table, f"{pair.name} fine")
+        data, keywords, kind = labels_layer_data(fine, class_table, f"{pair.name} ground truth")
         layers.append((data, {**keywords, "visible": False}, kind))
     return layers

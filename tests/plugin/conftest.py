@@ -279,7 +279,7 @@ def add_result(review_maps):
         coarse = viewer.add_labels(data, **keywords, **spatial)
         data, keywords, _ = confidence_layer_data(sure, "face confidence")
         confidence = viewer.add_image(data, **keywords, **spatial)
-        data, keywords, _ = labels_layer_data(fine_map, FASSEG, "face refined")
+        data, keywords, _ = labels_layer_data(fine_map, FASSEG, "face fine")
         keywords["metadata"][RESULT_KEY] = True
         fine = Labels(data, **keywords, **spatial)
         Session.of(viewer).lineage.add_fine(fine, coarse, confidence)

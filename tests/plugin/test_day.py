@@ -183,13 +183,13 @@ def refine_in_a_box(desk, coarse):
 
 def decide_on_three_regions(desk, coarse, fine):
     """Accept, reject and accept regions; undo and redo the last decision."""
-    assert desk.review.maps.confidence.value is desk.viewer.layers["astronaut coarse confidence"]
+    assert desk.review.maps.confidence.value is desk.viewer.layers["astronaut confidence"]
     desk.click("Review", desk.review.begin_button)
     desk.qtbot.waitUntil(desk.review.table.isEnabled, timeout=10000)
     for key in (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_A):
         desk.press(key)
     assert desk.decisions()[:3] == ["accepted", "rejected", "accepted"]
-    final = desk.viewer.layers["astronaut coarse final"]
+    final = desk.viewer.layers["astronaut final"]
     decided = final.data.copy()
     assert (decided != coarse.data).any()
     desk.press(Qt.Key.Key_Z, CONTROL)
@@ -240,8 +240,8 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
 
     desk.mark_reviewed()
     assert desk.row("astronaut").text(STATUS) == "reviewed"
-    left = {"coarse": drawn, "coarse refined": again.data.copy()}
-    sure = desk.viewer.layers["astronaut coarse confidence 2"].data.copy()
+    left = {"coarse": drawn, "fine": again.data.copy()}
+    sure = desk.viewer.layers["astronaut confidence 2"].data.copy()
     desk.open_image("mirrored")
     desk.draw_polygons()
     desk.refine()
@@ -267,7 +267,7 @@ def test_a_day(sit_down, files, tmp_path, monkeypatch):
     for kind, data in left.items():
         np.testing.assert_array_equal(desk.viewer.layers[f"astronaut {kind}"].data, data)
     np.testing.assert_array_equal(
-        stored_confidence(desk.viewer.layers["astronaut coarse confidence"].data),
+        stored_confidence(desk.viewer.layers["astronaut confidence"].data),
         stored_confidence(sure),
     )
-    np.testing.assert_array_equal(np.array(Image.open(made)), left["coarse refined"])
+    np.testing.assert_array_equal(np.array(Image.open(made)), left["fine"])

@@ -41,5 +41,5 @@ def test_a_sample_opens_from_its_menu(make_napari_viewer):
     assert [layer.name for layer in viewer.layers] == [
         "shapes-3",
         "shapes-3 coarse",
-        "shapes-3 fine",
+        "shapes-3 ground truth",
     ]

@@ -1,5 +1,6 @@
 """napari layers to and from the arrays and class tables of the core."""
 
+import re
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,12 @@ DOUBT = Colormap([[1, 0, 1, 1], [1, 0, 1, 0]], name="doubt", display_name="doubt
 CONFIDENCE_LIMITS = 0.5, 0.95
 """Confidences at which the colour is opaque, and fully transparent."""
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
+_ROLE = re.compile(
+    r"(?P<stem>.*?)(?P<gap>^|[ ._-])"
+    r"(?:coarse(?P<number> \d+| \[\d+\])?|(?:coarse[ _])?(?:fine|final|refined)(?: \d+| \[\d+\])?)",
+    re.IGNORECASE,
+)
+"""Name of a map whose end says what kind of map it is; earlier versions wrote "refined"."""
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -294,6 +301,26 @@ def unique_name(taken: Any, wanted: str) -> str:
         number += 1
         name = f"{wanted} {number}"
     return name
+
+
+def name_of_result(map_name: str, kind: str) -> str:
+    """Return the name of a layer that is made from a map.
+
+    The word at the end of the map's name that says what it is gives way to the new one:
+    "cat coarse" and "cat fine" give "cat final". Other names are extended: "cat" gives "cat final".
+    The number of a coarse map stays: "cat coarse 2" gives "cat final 2".
+
+    Parameters
+    ----------
+    map_name : str
+        Name of the map's layer.
+    kind : str
+        What the new layer is, in one word: "fine", "confidence", "final" or "changes".
+    """
+    match = _ROLE.fullmatch(map_name)
+    if match is None:
+        return f"{map_name} {kind}"
+    return f"{match['stem']}{match['gap']}{kind}{match['number'] or ''}"
 
 
 def preferred_layer(layers: LayerList, kind: type[AnyLayer], current: Any) -> AnyLayer | None:

@@ -19,6 +19,7 @@ from napari_c2f.base.worker import debouncer
 from napari_c2f.layers.convert import (
     class_table_of_layer,
     confidence_layer_data,
+    name_of_result,
     new_map,
     unique_name,
 )
@@ -75,7 +76,7 @@ class OpenImage:
         self.painted = 0
         """Number of pixels changed by hand; a pixel counts once per stroke."""
         self.image = self._new_image(pixels)
-        self.coarse = self._new_map(work.coarse, work.class_table, "coarse")
+        self.coarse = self._new_map(work.coarse, work.class_table, f"{self.name} coarse")
         self._lineage.set_image(self.coarse, self.image)
         # Two visible maps on top of each other would be illegible.
         self.coarse.visible = work.fine is None
@@ -103,9 +104,8 @@ class OpenImage:
         return Image(plane, name=name, rgb=plane.ndim == 3)
 
     def _new_map(
-        self, index_map: IndexMap, table: ClassTable, kind: str, *, is_result: bool = False
+        self, index_map: IndexMap, table: ClassTable, name: str, *, is_result: bool = False
     ) -> Labels:
-        name = f"{self.name} {kind}"
         layer = new_map(self._viewer, index_map.copy(), table, name, {}, is_result=is_result)
         self._follow(layer)
         return layer
@@ -116,7 +116,7 @@ class OpenImage:
             return
         lineage, table, rejected = self._lineage, work.class_table, work.record.rejected
         shown = work.fine if work.refined is None else work.refined
-        fine = self._new_map(shown, table, "coarse refined", is_result=True)
+        fine = self._new_map(shown, table, self._name("fine"), is_result=True)
         fine.visible = work.refined is None
         confidence = None if work.confidence is None else self._new_confidence(work.confidence)
         lineage.add_fine(fine, self.coarse, confidence, rejected=rejected)
@@ -126,16 +126,19 @@ class OpenImage:
         if confidence is not None:
             yield confidence
         if work.refined is not None:
-            final = self._new_map(work.fine, table, "coarse final", is_result=True)
+            final = self._new_map(work.fine, table, self._name("final"), is_result=True)
             lineage.add_final(final, fine, rejected, self._strokes_of(work.painted))
             yield final
+
+    def _name(self, kind: str) -> str:
+        return name_of_result(self.coarse.name, kind)
 
     def _strokes_of(self, painted: NDArray[np.bool_] | None) -> list[Stroke]:
         """Return the pixels painted in earlier sessions as strokes."""
         return [] if painted is None else [self._session.strokes.stroke_of(painted)]
 
     def _new_confidence(self, stored: NDArray[np.uint8]) -> Image:
-        name = unique_name(self._viewer.layers, f"{self.name} coarse confidence")
+        name = unique_name(self._viewer.layers, self._name("confidence"))
         data, keywords, _ = confidence_layer_data(read_confidence(stored), name)
         return Image(data, **keywords, visible=False)
 

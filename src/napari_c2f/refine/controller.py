@@ -27,6 +27,7 @@ from napari_c2f.layers.convert import (
     class_table_of_layer,
     confidence_layer_data,
     level0,
+    name_of_result,
     new_map,
     set_class_table,
     unique_name,
@@ -403,15 +404,14 @@ class RefineController(MapController[Refining]):
         )
 
     def _confidence_layer(self, coarse: Labels, result: JobResult) -> Image:
-        name = unique_name(self._viewer.layers, f"{coarse.name} confidence")
+        name = unique_name(self._viewer.layers, name_of_result(coarse.name, "confidence"))
         data, keywords, _ = confidence_layer_data(result.confidence, name)
         return Image(data, **keywords, **placed_keywords(coarse, result.slices))
 
     def _fine_layer(self, prepared: PreparedJob, result: JobResult, confidence: Image) -> Labels:
         """Make the fine map, with its origin, strokes and locks."""
         coarse, session = prepared.coarse, self._session
-        # A fine map that is refined again keeps its name, with a number.
-        name = coarse.name if session.lineage.is_refined(coarse) else f"{coarse.name} refined"
+        name = name_of_result(coarse.name, "fine")
         table, spatial = prepared.job.class_table, placed_keywords(coarse, result.slices)
         fine = new_map(self._viewer, result.labels, table, name, spatial, is_result=True)
         is_part = result.labels.shape != level0(coarse).shape

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_c2f.layers.convert import new_map, spatial_keywords
+from napari_c2f.layers.convert import name_of_result, new_map, spatial_keywords
 from napari_c2f.layers.lineage import CHANGES
 from napari_c2f.layers.session import Session
 from napari_c2f.review.changes import codes_of
@@ -62,7 +62,8 @@ def final_layer(
     known = lineage.final_of(layers, fine)
     if known is not None and known.data.shape == data.unreviewed.shape:
         return known
-    name, table, spatial = f"{coarse.name} final", data.class_table, spatial_keywords(fine)
+    name, table = name_of_result(coarse.name, "final"), data.class_table
+    spatial = spatial_keywords(fine)
     final = new_map(viewer, data.unreviewed, table, name, spatial, is_result=True)
     rejected = lineage.rejected_regions(layers, coarse, lineage.slices_of(fine))
     lineage.add_final(final, fine, rejected, data.strokes)
@@ -92,7 +93,7 @@ def changes_layer(
     # As large as the final map; the system provides no memory for planes that stay zero.
     outlines = np.zeros(data.unreviewed.shape, np.uint8)
     outlines[data.plane] = data.outlines.painted(codes_of(decisions, 0))
-    name, spatial = f"{coarse.name} changes", spatial_keywords(fine)
+    name, spatial = name_of_result(coarse.name, "changes"), spatial_keywords(fine)
     layer = new_map(viewer, outlines, CHANGES, name, spatial, is_result=True)
     layer.opacity, layer.editable = 1.0, False
     return layer

@@ -81,10 +81,10 @@ def test_keys_refine_while_the_widget_is_open(docked, next_class, qtbot, close):
     canvas = viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_Return, CONTROL)
     qtbot.waitUntil(widget.refine_button.isEnabled, timeout=20000)
-    assert ("coarse refined" in viewer.layers) != close
+    assert ("fine" in viewer.layers) != close
     if not close:
         expected = SHAPES.to_labels((pair.coarse + 1) % 4)
-        np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
+        np.testing.assert_array_equal(viewer.layers["fine"].data, expected)
         qtbot.keyClick(canvas, Qt.Key.Key_L, CONTROL)
         assert widget.live.isChecked()
         qtbot.keyClick(canvas, Qt.Key.Key_L, CONTROL)

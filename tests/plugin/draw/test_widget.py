@@ -232,17 +232,17 @@ def test_a_class_that_is_locked_in_a_fine_map_stays_when_it_is_refined_again(
     coarse = add_face(viewer)
     skin = coarse.data == SKIN
     refine(refining)
-    assert widget.map.value is viewer.layers["face coarse refined"]
+    assert widget.map.value is viewer.layers["face fine"]
     assert not (widget.map.value.data[skin] == SKIN).any()
     click(widget.table.lock_box(SKIN))
     refine(refining)
-    again = viewer.layers["face coarse refined"]
+    again = viewer.layers["face fine"]
     assert widget.map.value is again
     np.testing.assert_array_equal(again.data == SKIN, skin)
     assert widget.table.lock_box(SKIN).isChecked()
     click(widget.table.lock_box(SKIN))
     refine(refining)
-    assert not (viewer.layers["face coarse refined"].data[skin] == SKIN).any()
+    assert not (viewer.layers["face fine"].data[skin] == SKIN).any()
 
 
 def test_locks_come_with_the_layer(docked, drag):

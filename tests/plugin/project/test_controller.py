@@ -528,7 +528,7 @@ def test_stored_confidence_is_shown(desk):
         replace(work, record=record, fine=FINE, confidence=stored)
     )
     image = desk.show("one")
-    confidence = desk.viewer.layers["one coarse confidence"]
+    confidence = desk.viewer.layers["one confidence"]
     np.testing.assert_allclose(confidence.data, 0.5, atol=0.01)
     np.testing.assert_array_equal(image.work(record).confidence, stored)
 

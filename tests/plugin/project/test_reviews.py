@@ -124,9 +124,9 @@ def test_finishing_a_review_leaves_three_layers_and_the_project_keeps_the_result
     reviewing.controller.review.accept_rest()
     rejected, expected = desk.controller.images.image.work(desk.read().record), final.data.copy()
     reviewing.controller.finish()
-    names = ["one", "one coarse", "one coarse final"]
+    names = ["one", "one coarse", "one final"]
     assert [layer.name for layer in desk.viewer.layers] == names
-    assert "'one coarse final', which the project saves." in reviewing.controller.model.message
+    assert "'one final', which the project saves." in reviewing.controller.model.message
     desk.qtbot.waitUntil(lambda: desk.controller.images.image.final is None, timeout=5000)
     desk.show("two")
     image = desk.show("one")

@@ -293,7 +293,7 @@ def test_a_double_click_opens_an_image_and_enter_the_next(
     wait()
     assert widget.state.opened == "shapes-0"
     np.testing.assert_array_equal(
-        viewer.layers["shapes-0 coarse refined"].data, SHAPES.to_labels(PAIRS[0].fine)
+        viewer.layers["shapes-0 fine"].data, SHAPES.to_labels(PAIRS[0].fine)
     )
     assert not widget.images.show_button.isEnabled()
     qtbot.keyClick(widget.images.table, Qt.Key.Key_Down)

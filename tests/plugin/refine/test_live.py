@@ -59,7 +59,7 @@ def live(docked, seen, qtbot):
     add_scene(viewer)
     widget.model.setValue("watershed")
     qtbot.keyClick(widget.live, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: "coarse confidence" in viewer.layers, timeout=10000)
+    qtbot.waitUntil(lambda: "confidence" in viewer.layers, timeout=10000)
     qtbot.waitUntil(widget.refine_button.isEnabled, timeout=10000)
     seen.clear()
     return viewer, widget
@@ -91,7 +91,7 @@ def wait_for(qtbot, condition):
 
 def test_a_stroke_is_refined_in_the_layers_that_are_there(live, seen, paint, qtbot, following):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     assert widget.live.isChecked()
     assert coarse.visible
     assert viewer.layers.selection.active is coarse
@@ -122,7 +122,7 @@ def test_corrections_are_protected_and_refinable_strokes_are_not(
     live, paint, qtbot, refine, following
 ):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     before = fine.data.copy()
     paint(viewer, fine, TRIANGLE, 30)
     corrected = fine.data != before
@@ -133,7 +133,7 @@ def test_corrections_are_protected_and_refinable_strokes_are_not(
     wait_for(qtbot, lambda: (fine.data == expected).all())
     refine(widget)
     assert widget.live.isChecked()
-    again = viewer.layers["coarse refined"]
+    again = viewer.layers["fine"]
     np.testing.assert_array_equal(again.data, expected)
     assert coarse.visible
     paint(viewer, coarse, 3, 60)
@@ -146,7 +146,7 @@ def test_strokes_while_it_refines_are_queued_together(
     live, hold_refining, seen, paint, qtbot, following
 ):
     viewer, _ = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     started, released = hold_refining()
     paint(viewer, coarse, TRIANGLE, 20)
     wait_for(qtbot, started.is_set)
@@ -169,7 +169,7 @@ def test_a_result_spares_the_stroke_that_is_being_drawn(
     live, hold_refining, paint, qtbot, following
 ):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     started, released = hold_refining()
     paint(viewer, coarse, TRIANGLE, 20)
     wait_for(qtbot, started.is_set)
@@ -188,7 +188,7 @@ def test_a_map_opened_for_a_projects_image_is_refined_live(
     live, qtbot, following, tmp_path, monkeypatch
 ):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     Session.of(viewer).lineage.set_image(coarse, viewer.layers["scene"])
     path = tmp_path / "map.png"
     write_map(path, np.full((SIZE, SIZE), TRIANGLE, np.uint8), SHAPES)
@@ -197,27 +197,27 @@ def test_a_map_opened_for_a_projects_image_is_refined_live(
     assert (coarse.data == TRIANGLE).all()
     wait_for(qtbot, lambda: (fine.data == following(coarse.data)).all())
     assert widget.live.isChecked()
-    assert all(layer.visible for layer in (coarse, fine, viewer.layers["coarse confidence"]))
+    assert all(layer.visible for layer in (coarse, fine, viewer.layers["confidence"]))
 
 
 def test_what_was_reviewed_is_refined_again_first(live, paint, qtbot, following):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     reviewing = ReviewController(viewer, Session.of(viewer))
-    reviewing.begin(fine, coarse, viewer.layers["coarse confidence"])
+    reviewing.begin(fine, coarse, viewer.layers["confidence"])
     wait_for(qtbot, lambda: reviewing.model.reviewing)
     assert not widget.live.isChecked()
     assert "is being reviewed" in widget.status.text()
     reviewing.review.accept()
     reviewing.review.reject_rest()
-    final, before = viewer.layers["coarse final"], fine.data.copy()
+    final, before = viewer.layers["final"], fine.data.copy()
     accepted = final.data != coarse.data
     assert 0 < accepted.sum() < accepted.size
     qtbot.keyClick(widget.live, Qt.Key.Key_Space)
-    wait_for(qtbot, lambda: "coarse confidence 2" in viewer.layers)
+    wait_for(qtbot, lambda: "confidence 2" in viewer.layers)
     wait_for(qtbot, widget.refine_button.isEnabled)
     assert widget.live.isChecked()
-    again = viewer.layers["coarse refined 2"]
+    again = viewer.layers["fine 2"]
     assert (again.visible, final.visible) == (True, False)
     paint(viewer, coarse, TRIANGLE, 30)
     expected = np.where(accepted, final.data, following(coarse.data))
@@ -228,7 +228,7 @@ def test_what_was_reviewed_is_refined_again_first(live, paint, qtbot, following)
 
 def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     ended = widget._controller._live
     qtbot.keyClick(widget.live, Qt.Key.Key_Space)
     assert not widget.live.isChecked()
@@ -244,7 +244,7 @@ def test_switched_off_nothing_is_refined(live, seen, paint, qtbot):
 
 def test_the_scope_holds_in_live_mode_too(live, paint, qtbot, following):
     viewer, widget = live
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     before = fine.data.copy()
     box = np.array([[0.0, 0], [0, 29], [95, 29], [95, 0]])
     viewer.add_shapes([box], name="box")
@@ -261,9 +261,9 @@ def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot, following):
     widget.model.setValue("watershed")
     widget.scope.planes.setValue("all")
     qtbot.keyClick(widget.live, Qt.Key.Key_Space)
-    wait_for(qtbot, lambda: "coarse confidence" in viewer.layers)
+    wait_for(qtbot, lambda: "confidence" in viewer.layers)
     wait_for(qtbot, widget.refine_button.isEnabled)
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     viewer.dims.set_current_step(0, 2)
     viewer.layers.selection.active = coarse
     coarse.mode = "paint"
@@ -277,7 +277,7 @@ def test_a_slice_of_a_stack_is_refined(docked, seen, paint, qtbot, following):
 def test_live_mode_ends_where_its_layers_go(live, paint, qtbot):
     viewer, widget = live
     coarse = viewer.layers["coarse"]
-    viewer.layers.remove("coarse refined")
+    viewer.layers.remove("fine")
     paint(viewer, coarse, TRIANGLE, 30)
     wait_for(qtbot, lambda: not widget.live.isChecked())
     assert "its fine map was removed" in widget.status.text()
@@ -301,7 +301,7 @@ def test_live_mode_ends_with_the_dock(live, seen, paint, qtbot):
 def test_live_mode_ends_when_the_dock_is_closed_and_not_destroyed(live, seen, paint, qtbot, how):
     viewer, widget = live
     dock, ended = widget.parent(), widget._controller._live
-    before = viewer.layers["coarse refined"].data.copy()
+    before = viewer.layers["fine"].data.copy()
     if how == "button":
         qtbot.mouseClick(dock.title.hide_button, Qt.MouseButton.LeftButton)
     else:
@@ -311,7 +311,7 @@ def test_live_mode_ends_when_the_dock_is_closed_and_not_destroyed(live, seen, pa
     paint(viewer, viewer.layers["coarse"], TRIANGLE, 30)
     assert_idle(ended)
     assert not seen
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, before)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, before)
     dock.toggleViewAction().trigger()
     assert not widget.live.isChecked()
     assert "closed" in widget.status.text()
@@ -333,7 +333,7 @@ def test_protected_edits_are_not_shown_after_the_dock_is_gone(live, paint, qtbot
     assert "protected edits" in viewer.layers
     layer = widget._controller._protected_layer
     viewer.window.remove_dock_widget(widget)
-    paint(viewer, viewer.layers["coarse refined"], TRIANGLE, 30)
+    paint(viewer, viewer.layers["fine"], TRIANGLE, 30)
     layer.update()
     assert "protected edits" not in viewer.layers
     assert not layer._debouncer._timer.isActive()
@@ -341,7 +341,7 @@ def test_protected_edits_are_not_shown_after_the_dock_is_gone(live, paint, qtbot
     wait_for(qtbot, lambda: not isalive(widget))
 
 
-@pytest.mark.parametrize("name", ["scene", "coarse", "coarse refined", "coarse confidence"])
+@pytest.mark.parametrize("name", ["scene", "coarse", "fine", "confidence"])
 def test_live_mode_ends_with_any_of_its_layers(live, seen, name):
     viewer, widget = live
     ended = widget._controller._live
@@ -389,7 +389,7 @@ def test_live_mode_ends_where_another_map_is_chosen_while_the_first_one_is_refin
     assert not widget.live.isChecked()
     released.set()
     wait_for(qtbot, widget.refine_button.isEnabled)
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     np.testing.assert_array_equal(fine.data, following(first.data))
     assert not Session.of(viewer).strokes.is_drawn_refinable(first)
     assert not widget.live.isChecked()
@@ -409,14 +409,14 @@ def test_live_mode_follows_the_map_it_is_switched_on_for_while_another_one_is_re
     wait_for(qtbot, widget.refine_button.isEnabled)
     assert widget.live.isChecked()
     paint(viewer, other, TRIANGLE, 30)
-    fine = viewer.layers["other refined"]
+    fine = viewer.layers["other fine"]
     wait_for(qtbot, lambda: (fine.data == following(other.data)).all())
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(first.data))
+    np.testing.assert_array_equal(viewer.layers["fine"].data, following(first.data))
 
 
 def test_a_live_job_refines_the_map_that_live_mode_follows(live):
     viewer, widget = live
-    controller, other = widget._controller, viewer.layers["coarse refined"]
+    controller, other = widget._controller, viewer.layers["fine"]
     target = controller._live.target
     controller._request = replace(controller._request, coarse=other)
     job, _ = controller._live_job(target)

@@ -43,23 +43,23 @@ def paint(drag):
 
 def test_corrections_of_the_fine_map_are_carried_over(scene, refine, paint, following):
     viewer, widget = scene
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     plain = fine.data.copy()
     painted = paint(viewer, fine, DISK, 30)
-    for name in ("coarse refined", "coarse refined"):
+    for _ in range(2):
         refine(widget)
         assert widget.coarse.value is coarse
         expected = np.where(painted, DISK, following(coarse.data))
-        np.testing.assert_array_equal(viewer.layers[name].data, expected)
-        confidence = viewer.layers[name.replace("refined", "confidence")].data
+        np.testing.assert_array_equal(viewer.layers["fine"].data, expected)
+        confidence = viewer.layers["confidence"].data
         np.testing.assert_array_equal(np.isnan(confidence), painted)
     assert widget.state.report.pixels == (~painted).sum()
-    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
+    record = Session.of(viewer).lineage.record_of(viewer.layers["fine"])
     assert len(record["painted"]) == 1
-    more = paint(viewer, viewer.layers["coarse refined"], 1, 60)
+    more = paint(viewer, viewer.layers["fine"], 1, 60)
     refine(widget)
     expected[more] = 1
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, expected)
     np.testing.assert_array_equal(fine.data, np.where(painted, DISK, plain))
 
 
@@ -68,7 +68,7 @@ def test_undo_and_the_eraser_end_the_protection_of_corrections(
     scene, refine, paint, qtbot, following
 ):
     viewer, widget = scene
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     paint(viewer, fine, DISK, 30)
     erased = paint(viewer, fine, DISK, 60)
     paint(viewer, fine, SHAPES.unlabelled.index, 60)
@@ -88,28 +88,28 @@ def test_undo_and_the_eraser_end_the_protection_of_corrections(
     assert (fine.data != following(coarse.data)).sum() < first.sum()
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
-    paint(viewer, viewer.layers["coarse refined"], DISK, 30)
-    paint(viewer, viewer.layers["coarse refined"], SHAPES.unlabelled.index, 30)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, following(coarse.data))
+    paint(viewer, viewer.layers["fine"], DISK, 30)
+    paint(viewer, viewer.layers["fine"], SHAPES.unlabelled.index, 30)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, following(coarse.data))
+    np.testing.assert_array_equal(viewer.layers["fine"].data, following(coarse.data))
 
 
 def test_protection_can_be_switched_off(scene, refine, paint, click, qtbot, following):
     viewer, widget = scene
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     click(widget.scope_section.toggleButton())
     paint(viewer, fine, DISK, 30)
     paint(viewer, coarse, 3, 60)
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     qtbot.keyClick(widget.scope.keep_coarse, Qt.Key.Key_Space)
     refine(widget)
-    np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, following(coarse.data))
+    np.testing.assert_array_equal(viewer.layers["fine 2"].data, following(coarse.data))
 
 
 def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, paint, following):
     viewer, widget = scene
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     in_fine = paint(viewer, fine, TRIANGLE, 30)
     in_coarse = paint(viewer, coarse, 3, 33)
     assert (in_fine & in_coarse).any()
@@ -120,16 +120,16 @@ def test_what_is_painted_in_the_coarse_map_after_refining_stays(scene, refine, p
     expected[in_fine] = TRIANGLE
     expected[in_coarse] = 3
     expected[again] = TRIANGLE
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, expected)
 
 
 def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, following):
     viewer, widget = scene
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     painted = paint(viewer, fine, DISK, 30)
     widget.coarse.value = fine
     refine(widget)
-    second = viewer.layers["coarse refined 2"]
+    second = viewer.layers["fine 2"]
     expected = np.where(painted, DISK, following(fine.data))
     np.testing.assert_array_equal(second.data, expected)
     more = paint(viewer, second, 1, 60)
@@ -137,16 +137,16 @@ def test_a_corrected_fine_map_can_be_refined_itself(scene, refine, paint, follow
     refine(widget)
     expected = following(viewer.layers["coarse"].data)
     expected[painted], expected[more] = DISK, 1
-    np.testing.assert_array_equal(viewer.layers["coarse refined 3"].data, expected)
+    np.testing.assert_array_equal(viewer.layers["fine 3"].data, expected)
 
 
 def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
     scene, refine, paint, following
 ):
     viewer, widget = scene
-    coarse, fine = viewer.layers["coarse"], viewer.layers["coarse refined"]
+    coarse, fine = viewer.layers["coarse"], viewer.layers["fine"]
     corrected = paint(viewer, fine, TRIANGLE, 30)
-    data, keywords, _ = labels_layer_data(coarse.data.copy(), SHAPES, "coarse final")
+    data, keywords, _ = labels_layer_data(coarse.data.copy(), SHAPES, "final")
     keywords["metadata"][RESULT_KEY] = True
     final, session = viewer.add_labels(data, **keywords), Session.of(viewer)
     session.lineage.add_final(final, fine)
@@ -155,15 +155,15 @@ def test_what_was_painted_in_a_review_stays_along_with_the_corrections(
     expected[corrected | accepted] = TRIANGLE
     for _ in range(2):
         refine(widget)
-        np.testing.assert_array_equal(viewer.layers["coarse refined 2"].data, expected)
-    record = session.lineage.record_of(viewer.layers["coarse refined 2"])
+        np.testing.assert_array_equal(viewer.layers["fine 2"].data, expected)
+    record = session.lineage.record_of(viewer.layers["fine 2"])
     assert len(record["painted"]) == 2
 
 
 def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     viewer, widget = scene
     click(widget.scope_section.toggleButton())
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     qtbot.keyClick(widget.scope.show_protected, Qt.Key.Key_Space)
     shown = viewer.layers[NAME]
     assert not shown.data.any()
@@ -187,7 +187,7 @@ def test_what_stays_is_shown_as_a_layer(scene, refine, paint, qtbot, click):
     fine.redo()
     refine(widget)
     qtbot.waitUntil(lambda: is_shown(painted))
-    more = paint(viewer, viewer.layers["coarse refined"], 1, 60)
+    more = paint(viewer, viewer.layers["fine"], 1, 60)
     qtbot.waitUntil(lambda: is_shown(painted | more))
     qtbot.keyClick(widget.scope.keep_fine, Qt.Key.Key_Space)
     assert not shown.data.any()
@@ -209,7 +209,7 @@ def test_what_stays_of_a_stack_is_shown_in_its_plane(
     viewer.add_labels(data, **keywords)
     viewer.dims.set_current_step(0, 1)
     refine(widget)
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     before = fine.data.copy()
     viewer.layers.selection.active, fine.mode, fine.brush_size = fine, "paint", 6
     fine.selected_label = TRIANGLE

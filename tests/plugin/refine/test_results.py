@@ -10,7 +10,7 @@ from napari_c2f.layers.session import Session
 from napari_c2f.review.controller import ReviewController
 
 SIZE = 64
-GROUP = ["coarse refined", "coarse confidence"]
+GROUP = ["fine", "confidence"]
 
 
 @pytest.fixture
@@ -37,26 +37,26 @@ def paint(layer, label=1, rows=slice(0, 4)):
 def test_another_refinement_renews_the_group_and_keeps_corrections(scene, refine):
     viewer, widget = scene
     corrected = 3
-    viewer.layers["coarse refined"].data_setitem((np.array([5]), np.array([6])), corrected)
+    viewer.layers["fine"].data_setitem((np.array([5]), np.array([6])), corrected)
     for _ in range(3):
         refine(widget)
         assert results(viewer) == GROUP
-        assert viewer.layers["coarse refined"].data[5, 6] == corrected
-    assert viewer.layers.selection.active is viewer.layers["coarse refined"]
+        assert viewer.layers["fine"].data[5, 6] == corrected
+    assert viewer.layers.selection.active is viewer.layers["fine"]
 
 
 def test_the_same_part_is_renewed_and_the_whole_renews_all_parts(scene, refine):
     viewer, widget = scene
     box = np.array([[5, 5], [5, 30], [30, 30], [30, 5]])
     viewer.add_shapes([box], name="box")
-    parts = ["coarse refined 2", "coarse confidence 2"]
+    parts = ["fine 2", "confidence 2"]
     widget.scope.where.setValue("shapes")
     for _ in range(3):
         refine(widget)
-        assert results(viewer) == ["coarse refined", "coarse confidence", "box", *parts]
+        assert results(viewer) == ["fine", "confidence", "box", *parts]
     viewer.layers["box"].add([box + 25])  # Another part: the earlier one stays.
     refine(widget)
-    assert {*GROUP, *parts, "coarse refined 3"} < set(results(viewer))
+    assert {*GROUP, *parts, "fine 3"} < set(results(viewer))
     widget.scope.where.setValue("image")
     refine(widget)
     assert sorted(results(viewer)) == sorted([*GROUP, "box"])
@@ -64,7 +64,7 @@ def test_the_same_part_is_renewed_and_the_whole_renews_all_parts(scene, refine):
 
 def test_corrections_in_a_map_that_is_not_the_latest_are_not_lost(scene, refine):
     viewer, widget = scene
-    first = viewer.layers["coarse refined"]
+    first = viewer.layers["fine"]
     paint(first)
     widget.scope.keep_fine.setChecked(False)
     refine(widget)
@@ -77,7 +77,7 @@ def test_corrections_in_a_map_that_is_not_the_latest_are_not_lost(scene, refine)
 @pytest.mark.parametrize("reason", ["renamed", "scope", "edits", "review"])
 def test_a_result_with_something_of_its_own_stays(scene, refine, qtbot, reason):
     viewer, widget = scene
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     if reason == "renamed":
         fine.name = "the one I like"
     elif reason == "scope":
@@ -87,7 +87,7 @@ def test_a_result_with_something_of_its_own_stays(scene, refine, qtbot, reason):
         widget.scope.keep_fine.setChecked(False)
     else:
         controller = ReviewController(viewer, Session.of(viewer))
-        controller.begin(fine, viewer.layers["coarse"], viewer.layers["coarse confidence"])
+        controller.begin(fine, viewer.layers["coarse"], viewer.layers["confidence"])
         qtbot.waitUntil(lambda: controller.model.reviewing, timeout=10000)
         controller.close()
     before = fine.data.copy()
@@ -102,7 +102,7 @@ def test_a_result_that_is_painted_in_while_its_successor_is_made_stays(scene, ho
     started, released = hold_refining()
     qtbot.mouseClick(widget.refine_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(started.is_set, timeout=10000)
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     paint(fine)
     released.set()
     qtbot.waitUntil(widget.refine_button.isEnabled, timeout=10000)
@@ -114,7 +114,7 @@ def test_a_button_removes_old_results_but_none_with_edits(scene, refine, click):
     click(widget.clear_button)
     assert widget.status.text() == "There are no old results."
     for name in ("first", "second"):
-        viewer.layers["coarse refined"].name = name
+        viewer.layers["fine"].name = name
         if name == "second":
             paint(viewer.layers[name])
             widget.scope.keep_fine.setChecked(False)
@@ -124,21 +124,21 @@ def test_a_button_removes_old_results_but_none_with_edits(scene, refine, click):
     assert "second" in viewer.layers
     assert "'second' stay, because" in widget.status.text()
     assert viewer.layers.selection.active in viewer.layers
-    assert {"scene", "coarse", "coarse refined"} <= {layer.name for layer in viewer.layers}
+    assert {"scene", "coarse", "fine"} <= {layer.name for layer in viewer.layers}
 
 
 def test_finishing_a_review_leaves_the_three_layers_that_one_needs(scene, qtbot):
     viewer, _ = scene
     controller = ReviewController(viewer, Session.of(viewer))
-    fine = viewer.layers["coarse refined"]
-    controller.begin(fine, viewer.layers["coarse"], viewer.layers["coarse confidence"])
+    fine = viewer.layers["fine"]
+    controller.begin(fine, viewer.layers["coarse"], viewer.layers["confidence"])
     qtbot.waitUntil(lambda: controller.model.reviewing, timeout=10000)
     refined = fine.data.copy()
     controller.review.accept_rest()
     controller.finish()
-    assert [layer.name for layer in viewer.layers] == ["scene", "coarse", "coarse final"]
-    assert "'coarse' and 'coarse final'" in controller.model.message
-    np.testing.assert_array_equal(viewer.layers["coarse final"].data, refined)
-    assert viewer.layers["coarse final"].visible
+    assert [layer.name for layer in viewer.layers] == ["scene", "coarse", "final"]
+    assert "'coarse' and 'final'" in controller.model.message
+    np.testing.assert_array_equal(viewer.layers["final"].data, refined)
+    assert viewer.layers["final"].visible
     assert not controller.model.reviewing
     controller.close()

@@ -76,12 +76,12 @@ def test_only_the_view_is_refined(expanded, refine, following):
     widget.refine_button.clicked.connect(lambda: corners.append(coarse.corner_pixels.copy()))
     refine(widget)
     ((top, left), (bottom, right)) = corners[0]
-    fine = viewer.layers["coarse refined"].data
+    fine = viewer.layers["fine"].data
     inside = np.zeros(fine.shape, bool)
     inside[top : bottom + 1, left : right + 1] = True
     assert 0 < inside.sum() < inside.size / 3
     np.testing.assert_array_equal(fine, np.where(inside, following(coarse.data), coarse.data))
-    confidence = viewer.layers["coarse confidence"].data
+    confidence = viewer.layers["confidence"].data
     np.testing.assert_array_equal(~np.isnan(confidence), inside)
 
 
@@ -114,7 +114,7 @@ def test_a_box_drawn_with_the_mouse_is_refined(expanded, refine, drag):
     assert not widget.scope.shapes.native.isHidden()
     widget.coarse.value = coarse
     refine(widget)
-    fine = viewer.layers["coarse refined"].data
+    fine = viewer.layers["fine"].data
     mask = np.zeros(fine.shape, bool)
     mask[10:41, 20:51], mask[70:86, 70:86] = True, True
     changed = fine != coarse.data
@@ -125,7 +125,7 @@ def test_a_box_drawn_with_the_mouse_is_refined(expanded, refine, drag):
     assert not changed[~grown].any()
     shapes.mode, shapes.selected_data = "select", {1}
     refine(widget)
-    changed = viewer.layers["coarse refined 2"].data != coarse.data
+    changed = viewer.layers["fine 2"].data != coarse.data
     assert changed[72:84, 72:84].all()
     assert not changed[:60].any()
 
@@ -152,7 +152,7 @@ def test_only_checked_classes_change(expanded, refine, qtbot, following):
     assert classes.value() == ("disk",)
     assert "some classes" in widget.scope_section.text()
     refine(widget)
-    fine, wanted = viewer.layers["coarse refined"].data, following(coarse.data)
+    fine, wanted = viewer.layers["fine"].data, following(coarse.data)
     disk = (coarse.data == 2) | (wanted == 2)
     np.testing.assert_array_equal(fine, np.where(disk, wanted, coarse.data))
     classes.setCurrentRow(1)
@@ -168,7 +168,7 @@ def test_a_scope_in_which_nothing_may_change_is_reported(expanded, refine):
     widget.scope.classes.setValue((SHAPES.unlabelled.name,))
     refine(widget)
     assert widget.status.text().startswith("The scope has no pixel that may change; widen it")
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse.data)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, coarse.data)
 
 
 def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtbot):
@@ -180,15 +180,15 @@ def test_band_and_minimal_confidence_keep_the_coarse_label(expanded, refine, qtb
     widget.scope.confidence.setValue(75)
     assert widget.scope_section.text() == "Scope: whole image, band 2 px, confidence from 75 %"
     refine(widget)
-    changed = viewer.layers["coarse refined"].data != coarse.data
-    confidence = viewer.layers["coarse confidence"].data
+    changed = viewer.layers["fine"].data != coarse.data
+    confidence = viewer.layers["confidence"].data
     np.testing.assert_array_equal(changed, confidence >= 0.75)
     assert 0 < changed.sum() < (~np.isnan(confidence)).sum() < changed.size / 2
-    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
+    record = Session.of(viewer).lineage.record_of(viewer.layers["fine"])
     scope = Scope.from_record(record["scope"])
     assert (scope.band, scope.minimal_confidence) == (2, 0.75)
     assert widget.state.report.changed == changed.sum()
-    fine = viewer.layers["coarse refined"].data
+    fine = viewer.layers["fine"].data
     rows = {row[0]: row[1:] for row in widget.report.text()}
     for entry in SHAPES.classes:
         net = int((fine == entry.index).sum()) - int((coarse.data == entry.index).sum())
@@ -200,7 +200,7 @@ def test_the_shown_slice_of_a_stack_is_refined(expanded, refine, following):
     viewer, widget = expanded
     coarse = add_scene(viewer, (2, 3, SIZE, SIZE))
     assert not widget.scope.planes.isHidden()
-    for step, name in (((1, 2), "coarse refined"), ((0, 1), "coarse refined")):
+    for step, name in (((1, 2), "fine"), ((0, 1), "fine")):
         viewer.dims.set_current_step((0, 1), step)
         refine(widget)
         fine = viewer.layers[name].data
@@ -218,9 +218,9 @@ def test_all_slices_are_refined_and_stopping_keeps_those_that_are_done(
     coarse = add_scene(viewer, (4, SIZE, SIZE), scale=(5, 1, 1))
     widget.scope.planes.setValue("all")
     refine(widget)
-    before = viewer.layers["coarse refined"].data
+    before = viewer.layers["fine"].data
     np.testing.assert_array_equal(before, following(coarse.data))
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].scale, (5, 1, 1))
+    np.testing.assert_array_equal(viewer.layers["fine"].scale, (5, 1, 1))
     coarse.data = np.full_like(coarse.data, SHAPES.classes[0].index)
     original, planes = next_class.refine_ids, []
 
@@ -236,7 +236,7 @@ def test_all_slices_are_refined_and_stopping_keeps_those_that_are_done(
     click(widget.cancel_button)
     qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=10000)
     assert "cancelled at plane 2; the planes before it are done" in widget.status.text()
-    fine = viewer.layers["coarse refined"].data
+    fine = viewer.layers["fine"].data
     np.testing.assert_array_equal(fine[:2], following(coarse.data[:2]))
     np.testing.assert_array_equal(fine[2:], before[2:])  # What was refined before stays.
 
@@ -281,7 +281,7 @@ def test_only_the_needed_part_of_lazy_layers_is_loaded(expanded, refine, monkeyp
     refine(widget)
     assert image.loaded == {(1, 2, 0)}
     assert coarse_map.loaded == {(1, 2)}
-    fine, confidence = viewer.layers["coarse refined"], viewer.layers["coarse confidence"]
+    fine, confidence = viewer.layers["fine"], viewer.layers["confidence"]
     place = Session.of(viewer).lineage.slices_of(fine)
     assert fine.data.shape == confidence.data.shape == (7, 8)
     assert place == (slice(20, 27), slice(36, 44))
@@ -304,7 +304,7 @@ def test_a_lazy_pyramid_is_refined_in_the_view(expanded, refine, following):
     settle(viewer)
     widget.scope.where.setValue("view")
     refine(widget)
-    fine = viewer.layers["coarse refined"]
+    fine = viewer.layers["fine"]
     place = Session.of(viewer).lineage.slices_of(fine)
     assert fine.data.size < maps.size / 3
     np.testing.assert_array_equal(fine.data, following(maps[place]))
@@ -353,12 +353,12 @@ def test_care_and_clean_up_go_into_the_scope_and_the_record(docked, refine):
     widget.clean_up.setValue(CleanUpChoice(True, 40, 0, 7))
     assert widget.clean_up_section.text() == "Clean up: regions, edges"
     refine(widget, "instant")
-    record = Session.of(viewer).lineage.record_of(viewer.layers["coarse refined"])
+    record = Session.of(viewer).lineage.record_of(viewer.layers["fine"])
     made = Scope.from_record(record["scope"])
     assert (made.care, *made.clean_up_sizes) == ("model", 40, 0, 7)
     images, maps = scene()
     plain = run_refinement(RefineJob(images, maps, SHAPES, made), InstantRefiner(SHAPES))
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, plain.labels)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, plain.labels)
     widget.clean_up.on.setChecked(False)
     assert widget.clean_up_section.text() == "Clean up: off"
     assert not widget.clean_up.region.isEnabled()

@@ -37,7 +37,7 @@ def test_a_shared_model_is_chosen_refines_and_is_remembered(
     assert widget.knowledge.text() == "Knows background, hair, skin, eyes, nose, mouth"
     refine(widget, path)
     assert "% of the pixels changed" in widget.status.text()
-    coarse, fine = (viewer.layers[f"astronaut coarse{end}"].data for end in ("", " refined"))
+    coarse, fine = (viewer.layers[f"astronaut {kind}"].data for kind in ("coarse", "fine"))
     assert 0 < (coarse != fine).mean() < 0.2
     assert RECENT_MODELS.paths()[0] == path
     another = RefineWidget(viewer)

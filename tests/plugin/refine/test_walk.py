@@ -54,7 +54,7 @@ def test_refining_calls_the_functions_that_contributing_lists_in_this_order(dock
     viewer.open_sample("napari-c2f", "astronaut")
     with Trace() as trace:
         refine(widget, "fasseg")
-    assert viewer.layers[-2].name == "astronaut coarse refined"
+    assert viewer.layers[-2].name == "astronaut fine"
     listed = stops()
     assert [function for function in trace.called if function in listed] == listed
 

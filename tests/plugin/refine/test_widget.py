@@ -81,7 +81,7 @@ def test_a_colour_coded_map_is_refined_saved_and_reloaded(docked, qtbot, tmp_pat
     before = coarse.data.copy()
     refine(qtbot, widget, "fasseg")
     assert "% of the pixels changed" in widget.status.text()
-    fine, confidence = viewer.layers["coarse refined"], viewer.layers["coarse confidence"]
+    fine, confidence = viewer.layers["fine"], viewer.layers["confidence"]
     np.testing.assert_array_equal(coarse.data, before)
     truth = FASSEG.to_labels(pair.fine)
     near = ndimage.morphological_gradient(truth, size=11) > 0  # the 5 px on either side
@@ -106,7 +106,7 @@ def test_the_confidence_shows_the_doubtful_places_above_the_fine_map(docked, qtb
     viewer.open_sample(PLUGIN, "shapes")
     refine(qtbot, widget)
     fine, confidence = viewer.layers[-2:]
-    assert confidence.name == "shapes-3 coarse confidence"
+    assert confidence.name == "shapes-3 confidence"
     assert confidence.visible
     assert confidence.data.min() >= 0
     assert confidence.data.max() <= 1
@@ -131,7 +131,7 @@ def test_the_window_answers_between_the_layers_of_a_result(docked, qtbot):
     answered.stop()
     fine, confidence = (happened.index(layer.name) for layer in viewer.layers[-2:])
     assert "answered" in happened[fine:confidence]
-    assert viewer.layers.selection.active is viewer.layers["shapes-3 coarse refined"]
+    assert viewer.layers.selection.active is viewer.layers["shapes-3 fine"]
 
 
 @pytest.mark.window
@@ -147,7 +147,7 @@ def test_the_viewer_may_close_between_the_layers_of_a_result(docked, qtbot):
     qtbot.waitUntil(lambda: len(inserted) > 0, timeout=60000)
     qtbot.waitUntil(lambda: controller._task is None, timeout=10000)
     assert next(controller._gui_steps, ended) is ended  # No layer is still to be added.
-    assert inserted == ["shapes-3 coarse refined"]
+    assert inserted == ["shapes-3 fine"]
 
 
 def test_the_fine_layer_remembers_where_it_came_from(docked, qtbot):
@@ -175,7 +175,7 @@ def test_refining_goes_in_the_right_direction(docked, qtbot):
     viewer.add_image(np.where(fine == 2, 200, 50).astype(np.uint8), name="square")
     viewer.add_labels(coarse, name="coarse")
     refine(qtbot, widget, "watershed")
-    refined = viewer.layers["coarse refined"].data
+    refined = viewer.layers["fine"].data
     assert (refined == fine).mean() > 0.99 > (coarse == fine).mean()
 
 
@@ -185,7 +185,7 @@ def test_refining_leaves_locked_classes_alone(docked, qtbot):
     coarse = viewer.layers["shapes-3 coarse"]
     Session.of(viewer).locks.lock(coarse, 1)
     refine(qtbot, widget)
-    fine = viewer.layers["shapes-3 coarse refined"].data
+    fine = viewer.layers["shapes-3 fine"].data
     assert (fine[coarse.data == 1] == 1).all()
     assert (fine != coarse.data).any()
 
@@ -198,7 +198,7 @@ def test_a_second_click_refines_the_same_coarse_map_again(docked, qtbot):
         assert widget.coarse.value is viewer.layers["shapes-3 coarse"]
         assert widget.image.value is viewer.layers["shapes-3"]
     shown = [layer.name for layer in viewer.layers if layer.visible]
-    group = ["shapes-3 coarse refined", "shapes-3 coarse confidence"]
+    group = ["shapes-3 fine", "shapes-3 confidence"]
     assert shown == ["shapes-3", *group]
     assert [layer.name for layer in viewer.layers if "coarse " in layer.name] == group
 
@@ -261,7 +261,7 @@ def test_the_layer_may_go_while_it_is_refined(docked, qtbot, click, monkeypatch)
     released.set()
     qtbot.waitUntil(lambda: widget.refine_button.isEnabled(), timeout=10000)
     names = [layer.name for layer in viewer.layers]
-    assert names == ["shapes-3 coarse refined", "shapes-3 coarse confidence"]
+    assert names == ["shapes-3 fine", "shapes-3 confidence"]
 
 
 @pytest.mark.window
@@ -298,7 +298,7 @@ def test_a_new_map_is_unlabelled_and_lies_on_the_image(docked, qtbot, click):
     layer.data = np.where(pair.coarse > 0, pair.coarse, 255).astype(np.uint8)
     layer.data[:40] = 0
     refine(qtbot, widget, "fasseg")
-    assert (viewer.layers["face coarse refined"].data != 255).all()
+    assert (viewer.layers["face fine"].data != 255).all()
 
 
 def test_a_map_opens_with_the_chosen_classes(docked, click, tmp_path, monkeypatch):
@@ -573,7 +573,7 @@ def test_a_layer_drawn_by_hand_gets_a_new_table(docked, qtbot):
     layer = viewer.add_labels(drawn, name="drawn")
     assert isinstance(layer, Labels)
     refine(qtbot, widget)
-    refined = viewer.layers["drawn refined"].data
+    refined = viewer.layers["drawn fine"].data
     assert set(np.unique(refined)) == {3, 7}
 
 
@@ -589,7 +589,7 @@ def test_a_map_that_nothing_is_expected_to_improve_says_so(docked, qtbot):
     viewer.add_image(np.full((64, 64), 90, dtype=np.uint8), name="plain")
     viewer.add_labels(coarse, name="coarse")
     refine(qtbot, widget, "instant")
-    np.testing.assert_array_equal(viewer.layers["coarse refined"].data, coarse)
+    np.testing.assert_array_equal(viewer.layers["fine"].data, coarse)
     assert "No change was clearly expected to help" in widget.status.text()
 
 

@@ -35,7 +35,7 @@ def start(viewer, qtbot):
         controller.begin(fine, coarse, confidence)
         qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
         assert controller.model.reviewing, controller.model.message
-        return controller, viewer.layers["face coarse final"]
+        return controller, viewer.layers["face final"]
 
     yield begin
     for controller in controllers:
@@ -54,7 +54,7 @@ def decisions(controller):
 def code_of(controller, number):
     region = controller.model.regions[number - 1]
     row, column = (axis.start for axis in region.window)
-    return CHANGES.names[controller._viewer.layers["face coarse changes"].data[row, column] - 1]
+    return CHANGES.names[controller._viewer.layers["face changes"].data[row, column] - 1]
 
 
 def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_maps):
@@ -64,7 +64,7 @@ def test_a_review_begins_with_the_most_doubtful_region(viewer, review, review_ma
     assert controller.model.current == 1
     assert decisions(controller) == [UNDECIDED] * 4
     np.testing.assert_array_equal(final.data, coarse_map)
-    outlines = viewer.layers["face coarse changes"].data > 0
+    outlines = viewer.layers["face changes"].data > 0
     assert (outlines <= (coarse_map != fine_map)).all()
     assert outlines[4:10, 4:12].sum() == 48 - 2 * 4  # Two pixels wide.
     assert [code_of(controller, n) for n in (1, 2, 3, 4)] == ["current"] + ["undecided"] * 3
@@ -87,7 +87,7 @@ def test_a_review_whose_map_goes_as_it_begins_leaves_no_final_map(
     controller.begin(fine, coarse, confidence)
     qtbot.waitUntil(lambda: not controller.model.busy, timeout=10000)
     assert "was removed" in controller.model.message
-    assert "face coarse final" not in viewer.layers
+    assert "face final" not in viewer.layers
     controller.close()
 
 
@@ -104,7 +104,7 @@ def test_accepted_regions_alone_go_into_the_final_map(viewer, review, review_map
     expected[20:25, 30:36] = HAIR
     np.testing.assert_array_equal(final.data, expected)
     np.testing.assert_array_equal(viewer.layers["face coarse"].data, coarse_map)
-    np.testing.assert_array_equal(viewer.layers["face refined"].data, fine_map)
+    np.testing.assert_array_equal(viewer.layers["face fine"].data, fine_map)
     assert "1 region left to review" in controller.model.message
 
 
@@ -267,8 +267,8 @@ def test_doubtful_regions_are_passed_over_once_seen(viewer, review):
 
 def test_comparing_shows_the_coarse_map_only_while_it_is_held(viewer, review):
     controller, final = review
-    fine, coarse = viewer.layers["face refined"], viewer.layers["face coarse"]
-    changes = viewer.layers["face coarse changes"]
+    fine, coarse = viewer.layers["face fine"], viewer.layers["face coarse"]
+    changes = viewer.layers["face changes"]
 
     def shown():
         return {layer.name for layer in viewer.layers if layer.visible}
@@ -320,7 +320,7 @@ def test_a_review_continues_where_it_was(viewer, start, add_result):
     assert again is final
     assert decisions(controller) == [ACCEPTED, REJECTED, UNDECIDED, UNDECIDED]
     names = [layer.name for layer in viewer.layers]
-    assert [name for name in names if "changes" in name] == ["face coarse changes"]
+    assert [name for name in names if "changes" in name] == ["face changes"]
     controller.end()
     fine.data = coarse.data.copy()  # Refined anew: nothing that was rejected is meant any more.
     fine.data[30, 30] = SKIN
@@ -341,7 +341,7 @@ def test_a_removed_layer_ends_the_review(viewer, review):
     controller, final = review
     viewer.layers.remove(final)
     assert not controller.model.reviewing
-    assert "'face coarse final' was removed" in controller.model.message
+    assert "'face final' was removed" in controller.model.message
     assert controller.review is None
     for name, action in KEYS.actions.items():
         action.run(controller, *([True] if action.is_held else []))
@@ -355,7 +355,7 @@ def test_a_final_layer_of_another_size_ends_the_review(review):
     final.data = final.data[:20]
     assert controller.review is None
     assert not controller.model.reviewing
-    message = "'face coarse final' has a different size now; begin the review again."
+    message = "'face final' has a different size now; begin the review again."
     assert controller.model.message == message
 
 
@@ -423,7 +423,7 @@ def test_the_shown_plane_of_a_stack_is_reviewed(viewer, start, stack):
     controller.choose(1)
     assert viewer.dims.current_step[:2] == (1, 2)  # The plane comes back into view.
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (1 + 31 / 2, 2 + 31 / 2))
-    changes = viewer.layers["face coarse changes"]
+    changes = viewer.layers["face changes"]
     np.testing.assert_array_equal(
         changes.data.any(axis=(2, 3)), [[False] * 3, [False, False, True]]
     )

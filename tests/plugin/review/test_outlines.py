@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 
 from napari_c2f.layers.session import Session
 
-MAPS = ("face coarse", "face refined", "face coarse final")
+MAPS = ("face coarse", "face fine", "face final")
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def begun(viewer, dock, add_result, click, qtbot):
         widget = dock("Review")
         click(widget.begin_button)
         qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=20000)
-        return widget, viewer.layers["face coarse final"]
+        return widget, viewer.layers["face final"]
 
     return begin
 
@@ -40,7 +40,7 @@ def test_decisions_while_outlined_are_the_fine_map_exactly(
         click(widget.buttons.accept)
     widget.buttons.accept_rest.click()
     np.testing.assert_array_equal(final.data[viewer_plane], fine)
-    np.testing.assert_array_equal(viewer.layers["face refined"].data[viewer_plane], fine)
+    np.testing.assert_array_equal(viewer.layers["face fine"].data[viewer_plane], fine)
     np.testing.assert_array_equal(viewer.layers["face coarse"].data[viewer_plane], coarse)
     assert "Nothing left to review" in widget.status.text()
 

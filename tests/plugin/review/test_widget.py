@@ -53,7 +53,7 @@ def begin(add_result, click, qtbot):
         add_result(viewer)
         click(widget.begin_button)
         qtbot.waitUntil(lambda: widget.table.isEnabled(), timeout=10000)
-        return viewer, widget, viewer.layers["face coarse final"]
+        return viewer, widget, viewer.layers["face final"]
 
     return begin_in
 
@@ -132,7 +132,7 @@ def test_three_regions_are_reviewed_by_keys_on_the_canvas(begun, press, review_m
     assert widget.table.value() == 4
     press(viewer, Qt.Key.Key_R, CONTROL | SHIFT)
     assert column(widget, DECISION) == ["accepted", "rejected", "rejected", "rejected"]
-    for layer, before in (("face coarse", coarse_map), ("face refined", fine_map)):
+    for layer, before in (("face coarse", coarse_map), ("face fine", fine_map)):
         np.testing.assert_array_equal(viewer.layers[layer].data, before)
 
 
@@ -154,8 +154,8 @@ def test_a_stack_is_reviewed_plane_by_plane(docked, add_result, press, click, qt
         assert viewer.dims.current_step[0] == plane
         press(viewer, Qt.Key.Key_A, CONTROL | SHIFT)
         assert "Nothing left to review in this plane" in widget.status.text()
-    np.testing.assert_array_equal(viewer.layers["face coarse final"].data[1:], fine.data[1:])
-    np.testing.assert_array_equal(viewer.layers["face coarse final"].data[0], coarse.data[0])
+    np.testing.assert_array_equal(viewer.layers["face final"].data[1:], fine.data[1:])
+    np.testing.assert_array_equal(viewer.layers["face final"].data[0], coarse.data[0])
 
 
 @pytest.mark.window
@@ -249,10 +249,10 @@ def test_doubtful_regions_are_visited_by_key(begun, press):
 def test_maps_are_outlined_by_key_and_box(begun, press, click):
     viewer, widget, _ = begun
     press(viewer, Qt.Key.Key_W)
-    assert viewer.layers["face refined"].contour == 2
+    assert viewer.layers["face fine"].contour == 2
     assert widget.switches.outlines.isChecked()
     click(widget.switches.outlines)
-    assert viewer.layers["face refined"].contour == 0
+    assert viewer.layers["face fine"].contour == 0
 
 
 def test_a_click_on_a_region_chooses_it(begun, drag):
@@ -306,7 +306,7 @@ def test_the_palette_stays_with_maps_that_can_be_drawn_in(begun):
     _, draw = viewer.window.add_plugin_dock_widget(PLUGIN, "Draw")
     viewer.layers.selection.active = final
     assert draw.map.value is final
-    viewer.layers.selection.active = viewer.layers["face coarse changes"]
+    viewer.layers.selection.active = viewer.layers["face changes"]
     assert draw.map.value is final
 
 

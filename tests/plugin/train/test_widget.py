@@ -146,7 +146,7 @@ def test_model_1_is_trained_and_refines_in_the_other_widget(
     refine.model.setCurrentIndex(place)
     click(refine.refine_button)
     qtbot.waitUntil(lambda: refine.refine_button.isEnabled(), timeout=LONGEST)
-    assert "drawn refined" in viewer.layers
+    assert "drawn fine" in viewer.layers
 
 
 @pytest.mark.window
