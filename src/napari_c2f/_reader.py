@@ -17,7 +17,7 @@ from c2f_core.io.images import ARRAY_SUFFIX
 from c2f_core.io.recognise import recognise_table
 from napari_c2f.layers.convert import labels_layer_data, preferred_layer
 from napari_c2f.layers.map_files import image_name, placement, read_reported
-from napari_c2f.layers.upright import upright
+from napari_c2f.layers.upright import sideways_problem, upright
 
 MARK = ".c2f"
 """End of the stem of files that are class maps, such as `leaf.c2f.png`."""
@@ -100,8 +100,10 @@ def read(path: str, class_table: ClassTable) -> list[LayerDataTuple]:
             "the selected image; open and select the right image first, or click 'Open map…' in "
             "the Refine widget, which lets you choose."
         ) from error
-    if report.message():
-        show_warning(f"{Path(path).name}: {report.message()}")
+    problem = "" if image is None else sideways_problem(image, index_map.shape)
+    for warning in (problem, report.message()):
+        if warning:
+            show_warning(f"{Path(path).name}: {warning}")
     name = Path(path).stem.removesuffix(MARK)
     data, keywords, kind = labels_layer_data(index_map, class_table, name)
     return [(data, keywords | placement(index_map, image), kind)]

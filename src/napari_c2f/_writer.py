@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from napari import current_viewer
 from napari.types import FullLayerData
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from numpy.typing import NDArray
 
 from c2f_core.classes.codec import MAX_CLASSES
@@ -19,7 +19,7 @@ from c2f_core.io.formats.base import Form
 from c2f_core.io.images import write_image
 from c2f_core.io.maps import MapStyle, write_map
 from napari_c2f.layers.convert import TABLE_KEY, check_labels, class_table_of_labels
-from napari_c2f.layers.map_files import file_name_of_image
+from napari_c2f.layers.map_files import file_name_of_image, sideways_warning
 
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".json", ".xml")
 PALETTE_SIZE = 256
@@ -47,6 +47,9 @@ def _write(path: str, layers: Layers, ending: str, write: Write) -> list[str]:
     name = attributes.get("name", "")
     image = file_name_of_image(viewer.layers, name, labels.shape) if viewer else None
     write(target, labels, table, image=image)
+    warning = sideways_warning(viewer.layers, labels.shape) if viewer else ""
+    if warning:
+        show_warning(f"{target.name}: {warning}")
     return [str(target)]
 
 

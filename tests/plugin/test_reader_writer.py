@@ -376,7 +376,7 @@ def test_samples_hold_an_image_a_coarse_map_and_a_hidden_fine_map(sample):
     assert image[2] == "image"
     assert coarse[1].get("visible", True)
     assert not fine[1]["visible"]
-    for layer, ending in ((coarse, "coarse"), (fine, "fine")):
+    for layer, ending in ((coarse, "coarse"), (fine, "ground truth")):
         assert layer[1]["name"].endswith(ending)
         assert layer[0].shape == image[0].shape[:2]
         table = layer[1]["metadata"][TABLE_KEY]

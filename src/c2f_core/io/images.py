@@ -158,16 +158,39 @@ def check_frame(path: str | Path, image: tuple[int, ...], drawn: tuple[int, ...]
     DataError
         If the map only fits the picture as it is stored.
     """
+    problem = frame_problem(path, image, drawn)
+    if problem:
+        raise DataError(problem)
+
+
+def frame_problem(path: str | Path, image: tuple[int, ...], drawn: tuple[int, ...]) -> str:
+    """Return why a map does not fit an upright image if it fits the picture as it is stored.
+
+    Parameters
+    ----------
+    path : str or Path
+        Path of the image file.
+    image : (int, int)
+        Rows and columns of the upright image.
+    drawn : (int, int)
+        Rows and columns of the map.
+
+    Returns
+    -------
+    str
+        Explanation for the user; empty if the map fits the image, or neither of both.
+    """
     if drawn == image or drawn != image[::-1]:
-        return
+        return ""
     orientation = stored_orientation(path)
-    if orientation in SIDEWAYS:
-        raise DataError(
-            f"The map of {Path(path).name} has {drawn[0]} rows and {drawn[1]} columns, like the "
-            f"picture as it is stored, but the image is shown upright (EXIF orientation "
-            f"{orientation}), with {image[0]} rows and {image[1]} columns; "
-            f"{SIDEWAYS[orientation]}, or draw it on the upright image."
-        )
+    if orientation not in SIDEWAYS:
+        return ""
+    return (
+        f"The map of {Path(path).name} has {drawn[0]} rows and {drawn[1]} columns, like the "
+        f"picture as it is stored, but the image is shown upright (EXIF orientation "
+        f"{orientation}), with {image[0]} rows and {image[1]} columns; "
+        f"{SIDEWAYS[orientation]}, or draw it on the upright image."
+    )
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:

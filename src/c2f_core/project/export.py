@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.atomic import atomic_path, atomic_paths
-from c2f_core.io.images import read_image
+from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.maps import MapStyle, check_map_suffix, write_map
 from c2f_core.models.bundled import is_model_file
 from c2f_core.models.metadata import library_versions
@@ -286,6 +286,7 @@ def _model_name(source: Sidecar, folder: Path, model: str | Path | None) -> str:
 def _final_map(source: Sidecar, image: Path, model: str) -> NDArray[Any]:
     """Refine again, accept the regions of the sidecar and apply its edits."""
     pixels = read_image(image)
+    check_frame(image, pixels.shape[:2], source.size)
     if pixels.shape[:2] != source.size:  # Before maps of this size are made.
         raise DataError(f"The sidecar of {source.file} is damaged; export the map again.")
     record = ImageRecord(name="map", image="image.png", size=source.size)

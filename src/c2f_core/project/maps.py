@@ -57,7 +57,7 @@ class MapFiles:
         """
         name, fine = record.name, _read(self.fine_path(record), class_table)
         if fine is not None:
-            self._check_frame(record, fine)
+            self.check_frame(record, fine)
         if fine is None and record.status is not Status.PENDING:  # Its file is missing.
             record = record.model_copy(update={"status": Status.PENDING})
         return Work(
@@ -75,15 +75,21 @@ class MapFiles:
         """Read the coarse map; if it is missing, all pixels are unlabelled."""
         coarse = _read(self.path("coarse", record.name), class_table)
         if coarse is not None:
-            self._check_frame(record, coarse)
+            self.check_frame(record, coarse)
             _check_size(f"coarse map of '{record.name}'", coarse.shape, record)
             return coarse
         image = as_rgb8(read_image(self.root / "images" / record.image))
         _check_size(f"image of '{record.name}'", image.shape[:2], record)
         return _unlabelled(record, class_table)
 
-    def _check_frame(self, record: ImageRecord, index_map: IndexMap) -> None:
-        """Check that a map was not drawn on the sideways picture that the image file stores."""
+    def check_frame(self, record: ImageRecord, index_map: IndexMap) -> None:
+        """Check that a map was not drawn on the sideways picture that the image file stores.
+
+        Raises
+        ------
+        DataError
+            If the map only fits the picture as it is stored.
+        """
         check_frame(self.root / "images" / record.image, record.size, index_map.shape)
 
     def table_of(self, record: ImageRecord) -> ClassTable | None:

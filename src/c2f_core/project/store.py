@@ -277,6 +277,7 @@ class Store:
             If a class of the project is missing in the class table of the work.
         """
         record = self.record(work.record.name)
+        self.maps.check_frame(record, work.coarse)
         if work.coarse.shape != record.size:
             raise DataError(
                 f"The maps of '{record.name}' have {work.coarse.shape} pixels and the image "

@@ -14,6 +14,7 @@ from c2f_core.errors import UnclearImageError
 from c2f_core.io.images import IMAGE_SUFFIXES
 from c2f_core.io.maps import read_map
 from napari_c2f.layers.convert import RESULT_KEY, level0, plane_shape, spatial_keywords
+from napari_c2f.layers.upright import image_file, sideways_problem
 
 ChooseImage = Callable[[Sequence[str]], str | None]
 """Returns the name of the image that the user chose from a file; None to open nothing."""
@@ -93,12 +94,36 @@ def file_name_of_image(layers: LayerList, map_name: str, shape: tuple[int, ...])
     for layer in (*reversed(layers[:place]), *layers[place:]):
         if not isinstance(layer, Image) or RESULT_KEY in layer.metadata:
             continue
-        file = PurePath(image_name(layer) or "")
+        file = image_file(layer) or PurePath(layer.name)
         # napari takes small colour images for stacks of planes of three columns.
         sizes = plane_shape(layer)[-2:], tuple(level0(layer).shape[:2])
         if shape in sizes and file.suffix.lower() in IMAGE_SUFFIXES:
             return file.name
     return None
+
+
+def sideways_warning(layers: LayerList, shape: tuple[int, ...]) -> str:
+    """Return why a map fits no image in the viewer if it fits one as its file stores it.
+
+    Parameters
+    ----------
+    layers : LayerList
+        Layers of the viewer.
+    shape : (int, int)
+        Rows and columns of the map.
+
+    Returns
+    -------
+    str
+        Explanation for the user; empty if an image has the size of the map, or none is sideways.
+    """
+    images = [
+        each for each in layers if isinstance(each, Image) and RESULT_KEY not in each.metadata
+    ]
+    if any(plane_shape(image)[-2:] == shape for image in images):
+        return ""
+    problems = (sideways_problem(image, shape) for image in images)
+    return next((problem for problem in problems if problem), "")
 
 
 def placement(index_map: NDArray[Any], image: Image | None) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from napari.layers import Image, Layer
 from napari.utils.notifications import show_info
 
 from c2f_core.errors import DataError
-from c2f_core.io.images import IMAGE_SUFFIXES, check_frame, read_image, stored_orientation
+from c2f_core.io.images import IMAGE_SUFFIXES, frame_problem, read_image, stored_orientation
 from c2f_core.io.pixels import UPRIGHT, Pixels
 from napari_c2f.layers.convert import plane_shape
 
 BUILTIN_READER = "napari"
+FILE_KEY = "c2f_image_file"
+"""Metadata key of the file of an image that this plugin read and added as a layer."""
 
 
 def turn_upright(layer: Layer) -> None:
@@ -52,13 +54,40 @@ def upright(path: Path, data: Any) -> Any:
     return data if orientation == UPRIGHT else Pixels(np.asarray(data)).upright(orientation).values
 
 
+def image_file(image: Image) -> Path | None:
+    """Return the file that an image was read from; None if it is unknown."""
+    path = image.source.path or image.metadata.get(FILE_KEY)
+    return None if path is None else Path(path)
+
+
+def sideways_problem(image: Image, drawn: tuple[int, ...]) -> str:
+    """Return why a map does not fit an image if it fits the picture as its file stores it.
+
+    Parameters
+    ----------
+    image : Image
+        Layer of the image, shown upright; only one that was read from a file is checked.
+    drawn : (int, int)
+        Rows and columns of the map.
+
+    Returns
+    -------
+    str
+        Explanation for the user; empty if the map was not drawn on the sideways picture.
+    """
+    path = image_file(image)
+    if path is None or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        return ""
+    return frame_problem(path, plane_shape(image), drawn)
+
+
 def check_drawn_upright(image: Image, drawn: tuple[int, ...]) -> None:
     """Check that a map was not drawn on the sideways picture that the file of an image stores.
 
     Parameters
     ----------
     image : Image
-        Layer of the image, shown upright; only one that was opened from a file is checked.
+        Layer of the image, shown upright; only one that was read from a file is checked.
     drawn : (int, int)
         Rows and columns of the map.
 
@@ -67,9 +96,9 @@ def check_drawn_upright(image: Image, drawn: tuple[int, ...]) -> None:
     DataError
         If the map only fits the picture as it is stored.
     """
-    path = image.source.path
-    if path is not None and Path(path).suffix.lower() in IMAGE_SUFFIXES:
-        check_frame(path, plane_shape(image), drawn)
+    problem = sideways_problem(image, drawn)
+    if problem:
+        raise DataError(problem)
 
 
 def _file(layer: Layer) -> Path | None:

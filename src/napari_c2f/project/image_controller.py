@@ -13,6 +13,7 @@ from c2f_core.project.records import Parameters
 from napari_c2f.base.controller import GuiSteps
 from napari_c2f.base.worker import RepeatingTimer, debouncer, simple_task
 from napari_c2f.layers.session import Refined, Session
+from napari_c2f.layers.upright import FILE_KEY
 from napari_c2f.project.model_lookup import model_of_record
 from napari_c2f.project.open_image import OpenImage
 from napari_c2f.project.open_work import EffortClock, OpenWork
@@ -95,6 +96,7 @@ class ImageController:
     def _open(self, work: Work, pixels: NDArray[Any]) -> OpenWork:
         """Create the layers of an image, and follow them."""
         image = OpenImage(self._viewer, self._session, work, pixels)
+        image.image.metadata[FILE_KEY] = self._workspace.project.image_path(image.name)
         is_saved = self._workspace.saving.pending(image.name) is None
         opened = OpenWork(image, work, self._clock, is_saved=is_saved)
         image.changed.connect(opened.note_change)

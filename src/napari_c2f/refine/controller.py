@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from c2f_core.classes.editing import with_background
-from c2f_core.classes.report import OneClassReport
+from c2f_core.classes.report import MapReport, OneClassReport
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.recognise import recognise_table
@@ -38,6 +38,7 @@ from napari_c2f.layers.map_files import ChooseImage, image_name, placement, read
 from napari_c2f.layers.project_map import replace_labels
 from napari_c2f.layers.session import Refined, Session
 from napari_c2f.layers.strokes import ProtectedStroke
+from napari_c2f.layers.upright import check_drawn_upright, sideways_problem
 from napari_c2f.refine.live import Live, LiveTarget, Touched
 from napari_c2f.refine.model import Refining
 from napari_c2f.refine.preselection import Preselection, check_fit, misfit_of
@@ -172,19 +173,18 @@ class RefineController(MapController[Refining]):
                 return
             index_map, report = read
             message = self._show_opened(index_map, table, image, Path(path).stem)
-            warning = report.message()
-            if isinstance(report, OneClassReport):
-                warning = f"{message} Check it: {warning}"
-            self.model.message = warning or message
+            problem = "" if image is None else sideways_problem(image, index_map.shape)
+            self.model.message = _opened(message, report, problem)
 
     def _show_opened(
         self, index_map: NDArray[Any], table: ClassTable, image: Image | None, name: str
     ) -> str:
         """Put a map into that of a project's image, or add it; return a message."""
         own = self._session.lineage.project_map(self._viewer.layers, image)
-        if own is None:
+        if own is None or image is None:
             add_map(self._viewer, index_map, table, name, placement(index_map, image))
             return f"Opened with the classes '{title_of(table.name)}'."
+        check_drawn_upright(image, index_map.shape)
         replace_labels(self._session.strokes, own, index_map, table)
         self._show_map(own)
         return (
@@ -424,6 +424,15 @@ class RefineController(MapController[Refining]):
             protected=prepared.protected,
         )
         return fine
+
+
+def _opened(message: str, report: MapReport, problem: str) -> str:
+    """Return what the user has to know about a map that was opened, with what to check."""
+    warning = report.message()
+    if not isinstance(report, OneClassReport):
+        message, warning = warning or message, ""
+    checks = " ".join(filter(None, (problem, warning)))
+    return f"{message} Check it: {checks}" if checks else message
 
 
 def _one_class(job: RefineJob, result: JobResult, is_plain: bool) -> str:

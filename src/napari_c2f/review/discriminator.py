@@ -16,9 +16,10 @@ from napari_c2f.base.activity import Activity
 from napari_c2f.base.controller import Controller
 from napari_c2f.base.worker import Report, ShouldStop, TaskFunction
 from napari_c2f.layers.convert import RESULT_KEY, class_table_of_layer, level0, unique_name
-from napari_c2f.layers.lineage import placed_keywords
+from napari_c2f.layers.lineage import placed_keywords, whole_slices
 from napari_c2f.layers.planes import check_planes, current_plane, plane_slices
 from napari_c2f.layers.session import Session
+from napari_c2f.layers.upright import check_drawn_upright
 
 UNREALISTIC = Colormap(
     [[0, 0.75, 1, 1], [0, 0.75, 1, 0]], name="unrealistic", display_name="unrealistic"
@@ -82,6 +83,8 @@ class DiscriminatorController(Controller[Activity]):
             if image is None or fine is None:
                 raise C2FError("Choose a fine map and its image first.")
             slices = self._session.lineage.slices_of(fine)
+            if slices == whole_slices(fine):
+                check_drawn_upright(image, level0(fine).shape)
             check_planes(fine, image, slices)
             plane = current_plane(self._viewer, fine)
             task = score_realism(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from c2f_core.classes.editing import renamed, with_class
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
@@ -253,3 +254,22 @@ def test_a_sidecar_of_another_version_of_the_map_is_not_put_back(project, refine
     made.file.write_bytes(b"another map")
     assert restore_sidecars(tmp_path) == []
     assert not made.sidecar.exists()
+
+
+def test_maps_of_the_sideways_picture_are_explained(project, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(PAIR.image[:30]).save(tmp_path / "turned.png", exif=exif)
+    project.add_image(tmp_path / "turned.png")
+    work = project.read("turned")
+    assert work.coarse.shape == (48, 30)
+    with pytest.raises(DataError, match="turn the map clockwise by 90 degrees"):
+        project.save(replace(work, coarse=np.ones((30, 48), np.uint8)))
+    drawn = np.ones((48, 30), np.uint8)
+    project.save(replace(work, coarse=drawn, fine=drawn))
+    made = export_map(project, "turned", tmp_path / "map.png")
+    sidecar = Sidecar.read(made.sidecar)
+    earlier = sidecar.model_copy(update={"size": (30, 48)})
+    made.sidecar.write_text(earlier.model_dump_json())
+    with pytest.raises(DataError, match="turn the map clockwise by 90 degrees"):
+        rerun(made.sidecar, tmp_path / "b.png")

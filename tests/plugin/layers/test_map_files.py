@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers._source import layer_source
+from PIL import Image as Picture
 
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.io.annotations import write_annotations
+from c2f_core.io.images import read_image
 from c2f_core.io.maps import write_map
 from napari_c2f.base.table_selection import TableSelection
+from napari_c2f.layers.map_files import sideways_warning
 from napari_c2f.layers.session import Session
+from napari_c2f.layers.upright import FILE_KEY
 from napari_c2f.refine.controller import RefineController
 
 SIZE = (20, 30)
@@ -95,3 +99,45 @@ def test_a_map_lies_on_an_image_of_its_size(controller, tmp_path, planes, size):
     lies_on_it = size == SIZE and not planes
     np.testing.assert_array_equal(layer.scale, [0.5, 0.5] if lies_on_it else [1, 1])
     np.testing.assert_array_equal(layer.translate, [10, 10] if lies_on_it else [0, 0])
+
+
+@pytest.fixture
+def sideways(controller, tmp_path):
+    """A photograph of 30 x 20 pixels, stored sideways, and a map of the picture as it is stored."""
+    exif = Picture.Exif()
+    exif[274] = 6
+    path = tmp_path / "photo.png"
+    Picture.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(path, exif=exif)
+    image = controller._viewer.add_image(read_image(path), rgb=True, metadata={FILE_KEY: path})
+    write_map(tmp_path / "map.png", np.full(SIZE, SHAPES.classes[1].index, np.uint8), SHAPES)
+    return image, str(tmp_path / "map.png")
+
+
+def test_a_map_of_the_sideways_picture_is_explained_when_it_is_opened(controller, sideways):
+    image, path = sideways
+    layer, message = open_map(controller, path, image)
+    assert layer.data.shape == SIZE
+    assert "Opened with the classes" in message
+    assert "turn the map clockwise by 90 degrees" in message
+    assert "only" in message  # It has one class, which is still said.
+
+
+def test_a_map_of_the_sideways_picture_does_not_replace_that_of_a_project(controller, sideways):
+    image, path = sideways
+    viewer = controller._viewer
+    own = viewer.add_labels(np.zeros(image.data.shape[:2], np.uint8), name="own")
+    controller._session.lineage.set_image(own, image)
+    layer, message = open_map(controller, path, image)
+    assert layer is None
+    assert message.startswith("The map of photo.png has 20 rows")
+    assert "turn the map clockwise by 90 degrees" in message
+    assert not own.data.any()
+
+
+def test_a_map_of_the_sideways_picture_is_explained_when_it_is_saved(controller, sideways):
+    layers = controller._viewer.layers
+    assert "clockwise" in sideways_warning(layers, SIZE)
+    assert sideways_warning(layers, SIZE[::-1]) == ""
+    assert sideways_warning(layers, (7, 7)) == ""
+    controller._viewer.add_image(np.zeros(SIZE, np.uint8))  # The map is one of this image.
+    assert sideways_warning(layers, SIZE) == ""
