@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,27 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tifffile import COMPRESSION
 
 from c2f_core.documents import check_regular_file
 from c2f_core.errors import DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Pixels
-from c2f_core.io.png import check_png, check_rows, is_deep_colour, is_png, png_head
-from c2f_core.io.tiff import read_tiff, tiff_orientation
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Kind, Pixels
+from c2f_core.io.png import (
+    bits_of_grey,
+    check_png,
+    check_rows,
+    is_deep_colour,
+    is_png,
+    png_head,
+)
+from c2f_core.io.tiff import read_tiff, tiff_compression, tiff_orientation
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
+TIFF_BYTE_ORDERS = (b"II", b"MM")
+"""First bytes of TIFF files of either byte order."""
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 ARRAY_SUFFIX = ".npy"
 KEPT_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA")
 """Pillow modes that are read as they are."""
@@ -66,15 +78,15 @@ def read_image(path: str | Path) -> NDArray[Any]:
     return read_pixels(path, "image").shown
 
 
-def read_pixels(path: str | Path, kind: str) -> Pixels:
+def read_pixels(path: str | Path, kind: Kind) -> Pixels:
     """Read the pixels of an image file, upright.
 
     Parameters
     ----------
     path : str or Path
         Path of the image file.
-    kind : str
-        What the file should be, for the error message: "image" or "map".
+    kind : {"image", "map"}
+        What the file should be: samples of less than 8 bits are intensities or class indices.
 
     Raises
     ------
@@ -83,19 +95,19 @@ def read_pixels(path: str | Path, kind: str) -> Pixels:
     """
     path = Path(path)
     with reading(path, kind):
-        return read_tiff(path) if is_tiff(path) else _read_with_pillow(path)
+        return read_tiff(path, kind) if is_tiff(path) else _read_with_pillow(path, kind)
 
 
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
+def reading(path: Path, kind: Kind) -> Iterator[None]:
     """Raise an error with a sentence for the user if an image cannot be read inside this block.
 
     Parameters
     ----------
     path : Path
         Path of the image file.
-    kind : str
-        What the file should be, for the error message: "image" or "map".
+    kind : {"image", "map"}
+        What the file should be, for the error message.
 
     Raises
     ------
@@ -259,6 +271,8 @@ def map_plane(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         If the array is not a plane of class indices or colours.
     """
     plane = _without_single_axes(array)
+    if plane.size == 0:
+        raise DataError(f"{path} has shape {array.shape}, and no pixels; save the map again.")
     if plane.ndim not in (2, 3) or plane.shape[2:] not in ((), (3,), (4,)):
         raise DataError(
             f"{path} has shape {array.shape}; a map is one plane of class indices (Y, X), or of "
@@ -279,25 +293,53 @@ def _without_single_axes(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_tiff(path: Path) -> bool:
-    """Return whether a file is a TIFF by its suffix."""
-    return path.suffix.lower() in TIFF_SUFFIXES
+    """Return whether a file is a TIFF by its first bytes, whatever its suffix."""
+    with path.open("rb") as file:
+        return file.read(2) in TIFF_BYTE_ORDERS
 
 
-def _read_with_pillow(path: Path) -> Pixels:
+def is_jpeg(path: Path) -> bool:
+    """Return whether a file is compressed as JPEG, also within a TIFF file."""
+    with path.open("rb") as file:
+        if file.read(len(JPEG_SIGNATURE)) == JPEG_SIGNATURE:
+            return True
+    return is_tiff(path) and tiff_compression(path) == COMPRESSION.JPEG
+
+
+def check_lossless(path: Path) -> None:
+    """Check that a file of class indices is not a JPEG, which changes them.
+
+    Raises
+    ------
+    DataError
+        If it is one.
+    """
+    if is_jpeg(path):
+        raise DataError(
+            f"{path} is compressed as JPEG, which changes class indices; save the map again as "
+            "PNG, as TIFF with a lossless compression, or as a NumPy array."
+        )
+
+
+def _read_with_pillow(path: Path, kind: Kind) -> Pixels:
     if is_png(path):
         check_png(path)
         check_rows(path)
-        return png_pixels(path.read_bytes()).upright(exif_orientation(path))
+        return png_pixels(path.read_bytes(), kind).upright(exif_orientation(path))
     with Image.open(path) as opened:
         return pillow_pixels(opened).upright(_orientation(opened))
 
 
-def png_pixels(content: bytes) -> Pixels:
-    """Decode a PNG file, as it is stored."""
+def png_pixels(content: bytes, kind: Kind) -> Pixels:
+    """Decode a PNG file, as it is stored; see `read_pixels`."""
     if is_deep_colour(content):
         return Pixels(imagecodecs.png_decode(content))
     with Image.open(BytesIO(content)) as opened:
-        return pillow_pixels(opened)
+        decoded = pillow_pixels(opened)
+    if kind == "map" and (bits := bits_of_grey(content)) in (2, 4):
+        # Pillow returns them as intensities from 0 to 255.
+        return replace(decoded, values=decoded.values // (255 // ((1 << bits) - 1)))
+    return decoded
 
 
 def exif_orientation(path: Path) -> Any:
@@ -353,9 +395,10 @@ def open_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     try:
         # Unpickling could execute code.
         if mapped:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        with path.open("rb") as file:
-            array: NDArray[Any] = np.load(file, allow_pickle=False)
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with path.open("rb") as file:
+                array = np.load(file, allow_pickle=False)
     except Exception as error:  # A damaged header raises errors of many types.
         raise DataError(
             f"{path} cannot be read as a map ({error}); save an array of class indices."

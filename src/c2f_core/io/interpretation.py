@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
-from c2f_core.io.pixels import Pixels, StoredPixels, paint
+from c2f_core.io.pixels import Pixels, StoredPixels
 
 SHOWN_VALUES = 8
 DEEP_WHITE = 65535
 """Full intensity of a channel of 16 bits."""
+NO_COLOUR = (-1.0, -1.0, -1.0)
+"""Stands for the colour of indices beyond a palette."""
+LARGEST_ROUNDING = 0.02
+"""Error up to which probabilities, also of 16 bits, add up to 1."""
 
 
 def holds_indices(
@@ -22,7 +26,7 @@ def holds_indices(
     """Return whether the pixels of a map are class indices, and not class colours.
 
     Grey values are indices. Palette images, RGB images that are grey, and RGB images that only
-    use their red channel are indices if their values are labels of the table while their colours
+    use one channel are indices if their values are labels of the table while their colours
     are not class colours, except where both mean the same.
 
     Parameters
@@ -44,33 +48,56 @@ def holds_indices(
     is_plane = pixels[:1, :1].channels.ndim == 2
     if pixels.palette is None and is_plane:
         return True
-    if not is_plane and not _is_single_channel(pixels):
-        _check_not_one_hot(path, pixels)
+    table = f"the class table '{class_table.name}'"
+    channels = (0, 1, 2) if is_plane else _used_channels(pixels)
+    if not channels:
+        check_not_one_hot(path, pixels)
         return False
     used = _used(pixels)
-    colours = _colours(used, pixels)
+    colours = _colours(used, pixels, channels)
     meant = _labels_of(colours, class_table)
+    are_labels = set(used) <= {entry.index for entry in class_table.entries}
+    if are_labels and len(set(colours)) < len(used):
+        # The palette gives several indices one colour.
+        if len(set(colours)) > 1:
+            raise _unclear(path, pixels, used, f"are labels of {table}, but share colours")
+        return True
     if None not in meant:
         return False
-    are_labels = set(used) <= {entry.index for entry in class_table.entries}
     if are_labels and all(label in (None, value) for label, value in zip(meant, used, strict=True)):
         return True
+    if NO_COLOUR in colours:
+        raise _unclear(path, pixels, used, f"are not all in the palette or in {table}")
     if all(red == green == blue for red, green, blue in colours):
         if are_labels:
-            raise _unclear(path, used, "as indices and in part as colours", class_table)
+            fit = f"fit as indices and in part as colours into {table}"
+            raise _unclear(path, pixels, used, fit)
         if len(meant) - meant.count(None) <= 1 and _are_near(
             colours, meant, class_table, tolerance
         ):
-            raise _unclear(path, used, "neither as indices nor as colours", class_table)
+            fit = f"fit neither as indices nor as colours into {table}"
+            raise _unclear(path, pixels, used, fit)
     return False
 
 
 def class_indices(part: Pixels) -> NDArray[Any]:
     """Return the class indices (Y, X) of a part of a map that holds some; see `holds_indices`."""
-    channels = part.channels
-    if part.palette is None and channels.ndim == 2:
-        return channels
-    return (channels if channels.ndim == 2 else channels[..., 0]).astype(np.uint16)
+    values = _values(part)
+    if part.palette is not None or part.channels.ndim == 3:
+        return values.astype(np.uint16)
+    return _as_integers(values) if values.dtype.kind == "f" else values
+
+
+def _as_integers(values: NDArray[Any]) -> NDArray[Any]:
+    """Return floating-point values as integers if they are whole numbers, else unchanged."""
+    wide = values.astype(np.float64)
+    is_whole = (np.abs(wide) <= DEEP_WHITE) & (wide == np.floor(wide))
+    return wide.astype(np.int32) if is_whole.all() else values
+
+
+def _values(part: Pixels) -> NDArray[Any]:
+    """Return the values (Y, X) of pixels whose channels are alike or zero."""
+    return part.channels if part.channels.ndim == 2 else part.channels.max(axis=-1)
 
 
 def _labels_of(colours: list[tuple[float, ...]], class_table: ClassTable) -> list[int | None]:
@@ -94,59 +121,82 @@ def _are_near(
     return bool((distances.min(axis=1) <= tolerance).any())
 
 
-def _unclear(path: Path, used: list[Any], fit: str, class_table: ClassTable) -> DataError:
+def _unclear(path: Path, pixels: StoredPixels, used: list[Any], what: str) -> DataError:
+    kind = "grey" if pixels.palette is None else "palette"
     shown = ", ".join(f"{value:g}" for value in used[:SHOWN_VALUES])
     more = " …" if len(used) > SHOWN_VALUES else ""
     return DataError(
-        f"{path} is a grey picture with the values {shown}{more}, which fit {fit} into the class "
-        f"table '{class_table.name}'; save the class indices as a grey image of one channel, or "
-        "choose the class table that the map was drawn with."
+        f"{path} is a {kind} picture with the values {shown}{more}, which {what}; save the class "
+        "indices as a grey image of one channel, or choose the class table that the map was drawn "
+        "with."
     )
 
 
-def _is_single_channel(pixels: StoredPixels) -> bool:
-    """Return whether the red channel alone counts: all channels are equal, or the others zero."""
-    is_grey = is_red = True
+def _used_channels(pixels: StoredPixels) -> tuple[int, ...]:
+    """Return the channels with the values: all if they are equal, one if the others are zero.
+
+    Of all other pictures, return none.
+    """
+    is_grey, used = True, np.zeros(3, dtype=np.bool_)
     for _, part in pixels.bands():
-        red, green, blue = (part.channels[..., channel] for channel in range(3))
+        red, green, blue = np.moveaxis(part.channels, -1, 0)
         is_grey = is_grey and np.array_equal(red, green) and np.array_equal(red, blue)
-        is_red = is_red and not (green.any() or blue.any())
-        if not (is_grey or is_red):
-            return False
-    return True
+        used |= part.channels.any(axis=(0, 1))
+        if not is_grey and used.sum() > 1:
+            return ()
+    return (0, 1, 2) if is_grey else tuple(np.flatnonzero(used).tolist())
 
 
 def _used(pixels: StoredPixels) -> list[Any]:
     """Return the values of the pixels that are not transparent."""
     found: set[Any] = set()
     for _, part in pixels.bands():
-        values = part.channels if part.channels.ndim == 2 else part.channels[..., 0]
+        values = _values(part)
         transparent = part.transparent
         found.update(np.unique(values if transparent is None else values[~transparent]).tolist())
     return sorted(found)
 
 
-def _colours(used: list[Any], pixels: StoredPixels) -> list[tuple[float, ...]]:
-    """Return the colours of values in 0 to 255."""
-    if pixels.palette is not None:
-        painted = paint(np.array(used, np.uint16), pixels.palette)
-        return [tuple(colour) for colour in painted.tolist()]
+def _colours(
+    used: list[Any], pixels: StoredPixels, channels: tuple[int, ...]
+) -> list[tuple[float, ...]]:
+    """Return the colours, 0 to 255, of values in some channels."""
+    palette = pixels.palette
+    if palette is not None:
+        return [
+            tuple(palette[value].tolist()) if value < len(palette) else NO_COLOUR for value in used
+        ]
     white = full_intensity(pixels)
-    shown = [value * 255 / white for value in used]
-    is_red = _is_used(pixels, 0) and not _is_used(pixels, 1)
-    return [(value, 0, 0) if is_red else (value, value, value) for value in shown]
+    return [
+        tuple(value * 255 / white if channel in channels else 0.0 for channel in range(3))
+        for value in used
+    ]
 
 
-def _is_used(pixels: StoredPixels, channel: int) -> bool:
-    return any(part.channels[..., channel].any() for _, part in pixels.bands())
+def check_not_one_hot(path: Path, pixels: StoredPixels) -> None:
+    """Check that the channels of a picture are not masks or probabilities of classes.
 
-
-def _check_not_one_hot(path: Path, pixels: StoredPixels) -> None:
-    if pixels.values.dtype.kind in "iu" and _range(pixels) == (0, 1):
-        raise DataError(
-            f"{path} has three channels with the values 0 and 1, probably one mask per class; save "
-            "one plane of class indices (Y, X)."
+    Raises
+    ------
+    DataError
+        If they are.
+    """
+    kind = pixels.values.dtype.kind
+    is_mask = kind == "b" or (kind in "iu" and _range(pixels) == (0, 1))
+    if is_mask or (kind == "f" and all(_add_up_to_one(part.values) for _, part in pixels.bands())):
+        found = (
+            "the values 0 and 1, probably one mask"
+            if is_mask
+            else "the sum 1, probably one probability"
         )
+        raise DataError(
+            f"{path} has channels with {found} per class; save one plane of class indices (Y, X)."
+        )
+
+
+def _add_up_to_one(values: NDArray[Any]) -> bool:
+    sums = values.sum(axis=-1, dtype=np.float64)
+    return bool((values >= 0).all() and np.allclose(sums, 1, atol=LARGEST_ROUNDING))
 
 
 def _range(pixels: StoredPixels) -> tuple[Any, Any]:

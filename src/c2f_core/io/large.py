@@ -24,7 +24,7 @@ from c2f_core.io.images import (
     read_pixels,
     reading,
 )
-from c2f_core.io.pixels import UPRIGHT, Parts, Pixels, StoredPixels, upright_window
+from c2f_core.io.pixels import UPRIGHT, Kind, Parts, Pixels, StoredPixels, upright_window
 from c2f_core.io.png import Header, check_png, is_png, png_bands
 from c2f_core.io.scratch import Scratch, is_large
 from c2f_core.io.tiff import first_page, tiff_parts
@@ -88,7 +88,7 @@ def shown_pixels(stored: StoredPixels) -> Sliceable:
     return Computed(shape, sample.dtype, lambda key: stored[key].shown)
 
 
-def _open(path: Path, kind: str, folder: Path | None) -> StoredPixels:
+def _open(path: Path, kind: Kind, folder: Path | None) -> StoredPixels:
     if folder is not None:
         with reading(path, kind):
             if kind == "map" and path.suffix.lower() == ARRAY_SUFFIX:
@@ -114,10 +114,10 @@ def _stored_size(path: Path) -> Size:
 
 
 @contextmanager
-def _parts(path: Path, kind: str) -> Iterator[Parts]:
+def _parts(path: Path, kind: Kind) -> Iterator[Parts]:
     """Open an image file, to be decoded part by part if its format allows that."""
     if is_tiff(path):
-        with tiff_parts(path) as parts:
+        with tiff_parts(path, kind) as parts:
             yield parts or _as_one_part(path, kind)
     elif not is_png(path):
         with Image.open(path) as opened:
@@ -127,11 +127,11 @@ def _parts(path: Path, kind: str) -> Iterator[Parts]:
     else:
         check_png(path)
         columns = slice(0, header.width)
-        bands = (((rows, columns), png_pixels(content)) for rows, content in png_bands(path))
+        bands = (((rows, columns), png_pixels(content, kind)) for rows, content in png_bands(path))
         yield Parts((header.height, header.width), exif_orientation(path), bands)
 
 
-def _as_one_part(path: Path, kind: str) -> Parts:
+def _as_one_part(path: Path, kind: Kind) -> Parts:
     """Decode an image file at once."""
     pixels = read_pixels(path, kind)
     height, width = pixels.values.shape[:2]

@@ -22,7 +22,7 @@ from c2f_core.geometry.lazy import Writable
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, read_annotations
 from c2f_core.io.atomic import atomic_path
 from c2f_core.io.embedded import embedded_table, png_text, tiff_description
-from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, is_tiff
+from c2f_core.io.images import ARRAY_SUFFIX, TIFF_SUFFIXES, check_lossless
 from c2f_core.io.interpretation import class_indices, holds_indices, map_colours
 from c2f_core.io.label_ids import cityscapes_table, is_label_id_map, read_label_ids
 from c2f_core.io.large import open_map_pixels
@@ -143,6 +143,7 @@ def open_map(
     source = embedded or class_table
     labels = new_array(pixels.size, class_table.label_dtype, folder)
     if holds_indices(path, pixels, source, tolerance):
+        check_lossless(path)
         _read_indices(pixels, source, class_table, labels)
         return labels, DecodeReport(0, 0, (), math.prod(pixels.size))
     as_colours = map_colours(path, pixels)
@@ -257,7 +258,7 @@ def write_map(
             f"The map has shape {tuple(labels.shape)}, but only two-dimensional maps can be "
             "written; give one plane of it."
         )
-    if is_tiff(path):
+    if path.suffix.lower() in TIFF_SUFFIXES:
         _write_tiff(path, labels, class_table, style)
     elif path.suffix.lower() == ARRAY_SUFFIX:
         _write_array(path, labels, class_table)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.geometry.arrays import Size, Sliceable, Window, row_bands
 
+Kind = Literal["image", "map"]
+"""What a file should be."""
 UPRIGHT = 1
 """Orientation of a picture that is stored as it is shown."""
 ORIENTATION_TAG = 274

@@ -45,6 +45,11 @@ def is_deep_colour(content: bytes) -> bool:
     return len(content) > 25 and content[24] == 16 and content[25] in COLOUR_TYPES_OF_SAMPLES
 
 
+def bits_of_grey(content: bytes) -> int:
+    """Return the bits of a pixel of a grey PNG file without alpha, 0 for all others."""
+    return content[24] if len(content) > 25 and content[25] == GREY else 0
+
+
 @dataclass(frozen=True)
 class Header:
     """First chunk of a PNG file.

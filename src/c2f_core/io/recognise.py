@@ -6,12 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.classes.colours import DEFAULT_TOLERANCE
 from c2f_core.classes.table import PRESETS, ClassTable, Colour
 from c2f_core.errors import DataError, enough_memory
 from c2f_core.io.annotations import ANNOTATION_SUFFIXES, class_names, open_annotations, own_table
 from c2f_core.io.embedded import embedded_table
-from c2f_core.io.images import read_map_pixels
+from c2f_core.io.images import check_lossless, is_jpeg, read_map_file
+from c2f_core.io.interpretation import (
+    check_not_one_hot,
+    class_indices,
+    holds_indices,
+    map_colours,
+)
 from c2f_core.io.label_ids import cityscapes_table, is_label_id_map
+from c2f_core.io.pixels import StoredPixels
 
 MIN_SHARE = 0.8
 """Minimum share of pixels with exactly a class colour; photographs have hardly any."""
@@ -65,11 +73,14 @@ def recognise_table(path: str | Path, image: str | Path | None = None) -> ClassT
         return embedded
     if is_label_id_map(path):
         return cityscapes_table()
-    pixels = read_map_pixels(path)
+    stored = _stored(path)
+    pixels = _comparable(path, stored)
     nearby = table_in_folder(path)
-    if nearby is not None and share_in_table(pixels, nearby) >= MIN_SHARE:
+    if nearby is not None and (
+        share_in_table(pixels, nearby) >= MIN_SHARE or _has_only_labels(path, stored, nearby)
+    ):
         return nearby
-    return _matching_preset(pixels)
+    return None if is_jpeg(path) and pixels.ndim == 2 else _matching_preset(pixels)
 
 
 def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
@@ -95,10 +106,16 @@ def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
     path = Path(path)
     if path.suffix.lower() in ANNOTATION_SUFFIXES:
         return None
-    pixels = read_map_pixels(path)
-    if pixels.ndim == 2 and pixels.dtype.kind in "iub":
+    pixels = _comparable(path, _stored(path))
+    if pixels.ndim == 2:
+        check_lossless(path)
+        if pixels.dtype.kind not in "iub" or pixels.min() < 0:
+            raise DataError(
+                f"{path} has {'negative' if pixels.dtype.kind == 'i' else pixels.dtype} values; "
+                "save it with class indices from 0, and 255 where nothing is known."
+            )
         labels = [int(label) for label in np.unique(pixels)]
-        return labels if len(labels) <= MOST_VALUES and labels[0] >= 0 else None
+        return labels if len(labels) <= MOST_VALUES else None
     if pixels.ndim == 3 and pixels.dtype == np.uint8:
         colours = pixels[..., :3].reshape(-1, 3)
         # What was not painted is transparent, and unlabelled, whatever colour it hides.
@@ -108,6 +125,35 @@ def plain_values(path: str | Path) -> list[int] | list[Colour] | None:
         if fewest <= len(rows) <= MOST_VALUES:
             return [(int(red), int(green), int(blue)) for red, green, blue in rows]
     return None
+
+
+def _stored(path: Path) -> StoredPixels:
+    pixels = read_map_file(path)
+    return StoredPixels(pixels.values, pixels.palette)
+
+
+def _comparable(path: Path, stored: StoredPixels) -> NDArray[Any]:
+    """Return the pixels as they are compared: whole numbers as integers, colours in 8 bits."""
+    pixels = stored[...]
+    if pixels.palette is not None or pixels.values.dtype == np.uint8:
+        return pixels.shown
+    if pixels.channels.ndim == 2:
+        return class_indices(pixels)
+    check_not_one_hot(path, stored)
+    try:
+        return map_colours(path, stored)(pixels)
+    except DataError:
+        return pixels.shown  # A photograph, of which nothing is compared.
+
+
+def _has_only_labels(path: Path, stored: StoredPixels, class_table: ClassTable) -> bool:
+    """Return whether a colour or palette image holds class indices of a table; see `read_map`."""
+    try:
+        is_index_map = holds_indices(path, stored, class_table, DEFAULT_TOLERANCE)
+    except DataError:
+        return False  # Reading it with this table says why.
+    indices = class_indices(stored[...])
+    return is_index_map and share_in_table(indices, class_table) == 1
 
 
 def _matching_preset(pixels: NDArray[Any]) -> ClassTable | None:

@@ -18,7 +18,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from c2f_core.errors import DataError
 from c2f_core.geometry.arrays import Window, clipped, extent
-from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Parts, Pixels
+from c2f_core.io.pixels import ORIENTATION_TAG, UPRIGHT, Kind, Parts, Pixels
 
 ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 GREY = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK}
@@ -42,13 +42,15 @@ LOGGED = 5
 """Maximum number of messages that tifffile logs about one file."""
 
 
-def read_tiff(path: Path) -> Pixels:
+def read_tiff(path: Path, kind: Kind) -> Pixels:
     """Read the only plane of a TIFF file, upright.
 
     Parameters
     ----------
     path : Path
         Path of a regular file.
+    kind : {"image", "map"}
+        What the file should be: samples of less than 8 bits are intensities or class indices.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def read_tiff(path: Path) -> Pixels:
         values = _arranged(_decoded(path, page, series), series.axes, axes)
         if is_plain:
             return Pixels(_ycbcr_to_rgb(values)).upright(_orientation(page))
-        return _interpreted(path, values, page).upright(_orientation(page))
+        return _interpreted(path, values, page, kind).upright(_orientation(page))
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def _only_plane(path: Path) -> Iterator[tuple[TiffPage, tifffile.TiffPageSeries,
 
 
 @contextmanager
-def tiff_parts(path: Path) -> Iterator[Parts | None]:
+def tiff_parts(path: Path, kind: Kind) -> Iterator[Parts | None]:
     """Open the only plane of a TIFF file, to be decoded part by part.
 
     Yields None if it has to be decoded at once: its channels are on several pages, or its
@@ -88,8 +90,8 @@ def tiff_parts(path: Path) -> Iterator[Parts | None]:
 
     Parameters
     ----------
-    path : Path
-        Path of a regular file.
+    path, kind
+        See `read_tiff`.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def tiff_parts(path: Path) -> Iterator[Parts | None]:
         _check_complete(path, page)
         found = _lines(page) if page.is_final else _segments(page)
         decoded = (
-            (window, _interpreted(path, values if len(axes) == 3 else values[..., 0], page))
+            (window, _interpreted(path, values if len(axes) == 3 else values[..., 0], page, kind))
             for window, values in found
         )
         yield Parts((page.imagelength, page.imagewidth), _orientation(page), decoded)
@@ -157,6 +159,12 @@ def tiff_orientation(path: Path) -> Any:
     """Return the orientation in the first page of a TIFF file."""
     with first_page(path) as page:
         return _orientation(page)
+
+
+def tiff_compression(path: Path) -> int:
+    """Return the compression of the first page of a TIFF file."""
+    with first_page(path) as page:
+        return page.compression
 
 
 def _orientation(page: TiffPage) -> Any:
@@ -236,8 +244,7 @@ def _plane_axes(path: Path, axes: str, shape: tuple[int, ...], page: TiffPage) -
         raise _not_a_plane(path, axes, shape)
     if not others:
         return "YX"
-    has_alpha = not ALPHA.isdisjoint(page.extrasamples)
-    if others == "S" and (long["S"] != 2 or has_alpha):
+    if others == "S" and (_has_colours(page, long["S"]) or not ALPHA.isdisjoint(page.extrasamples)):
         return "YXS"
     if others == "C" and long["C"] == 3:
         return "YXC"
@@ -309,19 +316,32 @@ def _arranged(values: NDArray[Any], axes: str, wanted: str) -> NDArray[Any]:
     return values.transpose([left.index(axis) for axis in wanted])
 
 
-def _interpreted(path: Path, values: NDArray[Any], page: TiffPage) -> Pixels:
+def _interpreted(path: Path, values: NDArray[Any], page: TiffPage, kind: Kind) -> Pixels:
     """Return grey values, palette indices or colours, with alpha if the page has it."""
-    extra = len(page.extrasamples)
     if values.ndim == 3:
-        colours = 3 if page.photometric not in (*GREY, PHOTOMETRIC.PALETTE) else 1
-        colours = 3 if extra == 0 else colours
-        has_alpha = extra > 0 and page.extrasamples[0] in ALPHA
-        values = values[..., : colours + has_alpha]
+        has_alpha = not ALPHA.isdisjoint(page.extrasamples[:1])
+        values = values[..., : (3 if _has_colours(page, values.shape[2]) else 1) + has_alpha]
     if page.photometric == PHOTOMETRIC.MINISWHITE and not _is_plain_mask(page):
         values = _inverted(values, page.bitspersample)
     if page.photometric != PHOTOMETRIC.PALETTE or page.colormap is None:
-        return Pixels(values.astype(np.bool_) if page.bitspersample == 1 else values)
+        return Pixels(_in_bytes(values, page.bitspersample, kind))
     return _with_palette(path, values, page.colormap)
+
+
+def _has_colours(page: TiffPage, samples: int) -> bool:
+    """Return whether the first three samples are colours; three of grey are taken as such."""
+    if page.photometric not in (*GREY, PHOTOMETRIC.PALETTE):
+        return True
+    return samples == 3 and ALPHA.isdisjoint(page.extrasamples)
+
+
+def _in_bytes(values: NDArray[Any], bits: int, kind: Kind) -> NDArray[Any]:
+    """Return samples of one bit as booleans, and intensities of a few bits in 0 to 255."""
+    if bits == 1:
+        return values.astype(np.bool_)
+    if bits >= 8 or kind == "map":
+        return values
+    return np.rint(values * (255 / ((1 << bits) - 1))).astype(np.uint8)
 
 
 def _with_palette(path: Path, values: NDArray[Any], colours: NDArray[Any]) -> Pixels:
@@ -329,7 +349,9 @@ def _with_palette(path: Path, values: NDArray[Any], colours: NDArray[Any]) -> Pi
     if colours.ndim != 2 or values.dtype.kind not in "bu":
         raise DataError(f"{path} is damaged: its palette cannot be read; save the image again.")
     indices = values.astype(np.uint8) if values.dtype.kind == "b" else values
-    return Pixels(indices, np.moveaxis(colours >> 8, 0, -1).astype(np.uint8))
+    # As in libtiff, for programs that write colours of 8 bits where 16 are meant.
+    in_bytes = colours >> 8 if colours.max(initial=0) > 255 else colours
+    return Pixels(indices, np.moveaxis(in_bytes, 0, -1).astype(np.uint8))
 
 
 def _is_plain_mask(page: TiffPage) -> bool:

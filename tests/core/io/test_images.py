@@ -181,6 +181,11 @@ def test_axes_are_read_by_their_metadata(tmp_path, name, array, expected, option
         ),
         (planes()[:2], {"photometric": "minisblack", "metadata": {"axes": "CYX"}}, "CYX"),
         (RGB[..., :2], {"photometric": "minisblack", "planarconfig": "contig"}, "YXS"),
+        (
+            RGB[..., [0, 1, 2, 0]],
+            {"photometric": "minisblack", "planarconfig": "contig"},
+            r"YXS \(6 x 9 x 4\)",
+        ),
     ],
 )
 def test_more_than_a_plane_names_the_axes(tmp_path, array, options, axes):
@@ -401,6 +406,23 @@ def test_a_damaged_palette_is_said(tmp_path):
     changed_tag(path, 320, 77, "<I", offset=4)
     with pytest.raises(DataError, match="damaged: its palette cannot be read"):
         read_image(path)
+
+
+def test_palettes_of_8_bits_in_tiffs_are_not_black(tmp_path):
+    palette = np.zeros((3, 256), np.uint16)
+    palette[:, 1], palette[:, 2] = (60, 160, 60), (140, 90, 40)
+    indices = np.array([[0, 1, 2]], np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=palette)
+    assert read_image(tmp_path / "a.tif").tolist() == [[[0, 0, 0], [60, 160, 60], [140, 90, 40]]]
+
+
+@pytest.mark.parametrize(
+    ("format_", "suffix"), [("TIFF", ".png"), ("PNG", ".tif"), ("JPEG", ".tif")]
+)
+def test_the_content_counts_and_not_the_suffix(tmp_path, format_, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(np.full((6, 9, 3), 90, np.uint8)).save(path, format=format_)
+    assert (read_image(path) == 90).all()
 
 
 def test_palette_indices_of_one_bit_are_painted(tmp_path):

@@ -1,5 +1,8 @@
 """Maps that might become background without a word are read right, refused or warned of."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +11,9 @@ from PIL import Image
 from c2f_core.classes.report import one_class_report
 from c2f_core.classes.table import ClassTable, table_from_colours
 from c2f_core.errors import C2FError, DataError
+from c2f_core.io.images import read_image
 from c2f_core.io.maps import read_map, write_map
+from c2f_core.io.recognise import plain_values, recognise_table
 
 TABLE = table_from_colours(
     "leaves",
@@ -66,11 +71,23 @@ def in_red(index_map):
     return Image.fromarray(np.stack([index_map, index_map * 0, index_map * 0], axis=-1))
 
 
+def in_blue(index_map):
+    return Image.fromarray(np.stack([index_map * 0, index_map * 0, index_map], axis=-1))
+
+
+def black_palette(index_map):
+    picture = Image.fromarray(index_map)
+    picture.putpalette(bytes(768))
+    return picture
+
+
 def repeated(index_map):
     return Image.fromarray(np.stack([index_map] * 3, axis=-1))
 
 
-@pytest.mark.parametrize("picture", [grey_palette, other_palette, in_red, repeated])
+@pytest.mark.parametrize(
+    "picture", [grey_palette, other_palette, black_palette, in_red, in_blue, repeated]
+)
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
 def test_indices_in_a_colour_image_are_read_as_indices(tmp_path, picture, suffix):
     picture(MAP).save(tmp_path / f"map{suffix}")
@@ -129,6 +146,130 @@ def test_one_mask_per_class_is_refused(tmp_path, suffix):
         Image.fromarray(masks).save(path)
     with pytest.raises(DataError, match="probably one mask per class"):
         read(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.bool_])
+def test_probabilities_and_masks_of_other_types_are_refused(tmp_path, dtype):
+    masks = np.eye(3)[np.array([[0, 1, 2], [0, 0, 1]])]
+    np.save(tmp_path / "map.npy", masks.astype(dtype))
+    with pytest.raises(DataError, match=r"probably one (probability|mask) per class"):
+        read(tmp_path / "map.npy")
+    with pytest.raises(DataError, match=r"probably one (probability|mask) per class"):
+        plain_values(tmp_path / "map.npy")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_whole_numbers_of_floating_point_are_indices(tmp_path, dtype):
+    np.save(tmp_path / "map.npy", MAP.astype(dtype))
+    tifffile.imwrite(tmp_path / "map.tif", MAP.astype(dtype))
+    for name in ("map.npy", "map.tif"):
+        assert read(tmp_path / name) == MAP.tolist()
+        assert plain_values(tmp_path / name) == [0, 1, 2, 255]
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, np.inf, 1e30])
+def test_other_numbers_of_floating_point_are_refused(tmp_path, value):
+    np.save(tmp_path / "map.npy", np.array([[0, 1, value]]))
+    with pytest.raises(C2FError, match="float64 values"):
+        read(tmp_path / "map.npy")
+    with pytest.raises(C2FError, match="float64 values"):
+        plain_values(tmp_path / "map.npy")
+
+
+def test_negative_labels_are_named(tmp_path):
+    np.save(tmp_path / "map.npy", np.array([[0, -1]]))
+    with pytest.raises(DataError, match="negative values"):
+        plain_values(tmp_path / "map.npy")
+
+
+def raw_png(index_map, bits, palette=b""):
+    """Return a PNG file as Pillow does not write it: grey of few bits, or with a short palette."""
+    per_byte = 8 // bits
+    padded = np.pad(index_map, ((0, 0), (0, -index_map.shape[1] % per_byte)))
+    shifts = 8 - bits * np.arange(1, per_byte + 1)
+    rows = (padded.reshape(len(padded), -1, per_byte) << shifts).sum(axis=2).astype(np.uint8)
+    kind = 3 if palette else 0
+    header = struct.pack(">IIBBBBB", *index_map.shape[::-1], bits, kind, 0, 0, 0)
+    data = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes())
+    colours = [(b"PLTE", palette)] if palette else []
+    chunks = [(b"IHDR", header), *colours, (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
+        for name, part in chunks
+    )
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_few_bits_are_indices_of_maps_and_intensities_of_images(tmp_path, bits):
+    indices = np.array([[0, 1, 2, 1, 3]], np.uint8)
+    (tmp_path / "map.png").write_bytes(raw_png(indices, bits))
+    table = table_from_colours(
+        "few", {0: ("a", (0, 0, 0)), 1: ("b", (9, 9, 9)), 2: ("c", (1, 1, 1))}, 3
+    )
+    assert read_map(tmp_path / "map.png", table)[0].tolist() == indices.tolist()
+    white = 85 if bits == 2 else 17
+    assert read_image(tmp_path / "map.png").tolist() == (indices * white).tolist()
+
+
+def test_indices_whose_palette_has_one_colour_for_several_are_refused(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    picture.putpalette([0, 0, 0, 0, 0, 0, 255, 0, 0])
+    picture.save(tmp_path / "map.png")
+    with pytest.raises(DataError, match=r"values 0, 1, 2, which are labels .* but share"):
+        read(tmp_path / "map.png")
+
+
+def test_an_index_beyond_the_palette_is_not_black(tmp_path):
+    palette = bytes([0, 0, 0, 60, 160, 60])
+    path = tmp_path / "map.png"
+    path.write_bytes(raw_png(np.array([[0, 1, 2]], np.uint8), 8, palette))
+    assert read(path) == [[0, 1, 2]]
+    path.write_bytes(raw_png(np.array([[0, 1, 7]], np.uint8), 8, palette))
+    with pytest.raises(DataError, match="not all in the palette or in the class table"):
+        read(path)
+
+
+def test_indices_in_a_jpeg_are_refused(tmp_path):
+    indices = np.kron(MAP, np.ones((8, 8), np.uint8))
+    Image.fromarray(indices).save(tmp_path / "map.jpg", quality=95)
+    tifffile.imwrite(tmp_path / "map.tif", indices, compression="jpeg")
+    for name in ("map.jpg", "map.tif"):
+        with pytest.raises(DataError, match="compressed as JPEG, which changes class indices"):
+            read(tmp_path / name)
+        assert recognise_table(tmp_path / name) is None
+        with pytest.raises(DataError, match="compressed as JPEG"):
+            plain_values(tmp_path / name)
+
+
+def test_colours_in_a_jpeg_are_read(tmp_path):
+    large = np.kron(MAP, np.ones((16, 16), np.uint8))
+    Image.fromarray(COLOURS[large]).save(tmp_path / "map.jpg", quality=95, subsampling=0)
+    assert read(tmp_path / "map.jpg") == large.tolist()
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0, 3)])
+def test_arrays_without_pixels_are_refused(tmp_path, shape):
+    np.save(tmp_path / "map.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(DataError, match="no pixels"):
+        read(tmp_path / "map.npy")
+
+
+@pytest.mark.parametrize("picture", [grey_palette, other_palette, in_red, in_blue, repeated])
+def test_the_class_table_beside_indices_in_a_colour_image_is_found(tmp_path, picture):
+    picture(MAP).save(tmp_path / "map.png")
+    (tmp_path / "classes.json").write_text(TABLE.model_dump_json())
+    assert recognise_table(tmp_path / "map.png") == TABLE
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_the_class_table_beside_deep_colours_is_found(tmp_path, dtype):
+    white = 65535 if dtype is np.uint16 else 1
+    tifffile.imwrite(
+        tmp_path / "map.tif", (COLOURS[MAP] / 255 * white).astype(dtype), photometric="rgb"
+    )
+    (tmp_path / "classes.json").write_text(TABLE.model_dump_json())
+    assert recognise_table(tmp_path / "map.tif") == TABLE
+    assert read(tmp_path / "map.tif") == MAP.tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float32])
