@@ -28,6 +28,12 @@ FORMATS: dict[FormatName, Format] = {
     "cityscapes": cityscapes,
     "cvat": cvat,
 }
+FORMAT_TITLES: dict[FormatName, str] = {
+    "coco": "COCO",
+    "labelme": "LabelMe",
+    "cityscapes": "Cityscapes",
+    "cvat": "CVAT for images",
+}
 ANNOTATION_SUFFIXES = (".json", ".xml")
 GOLDEN_RATIO = 0.618034
 """Share of the colour circle between successive classes, so that neighbours differ clearly."""
@@ -68,7 +74,7 @@ def open_annotations(path: str | Path) -> AnnotationFile:
     if found is None:
         raise DataError(
             f"{path} is truncated, or not an annotation file of COCO, LabelMe, Cityscapes or CVAT "
-            "for images; export it again in one of these formats."
+            f"for images{_nearest(path, content)}; export it again in one of these formats."
         )
     try:
         parsed = found.parse(content)
@@ -78,14 +84,31 @@ def open_annotations(path: str | Path) -> AnnotationFile:
     return replace(parsed, classes=names)
 
 
+def _nearest(path: Path, content: bytes) -> str:
+    """Return what a file lacks that has all but one key of a format, or else nothing."""
+    for name, keys in _missing_keys(path, content).items():
+        if len(keys) == 1 and len(FORMATS[name].MARKERS) > 1:
+            return f" ({keys[0]} is missing for {FORMAT_TITLES[name]})"
+    return ""
+
+
 def _format_of(path: Path, content: bytes) -> Format | None:
     """Return the format whose suffix and keys a file has."""
-    for known in FORMATS.values():
-        if path.suffix.lower() == known.SUFFIX and all(
-            any(key in content for key in keys) for keys in known.MARKERS
-        ):
-            return known
-    return None
+    missing = _missing_keys(path, content)
+    return next((FORMATS[name] for name, keys in missing.items() if not keys), None)
+
+
+def _missing_keys(path: Path, content: bytes) -> dict[FormatName, list[str]]:
+    """Return the keys that a file lacks, by format with its suffix."""
+    if b"\0" in content[:4]:
+        content = content.replace(b"\0", b"")  # UTF-16; parsing decodes it properly.
+    return {
+        name: [
+            keys[0].decode() for keys in known.MARKERS if not any(key in content for key in keys)
+        ]
+        for name, known in FORMATS.items()
+        if path.suffix.lower() == known.SUFFIX
+    }
 
 
 def read_annotations(

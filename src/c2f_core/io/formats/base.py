@@ -1,12 +1,15 @@
 """Common parts of all annotation formats."""
 
+import json
 import unicodedata
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import unquote
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -135,7 +138,8 @@ class Format(Protocol):
 def pick_image(images: Collection[str], wanted: str | None) -> str:
     """Return the name of the image in an annotation file that matches a path.
 
-    The names of the files are compared, if need be without suffix. Of the images with the same
+    The names of the files are compared, if need be without suffix, and if need be without regard to
+    upper case and to the writing of web addresses. Of the images with the same
     name, the one that shares most folders with the path matches, unless a folder contradicts it:
     `cam1/1.png` is not `/data/cam2/1.png`. A single image of another name always matches.
 
@@ -176,10 +180,10 @@ def pick_image(images: Collection[str], wanted: str | None) -> str:
 
 def _of_same_name(images: Collection[str], wanted: str) -> list[str]:
     """Return the images with the file name of a path, or else with its stem."""
-    for theirs, ours in (("name", "name"), ("stem", "name"), ("stem", "stem")):
-        found = [
-            name for name in images if getattr(_path(name), theirs) == getattr(_path(wanted), ours)
-        ]
+    parts = ("name", "name"), ("stem", "name"), ("name", "stem"), ("stem", "stem")
+    for read, (theirs, ours) in product((_path, _plain_path), parts):
+        goal = getattr(read(wanted), ours)
+        found = [name for name in images if getattr(read(name), theirs) == goal]
         if found:
             return found
     return []
@@ -188,11 +192,11 @@ def _of_same_name(images: Collection[str], wanted: str) -> list[str]:
 def _with_most_folders(images: Sequence[str], wanted: str) -> list[str]:
     """Return the images whose folders fit those of a path best; none if all contradict it."""
     shared: dict[str, int] = {}
-    ours = _path(wanted).parts[-2::-1]
+    ours = _plain_path(wanted).parts[-2::-1]
     for name in images:
-        theirs = _path(name).parts[-2::-1]
-        if theirs == ours:
+        if _path(name).parts[:-1] == _path(wanted).parts[:-1]:
             return [name]
+        theirs = _plain_path(name).parts[-2::-1]
         pairs = list(zip(theirs, ours, strict=False))
         if all(one == other for one, other in pairs):
             shared[name] = len(pairs)
@@ -203,6 +207,15 @@ def _path(name: str) -> PurePosixPath:
     """Return the path of an image, independent of the system that wrote it."""
     path = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/"))
     return PurePosixPath(*(part for part in path.parts if part != ".."))
+
+
+def _plain_path(name: str) -> PurePosixPath:
+    """Return the path of an image, independent of letter case and of the writing of web addresses.
+
+    `images/My%20Photo.JPG?token=1` is `images/my photo.jpg`.
+    """
+    address = unquote(name.partition("?")[0] if "://" in name else name)
+    return _path(address.strip().casefold())
 
 
 def _listed(names: Sequence[str] | Collection[str]) -> str:
@@ -238,9 +251,21 @@ def parse_json(model: type[Document], content: bytes) -> Document:
         If the content is truncated or does not fit the model.
     """
     try:
-        return model.model_validate_json(content.removeprefix(BOM_UTF8))
+        return model.model_validate_json(_in_utf8(content))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"it is not written in UTF-8 (byte {error.start}); save it in UTF-8 with a text editor."
+        ) from error
     except ValidationError as error:
         raise damage(error) from error
+
+
+def _in_utf8(content: bytes) -> bytes:
+    """Return JSON in UTF-8 without its mark; other Unicode encodings have a zero in each letter."""
+    if b"\0" not in content[:4]:
+        content.decode()
+        return content.removeprefix(BOM_UTF8)
+    return content.decode(json.detect_encoding(content)).encode()
 
 
 def validated(model: type[Document], entry: Any, place: str) -> Document:

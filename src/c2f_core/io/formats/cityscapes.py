@@ -55,7 +55,7 @@ class Head(BaseModel):
     """The part of an object that says what it is; deleted objects may still be in the file."""
 
     label: str | None = None
-    deleted: bool = False
+    deleted: bool | None = None
 
 
 class Polygon(BaseModel):

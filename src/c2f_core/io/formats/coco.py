@@ -7,11 +7,11 @@ The format is defined at https://cocodataset.org/#format-data. Coordinates are
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
@@ -36,10 +36,14 @@ SUFFIX = ".json"
 MARKERS = ((b'"annotations"',), (b'"images"',), (b'"categories"',))
 
 
+Id = Annotated[int | str, Field(union_mode="left_to_right")]
+"""Identifier: a number, also as text, or another text."""
+
+
 class ImageEntry(BaseModel):
     """One image."""
 
-    id: int
+    id: Id
     file_name: str
     height: int | None = None
     width: int | None = None
@@ -48,8 +52,8 @@ class ImageEntry(BaseModel):
 class Category(BaseModel):
     """One class."""
 
-    id: int
-    name: str = Field(min_length=1)
+    id: Id
+    name: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
     color: Any = None
 
 
@@ -60,17 +64,43 @@ class RunLengths(BaseModel):
     counts: list[int] | str
 
 
+def _has_only(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, kind) for each in value)
+
+
+def _is_point(value: Any) -> bool:
+    return _has_only(value, (int, float)) and len(value) == 2
+
+
+def _flat(value: Any) -> Any:
+    """Return the coordinates of points (x, y) as one list."""
+    is_of_points = _has_only(value, list) and all(map(_is_point, value))
+    return [coordinate for point in value for coordinate in point] if is_of_points else value
+
+
+Ring = Annotated[list[float], BeforeValidator(_flat)]
+"""Coordinates x1, y1, x2, y2 and so on of a polygon."""
+
+
 class Owner(BaseModel):
     """The part of an annotation that says what it belongs to."""
 
-    image_id: int
-    category_id: int
+    image_id: Id
+    category_id: Id
 
 
 class Annotation(Owner):
     """One object, which may consist of several polygons."""
 
-    segmentation: list[list[float]] | RunLengths | None = None
+    segmentation: list[Ring | RunLengths] | RunLengths | None = None
+
+    @field_validator("segmentation", mode="before")
+    @classmethod
+    def _in_rings(cls, value: Any) -> Any:
+        """Put a single polygon into a list, as some tools write it without one."""
+        is_flat = _has_only(value, (int, float))
+        is_of_points = _has_only(value, list) and len(value) > 2 and all(map(_is_point, value))
+        return [value] if is_flat or is_of_points else value
 
 
 class Document(BaseModel):
@@ -115,7 +145,7 @@ class _Entries:
         if document.images and not self.images:
             validated(ImageEntry, document.images[0], "images.0")
         self._categories = [*filter(None, map(_category, document.categories))]
-        self._names: dict[int, set[str]] = defaultdict(set)
+        self._names: dict[int | str, set[str]] = defaultdict(set)
         for category in self._categories:
             self._names[category.id].add(category.name)
         self._annotations = document.annotations
@@ -123,7 +153,9 @@ class _Entries:
 
     def classes(self) -> dict[str, FileClass]:
         return {
-            category.name: FileClass(category.id, as_colour(category.color))
+            category.name: FileClass(
+                category.id if isinstance(category.id, int) else None, as_colour(category.color)
+            )
             for category in self._categories
         }
 
@@ -159,7 +191,7 @@ class _Entries:
                 validated(Owner, self._annotations[number], f"annotations.{number}")
         return found
 
-    def _label(self, category_id: int) -> str:
+    def _label(self, category_id: int | str) -> str:
         names = self._names.get(category_id, set())
         if len(names) > 1:
             raise _repeated()
@@ -187,7 +219,7 @@ def _owner(entry: Any) -> Owner | None:
         return None
 
 
-def _names_image(entry: Any, image_id: int) -> bool:
+def _names_image(entry: Any, image_id: int | str) -> bool:
     return isinstance(entry, dict) and entry.get("image_id") == image_id
 
 
@@ -201,15 +233,20 @@ def _repeated() -> DataError:
 def _add(contents: Contents, label: str, annotation: Annotation, size: Size) -> None:
     """Add the shapes of an annotation; the parts of an object are united, as in COCO's tools."""
     if isinstance(annotation.segmentation, RunLengths):
-        shape = _mask(annotation.segmentation, size)
-        if shape is None:
-            contents.skipped["empty mask"] += 1
-        else:
-            contents.shapes.append(Labelled(label, shape))
+        _add_part(contents, label, annotation.segmentation, size)
     elif annotation.segmentation:
-        contents.shapes += [Labelled(label, _area(part)) for part in annotation.segmentation]
+        for part in annotation.segmentation:
+            _add_part(contents, label, part, size)
     else:
         contents.skipped["box"] += 1
+
+
+def _add_part(contents: Contents, label: str, part: list[float] | RunLengths, size: Size) -> None:
+    shape = _mask(part, size) if isinstance(part, RunLengths) else _area(part)
+    if shape is None:
+        contents.skipped["empty mask"] += 1
+    else:
+        contents.shapes.append(Labelled(label, shape))
 
 
 def _area(part: list[float]) -> Shape:

@@ -94,8 +94,11 @@ class StoredMask(Shape):
     def cover(self, size: Size) -> tuple[Window, NDArray[np.bool_]]:
         """Return a window of the image, and a mask of the pixels in it that the shape covers."""
         with _opened(self.png) as picture:
-            grey = picture if len(picture.getbands()) == 1 else picture.convert("L")
-            return Pixels(np.array(grey) != 0, self.top, self.left).cover(size)
+            is_plane = len(picture.getbands()) == 1
+            values = np.array(picture if is_plane else picture.convert("RGBA").convert("LA"))
+        # Neither black nor transparent.
+        covered = np.asarray(values != 0 if is_plane else values.all(axis=-1), dtype=np.bool_)
+        return Pixels(covered, self.top, self.left).cover(size)
 
 
 def parse(content: bytes) -> AnnotationFile:
@@ -131,14 +134,14 @@ def parse(content: bytes) -> AnnotationFile:
 def _label(entry: Any) -> str:
     """Return the label of a shape, empty if it has none."""
     label = entry.get("label") if isinstance(entry, dict) else None
-    return label if isinstance(label, str) else ""
+    return str(label) if isinstance(label, (str, int)) and not isinstance(label, bool) else ""
 
 
 def _contents(entries: list[Any]) -> Contents:
     contents = Contents()
     for number, entry in enumerate(entries):
         place = f"shapes.{number}"
-        kind = validated(Kind, entry, place).shape_type or "polygon"
+        kind = (validated(Kind, entry, place).shape_type or "polygon").lower()
         if kind not in (*POLYGONS, *CORNERS):
             contents.skipped[kind] += 1
         elif not _label(entry):
@@ -176,7 +179,8 @@ def _mask(written: str, first: NDArray[np.float64], last: NDArray[np.float64]) -
     Between fractional corners, its stored size counts, as in LabelMe.
     """
     try:
-        png = base64.b64decode(written, validate=True)
+        content = written.removeprefix("data:image/png;base64,")
+        png = base64.b64decode("".join(content.split()), validate=True)
     except ValueError as error:
         raise DataError(f"a mask cannot be read ({error}); draw it again.") from error
     with _opened(png) as picture:
