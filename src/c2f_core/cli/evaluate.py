@@ -77,6 +77,7 @@ def evaluate_models(options: Options) -> None:
     """
     # Imported lazily, as --help does not need it.
     from c2f_core.experiments.evaluation import all_rows, class_rows, image_rows, summary_rows
+    from c2f_core.io.atomic import delete_unfinished
     from c2f_core.io.tables import write_csv, write_markdown
 
     if not options.models_and_data:
@@ -87,6 +88,7 @@ def evaluate_models(options: Options) -> None:
             raise DataError(f"{path} cannot be written; give a file in an existing folder.")
         if path is not None:
             check_output(path)
+            delete_unfinished(path.parent, path)
     opened = _open_models(models, options.device)
     pairs = _open_pairs(root, options, list(opened.values()))
     refiners = _named(models, opened, pairs.class_table, options.device)

@@ -25,7 +25,7 @@ from c2f_core.data.layouts import images_by_stem, maps_by_stem
 from c2f_core.errors import ConfigError, DataError, ImageError
 from c2f_core.geometry.arrays import Sliceable, blocks, extent, row_bands
 from c2f_core.geometry.lazy import Writable
-from c2f_core.io.atomic import atomic_paths, delete_unfinished, unfinished_files
+from c2f_core.io.atomic import atomic_paths, delete_unfinished
 from c2f_core.io.images import check_frame
 from c2f_core.io.intensity import as_rgb8, intensity_limits
 from c2f_core.io.label_ids import (
@@ -338,8 +338,7 @@ def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:
     """
     for folder in {path.parent for job in jobs for path in _outputs(job)}:
         paths = [path for job in jobs for path in _outputs(job) if path.parent == folder]
-        # A map is written into a temporary file by way of another one.
-        delete_unfinished(folder, *paths, *unfinished_files(folder, *paths))
+        delete_unfinished(folder, *paths)
 
 
 def _check_partners(names: Iterable[str], partners: Container[str], folder: Path) -> None:

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,8 +16,14 @@ from pathlib import Path
 from c2f_core.errors import WritingError
 
 PREFIX = ".c2f-unfinished-"
-UNFINISHED = re.compile(re.escape(PREFIX) + r"([0-9a-f]{16})-[0-9a-z_]{8}(\.\w{1,15})?")
-"""Names of temporary files: the hash of the name of the file to write, and random letters."""
+UNFINISHED = re.compile(
+    re.escape(PREFIX)
+    + r"(?P<name>[0-9a-f]{16})-((?P<process>[1-9a-f][0-9a-f]{0,6})-)?[0-9a-z_]{8}(\.\w{1,15})?"
+)
+"""Names of temporary files: the hash of the name of the file to write, the number of the process
+that writes it, and random letters."""
+LONGEST_WORK = 24 * 60 * 60
+"""Seconds after which no process still writes a file; its number may be that of a later one."""
 ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "create its folder again, or choose another",
@@ -53,6 +61,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     WritingError
         If the folder does not exist or is not writable, or the disk is full.
     """
+    path = Path(path)
+    if UNFINISHED.fullmatch(path.name):  # It is a temporary file already, which is moved later.
+        yield path
+        return
     with atomic_paths(path) as (temporary,):
         yield temporary
 
@@ -124,7 +136,7 @@ def _cannot_write(path: Path, error: OSError) -> WritingError:
 def _new_file(path: Path) -> Path:
     """Create an empty temporary file; its name is short, however long that of the file is."""
     suffix = path.suffix if re.fullmatch(r"\.\w{1,15}", path.suffix) else ""
-    prefix = f"{PREFIX}{_hash_of_name(path)}-"
+    prefix = f"{PREFIX}{_hash_of_name(path)}-{os.getpid():x}-"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     os.close(handle)
     return Path(name)
@@ -182,6 +194,7 @@ def unfinished_files(folder: Path, *paths: Path) -> list[Path]:
     """Return the temporary files in a folder that `atomic_path` did not finish.
 
     Only regular files count, not links or folders, and only names that no other program gives.
+    Files that another process is still writing do not count.
 
     Parameters
     ----------
@@ -202,16 +215,35 @@ def unfinished_files(folder: Path, *paths: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
             match = UNFINISHED.fullmatch(entry.name)
-            is_wanted = match is not None and (not paths or match[1] in wanted)
-            if is_wanted and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+            if match is None or (paths and match["name"] not in wanted):
+                continue
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and not _is_written(match["process"], status.st_mtime):
                 found.append(Path(entry.path))
     return found
+
+
+def _is_written(process: str | None, changed: float) -> bool:
+    """Return whether another process, of this hexadecimal number, still writes a file."""
+    number = int(process or "0", 16)
+    # Windows does not tell, but deletes no open file either.
+    if number in (0, os.getpid()) or sys.platform == "win32":
+        return False
+    if abs(time.time() - changed) > LONGEST_WORK:
+        return False
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # It is the process of another user.
+        return True
+    return True
 
 
 def delete_unfinished(folder: Path, *paths: Path) -> None:
     """Delete the temporary files that a killed process left in a folder.
 
-    No other process may be writing these files; see `unfinished_files` for the parameters.
+    See `unfinished_files` for the parameters.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from pathlib import Path
 from c2f_core.config.settings import ModelConfig
 from c2f_core.errors import ConfigError, DataError
 from c2f_core.extras import BIOIMAGEIO, ONNX, check_installed
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.models.metadata import CheckpointMetadata, RecordedConfig
 from c2f_core.models.onnx_graph import onnx_model
@@ -72,6 +72,7 @@ def share_model(
     content = onnx_model(generator, metadata).SerializeToString()
     if len(content) > LARGEST_MODEL:
         raise ConfigError(f"The network in {model} is too large for ONNX; train a smaller one.")
+    delete_unfinished(output.parent, output)
     with atomic_path(output) as temporary:
         if suffix == ONNX_SUFFIX:
             temporary.write_bytes(content)

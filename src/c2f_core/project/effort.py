@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2f_core.errors import DataError
-from c2f_core.io.atomic import atomic_path
+from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.io.tables import Row, markdown_table, write_csv
 from c2f_core.project.layout import check_export_target
 from c2f_core.project.project import Project
@@ -60,6 +60,7 @@ def write_effort(project: Project, path: str | Path) -> None:
     """
     path, rows = Path(path), effort_rows(project)
     check_export_target(path)
+    delete_unfinished(path.parent, path)
     if path.suffix.lower() == ".csv":
         write_csv(path, rows)
     elif path.suffix.lower() == ".md":

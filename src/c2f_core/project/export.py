@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.errors import ClassTableError, DataError
-from c2f_core.io.atomic import atomic_path, atomic_paths
+from c2f_core.io.atomic import atomic_path, atomic_paths, delete_unfinished
 from c2f_core.io.images import check_frame, read_image
 from c2f_core.io.maps import MapStyle, check_map_suffix, write_map
 from c2f_core.models.bundled import is_model_file
@@ -130,6 +130,7 @@ def export_map(
         raise DataError(f"'{name}' does not have a fine map yet; refine it first.")
     explained, accepted = _explain(project, work, work.fine, progress, should_stop)
     restored = _restored(path.parent)
+    delete_unfinished(path.parent, path, sidecar)
     with atomic_paths(path, sidecar) as (temporary, temporary_sidecar):
         write_map(temporary, work.fine, work.class_table, style)
         content = Sidecar(
@@ -267,6 +268,7 @@ def rerun(
     image_file = Path(image or folder / source.image)
     check_hash(image_file, source.image_sha256, "image")
     final = _final_map(source, image_file, _model_name(source, folder, model))
+    delete_unfinished(output.parent, output)
     with atomic_path(output) as temporary:
         write_map(temporary, final, source.class_table, source.style)
         if hash_of(temporary) != source.file_sha256:

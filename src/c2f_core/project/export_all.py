@@ -8,6 +8,7 @@ from typing import Literal
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import C2FError, DataError
 from c2f_core.io.annotations import FORMATS, FormatName, check_tolerance, write_annotations
+from c2f_core.io.atomic import delete_unfinished
 from c2f_core.io.formats.base import Form
 from c2f_core.io.maps import MapStyle, write_map
 from c2f_core.project.layout import check_export_target
@@ -133,6 +134,7 @@ def _prepare(folder: Path, targets: list[Path]) -> None:
         raise DataError(
             f"The folder {folder} cannot be created ({error.strerror}); choose another."
         ) from error
+    delete_unfinished(folder, *targets)
 
 
 def _export(

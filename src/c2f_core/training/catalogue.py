@@ -13,7 +13,7 @@ from c2f_core.io.atomic import atomic_path, delete_unfinished
 from c2f_core.models.bundled import is_model_file, stem_of
 from c2f_core.models.metadata import read_model_metadata
 from c2f_core.training.curves import Curves
-from c2f_core.training.run_folder import STAGES, RunFolder
+from c2f_core.training.run_folder import PANELS, STAGES, RunFolder
 
 State = Literal["running", "finished", "rolled back", "stopped"]
 DEPTH = 3
@@ -269,7 +269,7 @@ def delete_run(folder: str | Path) -> None:
 def _delete_files(run: RunFolder) -> None:
     for path in (run.best, run.last, run.state, run.log, run.data_record, run.config):
         path.unlink(missing_ok=True)
-    for name in ("panels", "tensorboard"):
+    for name in (PANELS, "tensorboard"):
         shutil.rmtree(run.root / name, ignore_errors=True)
     delete_unfinished(run.root)
     if run.root.name in STAGES:

@@ -28,6 +28,7 @@ from c2f_core.training.events import (
     Validated,
 )
 from c2f_core.training.pictures import coloured, side_by_side
+from c2f_core.training.run_folder import PANELS
 
 if TYPE_CHECKING:
     from c2f_core.training.tensorboard_file import TensorBoardFile
@@ -234,7 +235,7 @@ class PanelLog:
     def __call__(self, event: Event) -> None:
         """Write one event."""
         if isinstance(event, RunStarted):
-            self._folder = event.run_folder / "panels"
+            self._folder = event.run_folder / PANELS
             self._folder.mkdir(exist_ok=True)
         elif isinstance(event, Preview) and self._folder is not None:
             write_image(self._folder / f"{event.step:06d}.png", panel(event))

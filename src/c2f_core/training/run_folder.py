@@ -32,6 +32,8 @@ The start of stage 2 is not needed any more, so it may have been moved.
 """
 STAGES = ("stage1", "stage2")
 """Subfolders of the stages in the run folder of a model2 run."""
+PANELS = "panels"
+"""Subfolder of the pictures of validation pairs."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class RunFolder:
         _check_unicode(config)
         folder = cls(Path(config.run_folder))
         with folder.locked():
-            delete_unfinished(folder.root)
+            for each in (folder.root, folder.root / PANELS):
+                delete_unfinished(each)
             if resume:
                 folder._check_same_config(config, changeable)
             elif folder.has_checkpoint:

@@ -144,6 +144,49 @@ def test_only_unfinished_files_of_our_own_are_deleted(tmp_path):
     assert set(texts(outside)) == {"kept", name}
 
 
+WRITER = """
+import sys
+from c2f_core.io.atomic import atomic_path
+
+with atomic_path("map.png") as temporary:
+    print(temporary.name, flush=True)
+    sys.stdin.read()
+    temporary.write_text("new")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be deleted there")
+@pytest.mark.parametrize("ending", ["at its end", "killed", "forgotten"])
+def test_a_file_that_another_process_is_writing_is_not_unfinished(tmp_path, ending):
+    command = [sys.executable, "-c", WRITER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as process:
+        temporary = tmp_path / process.stdout.readline().strip()
+        assert temporary.is_file()
+        assert unfinished_files(tmp_path) == []
+        delete_unfinished(tmp_path, tmp_path / "map.png")
+        if ending == "forgotten":  # Another process has the number of the writer today.
+            os.utime(temporary, (1e9, 1e9))
+            assert unfinished_files(tmp_path) == [temporary]
+        if ending == "killed":
+            process.kill()
+            process.wait()
+            assert unfinished_files(tmp_path) == [temporary]
+            delete_unfinished(tmp_path)
+        else:
+            process.communicate("")
+    assert texts(tmp_path) == ({} if ending == "killed" else {"map.png": "new"})
+
+
+def test_a_temporary_file_is_written_directly(tmp_path):
+    with atomic_path(tmp_path / "map.png") as temporary:
+        with atomic_path(temporary) as same:
+            same.write_text("new")
+        assert same == temporary
+        assert temporary.read_text() == "new"
+    assert texts(tmp_path) == {"map.png": "new"}
+
+
 @pytest.mark.parametrize("length", [245, 251])
 def test_long_names_are_written(tmp_path, length):
     path = tmp_path / f"{'n' * length}.png"

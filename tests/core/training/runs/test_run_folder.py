@@ -83,6 +83,18 @@ def test_a_killed_run_loses_one_checkpoint_interval_and_leaves_no_lock(
     assert started.first_step > 0
 
 
+@pytest.mark.parametrize("place", ["", "panels"])
+def test_resuming_deletes_what_a_killed_process_left_unfinished(make_config, run, tmp_path, place):
+    config = make_config(tmp_path / "run")
+    run(config)
+    folder = tmp_path / "run" / place
+    folder.mkdir(exist_ok=True)
+    left = folder / ".c2f-unfinished-0123456789abcdef-abcdefgh.png"
+    left.write_text("half")
+    run(config, resume=True)
+    assert not left.exists()
+
+
 def test_a_run_without_checkpoint_starts_over(make_config, run, tmp_path):
     """If a run failed in its first step, the user fixes the settings and trains in its folder."""
     config = make_config(tmp_path / "run")
