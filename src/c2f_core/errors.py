@@ -64,6 +64,11 @@ class Cancelled(C2FError):
     """The user stopped the work before it was finished."""
 
 
+def is_bad_path(error: BaseException) -> bool:
+    """Return whether an error means that a text cannot be a path: it contains a NUL character."""
+    return isinstance(error, ValueError) and "embedded null" in str(error)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory is exhausted, by its type or message."""
     texts = (

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
-from c2f_core.errors import C2FError, DataError, is_out_of_memory
+from c2f_core.errors import C2FError, DataError, is_bad_path, is_out_of_memory
 
 if TYPE_CHECKING:
     from c2f_core.io.tables import Row
@@ -83,13 +83,22 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         return f"The output cannot be written ({error.strerror}); free some space."
     if isinstance(error, OSError) and error.filename is not None:
-        return (
-            f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); check the path and "
-            "its permissions."
-        )
+        path = Path(os.fsdecode(error.filename))
+        if isinstance(error, PermissionError):
+            path = _closed_folder(path) or path
+        return f"{path} cannot be used ({error.strerror}); check the path and its permissions."
+    if is_bad_path(error):
+        return "A path contains a NUL character; correct it."
     if is_out_of_memory(error):
         return "There is not enough memory; use smaller images, or close other programs."
     return ""
+
+
+def _closed_folder(path: Path) -> Path | None:
+    """Return the outermost folder of a path that the user may not search."""
+    return next(
+        (each for each in reversed(path.absolute().parents) if not os.access(each, os.X_OK)), None
+    )
 
 
 def _discard_output() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from c2f_core.errors import C2FError
+from c2f_core.errors import C2FError, is_bad_path
 
 
 def lock_folder(folder: Path, error: type[C2FError], *, in_use: str, unusable: str) -> FileLock:
@@ -40,8 +40,10 @@ def lock_folder(folder: Path, error: type[C2FError], *, in_use: str, unusable: s
         lock.acquire()
     except Timeout as timeout:
         raise error(in_use) from timeout
-    except OSError as cause:
-        raise error(f"{unusable} ({cause}).") from cause
+    except (OSError, ValueError) as cause:
+        if isinstance(cause, OSError) or is_bad_path(cause):
+            raise error(f"{unusable} ({cause}).") from cause
+        raise
     return lock
 
 

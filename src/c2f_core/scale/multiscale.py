@@ -1,5 +1,6 @@
 """OME-Zarr groups as they are described by their metadata: axes, resolution levels, versions."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,7 +113,9 @@ class Multiscale:
 
 def is_zarr(path: Path) -> bool:
     """Return whether a path is a Zarr store or a folder in one."""
-    return path.is_dir() and any((path / name).is_file() for name in ZARR_FILES)
+    if not path.is_dir() or not os.access(path, os.X_OK):
+        return False
+    return any((path / name).is_file() for name in ZARR_FILES)
 
 
 def store_of(path: Path) -> Path:

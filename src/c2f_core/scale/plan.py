@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
@@ -132,6 +133,22 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     refiner: RefinerPlan
+
+    def check(self) -> None:
+        """Check that the plan can be written.
+
+        Raises
+        ------
+        DataError
+            If a path is not readable text.
+        """
+        try:
+            self.model_dump_json()
+        except PydanticSerializationError as error:
+            raise DataError(
+                "The name of a file or folder is not valid UTF-8 and cannot be recorded; rename "
+                "it, or omit --workers, --scheduler and --shard."
+            ) from error
 
     @property
     def fingerprint(self) -> str:

@@ -185,6 +185,7 @@ def run_plan(
             "A part must not overwrite what other parts write; delete the output before the first "
             "part starts, and omit --overwrite."
         )
+    plan.check()
     with Ledger(folder, execution.share) as ledger:
         with ledger.preparing():
             _prepare(plan, output, ledger, overwrite)

@@ -381,6 +381,8 @@ def _check_unicode(config: TrainConfig) -> None:
     data = whole.data
     paths = (data.root, data.splits, data.class_table, whole.stage2.start, whole.initial_weights)
     for path in (Path(config.run_folder).absolute(), *paths):
+        if "\0" in str(path):
+            raise ConfigError(f"The path {str(path)!r} contains a NUL character; correct it.")
         if not is_unicode(str(path)):
             raise ConfigError(
                 f"The path {path} is not valid UTF-8 and cannot be recorded; rename the folder or "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_core.cli import evaluate, refine, search, train
+from c2f_core.cli import evaluate, export, refine, search, train
 from c2f_core.errors import DataError
 
 KINDS = {
@@ -21,6 +21,7 @@ KINDS = {
     "5000 letters": "/".join(["d" * 200] * 25),
     "below a file": "file/below",
     "missing": "none",
+    "NUL": "a\0b",
 }
 QUICK = ["--steps", "1", "--network.widths", "4", "--crop", "32", "--batch-size", "2"]
 QUICK += ["--device", "cpu"]
@@ -51,6 +52,7 @@ def arguments_of(place, path, data, tmp_path, write_config):
     one = [data / "images" / "0.png", data / "coarse" / "0.png"]
     new = ["--data.root", data, "--data.class-table", table, "--run-folder", tmp_path / "run"]
     classical = ["--model", "watershed"]
+    folders = [data / "images", data / "coarse"]
     ranges = tmp_path / "ranges.json"
     ranges.write_text('{"seed": {"choices": [1, 2]}}')
     places = {
@@ -65,7 +67,11 @@ def arguments_of(place, path, data, tmp_path, write_config):
         "refine image": (refine, [path, one[1], "-o", out, *classical]),
         "refine coarse": (refine, [one[0], path, "-o", out, *classical]),
         "refine output": (refine, [*one, "-o", f"{path}.png", *classical]),
-        "refine folder": (refine, [data / "images", data / "coarse", "-o", path, *classical]),
+        "refine folder": (refine, [*folders, "-o", path, *classical]),
+        "refine shard": (refine, [*folders, "-o", path, *classical, "--shard", "1/1"]),
+        "export model": (export, [f"{path}.safetensors", "-o", tmp_path / "new.onnx"]),
+        "export run": (export, [path, "-o", tmp_path / "new.onnx"]),
+        "export output": (export, ["fasseg", "-o", f"{path}.onnx"]),
         "refine confidence": (refine, [*one, "-o", out, "--confidence", f"{path}.tif", *classical]),
         "refine model": (refine, [*one, "-o", out, "--model", f"{path}.safetensors"]),
         "refine class table": (refine, [*one, "-o", out, "--class-table", path, *classical]),
@@ -160,8 +166,9 @@ def test_a_damaged_file_of_a_pair_is_named_once(data, tmp_path):
 PERMISSIONS = """
 import contextlib, io, os, sys
 from pathlib import Path
-import torch, lightning_fabric, c2f_core.experiments.cross_validation, c2f_core.refine.classical
-from c2f_core.cli import evaluate, refine, train
+import torch, lightning_fabric, c2f_core.models.sharing
+import c2f_core.experiments.cross_validation, c2f_core.refine.classical
+from c2f_core.cli import evaluate, export, refine, train
 from c2f_core.training.trainer import train as _
 
 root, data = Path(sys.argv[1]), Path(sys.argv[1]) / "data"
@@ -188,6 +195,10 @@ calls = [
     (evaluate, [data, "--class-table", root / "secret.json"]),
     (evaluate, [data, "--class-table", data / "classes.json", "--csv", read_only / "a.csv"]),
     (evaluate, ["--folds", "2", "--config", root / "secret.json"]),
+    (refine, [closed, data / "coarse", "-o", root / "fine", "--model", "watershed"]),
+    (refine, [data / "images", closed, "-o", root / "fine", "--model", "watershed"]),
+    (export, [closed, "-o", root / "new.onnx"]),
+    (export, ["fasseg", "-o", read_only / "new.onnx"]),
 ]
 for module, arguments in calls:
     error = io.StringIO()
@@ -215,7 +226,9 @@ def test_files_and_folders_without_permission_are_one_sentence(data):
         (root / "closed").chmod(0o755)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 20
     for line in lines:
         assert line.startswith("2 error: ")
         assert "ermission denied" in line or "you may not write in" in line
+        assert "zarr.json" not in line
+        assert "V1" not in line
