@@ -154,7 +154,10 @@ class ReportBatches:
 
 
 def _fine_of(pair: Pair) -> NDArray[np.uint8]:
-    return np.full_like(pair.coarse, UNLABELLED_ID) if pair.fine is None else pair.fine
+    """Return the fine map of a pair; without one, an unlabelled map that takes no memory."""
+    if pair.fine is not None:
+        return pair.fine
+    return np.broadcast_to(np.uint8(UNLABELLED_ID), pair.coarse.shape)
 
 
 @dataclass
@@ -238,7 +241,7 @@ class CropSampling:
 
 
 class AugmentedBatches:
-    """Random augmented crops of pairs that are held in memory.
+    """Random augmented crops of pairs.
 
     Parameters
     ----------

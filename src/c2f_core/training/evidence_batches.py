@@ -98,7 +98,7 @@ class _Crop:
 
 
 class EvidenceBatches:
-    """Random crops of pairs that are held in memory.
+    """Random crops of pairs.
 
     Parameters
     ----------

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
 from c2f_core.data.pairs import Pair, coarse_displacement, fingerprint
+from c2f_core.data.pixel_store import PixelStore
 from c2f_core.data.simulation import simulation_of
 from c2f_core.data.splits import assign_roles, listed_names
+from c2f_core.device import free_memory
 from c2f_core.documents import is_unicode
 from c2f_core.errors import Cancelled, DataError
 from c2f_core.models.metadata import read_metadata
@@ -19,14 +23,18 @@ from c2f_core.training.data_record import (
     changed_data,
     check_same_classes,
 )
+from c2f_core.training.processes import processes_per_node
 from c2f_core.training.run_folder import RunFolder
 
 ShouldStop = Callable[[], bool]
 
+SHARE_OF_MEMORY = 0.5
+"""Share of the free memory that pixels of pairs may take; networks and the system need the rest."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Pairs in memory, and what the user should know about them.
+    """Pairs of a run, and what the user should know about them.
 
     Attributes
     ----------
@@ -101,10 +109,11 @@ def load_training_data(
     names, held_out = listed_names(data, source.names)
     check_pair_names([*names, *held_out])
     loaded: dict[str, Pair] = {}
+    store = pixel_store(config)
     for pair in source.subset([*dict.fromkeys([*names, *held_out])]):
         if should_stop():
             raise Cancelled("Stopped before the first step; nothing was trained.")
-        loaded[pair.name] = pair
+        loaded[pair.name] = store.hold(pair)
     changes: tuple[str, ...] = ()
     if earlier is None:
         roles = assign_roles(
@@ -126,10 +135,19 @@ def load_training_data(
             *changes,
             *source.notes(),
             *simulated_message(sum(pair.is_simulated for pair in loaded.values())),
+            *([store.message()] if store.pairs_in_file else []),
             *_fate_of(coarse_only, config.method, data),
         ),
         DataRecord.of(source.class_table, roles, loaded),
     )
+
+
+def pixel_store(config: TrainConfig) -> PixelStore:
+    """Return an empty store for the pixels of a run, with a file near the run folder."""
+    root = config.run_folder.absolute()
+    folder = next(each for each in (root, *root.parents) if each.is_dir())
+    free = free_memory(torch.device("cpu")) // processes_per_node(config)
+    return PixelStore(int(free * SHARE_OF_MEMORY), folder)
 
 
 def check_pair_names(names: Iterable[str]) -> None:

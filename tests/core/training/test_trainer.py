@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from c2f_core.config.settings import TrainConfig
+from c2f_core.data import pixel_store
 from c2f_core.data.synthetic import SHAPES
 from c2f_core.errors import CheckpointError, ConfigError
 from c2f_core.models.checkpoint import load_checkpoint
 from c2f_core.networks.unet import build_generator
 from c2f_core.refine.learned import Refiner
+from c2f_core.training import loading
 from c2f_core.training.events import Finished, Preview, RunStarted, StepDone, Validated
 from c2f_core.training.optimisation import NetworkWithOptimiser, learning_rate, make_fabric
 from c2f_core.training.trainer import train
+
+SMALL = {"class_widths": (8, 8, 8, 8), "detail_width": 8, "key_width": 8}
+"""Shape of a small class-agnostic network."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,28 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
         second, _ = load_checkpoint(tmp_path / "parts" / name)
         for key, tensor in first.state_dict().items():
             assert torch.equal(tensor, second.state_dict()[key]), (name, key)
+
+
+@pytest.mark.parametrize("method", ["model1", "model2", "any"])
+def test_pairs_that_do_not_fit_into_memory_train_bit_for_bit_the_same(
+    make_config, write_shapes, tmp_path, monkeypatch, method
+):
+    monkeypatch.setattr(pixel_store, "PART", 1 << 20)
+    root = write_shapes(tmp_path / "data", 6, 64)
+    data = {"root": root, "class_table": str(root / "classes.json"), "fine_maps": 3}
+    changes = {"method": method, "data": data, "steps": 2, "validate_every": 2, "crop": 48}
+    if method == "any":
+        changes |= {"data": data | {"fine_maps": None}, "class_agnostic": SMALL}
+    list(train(make_config(root, tmp_path / "memory", **changes)))
+    monkeypatch.setattr(loading, "SHARE_OF_MEMORY", 0.0)
+    events = list(train(make_config(root, tmp_path / "file", **changes)))
+    assert any("temporary file" in text for text in events[0].messages)
+    checkpoints = list((tmp_path / "memory").rglob("*.safetensors"))
+    assert checkpoints
+    for checkpoint in checkpoints:
+        held = load_file(checkpoint)
+        mapped = load_file(tmp_path / "file" / checkpoint.relative_to(tmp_path / "memory"))
+        assert all(torch.equal(held[key], mapped[key]) for key in held | mapped), checkpoint
 
 
 def test_events_and_files_of_a_run(make_config, shapes_folder, tmp_path):
