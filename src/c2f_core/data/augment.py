@@ -18,6 +18,8 @@ from c2f_core.opencv import cv2
 
 # Weights of red, green and blue in grey (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114])
+LEVELS = np.arange(256) / 255
+"""Levels of a channel in [0, 1]."""
 DISTORTION_SPACING = 32
 """Spacing of the points of a coarse map that move independently, in pixels."""
 TEXTURES = 32
@@ -79,15 +81,15 @@ class Placement:
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Sample an image (Y, X, 3) bilinearly; (side, side, 3)."""
-        return _bytes(
-            cv2.warpAffine(
-                image,
-                self.matrix,
-                (self.side, self.side),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REFLECT_101,
-            )
+        # With four channels, OpenCV 5 takes half the time for the same values.
+        sampled = cv2.warpAffine(
+            cv2.cvtColor(image, cv2.COLOR_RGB2RGBA),
+            self.matrix,
+            (self.side, self.side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
         )
+        return _bytes(cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB))
 
     def map(
         self, class_ids: NDArray[np.uint8], shift: NDArray[np.float32] | None = None
@@ -272,8 +274,7 @@ class ColourChanges:
         # The curve x + a x (1 - x) of Guo et al. (Zero-DCE, CVPR 2020); the factor 1.4 makes it
         # as strong at mid-grey as a gamma between exp(-colour) and exp(colour).
         bend = rng.uniform(-1, 1) * min(1.0, 1.4 * config.colour)
-        levels = np.arange(256) / 255
-        curve = 255 * (levels + bend * levels * (1 - levels))
+        curve = 255 * (LEVELS + bend * LEVELS * (1 - LEVELS))
         bent = _bytes(cv2.LUT(image, curve.round().astype(np.uint8)))
         changed = cv2.transform(bent, _colour_matrix(bent, config.colour, rng))
         if rng.random() < config.blur_and_noise:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from c2f_core.config.settings import TrainConfig
+from c2f_core.device import freed_memory_kept
 from c2f_core.errors import C2FError, Cancelled
 from c2f_core.models.checkpoint import load_checkpoint, save_checkpoint
 from c2f_core.models.metadata import ModelMetadata, RecordedConfig, library_versions
@@ -294,7 +295,8 @@ class _TrainingLoop:
             If another process of the run has ended; the last whole step is saved.
         """
         try:
-            yield from self._all_events(resume)
+            with freed_memory_kept():
+                yield from self._all_events(resume)
         except Exception as error:
             if self.processes.is_alone or not is_lost_process(error):
                 raise
