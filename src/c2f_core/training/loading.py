@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import torch
-
 from c2f_core.classes.table import ClassTable
 from c2f_core.config.settings import DataConfig, TrainConfig
 from c2f_core.data.layouts import open_pairs
@@ -144,6 +142,8 @@ def load_training_data(
 
 def pixel_store(config: TrainConfig) -> PixelStore:
     """Return an empty store for the pixels of a run, with a file near the run folder."""
+    import torch  # It takes seconds, and the widgets that list runs start without it.
+
     root = config.run_folder.absolute()
     folder = next(each for each in (root, *root.parents) if each.is_dir())
     free = free_memory(torch.device("cpu")) // processes_per_node(config)

@@ -1,5 +1,6 @@
 """Labels of an OME-Zarr store are edited in a copy and written back, by clicks on the widget."""
 
+import os
 import shutil
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_a_store_that_cannot_be_written_says_so_before_anything_is_edited(
     opened, qtbot, monkeypatch
 ):
     viewer, widget, _ = opened
-    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
     count = len(viewer.layers)
     push(qtbot, widget, widget.stored.edit_button)
     assert "is read-only; check its permissions" in widget.status.text()

@@ -200,7 +200,8 @@ def test_a_second_click_refines_the_same_coarse_map_again(docked, qtbot):
     shown = [layer.name for layer in viewer.layers if layer.visible]
     group = ["shapes-3 fine", "shapes-3 confidence"]
     assert shown == ["shapes-3", *group]
-    assert [layer.name for layer in viewer.layers if "coarse " in layer.name] == group
+    results = [layer.name for layer in viewer.layers if layer.name.startswith(tuple(group))]
+    assert results == group
 
 
 def test_the_layer_lists_follow_the_selection(docked):
