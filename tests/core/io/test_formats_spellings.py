@@ -84,3 +84,21 @@ def test_names_that_differ_in_case_alone_are_told_apart():
     names = ["Cam/a.png", "cam/a.png", "cam/A.png"]
     for name in names:
         assert pick_image(names, name) == name
+
+
+@pytest.mark.parametrize("other", [1, "1", 1.0])
+def test_identifiers_that_are_the_same_number_are_repeated(tmp_path, other):
+    document = coco(image_id="1")
+    document["images"].append(document["images"][0] | {"id": other, "file_name": "b.png"})
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="two images have the same name or id"):
+        read_map(path, TABLE, image="a.png")
+
+
+@pytest.mark.parametrize("image_id", [1, "1", "first"])
+def test_an_annotation_without_class_is_noticed_whatever_its_image_is_called(tmp_path, image_id):
+    document = coco(image_id=image_id)
+    document["annotations"][0]["category_id"] = None
+    with pytest.raises(DataError, match=r"annotations\.0\.category_id"):
+        read(tmp_path / "a.json", document)

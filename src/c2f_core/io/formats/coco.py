@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from c2f_core.classes.table import ClassTable
 from c2f_core.errors import DataError
@@ -38,6 +45,7 @@ MARKERS = ((b'"annotations"',), (b'"images"',), (b'"categories"',))
 
 Id = Annotated[int | str, Field(union_mode="left_to_right")]
 """Identifier: a number, also as text, or another text."""
+ID: TypeAdapter[int | str] = TypeAdapter(Id)
 
 
 class ImageEntry(BaseModel):
@@ -176,7 +184,7 @@ class _Entries:
     def _image(self, name: str) -> ImageEntry:
         number, *others = self.images[name]
         found = validated(ImageEntry, self._entries[number], f"images.{number}")
-        ids = [entry.get("id") for entry in self._entries if isinstance(entry, dict)]
+        ids = [_identifier(entry, "id") for entry in self._entries]
         if others or ids.count(found.id) > 1:
             raise _repeated()
         return found
@@ -187,7 +195,7 @@ class _Entries:
             if owner is not None and owner.image_id == wanted:
                 entry = validated(Annotation, self._annotations[number], f"annotations.{number}")
                 _add(found, self._label(entry.category_id), entry, size)
-            elif owner is None and _names_image(self._annotations[number], wanted):
+            elif owner is None and _identifier(self._annotations[number], "image_id") == wanted:
                 validated(Owner, self._annotations[number], f"annotations.{number}")
         return found
 
@@ -219,8 +227,12 @@ def _owner(entry: Any) -> Owner | None:
         return None
 
 
-def _names_image(entry: Any, image_id: int | str) -> bool:
-    return isinstance(entry, dict) and entry.get("image_id") == image_id
+def _identifier(entry: Any, key: str) -> int | str | None:
+    """Return an identifier in an entry that may be damaged, None if there is none."""
+    try:
+        return ID.validate_python(entry[key])
+    except (TypeError, LookupError, ValidationError):
+        return None
 
 
 def _repeated() -> DataError:
