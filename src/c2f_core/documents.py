@@ -35,6 +35,11 @@ def check_regular_file(path: Path, error: type[C2FError]) -> None:
         raise error(f"{path} cannot be read, as it is {found}; give a regular file.")
 
 
+def existing_parent(path: Path) -> Path:
+    """Return the nearest path above another one that exists, where its folders would be created."""
+    return next(each for each in path.absolute().parents if each.exists())
+
+
 def irregular_kind(path: Path) -> str:
     """Return what a path is if it is not a regular file, with its article; else an empty string.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
+from c2f_core.documents import existing_parent
 from c2f_core.errors import C2FError, DataError, is_bad_path, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def check_output(path: Path) -> None:
     DataError
         If its name is too long, or its folder cannot be created or written in.
     """
-    folder = next(each for each in path.absolute().parents if each.exists())
+    folder = existing_parent(path)
     new = path.absolute().relative_to(folder).parts
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in new):
         raise DataError(f"{path} cannot be written, as its name is too long; choose a shorter one.")

@@ -22,6 +22,7 @@ from c2f_core.cli.console import check_output, run_command
 from c2f_core.cli.overlap import overlapped
 from c2f_core.data.cityscapes import frames_of
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
+from c2f_core.documents import existing_parent
 from c2f_core.errors import ConfigError, DataError, ImageError
 from c2f_core.geometry.arrays import Sliceable, blocks, extent, row_bands
 from c2f_core.geometry.lazy import Writable
@@ -445,7 +446,7 @@ def _plain_table(jobs: Sequence[RefineFiles]) -> ClassTable:
 
 
 def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
-    folder = next(each for each in job.output.absolute().parents if each.exists())
+    folder = existing_parent(job.output)
     image, coarse, report = _open(job, class_table, tolerance, folder)
     one_class = one_class_report_of(_class_counts(coarse, class_table), class_table.names)
     warning = report.message() or (one_class.message() if one_class else "")

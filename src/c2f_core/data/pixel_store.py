@@ -1,5 +1,6 @@
 """The pixels of pairs: in memory while there is room, and in a temporary file beyond that."""
 
+import errno
 import mmap
 import os
 import shutil
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 from c2f_core.data.pairs import Pair
 from c2f_core.errors import DataError
 
-GIB = 1 << 30
-PART = GIB
+PART = 1 << 30
 """Bytes by which the file grows."""
 
 
@@ -22,8 +22,8 @@ class PixelStore:
     """Hold the pixels of pairs in memory up to a limit, and those of later pairs in a file.
 
     The file is memory-mapped, so that arrays in it are used like any others, and the system
-    keeps as much of it in memory as is free. It has no name, or is deleted by the system, and is
-    gone when the process ends, however it ends.
+    keeps as much of it in memory as is free. The system deletes it when the process ends, however
+    it ends.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class PixelStore:
         Raises
         ------
         DataError
-            If the disk has too little space for the file.
+            If the file cannot be created, or the disk has too little space for it.
         """
         planes = [plane for plane in (pair.image, pair.coarse, pair.fine) if plane is not None]
         size = sum(plane.nbytes for plane in planes)
@@ -90,24 +90,23 @@ class PixelStore:
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 if shutil.disk_usage(self._folder).free < size:
-                    raise self._no_space()
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 file.truncate(size)
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size)
                 return mmap.mmap(file.fileno(), size)
         except OSError as error:
-            raise self._no_space(f" ({error.strerror})") from error
+            raise DataError(
+                "The pairs do not fit into memory, and a temporary file for the others cannot be "
+                f"created in {self._folder} ({error.strerror}); use fewer or smaller images, or "
+                "choose a run folder on a disk with more space."
+            ) from error
 
-    def _no_space(self, why: str = "") -> DataError:
-        return DataError(
-            "The pairs need more memory than is free, and there is no space for the rest of them "
-            f"in {self._folder}{why}; use fewer or smaller images, or choose a run folder on a "
-            "disk with more space."
-        )
-
-    def message(self) -> str:
-        """Return a sentence on the pairs in the file, empty if there are none."""
+    def messages(self) -> list[str]:
+        """Return a sentence on the pairs in the file; none if there are no such pairs."""
         if not self.pairs_in_file:
-            return ""
-        pairs = "1 pair does" if self.pairs_in_file == 1 else f"{self.pairs_in_file} pairs do"
-        return f"{pairs} not fit into memory and are read from a temporary file."
+            return []
+        return [
+            f"Pairs that do not fit into memory ({self.pairs_in_file}) are read from a temporary "
+            "file."
+        ]

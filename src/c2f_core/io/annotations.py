@@ -85,7 +85,7 @@ def open_annotations(path: str | Path) -> AnnotationFile:
 
 
 def _nearest(path: Path, content: bytes) -> str:
-    """Return what a file lacks that has all but one key of a format, or else nothing."""
+    """Return a note on the missing key of a file that has all others of a format, or nothing."""
     for name, keys in _missing_keys(path, content).items():
         if len(keys) == 1 and len(FORMATS[name].MARKERS) > 1:
             return f" ({keys[0]} is missing for {FORMAT_TITLES[name]})"
@@ -99,7 +99,7 @@ def _format_of(path: Path, content: bytes) -> Format | None:
 
 
 def _missing_keys(path: Path, content: bytes) -> dict[FormatName, list[str]]:
-    """Return the keys that a file lacks, by format with its suffix."""
+    """Return the keys that are missing in a file, for each format with its suffix."""
     if b"\0" in content[:4]:
         content = content.replace(b"\0", b"")  # UTF-16; parsing decodes it properly.
     return {

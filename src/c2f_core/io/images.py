@@ -158,12 +158,8 @@ def check_frame(path: str | Path, image: tuple[int, ...], drawn: tuple[int, ...]
 
     Parameters
     ----------
-    path : str or Path
-        Path of the image file.
-    image : (int, int)
-        Rows and columns of the upright image.
-    drawn : (int, int)
-        Rows and columns of the map. Maps of any other size are for the caller to refuse.
+    path, image, drawn
+        See `frame_problem`. Maps of any other size are for the caller to refuse.
 
     Raises
     ------
@@ -190,7 +186,7 @@ def frame_problem(path: str | Path, image: tuple[int, ...], drawn: tuple[int, ..
     Returns
     -------
     str
-        Explanation for the user; empty if the map fits the image, or neither of both.
+        Explanation for the user; empty if the map fits the image, or fits neither of the two.
     """
     if drawn == image or drawn != image[::-1]:
         return ""

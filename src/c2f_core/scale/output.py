@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c2f_core.classes.table import ClassTable
+from c2f_core.documents import existing_parent
 from c2f_core.errors import DataError, WritingError
 from c2f_core.geometry.arrays import Slices
 from c2f_core.io.paths import relative_path
@@ -104,7 +105,7 @@ class OutputGroup:
         WritingError
             If the store is read-only.
         """
-        above = next(each for each in self.path.absolute().parents if each.exists())
+        above = existing_parent(self.path)
         for folder in (above, self.path) if self.path.exists() else (above,):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise WritingError(

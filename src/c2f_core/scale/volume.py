@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c2f_core.documents import existing_parent
 from c2f_core.errors import DataError, ImageError
 from c2f_core.geometry.arrays import (
     Slices,
@@ -272,7 +273,7 @@ def check_space(plan: VolumePlan) -> None:
     """
     shape = plan.output.pyramid.shape
     needed = math.prod(shape) * LEAST_BYTES
-    folder = next(each for each in plan.store.absolute().parents if each.exists())
+    folder = existing_parent(plan.store)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(

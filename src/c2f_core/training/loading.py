@@ -12,7 +12,7 @@ from c2f_core.data.pixel_store import PixelStore
 from c2f_core.data.simulation import simulation_of
 from c2f_core.data.splits import assign_roles, listed_names
 from c2f_core.device import free_memory
-from c2f_core.documents import is_unicode
+from c2f_core.documents import existing_parent, is_unicode
 from c2f_core.errors import Cancelled, DataError
 from c2f_core.models.metadata import read_metadata
 from c2f_core.training.data_record import (
@@ -133,7 +133,7 @@ def load_training_data(
             *changes,
             *source.notes(),
             *simulated_message(sum(pair.is_simulated for pair in loaded.values())),
-            *([store.message()] if store.pairs_in_file else []),
+            *store.messages(),
             *_fate_of(coarse_only, config.method, data),
         ),
         DataRecord.of(source.class_table, roles, loaded),
@@ -141,13 +141,11 @@ def load_training_data(
 
 
 def pixel_store(config: TrainConfig) -> PixelStore:
-    """Return an empty store for the pixels of a run, with a file near the run folder."""
+    """Return an empty store for the pixels of a run; its file would be next to the run's own."""
     import torch  # It takes seconds, and the widgets that list runs start without it.
 
-    root = config.run_folder.absolute()
-    folder = next(each for each in (root, *root.parents) if each.is_dir())
     free = free_memory(torch.device("cpu")) // processes_per_node(config)
-    return PixelStore(int(free * SHARE_OF_MEMORY), folder)
+    return PixelStore(int(free * SHARE_OF_MEMORY), existing_parent(config.run_folder / "pixels"))
 
 
 def check_pair_names(names: Iterable[str]) -> None:

@@ -86,10 +86,8 @@ def check_drawn_upright(image: Image, drawn: tuple[int, ...]) -> None:
 
     Parameters
     ----------
-    image : Image
-        Layer of the image, shown upright; only one that was read from a file is checked.
-    drawn : (int, int)
-        Rows and columns of the map.
+    image, drawn
+        See `sideways_problem`.
 
     Raises
     ------
