@@ -1,11 +1,13 @@
 """Delete a class from all maps of a project.
 
-The deletion is first written down in the folder of the project. If the program is killed before
-the last map is changed, opening the project completes it.
+All maps with pixels of the class are copied first. Then the deletion is written down in the folder
+of the project: if the program is killed before the last map is changed, opening the project
+completes it.
 """
 
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +19,7 @@ from c2f_core.data.writing import write_table
 from c2f_core.documents import first_problem
 from c2f_core.errors import ClassTableError, DataError
 from c2f_core.io.atomic import atomic_path
-from c2f_core.project.layout import DELETION_FILE
+from c2f_core.project.layout import DELETION_FILE, REMOVED
 from c2f_core.project.rebuilding import set_aside
 from c2f_core.project.store import Store
 from c2f_core.project.versioned import Versioned, read_versioned
@@ -36,6 +38,8 @@ class ClassDeletion(Versioned):
     """Label of the class."""
     replacement: int
     """Label that its pixels get."""
+    images: tuple[str, ...] = ()
+    """Names of the images with pixels of the class."""
 
 
 def pixels_of_class(store: Store, label: int) -> dict[str, int]:
@@ -74,18 +78,28 @@ def delete_class(
     """Delete a class, see `Project.delete_class`."""
     table = store.class_table
     wanted = table.unlabelled.index if replacement is None else replacement
-    deletion = ClassDeletion(label=label, replacement=wanted)
-    _check(table, deletion)
+    _check(table, ClassDeletion(label=label, replacement=wanted))
     unsaved = ", ".join(path.stem for path in sorted((store.root / "autosave").glob("*.npz")))
     if unsaved:
         raise DataError(f"The work on {unsaved} is not saved yet; save it, then delete the class.")
-    pixels_of_class(store, label)  # Raises if a map is damaged, before any is changed.
+    images = tuple(pixels_of_class(store, label))  # Raises if a map is damaged.
+    deletion = ClassDeletion(label=label, replacement=wanted, images=images)
     file = store.root / DELETION_FILE
-    with atomic_path(file) as temporary:
-        temporary.write_text(deletion.model_dump_json() + "\n", encoding="utf-8")
+    with ExitStack() as undo:
+        _keep_maps(store, deletion, undo)
+        with atomic_path(file) as temporary:
+            temporary.write_text(deletion.model_dump_json() + "\n", encoding="utf-8")
+        undo.pop_all()
     try:
         _carry_out(store, deletion, progress)
-    finally:  # After an error, the class is still there, and some maps no longer have its pixels.
+    except (DataError, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"The class '{_name_of(table, label)}' is not deleted completely, so that it stays, "
+            f"but some maps may have lost its pixels: {reason}. The earlier maps are in the folder "
+            f"{REMOVED} of the project."
+        ) from error
+    finally:
         file.unlink(missing_ok=True)
 
 
@@ -139,13 +153,9 @@ def _carry_out(store: Store, deletion: ClassDeletion, progress: Progress | None 
     """Change all maps, then the records, then the class table; repeating this completes it."""
     before, after = store.class_table, without_class(store.class_table, deletion.label)
     name, records = _name_of(before, deletion.label), store.records
-    changed, new_records = [], []
+    new_records = []
     for number, record in enumerate(records, 1):
-        work = store.maps.read(record, before)
-        if any(_has(index_map, deletion.label) for index_map in _maps(work).values()):
-            _keep_maps(store, work, deletion.label)
-            changed.append(record.name)
-        work = _without(work, deletion, after)
+        work = _without(store.maps.read(record, before), deletion, after)
         store.maps.write(work, record)
         new_records.append(work.record.model_copy(update={"drawn": work.is_drawn}))
         if progress is not None:
@@ -158,7 +168,7 @@ def _carry_out(store: Store, deletion: ClassDeletion, progress: Progress | None 
         name=name,
         label=deletion.label,
         replacement=deletion.replacement,
-        images=changed,
+        images=deletion.images,
     )
 
 
@@ -193,15 +203,20 @@ def _replaced(index_map: IndexMap, deletion: ClassDeletion) -> IndexMap:
     return new
 
 
-def _keep_maps(store: Store, work: Work, label: int) -> None:
-    """Copy the coarse and the fine map to the removed files if they have pixels of the class."""
-    record = work.record
-    coarse, fine = store.maps.path("coarse", record.name), store.maps.fine_path(record)
-    for kind, file in {"coarse": coarse, "fine": fine}.items():
-        if _has(getattr(work, kind), label):
-            copy = store.maps.free_path(record.name, f"{kind}-before-deletion")
-            with atomic_path(copy) as temporary:
-                shutil.copyfile(file, temporary)
+def _keep_maps(store: Store, deletion: ClassDeletion, undo: ExitStack) -> None:
+    """Copy the coarse and fine maps with pixels of the class to the removed files.
+
+    `undo` deletes the copies.
+    """
+    for name in deletion.images:
+        work = store.maps.read(store.record(name), store.class_table)
+        coarse, fine = store.maps.path("coarse", name), store.maps.fine_path(work.record)
+        for kind, file in {"coarse": coarse, "fine": fine}.items():
+            if _has(getattr(work, kind), deletion.label):
+                copy = store.maps.free_path(name, f"{kind}-before-deletion")
+                with atomic_path(copy) as temporary:
+                    shutil.copyfile(file, temporary)
+                undo.callback(copy.unlink, missing_ok=True)
 
 
 def _name_of(table: ClassTable, label: int) -> str:

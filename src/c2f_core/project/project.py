@@ -459,7 +459,7 @@ class Project:
             If it is the only class, or the project does not have one of the classes.
         DataError
             If a map cannot be read or written, or autosaved work is not saved yet. The class then
-            remains, and maps of some images may have lost its pixels.
+            remains; if the message says so, maps of some images have lost its pixels.
         """
         with self._working():
             delete_class(self._store, label, replacement, progress)

@@ -1,5 +1,7 @@
 """A class is deleted from all maps of a project."""
 
+import errno
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +11,12 @@ from PIL import Image
 from c2f_core.classes.editing import moved, with_class
 from c2f_core.classes.table import ClassTable
 from c2f_core.data.synthetic import SHAPES, synthetic_pair
-from c2f_core.errors import ClassTableError, DataError
+from c2f_core.errors import ClassTableError, DataError, WritingError
 from c2f_core.io.embedded import embedded_table
 from c2f_core.project import Project, Status
 from c2f_core.project import class_deletion as deletion_module
 from c2f_core.project.layout import DELETION_FILE
+from c2f_core.project.maps import MapFiles
 from c2f_core.project.records import Parameters
 
 PAIR = synthetic_pair(48, 0)
@@ -125,6 +128,45 @@ def test_after_an_error_the_class_is_still_there(project, monkeypatch):
     with Project.open(project.root) as opened:
         assert not opened.problems
         np.testing.assert_array_equal(opened.read("empty").coarse, COARSE)
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_nothing_changes_if_not_all_maps_can_be_kept(project, monkeypatch, failing):
+    real, calls = shutil.copyfile, []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if len(calls) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    with pytest.raises(DataError, match=r"removed.* cannot be written \(No space left") as error:
+        project.delete_class(DELETED)
+    monkeypatch.undo()
+    assert "not deleted completely" not in str(error.value)
+    for name in ("face", "reviewed"):
+        np.testing.assert_array_equal(project.read(name).coarse, COARSE)
+        np.testing.assert_array_equal(project.read(name).fine, FINE)
+    assert not [path for path in (project.root / "removed").rglob("*") if path.is_file()]
+    project.delete_class(DELETED)
+    assert_deleted(project)
+
+
+def test_maps_that_have_lost_pixels_are_mentioned(project, monkeypatch):
+    real = MapFiles.write
+
+    def fail(maps, work, record):
+        if record.name == "reviewed":
+            raise WritingError("The disk is full.")
+        real(maps, work, record)
+
+    monkeypatch.setattr(MapFiles, "write", fail)
+    with pytest.raises(DataError, match=r"it stays, but some .* full\. The earlier maps"):
+        project.delete_class(DELETED)
+    assert project.class_table == SHAPES
+    kept = project.root / "removed" / "face" / "coarse-before-deletion-1.png"
+    np.testing.assert_array_equal(Image.open(kept), COARSE)
 
 
 @pytest.mark.parametrize(
