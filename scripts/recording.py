@@ -291,6 +291,7 @@ class Day:
     def fine_tune(self) -> None:
         """Mark the image as reviewed, and fine-tune the model."""
         project = self.turn_to("Project", "Mark it as reviewed: now it is used for training")
+        self.viewer.reset_view()  # The Project widget is wider, and would hide a part of the image.
         self.hand.click(project.images.review_button, hold=100)
         wait_until(lambda: not project.state.busy)
         self.recorder.shoot(900)
