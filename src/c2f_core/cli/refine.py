@@ -1,50 +1,35 @@
 """`c2f-refine`: turn coarse maps into fine ones from the command line."""
 
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import tifffile
 import tyro
-from numpy.typing import NDArray
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from c2f_core.classes.codec import MAX_CLASS_IDS
 from c2f_core.classes.colours import DEFAULT_TOLERANCE, check_tolerance
 from c2f_core.classes.editing import table_of_colours, table_of_labels
-from c2f_core.classes.report import MapReport, one_class_report_of, uses_other_table
 from c2f_core.classes.table import ClassTable, Colour
 from c2f_core.cli.console import check_output, run_command
 from c2f_core.cli.overlap import overlapped
+from c2f_core.cli.refine_pair import RefineFiles, check_pair, prepare_pair, write_pair
 from c2f_core.data.cityscapes import frames_of
 from c2f_core.data.layouts import images_by_stem, maps_by_stem
-from c2f_core.documents import existing_parent
-from c2f_core.errors import ConfigError, DataError, ImageError
-from c2f_core.geometry.arrays import Sliceable, blocks, extent, row_bands
-from c2f_core.geometry.lazy import Writable
-from c2f_core.io.atomic import atomic_paths, delete_unfinished
-from c2f_core.io.images import check_frame
-from c2f_core.io.intensity import as_rgb8, intensity_limits
+from c2f_core.errors import ConfigError, DataError
+from c2f_core.io.atomic import delete_unfinished
 from c2f_core.io.label_ids import (
     COARSE_ENDING,
     FINE_ENDING,
-    cityscapes_table,
-    is_label_id_map,
-    write_label_ids,
 )
-from c2f_core.io.large import open_image
-from c2f_core.io.maps import MapStyle, open_map, write_map
+from c2f_core.io.maps import MapStyle
 from c2f_core.io.recognise import plain_values, recognise_table
-from c2f_core.io.scratch import Scratch, new_array
 from c2f_core.models.bundled import bundled_for_any_classes, is_for_any_classes
-from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface, check_sizes
+from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import ClassRules, Scope
-from c2f_core.refine.within import PlaneInputs, refine_plane
 from c2f_core.scale.multiscale import is_zarr
 
 MAP_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
@@ -55,8 +40,6 @@ FRAME_ENDINGS: Mapping[MapStyle, str] = {
 }
 """Ends of the names of fine maps of Cityscapes."""
 CONFIDENCE_SUFFIXES = (".tif", ".tiff")
-CONFIDENCE_TILE = 256
-"""Side in pixels of the tiles in which a confidence is compressed, one at a time."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +114,6 @@ class Options:
     the confidence is missing; both are written."""
 
 
-@dataclass(frozen=True)
-class RefineFiles:
-    """Input and output files of one refinement; `confidence` is None if it is not written."""
-
-    image: Path
-    coarse: Path
-    output: Path
-    confidence: Path | None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -178,14 +151,14 @@ def refine_files(options: Options) -> None:
         refine_folder(options, found, refiner)
         return
     for job in tqdm(jobs, desc="Checking", unit="pair", disable=None):
-        _check(job, refiner.class_table, options.tolerance)
+        check_pair(job, refiner.class_table, options.tolerance)
     delete_temporaries(jobs)
     with tqdm(total=len(jobs), desc="Refining", unit="pair", disable=None) as bar:
         overlapped(
             jobs,
-            read=lambda job: _prepared(job, refiner.class_table, scope, options.tolerance),
+            read=lambda job: prepare_pair(job, refiner.class_table, scope, options.tolerance),
             work=lambda finished, pair: pair.refine(refiner, _shown(bar, finished)),
-            write=lambda job, pair: _write(job, pair, refiner.class_table, options.style),
+            write=lambda job, pair: write_pair(job, pair, refiner.class_table, options.style),
             may_read_ahead=lambda pair: pair.is_in_memory,
         )
     kind = "fine map" if len(jobs) == 1 else "fine maps"
@@ -312,7 +285,7 @@ def jobs_to_do(jobs: Sequence[RefineFiles], options: Options) -> list[RefineFile
         raise ConfigError("--resume keeps existing files and --overwrite replaces them; give one.")
     if not options.resume:
         return list(jobs)
-    return [job for job in jobs if not all(path.exists() for path in _outputs(job))]
+    return [job for job in jobs if not all(path.exists() for path in job.outputs)]
 
 
 def refine_checked(
@@ -325,11 +298,11 @@ def refine_checked(
     C2FError
         If the pair does not fit the refiner, or cannot be read or written.
     """
-    _check(job, refiner.class_table, options.tolerance)
+    check_pair(job, refiner.class_table, options.tolerance)
     delete_temporaries([job])
-    pair = _prepared(job, refiner.class_table, scope, options.tolerance)
+    pair = prepare_pair(job, refiner.class_table, scope, options.tolerance)
     pair.refine(refiner, SILENT)
-    _write(job, pair, refiner.class_table, options.style)
+    write_pair(job, pair, refiner.class_table, options.style)
 
 
 def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:
@@ -337,8 +310,8 @@ def delete_temporaries(jobs: Sequence[RefineFiles]) -> None:
 
     Those of other outputs in the same folders stay: another process may be writing them.
     """
-    for folder in {path.parent for job in jobs for path in _outputs(job)}:
-        paths = [path for job in jobs for path in _outputs(job) if path.parent == folder]
+    for folder in {path.parent for job in jobs for path in job.outputs}:
+        paths = [path for job in jobs for path in job.outputs if path.parent == folder]
         delete_unfinished(folder, *paths)
 
 
@@ -369,7 +342,7 @@ def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
     inputs = {path.resolve() for job in jobs for path in (job.image, job.coarse)}
     taken: set[Path] = set()
     for job in jobs:
-        for path in _outputs(job):
+        for path in job.outputs:
             if path.resolve() in inputs:
                 raise DataError(f"{path} is an image or coarse map; choose another output.")
             if path.resolve() in taken:
@@ -381,10 +354,6 @@ def check_overwriting(jobs: Sequence[RefineFiles], overwrite: bool) -> None:
                 )
             check_output(path)
             taken.add(path.resolve())
-
-
-def _outputs(job: RefineFiles) -> list[Path]:
-    return [job.output] if job.confidence is None else [job.output, job.confidence]
 
 
 def open_chosen_refiner(options: Options, find_table: Callable[[], ClassTable]) -> RefinerInterface:
@@ -443,121 +412,6 @@ def _plain_table(jobs: Sequence[RefineFiles]) -> ClassTable:
         file=sys.stderr,
     )
     return table
-
-
-def _check(job: RefineFiles, class_table: ClassTable, tolerance: float) -> None:
-    folder = existing_parent(job.output)
-    image, coarse, report = _open(job, class_table, tolerance, folder)
-    one_class = one_class_report_of(_class_counts(coarse, class_table), class_table.names)
-    warning = report.message() or (one_class.message() if one_class else "")
-    if uses_other_table(report):
-        raise DataError(f"{job.coarse}: {warning}")
-    try:
-        check_sizes(image.shape, coarse.shape)
-        as_rgb8(np.asarray(image[:1]), intensity_limits(image))
-    except ImageError as error:
-        raise DataError(f"{job.image} with {job.coarse}: {error}") from error
-    if warning:
-        tqdm.write(f"warning: {job.coarse}: {warning}", file=sys.stderr)
-
-
-def _class_counts(coarse: Sliceable, class_table: ClassTable) -> NDArray[np.int64]:
-    """Return the number of pixels of each class id."""
-    counts = np.zeros(MAX_CLASS_IDS, np.int64)
-    for rows in row_bands(coarse.shape):
-        class_ids = class_table.to_class_ids(np.asarray(coarse[rows]))
-        counts += np.bincount(class_ids.ravel(), minlength=MAX_CLASS_IDS)
-    return counts
-
-
-def _open(
-    job: RefineFiles, class_table: ClassTable, tolerance: float, folder: Path
-) -> tuple[Sliceable, Sliceable, MapReport]:
-    """Open the image, the coarse map, and the report on the map; large ones are in the folder."""
-    coarse, report = open_map(job.coarse, class_table, folder, tolerance, job.image)
-    image = open_image(job.image, folder)
-    check_frame(job.image, image.shape[:2], coarse.shape)
-    return image, coarse, report
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A pair to refine, and the arrays for the result; large arrays are on disk."""
-
-    plane: PlaneInputs
-    labels: Writable
-    confidence: Writable
-
-    @property
-    def is_in_memory(self) -> bool:
-        """Whether the arrays are small enough to be in memory."""
-        return not isinstance(self.labels, Scratch)
-
-    def refine(self, refiner: RefinerInterface, monitor: Monitor) -> None:
-        """Write the result into the arrays."""
-        refine_plane(refiner, self.plane, self.labels, self.confidence, monitor)
-
-
-def _prepared(job: RefineFiles, class_table: ClassTable, scope: Scope, tolerance: float) -> _Pair:
-    """Read a pair."""
-    for path in _outputs(job):
-        _make_folder(path.parent)
-    folder = job.output.parent
-    image, coarse, _ = _open(job, class_table, tolerance, folder)
-    limits = intensity_limits(image)
-    plane = PlaneInputs(image, coarse, class_table, scope, limits, folder)
-    labels = new_array(plane.size, coarse.dtype, folder)
-    return _Pair(plane, labels, new_array(plane.size, np.float32, folder))
-
-
-def _write(job: RefineFiles, pair: _Pair, class_table: ClassTable, style: MapStyle) -> None:
-    labels = pair.labels
-    with atomic_paths(*_outputs(job)) as (fine, *others):
-        if is_label_id_map(job.output):
-            _write_label_ids(fine, job.coarse, np.asarray(labels[...]), class_table)
-        else:
-            write_map(fine, labels, class_table, style)
-        for temporary in others:
-            _write_confidence(temporary, pair.confidence)
-
-
-def _write_label_ids(
-    path: Path, coarse: Path, labels: NDArray[Any], class_table: ClassTable
-) -> None:
-    table = cityscapes_table()
-    class_ids = class_table.translate_ids(class_table.to_class_ids(labels), table)
-    write_label_ids(path, class_ids, coarse if is_label_id_map(coarse) else None)
-
-
-def _write_confidence(path: Path, confidence: Writable) -> None:
-    height, width = confidence.shape
-    tifffile.imwrite(
-        path,
-        _tiles_of(confidence),
-        shape=(height, width),
-        dtype=np.float32,
-        compression="zlib",
-        tile=(CONFIDENCE_TILE, CONFIDENCE_TILE),
-    )
-
-
-def _tiles_of(confidence: Writable) -> Iterator[NDArray[np.float32]]:
-    """Yield the tiles of a TIFF file, which are all of the same size."""
-    height, width = confidence.shape
-    for window in blocks((height, width), CONFIDENCE_TILE):
-        tile = np.zeros((CONFIDENCE_TILE, CONFIDENCE_TILE), np.float32)
-        rows, columns = extent(window)
-        tile[:rows, :columns] = confidence[window]
-        yield tile
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"The folder {folder} cannot be created ({error.strerror}); choose another output."
-        ) from error
 
 
 if __name__ == "__main__":

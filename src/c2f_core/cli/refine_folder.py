@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from c2f_core.cli.refine import Options, RefineFiles, refine_checked, scope_of
+from c2f_core.cli.refine import Options, refine_checked, scope_of
+from c2f_core.cli.refine_pair import RefineFiles
 from c2f_core.cli.refine_zarr import execution_of, raise_failures
 from c2f_core.errors import C2FError, Cancelled, ConfigError, WritingError
 from c2f_core.io.maps import MapStyle
