@@ -27,9 +27,9 @@ from c2f_core.data.synthetic import synthetic_pair
 from c2f_core.io.images import read_image
 from c2f_core.io.maps import read_map, write_map
 from c2f_core.refine.interface import SILENT
+from c2f_core.refine.plane import PlaneInputs, refine_plane
 from c2f_core.refine.run import open_refiner
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import PlaneInputs, refine_plane
 
 HEIGHT, WIDTH = 480, 360
 PARTS = 5

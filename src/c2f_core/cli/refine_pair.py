@@ -26,8 +26,8 @@ from c2f_core.io.large import open_image
 from c2f_core.io.maps import MapStyle, open_map, write_map
 from c2f_core.io.scratch import Scratch, new_array
 from c2f_core.refine.interface import Monitor, RefinerInterface, check_sizes
+from c2f_core.refine.plane import PlaneInputs, refine_plane
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import PlaneInputs, refine_plane
 
 CONFIDENCE_TILE = 256
 """Side in pixels of the tiles in which a confidence is compressed, one at a time."""

@@ -30,15 +30,11 @@ from c2f_core.models.bundled import (
     is_model_file,
 )
 from c2f_core.refine.interface import NO_MEMORY, Monitor, Progress, RefinerInterface, ShouldStop
+from c2f_core.refine.plane import Limits, PlaneInputs, refine_plane
 from c2f_core.refine.report import ScopeReport, total_report
 from c2f_core.refine.scope import Record, Scope, compressed, packed
 from c2f_core.refine.stack import check_stack, named_plane
-from c2f_core.refine.within import (
-    Limits,
-    PlaneInputs,
-    label_dtype,
-    refine_plane,
-)
+from c2f_core.refine.within import label_dtype
 
 Plane = tuple[int, ...]
 """Index of a plane on the leading axes of a stack."""

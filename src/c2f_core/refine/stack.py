@@ -8,8 +8,9 @@ import numpy as np
 from c2f_core.errors import C2FError, Cancelled, ImageError
 from c2f_core.geometry.arrays import Sliceable, plane_of
 from c2f_core.refine.interface import SILENT, Monitor, RefinerInterface
+from c2f_core.refine.plane import Limits
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import EVERYWHERE, Limits, ScopedResult, refine_within
+from c2f_core.refine.within import EVERYWHERE, ScopedResult, refine_within
 
 
 def refine_stack(

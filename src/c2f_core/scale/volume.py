@@ -30,8 +30,8 @@ from c2f_core.geometry.arrays import (
 )
 from c2f_core.io.intensity import FIXED_LIMITS, intensity_limits
 from c2f_core.refine.interface import SILENT, RefinerInterface
+from c2f_core.refine.plane import Limits, PlaneInputs, prepared_for, refine_plane
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import Limits, PlaneInputs, prepared_for, refine_plane
 from c2f_core.scale.coarse import CoarseMap
 from c2f_core.scale.ledger import Task
 from c2f_core.scale.multiscale import Version, open_multiscale

@@ -22,9 +22,9 @@ from c2f_core.geometry.arrays import (
 from c2f_core.refine.instant.refiner import InstantRefiner
 from c2f_core.refine.instant.session import SessionRefiner, affected
 from c2f_core.refine.interface import RefinerInterface
+from c2f_core.refine.plane import Limits
 from c2f_core.refine.run import JobResult, Plane, RefineJob, run_refinement
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import Limits
 from napari_c2f.base.proxies import bare
 from napari_c2f.base.worker import Report, ShouldStop, Task, TaskFunction
 from napari_c2f.layers.session import Session

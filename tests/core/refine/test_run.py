@@ -32,7 +32,7 @@ from c2f_core.geometry.arrays import (
     to_corner,
 )
 from c2f_core.models.bundled import BUNDLED_FOLDER
-from c2f_core.refine import interface, within
+from c2f_core.refine import interface, plane
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.interface import RefinerInterface
 from c2f_core.refine.learned import Refiner
@@ -335,7 +335,7 @@ def conversions(monkeypatch):
         count(LabelCodec, name)
     for name in ("translate", "translate_ids"):
         count(ClassTable, name)
-    for module in (within, interface):
+    for module in (plane, interface):
         count(module, "as_rgb8")
     return made
 

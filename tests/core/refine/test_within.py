@@ -16,7 +16,8 @@ from c2f_core.classes.table import ClassTable
 from c2f_core.data.sample import astronaut_pair
 from c2f_core.errors import Cancelled, ClassTableError, ConfigError, ImageError
 from c2f_core.geometry.arrays import area, boundary_pixels, grown
-from c2f_core.refine import scope, within
+from c2f_core.refine import plane as plane_module
+from c2f_core.refine import scope
 from c2f_core.refine.classical import CLASSICAL_REFINERS
 from c2f_core.refine.clean_up import clean_up
 from c2f_core.refine.interface import Monitor, RefinerInterface
@@ -464,7 +465,7 @@ def test_it_does_not_matter_where_the_blocks_end_that_are_cleaned_up(case, side)
     sizes = {"smallest_region": 3, "smallest_hole": 6, "smallest_spur": 3}
     everywhere = replace(wanted, box=None, mask=None, protected=None, **sizes)
     entire = refine_within(LocalRefiner(), image, coarse, everywhere)
-    with patch.object(within, "GATED_BLOCK", side):
+    with patch.object(plane_module, "GATED_BLOCK", side):
         blockwise = refine_within(LocalRefiner(), image, coarse, everywhere)
     np.testing.assert_array_equal(blockwise.labels, entire.labels)
 

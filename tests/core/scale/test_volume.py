@@ -10,8 +10,8 @@ from tests.core.scale.conftest import pixels, write_multiscale
 
 from c2f_core.errors import DataError, ImageError, WritingError
 from c2f_core.refine.interface import SILENT
+from c2f_core.refine.plane import PlaneInputs, refine_plane
 from c2f_core.refine.scope import Scope
-from c2f_core.refine.within import PlaneInputs, refine_plane
 from c2f_core.scale import engine
 from c2f_core.scale.ledger import Ledger, Share, Task
 from c2f_core.scale.multiscale import open_multiscale
